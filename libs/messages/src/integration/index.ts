@@ -1,0 +1,47 @@
+import type { CreateSubmission, LandingView, SubmissionView } from '@muster/contracts';
+import { Command, Query } from '@nestjs/cqrs';
+
+export class ReceiveSubmission extends Command<SubmissionView> {
+  constructor(
+    readonly teamId: string,
+    readonly submission: CreateSubmission,
+  ) {
+    super();
+  }
+}
+/** A commit that git push brought to refs/for/<branch>; the objects are in the repository already. */
+export class ReceivePush extends Command<SubmissionView> {
+  constructor(
+    readonly push: {
+      readonly teamId: string;
+      readonly projectId: string;
+      readonly branch: string;
+      readonly commit: string;
+      /** From the push options `task` and `fence`; null when a person with `repository.import` pushes without a task. */
+      readonly task: { readonly taskId: string; readonly fence: number } | null;
+      readonly pushedBy: string;
+      readonly claim?: string;
+    },
+  ) {
+    super();
+  }
+}
+export class RollBackLanding extends Command<SubmissionView> {
+  constructor(
+    readonly landingId: string,
+    readonly reason: string,
+    readonly requestedBy: string,
+  ) {
+    super();
+  }
+}
+export class FindSubmission extends Query<SubmissionView | null> {
+  constructor(readonly submissionId: string) {
+    super();
+  }
+}
+export class FindLanding extends Query<LandingView | null> {
+  constructor(readonly landingId: string) {
+    super();
+  }
+}

@@ -1,0 +1,31 @@
+import type { ProjectPolicy, ProjectView } from '@muster/contracts';
+import { Query } from '@nestjs/cqrs';
+
+export interface ProjectRecord extends ProjectView {
+  /** The commit that the import ended with; history before it is not Muster's to vouch for. Null while empty. */
+  readonly importedHead: string | null;
+}
+/** Null when there is none. Not checked against an actor: callers act for the system or after the guard. */
+export class FindProject extends Query<ProjectRecord | null> {
+  constructor(readonly projectId: string) {
+    super();
+  }
+}
+/** The policy in force: `muster.yaml` at `commit` (default: the branch's head), bounded by server policy. */
+export class ReadPolicy extends Query<{ policy: ProjectPolicy; source: 'muster.yaml' | 'default' }> {
+  constructor(
+    readonly projectId: string,
+    readonly commit?: string,
+  ) {
+    super();
+  }
+}
+/** The agent names that may be given tasks of this capability on this project, with their version ranges. */
+export class FindAssignedAgents extends Query<ReadonlyArray<{ agent: string; versionRange: string }>> {
+  constructor(
+    readonly projectId: string,
+    readonly capability: string,
+  ) {
+    super();
+  }
+}

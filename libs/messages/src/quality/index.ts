@@ -1,0 +1,27 @@
+import type { verificationPurposes, VerificationView } from '@muster/contracts';
+import { Command, Query } from '@nestjs/cqrs';
+
+export interface VerificationRequest {
+  readonly teamId: string;
+  readonly projectId: string;
+  readonly purpose: (typeof verificationPurposes)[number];
+  /** The submission or landing that asks. */
+  readonly subjectId: string | null;
+  readonly candidateTree: string;
+  /** What it is compared with: the tree of the branch's head. Null only for purpose `base`. */
+  readonly baseTree: string | null;
+  readonly restoresTree: string | null;
+  /** The landed commit whose `muster.yaml` gives the rules. */
+  readonly rulesCommit: string;
+}
+/** Evidence is keyed by (candidate, base, restores, rules, toolchain) and never computed twice: an equal finished one is returned. */
+export class RequestVerification extends Command<VerificationView> {
+  constructor(readonly request: VerificationRequest) {
+    super();
+  }
+}
+export class FindVerification extends Query<VerificationView | null> {
+  constructor(readonly verificationId: string) {
+    super();
+  }
+}

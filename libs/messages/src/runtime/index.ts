@@ -1,0 +1,70 @@
+import type { CreateTask, Rework, TaskView } from '@muster/contracts';
+import { Command, Query } from '@nestjs/cqrs';
+import type { Tx } from '#kernel';
+
+/** Capabilities under `muster.` belong to the system: only system tasks ask for them, only the system's verifier answers. */
+export const VERIFY_CAPABILITY = 'muster.verify';
+
+export interface NewTask extends CreateTask {
+  readonly teamId: string;
+  /** One task for one key and team, however often it is asked for. */
+  readonly idempotencyKey?: string;
+  readonly reopens?: string;
+  /** Who asked, for the log: an actor's or a trigger's id. */
+  readonly requestedBy: string;
+}
+export class StartTask extends Command<TaskView> {
+  constructor(readonly task: NewTask) {
+    super();
+  }
+}
+export class FindTask extends Query<TaskView | null> {
+  constructor(readonly taskId: string) {
+    super();
+  }
+}
+export class CancelTask extends Command<TaskView> {
+  constructor(
+    readonly taskId: string,
+    readonly reason: string,
+  ) {
+    super();
+  }
+}
+
+export interface HeldAttempt {
+  readonly taskId: string;
+  readonly attemptId: string;
+  readonly attempt: number;
+  readonly fence: number;
+  readonly teamId: string;
+  readonly projectId: string;
+  readonly capability: string;
+  /** Name of the agent definition that holds it. */
+  readonly agent: string | null;
+  readonly instanceId: string | null;
+}
+/**
+ * Acting under a task's fence in one's own transaction. Kept by the runtime room; every method throws `StaleLease`
+ * (409 `runtime.stale_lease`) when the fence is not the task's current one.
+ */
+export abstract class LeaseGuard {
+  /** Locks the attempt's row until the transaction ends. */
+  abstract hold(tx: Tx, taskId: string, fence: number): Promise<HeldAttempt>;
+  /** Ends the attempt as `submitted`, frees the agent's slot and lets the task wait for the verification of the submission. */
+  abstract submitted(tx: Tx, held: HeldAttempt, submissionId: string): Promise<void>;
+}
+
+/** How the integration room tells the runtime what became of a submission's task; idempotent. */
+export class SettleSubmittedTask extends Command<void> {
+  constructor(
+    readonly taskId: string,
+    readonly submissionId: string,
+    readonly outcome:
+      | { readonly kind: 'waiting_landing'; readonly ref: string }
+      | { readonly kind: 'landed'; readonly output: { submissionId: string; landingId: string; commit: string } }
+      | { readonly kind: 'rework'; readonly rework: Omit<Rework, 'round'> },
+  ) {
+    super();
+  }
+}

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { idOf, timestamp } from './ids.ts';
+
+export const roles = ['owner', 'maintainer', 'developer', 'viewer', 'agent'] as const;
+export const role = z.enum(roles);
+export type Role = z.infer<typeof role>;
+
+/**
+ * Every permission there is. A route, socket message or tool names the one that it needs; the words are `room.verb`.
+ * `system.*` belongs to the server's own principals and can be given to nobody.
+ */
+export const permissions = [
+  'team.read', 'team.manage', 'member.manage', 'key.read', 'key.manage',
+  'project.read', 'project.create', 'project.manage', 'project.delete',
+  'repository.read', 'repository.submit', 'repository.import',
+  'agent.read', 'agent.write', 'agent.publish', 'agent.delete',
+  'assignment.read', 'assignment.manage',
+  'task.read', 'task.create', 'task.cancel',
+  'instance.connect', 'instance.read', 'instance.manage',
+  'submission.read', 'submission.create',
+  'verification.read', 'verification.request',
+  'landing.read', 'landing.rollback', 'audit.read',
+  'event.read', 'event.publish',
+  'health.read', 'system.verify',
+] as const;
+export const permission = z.enum(permissions);
+export type Permission = z.infer<typeof permission>;
+
+export const login = z.strictObject({ email: z.email().max(254), password: z.string().min(1).max(1000) }).meta({ id: 'Login' });
+export const tokens = z
+  .object({ accessToken: z.string(), expiresInSeconds: z.number().int(), refreshToken: z.string(), tokenType: z.literal('Bearer') })
+  .meta({ id: 'Tokens' });
+export const refresh = z.strictObject({ refreshToken: z.string().min(1).max(500) });
+
+export const createApiKey = z
+  .strictObject({
+    name: z.string().min(1).max(100),
+    /** Limits the key to what this role may; defaults to `agent`. */
+    role: role.default('agent'),
+    /** A further restriction: a subset of the role's permissions. */
+    permissions: z.array(permission).min(1).optional(),
+    /** Limits the key to one project of the team. */
+    projectId: idOf('project').optional(),
+    expiresAt: timestamp.optional(),
+  })
+  .meta({ id: 'CreateApiKey' });
+export const apiKeyView = z
+  .object({
+    id: idOf('apiKey'),
+    teamId: idOf('team'),
+    name: z.string(),
+    role,
+    permissions: z.array(permission),
+    projectId: idOf('project').nullable(),
+    createdAt: timestamp,
+    expiresAt: timestamp.nullable(),
+    revokedAt: timestamp.nullable(),
+    lastUsedAt: timestamp.nullable(),
+  })
+  .meta({ id: 'ApiKey' });
+/** The only answer that ever holds the secret. */
+export const apiKeyCreated = apiKeyView.extend({ secret: z.string() }).meta({ id: 'ApiKeyCreated' });
+export const whoAmI = z
+  .object({
+    kind: z.enum(['user', 'key', 'system']),
+    id: z.string(),
+    name: z.string(),
+    teamId: idOf('team'),
+    permissions: z.array(permission),
+  })
+  .meta({ id: 'WhoAmI' });

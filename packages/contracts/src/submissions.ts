@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { branchName, idOf, objectId, repositoryPath, timestamp } from './ids.ts';
+import { conflictHunk } from './tasks.ts';
+
+export const submissionStates = ['received', 'verifying', 'queued', 'landing', 'landed', 'rejected', 'conflicted', 'failed'] as const;
+export const submissionState = z.enum(submissionStates);
+
+/** One file of a submission: its new content, or null to delete it. */
+export const fileChange = z.strictObject({
+  path: repositoryPath,
+  content: z.string().nullable(),
+  encoding: z.enum(['utf8', 'base64']).default('utf8'),
+  executable: z.boolean().optional(),
+});
+
+/** What POST /api/submissions takes: exactly one of `files`, `patch`, `commit`. */
+export const createSubmission = z
+  .strictObject({
+    taskId: idOf('task'),
+    fence: z.number().int(),
+    /** The commit that the change was made on; it must be in the history of the target branch. */
+    base: objectId,
+    message: z.string().min(1).max(10_000),
+    files: z.array(fileChange).min(1).max(5000).optional(),
+    /** A unified diff as `git diff` prints it. */
+    patch: z.string().max(20_000_000).optional(),
+    /** A commit that was pushed to refs/for/<branch> before. */
+    commit: objectId.optional(),
+    claim: z.string().max(10_000).optional().describe("the agent's own words on what it did; shown, never believed"),
+  })
+  .refine((s) => [s.files, s.patch, s.commit].filter((x) => x !== undefined).length === 1, 'give exactly one of files, patch and commit')
+  .meta({ id: 'CreateSubmission' });
+export type CreateSubmission = z.input<typeof createSubmission>;
+
+export const submissionView = z
+  .object({
+    id: idOf('submission'),
+    projectId: idOf('project'),
+    taskId: idOf('task').nullable(),
+    kind: z.enum(['change', 'revert']),
+    branch: branchName,
+    base: objectId,
+    commit: objectId,
+    message: z.string(),
+    agent: z.string().nullable(),
+    state: submissionState,
+    verificationId: idOf('verification').nullable(),
+    conflicts: z.array(conflictHunk),
+    reasons: z.array(z.string()),
+    landingId: idOf('landing').nullable(),
+    createdAt: timestamp,
+    updatedAt: timestamp,
+  })
+  .meta({ id: 'Submission' });
+export type SubmissionView = z.infer<typeof submissionView>;
+
+export const landingStates = ['intended', 'landed', 'abandoned', 'rolled_back'] as const;
+export const landingView = z
+  .object({
+    id: idOf('landing'),
+    projectId: idOf('project'),
+    submissionId: idOf('submission'),
+    verificationId: idOf('verification'),
+    taskId: idOf('task').nullable(),
+    branch: branchName,
+    before: objectId,
+    commit: objectId,
+    /** Equal, always: tree(landed) == tree(verified). */
+    landedTree: objectId,
+    verifiedTree: objectId,
+    state: z.enum(landingStates),
+    postLanding: z.enum(['none', 'pending', 'passed', 'failed']),
+    /** The landing of the revert that took this one back. */
+    rolledBackBy: idOf('landing').nullable(),
+    followUpTaskId: idOf('task').nullable(),
+    landedAt: timestamp.nullable(),
+  })
+  .meta({ id: 'Landing' });
+export type LandingView = z.infer<typeof landingView>;
+
+export const rollbackLanding = z.strictObject({ reason: z.string().min(1).max(2000) });
+
+/** One line of `muster audit`: a commit of the branch and what is wrong with its evidence. */
+export const auditReport = z
+  .object({
+    projectId: idOf('project'),
+    branch: branchName,
+    ok: z.boolean(),
+    checked: z.number().int(),
+    publicKeys: z.array(z.object({ keyId: z.string(), pem: z.string() })),
+    commits: z.array(
+      z.object({
+        commit: objectId,
+        tree: objectId,
+        subject: z.string(),
+        kind: z.enum(['import', 'landing', 'unknown']),
+        landingId: z.string().nullable(),
+        problems: z.array(z.string()),
+      }),
+    ),
+  })
+  .meta({ id: 'AuditReport' });
+export type AuditReport = z.infer<typeof auditReport>;

@@ -1,0 +1,117 @@
+import { z } from 'zod';
+import { capabilityName, idOf, jsonObject, objectId, timestamp } from './ids.ts';
+import { finding } from './verification.ts';
+
+export const taskStates = ['queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled'] as const;
+export const taskState = z.enum(taskStates);
+export type TaskState = z.infer<typeof taskState>;
+
+/** Why a `waiting` task waits; `ref` names what it waits for, `nextActionAt` when the server looks again by itself. */
+export const waitReasons = ['retry', 'lock', 'dependency', 'verification', 'landing', 'person'] as const;
+export const taskWait = z.object({
+  reason: z.enum(waitReasons),
+  ref: z.string().nullable(),
+  nextActionAt: timestamp.nullable(),
+  detail: z.string().nullable(),
+});
+
+export const priorities = ['critical', 'high', 'normal', 'low'] as const;
+export const priority = z.enum(priorities);
+export type Priority = z.infer<typeof priority>;
+
+export const attemptOutcomes = ['completed', 'submitted', 'failed', 'released', 'expired', 'cancelled'] as const;
+
+/** What an earlier try taught, handed to the next attempt. */
+export const attemptLesson = z.object({
+  attempt: z.number().int().min(1),
+  outcome: z.enum(attemptOutcomes),
+  error: z.string().nullable(),
+  checkpoint: z.json().nullable(),
+});
+
+/** A stretch of one file on which both sides changed: what each has, and what they started from. */
+export const conflictHunk = z.object({
+  path: z.string(),
+  startLine: z.number().int().min(1),
+  base: z.string(),
+  ours: z.string().describe('the branch'),
+  theirs: z.string().describe('the submission'),
+});
+export type ConflictHunk = z.infer<typeof conflictHunk>;
+
+/** Why the previous submission of this task did not go in. */
+export const rework = z.object({
+  round: z.number().int().min(1),
+  submissionId: z.string(),
+  reason: z.enum(['rejected', 'conflicted', 'ejected']),
+  summary: z.string(),
+  findings: z.array(finding),
+  conflicts: z.array(conflictHunk),
+  /** The commit that the refused submission consisted of; fetch it from refs/muster/submissions/<id>. */
+  commit: objectId,
+});
+export type Rework = z.infer<typeof rework>;
+
+/** What POST /api/tasks and POST /api/projects/{id}/capabilities/{capability} take. */
+export const createTask = z
+  .strictObject({
+    projectId: idOf('project'),
+    capability: capabilityName,
+    title: z.string().min(1).max(300).optional(),
+    input: jsonObject.default({}),
+    priority: priority.default('normal'),
+    /** Only agents whose name is this one. */
+    agent: z.string().max(100).optional(),
+    /** Only instances that carry all of these labels. */
+    labels: z.record(z.string().max(63), z.string().max(63)).default({}),
+    parentId: idOf('task').optional(),
+    /** Attempts that may fail or expire before a person is asked. */
+    maxAttempts: z.number().int().min(1).max(20).default(5),
+    /** Not handed out before this moment. */
+    notBefore: timestamp.optional(),
+  })
+  .meta({ id: 'CreateTask' });
+export type CreateTask = z.input<typeof createTask>;
+
+export const attemptView = z.object({
+  id: idOf('attempt'),
+  number: z.number().int(),
+  fence: z.number().int(),
+  instanceId: idOf('instance').nullable(),
+  agent: z.string().nullable(),
+  outcome: z.enum(attemptOutcomes).nullable(),
+  error: z.string().nullable(),
+  progress: z.number().nullable(),
+  costUsd: z.number(),
+  startedAt: timestamp,
+  endedAt: timestamp.nullable(),
+});
+
+export const taskView = z
+  .object({
+    id: idOf('task'),
+    teamId: idOf('team'),
+    projectId: idOf('project'),
+    capability: capabilityName,
+    title: z.string().nullable(),
+    state: taskState,
+    wait: taskWait.nullable(),
+    priority,
+    input: jsonObject,
+    output: z.json().nullable(),
+    error: z.string().nullable(),
+    attempt: z.number().int(),
+    reworks: z.number().int(),
+    submissionId: idOf('submission').nullable(),
+    parentId: idOf('task').nullable(),
+    /** The task whose landing was rolled back and whose work this one opens again. */
+    reopens: idOf('task').nullable(),
+    costUsd: z.number(),
+    createdAt: timestamp,
+    updatedAt: timestamp,
+    finishedAt: timestamp.nullable(),
+  })
+  .meta({ id: 'Task' });
+export type TaskView = z.infer<typeof taskView>;
+export const taskDetail = taskView.extend({ attempts: z.array(attemptView) }).meta({ id: 'TaskDetail' });
+export type TaskDetail = z.infer<typeof taskDetail>;

@@ -1,0 +1,141 @@
+import { z } from 'zod';
+import { idOf, objectId, timestamp } from './ids.ts';
+
+/** `not_run` and `inconclusive` never count as passed. */
+export const checkStatuses = ['passed', 'failed', 'not_run', 'inconclusive'] as const;
+export const checkStatus = z.enum(checkStatuses);
+export const findingLevels = ['error', 'warning', 'note'] as const;
+
+/** One thing that a check found, in the words of SARIF; its place is in the candidate tree unless the file is gone there. */
+export const finding = z
+  .object({
+    check: z.string().max(100),
+    rule: z.string().max(200),
+    level: z.enum(findingLevels),
+    /** A veto refuses the change whatever its score. */
+    veto: z.boolean(),
+    message: z.string().max(4000),
+    path: z.string().max(1024).nullable(),
+    line: z.number().int().min(1).nullable(),
+    /** How to win the points back. */
+    remedy: z.string().max(2000).nullable(),
+    /** Stays the same when lines move: what "new against the branch" is decided by. */
+    fingerprint: z.string().max(200),
+  })
+  .meta({ id: 'Finding' });
+export type Finding = z.infer<typeof finding>;
+
+export const testCaseStatus = z.enum(['passed', 'failed', 'skipped']);
+export const testCase = z.object({
+  name: z.string().max(1000),
+  file: z.string().max(1024).nullable(),
+  status: testCaseStatus,
+  message: z.string().max(8000).nullable(),
+  ms: z.number().nullable(),
+});
+export type TestCase = z.infer<typeof testCase>;
+
+/** What one check established on the candidate, compared with the branch. Facts only: score and verdict are the server's. */
+export const checkFacts = z.object({
+  check: z.string().max(100),
+  category: z.enum(['build', 'tests', 'types', 'style', 'security', 'honesty', 'integrity']),
+  status: checkStatus,
+  /** Why it was not run, or what it saw in one sentence. */
+  summary: z.string().max(4000),
+  findings: z.array(finding).max(5000),
+  metrics: z.record(z.string(), z.number()),
+  tool: z.object({ name: z.string(), version: z.string() }).nullable(),
+  ms: z.number(),
+});
+export type CheckFacts = z.infer<typeof checkFacts>;
+
+/** What the verifier answers on `muster.verify`. */
+export const verificationFacts = z
+  .object({
+    candidateTree: objectId,
+    baseTree: objectId.nullable(),
+    /** Hash of rules and toolchain; with the trees the key under which evidence is never computed twice. */
+    rulesDigest: z.string(),
+    toolchain: z.object({ digest: z.string(), node: z.string(), platform: z.string(), sandbox: z.string(), gate: z.string() }),
+    sandbox: z.object({ driver: z.string(), proven: z.boolean(), notes: z.array(z.string()) }),
+    checks: z.array(checkFacts),
+    /** Failing test names on the base: shown, charged to nobody. */
+    baseFailures: z.array(z.string()),
+    testCases: z.array(testCase).max(20_000),
+    ms: z.number(),
+  })
+  .meta({ id: 'VerificationFacts' });
+export type VerificationFacts = z.infer<typeof verificationFacts>;
+
+/** How a project wants to be judged: `muster.yaml` at the head of the target branch, bounded by the server's policy. */
+export const projectPolicy = z
+  .strictObject({
+    threshold: z.number().int().min(0).max(100).default(85),
+    checks: z
+      .strictObject({
+        install: z.boolean().default(true),
+        build: z.union([z.boolean(), z.string().max(500)]).default(true).describe('true: the package script `build`; or a command'),
+        test: z.union([z.boolean(), z.string().max(500)]).default(true).describe('true: detected; or a command whose exit code counts'),
+        types: z.boolean().default(true),
+        lint: z.union([z.boolean(), z.string().max(500)]).default(true),
+        secrets: z.literal(true).default(true),
+        honesty: z.boolean().default(true),
+      })
+      .prefault({}),
+    /** Globs that, like `muster.yaml` itself, only a person may let a change touch. */
+    protected: z.array(z.string().max(300)).max(100).default([]),
+    /** Checks whose `not_run` refuses the change. */
+    required: z.array(z.string().max(100)).max(50).default(['tests', 'secrets', 'tampering']),
+    timeoutSeconds: z.number().int().min(5).max(3600).default(600),
+    /** A command that is run, in the sandbox, on what has landed; if it fails the landing is rolled back. */
+    postLanding: z.string().max(1000).optional(),
+    strategy: z.enum(['squash']).default('squash'),
+  })
+  .meta({ id: 'ProjectPolicy' });
+export type ProjectPolicy = z.infer<typeof projectPolicy>;
+
+export const verificationPurposes = ['base', 'admission', 'landing', 'revert', 'post_landing'] as const;
+
+/** The input of a `muster.verify` task. Trees are fetched from GET /api/verifications/{id}/trees/{tree}. */
+export const verifyInput = z.object({
+  verificationId: idOf('verification'),
+  purpose: z.enum(verificationPurposes),
+  candidateTree: objectId,
+  baseTree: objectId.nullable(),
+  /** For a revert: the tree before the landing that it takes back; what is gone since then may go. */
+  restoresTree: objectId.nullable(),
+  policy: projectPolicy,
+  rulesDigest: z.string(),
+});
+export type VerifyInput = z.infer<typeof verifyInput>;
+
+export const verdict = z.enum(['accepted', 'rejected']);
+export const lostPoints = z.object({
+  category: z.string(),
+  points: z.number(),
+  rule: z.string(),
+  path: z.string().nullable(),
+  line: z.number().nullable(),
+  remedy: z.string().nullable(),
+});
+export const verificationView = z
+  .object({
+    id: idOf('verification'),
+    projectId: idOf('project'),
+    purpose: z.enum(verificationPurposes),
+    subjectId: z.string().nullable().describe('the submission or landing that asked'),
+    candidateTree: objectId,
+    baseTree: objectId.nullable(),
+    state: z.enum(['pending', 'running', 'finished']),
+    verdict: verdict.nullable(),
+    score: z.number().nullable(),
+    threshold: z.number(),
+    reasons: z.array(z.string()).describe('why it was refused, the weightiest first; empty when accepted'),
+    lost: z.array(lostPoints),
+    facts: verificationFacts.nullable(),
+    taskId: idOf('task').nullable(),
+    createdAt: timestamp,
+    finishedAt: timestamp.nullable(),
+  })
+  .meta({ id: 'Verification' });
+export type VerificationView = z.infer<typeof verificationView>;
