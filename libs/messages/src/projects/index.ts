@@ -29,3 +29,13 @@ export class FindAssignedAgents extends Query<ReadonlyArray<{ agent: string; ver
     super();
   }
 }
+/** The projects of a team on which this agent is assigned with this capability, oldest first. Answered by the projects room; the events room asks it for triggers. */
+export class FindProjectsOfAgent extends Query<ReadonlyArray<{ projectId: string; versionRange: string }>> {
+  constructor(
+    readonly teamId: string,
+    readonly agent: string,
+    readonly capability: string,
+  ) {
+    super();
+  }
+}
