@@ -1,0 +1,71 @@
+/**
+ * Draws the floors picture of README.md from the code's own imports, as a Mermaid graph between two markers.
+ * `--check` writes nothing and exits 1 when the picture is not what the code says.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cruise } from 'dependency-cruiser';
+import rules from '../.dependency-cruiser.mjs';
+import { format } from 'prettier';
+
+const floors = [
+  ['apps', 'Programs', /^apps\/([^/]+)\//],
+  ['features', 'Feature rooms', /^libs\/(auth|projects|registry|events|runtime|quality|integration)\//],
+  ['observability', 'Observability', /^libs\/(observability)\//],
+  ['platform', 'Platform, by pipe', /^libs\/platform\/src\/([^/]+)\//],
+  ['messages', 'Messages', /^libs\/(messages)\//],
+  ['kernel', 'Kernel', /^libs\/(kernel)\//],
+  ['packages', 'Published packages', /^packages\/([^/]+)\//],
+];
+const roomOf = (path) => {
+  for (const [floor, , pattern] of floors) {
+    const name = pattern.exec(path)?.[1];
+    if (name) return { id: `${floor}_${name}`, floor, name };
+  }
+  return null;
+};
+
+const { output } = await cruise(['apps', 'libs', 'packages'], {
+  ...rules.options,
+  exclude: { path: '(^|/)(dist|node_modules)/|\\.(spec|int-spec)\\.ts$' },
+  doNotFollow: { path: 'node_modules' },
+});
+
+const rooms = new Map();
+const arrows = new Set();
+for (const module of output.modules) {
+  const from = roomOf(module.source);
+  if (!from) continue;
+  rooms.set(from.id, from);
+  for (const dependency of module.dependencies) {
+    const to = roomOf(dependency.resolved);
+    // An arrow to a floor says enough: a room-to-room arrow is drawn only where it crosses floors.
+    if (to && to.floor !== from.floor) arrows.add(`  ${from.floor} --> ${to.floor}`);
+  }
+}
+const lines = ['flowchart TD'];
+for (const [floor, title] of floors) {
+  const inside = [...rooms.values()].filter((room) => room.floor === floor).sort((a, b) => a.name.localeCompare(b.name));
+  lines.push(`  subgraph ${floor}["${title}"]`, '    direction LR');
+  for (const room of inside) lines.push(`    ${room.id}["${room.name}"]`);
+  lines.push('  end');
+}
+lines.push(...[...arrows].sort());
+
+const begin = '<!-- floors: drawn by `npm run floors:draw` -->';
+const end = '<!-- /floors -->';
+const readme = readFileSync('README.md', 'utf8');
+const [before, rest] = readme.split(begin);
+const after = rest?.split(end)[1];
+if (after === undefined) throw new Error(`README.md lacks the markers ${begin} … ${end}`);
+const drawn = await format(`${before}${begin}\n\n\`\`\`mermaid\n${lines.join('\n')}\n\`\`\`\n\n${end}${after}`, {
+  parser: 'markdown',
+  printWidth: 120,
+});
+if (process.argv.includes('--check')) {
+  if (drawn !== readme) {
+    console.error('The floors picture in README.md is not what the code says. Run: npm run floors:draw');
+    process.exit(1);
+  }
+} else if (drawn !== readme) {
+  writeFileSync('README.md', drawn);
+}
