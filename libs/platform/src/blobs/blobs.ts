@@ -1,0 +1,60 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Injectable } from '@nestjs/common';
+import { Config } from '#platform/config';
+
+/** Large bytes by their SHA-256: logs, reports, artefacts. The same bytes are kept once. */
+@Injectable()
+export class Blobs {
+  constructor(private readonly config: Config) {}
+
+  /** Durable when it returns. */
+  async put(bytes: Uint8Array): Promise<string> {
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    const path = this.#path(digest);
+    if (await exists(path)) return digest;
+    await mkdir(dirname(path), { recursive: true });
+    const draft = `${path}.${randomUUID()}`;
+    try {
+      const file = await open(draft, 'wx', 0o600);
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(draft, path);
+    } catch (error) {
+      await rm(draft, { force: true });
+      throw error;
+    }
+    return digest;
+  }
+
+  /** Null when there is no such blob. */
+  async get(digest: string): Promise<Buffer | null> {
+    if (!/^[0-9a-f]{64}$/.test(digest)) return null;
+    try {
+      return await readFile(this.#path(digest));
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
+  }
+
+  #path(digest: string): string {
+    return join(this.config.dataDir, 'blobs', digest.slice(0, 2), digest);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';

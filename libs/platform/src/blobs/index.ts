@@ -1,0 +1,2 @@
+export { Blobs } from './blobs.ts';
+export { BlobsModule } from './blobs.module.ts';

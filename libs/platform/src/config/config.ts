@@ -1,0 +1,229 @@
+import { randomBytes } from 'node:crypto';
+import { isAbsolute, resolve } from 'node:path';
+import { z } from 'zod';
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const list = (separator: string) =>
+  z.string().transform((text) =>
+    text
+      .split(separator)
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  );
+const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1');
+const httpUrl = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''));
+
+/** Every setting of the server: its variable, its meaning, its default. Nothing else reads the environment. */
+const variables = {
+  MUSTER_ROLE: z.enum(['all', 'api', 'worker', 'git']).default('all').describe('what this process does'),
+  MUSTER_HOST: z.string().min(1).default('127.0.0.1').describe('address to listen on'),
+  MUSTER_PORT: port.default(3000).describe('port to listen on; 0 takes a free one'),
+  MUSTER_PUBLIC_URL: httpUrl.optional().describe('how clients reach the server; default http://localhost:<port>'),
+  MUSTER_DATA_DIR: z.string().min(1).default('.muster').describe('repositories, blobs and the built-in PostgreSQL'),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/ })
+    .optional()
+    .describe('a PostgreSQL 15 or newer; without it one is started in the data folder'),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/ })
+    .optional()
+    .describe('for many replicas; nothing is kept there'),
+  MUSTER_DATABASE_POOL: count(2, 500).default(20).describe('connections that this process may open'),
+  MUSTER_LEASE_SECONDS: z.coerce
+    .number()
+    .min(1)
+    .max(3600)
+    .default(30)
+    .describe('how long a silent agent keeps its task'),
+  MUSTER_IMPORT_PATHS: list(':')
+    .refine((paths) => paths.every((path) => isAbsolute(path)), 'must be absolute folders, separated by colons')
+    .default([])
+    .describe('folders from which projects may be imported'),
+  MUSTER_IMPORT_HOSTS: list(',')
+    .default(['*'])
+    .describe('hosts from which git URLs may be imported; * means any public one'),
+  MUSTER_BODY_LIMIT_BYTES: count(1024, 1024 * 1024 * 1024)
+    .default(25 * 1024 * 1024)
+    .describe('largest request body'),
+  MUSTER_MIN_THRESHOLD: count(0, 100).default(50).describe('lowest score that a project may ask for'),
+  MUSTER_MAX_TIMEOUT_SECONDS: count(5, 86_400)
+    .default(3600)
+    .describe('longest verification that a project may ask for'),
+  MUSTER_ADMIN_EMAIL: z
+    .email()
+    .or(z.literal('admin@localhost'))
+    .default('admin@localhost')
+    .describe('the first administrator'),
+  MUSTER_ADMIN_PASSWORD: z
+    .string()
+    .min(8)
+    .max(1000)
+    .optional()
+    .describe('their password; default: a printed one-time password'),
+  MUSTER_VERIFIERS: count(0, 64).default(1).describe('verifier processes that role all starts'),
+  MUSTER_SANDBOX: z
+    .enum(['auto', 'bwrap', 'unshare', 'none-i-accept-the-risk'])
+    .default('auto')
+    .describe('what submitted code runs in'),
+  MUSTER_NPM_REGISTRY: httpUrl.optional().describe('where dependencies of verified projects come from'),
+  MUSTER_REWORK_LIMIT: count(0, 100).default(3).describe('how often refused work goes back before its task fails'),
+  MUSTER_RETRY_DELAYS: list(',')
+    .pipe(z.array(z.coerce.number<string>().min(0).max(86_400)).min(1))
+    .default([5, 15, 30])
+    .describe('seconds before a reported failure is tried again'),
+  MUSTER_LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('least weighty log line'),
+  MUSTER_LOG_PRETTY: flag.optional().describe('log for people; default: only on a terminal'),
+  MUSTER_DRAIN_SECONDS: z.coerce
+    .number()
+    .min(0)
+    .max(3600)
+    .default(20)
+    .describe('how long a stop waits for work in flight'),
+};
+const secrets: ReadonlySet<string> = new Set(['MUSTER_ADMIN_PASSWORD']);
+/** Read by the programs around the server (CLI, agents, tests), not by the server; known so that they are not refused. */
+const foreign: ReadonlySet<string> = new Set(['MUSTER_URL', 'MUSTER_TOKEN', 'MUSTER_VERIFIER_DIR']);
+
+const schema = z.object(variables);
+type Values = z.output<typeof schema>;
+
+/** Names every wrong variable in one message. The server exits with 78 (EX_CONFIG) on it. */
+export class ConfigError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(`The configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/** The effective settings of this process; checked, typed, with defaults filled in. */
+export class Config {
+  readonly role: Values['MUSTER_ROLE'];
+  readonly host: string;
+  readonly port: number;
+  /** Without a trailing slash. With port 0 it is known once the server listens. */
+  publicUrl: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Null: a PostgreSQL of our own in the data folder. */
+  readonly databaseUrl: string | null;
+  readonly redisUrl: string | null;
+  readonly databasePool: number;
+  readonly leaseSeconds: number;
+  readonly importPaths: readonly string[];
+  readonly importHosts: readonly string[];
+  readonly bodyLimitBytes: number;
+  readonly minThreshold: number;
+  readonly maxTimeoutSeconds: number;
+  readonly adminEmail: string;
+  readonly adminPassword: string | null;
+  readonly verifiers: number;
+  readonly logLevel: Values['MUSTER_LOG_LEVEL'];
+  readonly logPretty: boolean;
+  readonly sandbox: Values['MUSTER_SANDBOX'];
+  readonly npmRegistry: string | null;
+  readonly reworkLimit: number;
+  readonly retryDelaysSeconds: readonly number[];
+  readonly drainSeconds: number;
+  /** Traces are sent only when an OTLP endpoint is configured with OpenTelemetry's own variable. */
+  readonly tracing: boolean;
+
+  constructor(
+    values: Values,
+    surroundings: { readonly terminal: boolean; readonly tracing: boolean; readonly folder: string },
+  ) {
+    this.role = values.MUSTER_ROLE;
+    this.host = values.MUSTER_HOST;
+    this.port = values.MUSTER_PORT;
+    this.publicUrl = values.MUSTER_PUBLIC_URL ?? `http://localhost:${values.MUSTER_PORT}`;
+    this.dataDir = resolve(surroundings.folder, values.MUSTER_DATA_DIR);
+    this.databaseUrl = values.DATABASE_URL ?? null;
+    this.redisUrl = values.REDIS_URL ?? null;
+    this.databasePool = values.MUSTER_DATABASE_POOL;
+    this.leaseSeconds = values.MUSTER_LEASE_SECONDS;
+    this.importPaths = values.MUSTER_IMPORT_PATHS;
+    this.importHosts = values.MUSTER_IMPORT_HOSTS;
+    this.bodyLimitBytes = values.MUSTER_BODY_LIMIT_BYTES;
+    this.minThreshold = values.MUSTER_MIN_THRESHOLD;
+    this.maxTimeoutSeconds = values.MUSTER_MAX_TIMEOUT_SECONDS;
+    this.adminEmail = values.MUSTER_ADMIN_EMAIL;
+    this.adminPassword = values.MUSTER_ADMIN_PASSWORD ?? null;
+    this.verifiers = values.MUSTER_VERIFIERS;
+    this.logLevel = values.MUSTER_LOG_LEVEL;
+    this.logPretty = values.MUSTER_LOG_PRETTY ?? surroundings.terminal;
+    this.sandbox = values.MUSTER_SANDBOX;
+    this.npmRegistry = values.MUSTER_NPM_REGISTRY ?? null;
+    this.reworkLimit = values.MUSTER_REWORK_LIMIT;
+    this.retryDelaysSeconds = values.MUSTER_RETRY_DELAYS;
+    this.drainSeconds = values.MUSTER_DRAIN_SECONDS;
+    this.tracing = surroundings.tracing;
+    this.#values = values;
+  }
+
+  readonly #values: Values;
+
+  /** The effective values by variable, secrets masked. */
+  describe(): { readonly name: string; readonly value: string; readonly meaning: string }[] {
+    return Object.entries(variables).map(([name, type]) => ({
+      name,
+      value: masked(name, this.#values[name as keyof Values]),
+      meaning: type.description ?? '',
+    }));
+  }
+}
+
+function masked(name: string, value: unknown): string {
+  if (value === undefined) return '';
+  if (secrets.has(name)) return '********';
+  const text = Array.isArray(value) ? value.join(name === 'MUSTER_IMPORT_PATHS' ? ':' : ',') : String(value);
+  return text.replace(/^(\w+:\/\/[^:@/]*):[^@/]*@/, '$1:********@');
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @param env usually `process.env`; an empty value counts as not set */
+export function loadConfig(env: Environment): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const problems = Object.keys(given)
+    .filter((name) => name.startsWith('MUSTER_') && !(name in variables) && !foreign.has(name))
+    .map((name) => `${name}: there is no such setting`);
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    problems.push(...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`));
+  }
+  if (problems.length > 0 || !parsed.success) throw new ConfigError(problems.sort());
+  return new Config(parsed.data, {
+    terminal: process.stdout.isTTY,
+    tracing: given['OTEL_EXPORTER_OTLP_ENDPOINT'] !== undefined,
+    folder: process.cwd(),
+  });
+}
+
+/** The environment for a child process of ours: what it needs to run, nothing that is secret. */
+export function childEnvironment(extra: Readonly<Record<string, string>>): Record<string, string> {
+  const kept = [
+    'PATH',
+    'HOME',
+    'LANG',
+    'TZ',
+    'TMPDIR',
+    'NODE_EXTRA_CA_CERTS',
+    'HTTP_PROXY',
+    'HTTPS_PROXY',
+    'NO_PROXY',
+    'http_proxy',
+    'https_proxy',
+    'no_proxy',
+  ];
+  const own = kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]));
+  return { ...Object.fromEntries(own), ...extra };
+}
+
+/** The settings of the process that runs. */
+export const loadProcessConfig = (): Config => loadConfig(process.env);
+
+/** A password or key for the server's own use: 32 random bytes. */
+export const randomSecret = (): string => randomBytes(32).toString('base64url');

@@ -1,0 +1,36 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { type AnyEntity, type EntityClass, type EntitySchema, MikroORM } from '@mikro-orm/postgresql';
+import type { Pool } from 'pg';
+import { Ids } from '#kernel';
+import { Database } from './database.ts';
+import { openOrm, type MigrationList } from './orm.ts';
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** What the rooms keep: each room's `entities`. */
+  readonly entities: readonly (EntityClass<AnyEntity> | EntitySchema)[];
+  readonly migrations: MigrationList;
+  readonly poolSize: number;
+}
+
+@Module({})
+export class DatabaseModule {
+  static forRoot(options: DatabaseOptions): DynamicModule {
+    return {
+      module: DatabaseModule,
+      global: true,
+      providers: [
+        { provide: MikroORM, useFactory: () => openOrm(options) },
+        {
+          provide: Database,
+          useFactory: async (orm: MikroORM, ids: Ids) => {
+            const pool = (await orm.em.getConnection().getNativeClient()) as Pool;
+            return new Database(orm, pool, ids);
+          },
+          inject: [MikroORM, Ids],
+        },
+      ],
+      exports: [MikroORM, Database],
+    };
+  }
+}

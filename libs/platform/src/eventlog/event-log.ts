@@ -1,0 +1,89 @@
+import { Injectable } from '@nestjs/common';
+import type { CloudEvent } from '@muster/contracts';
+import { Database } from '#platform/database';
+
+export interface EventRow {
+  readonly position: number;
+  readonly id: string;
+  readonly type: string;
+  readonly team_id: string;
+  readonly project_id: string | null;
+  readonly subject: string | null;
+  readonly time: Date;
+  readonly priority: CloudEvent['priority'];
+  readonly data: CloudEvent['data'];
+  readonly traceparent: string | null;
+}
+
+export const toCloudEvent = (row: EventRow): CloudEvent => ({
+  specversion: '1.0',
+  id: row.id,
+  type: row.type,
+  source: row.project_id === null ? `/teams/${row.team_id}` : `/projects/${row.project_id}`,
+  subject: row.subject,
+  time: row.time.toISOString(),
+  datacontenttype: 'application/json',
+  data: row.data,
+  position: row.position,
+  priority: row.priority,
+  teamid: row.team_id,
+  projectid: row.project_id,
+  traceparent: row.traceparent,
+});
+
+export const eventColumns = 'position, id, type, team_id, project_id, subject, time, priority, data, traceparent';
+
+/** SQL for "this type is one of these patterns": exact, `room.*`, or `*`. */
+export const typeMatches = (column: string, patterns: string): string =>
+  `exists (select 1 from unnest(${patterns}) as p where p = '*' or ${column} = p
+     or (right(p, 2) = '.*' and left(${column}, length(p) - 1) = left(p, -1)))`;
+
+/** The log of what happened, in one gap-free order. Readers remember the last position that they have seen. */
+@Injectable()
+export class EventLog {
+  readonly #listeners = new Set<(position: number) => void>();
+  #announced = 0;
+
+  constructor(private readonly database: Database) {}
+
+  /** Events after a position, in order. `types` are exact, or a prefix like `task.*`. */
+  async read(query: {
+    readonly teamId?: string;
+    readonly projectId?: string;
+    readonly types?: readonly string[];
+    readonly after: number;
+    readonly limit: number;
+  }): Promise<CloudEvent[]> {
+    const where = ['position > $1'];
+    const params: unknown[] = [query.after, query.limit];
+    const bind = (value: unknown): string => `$${params.push(value)}`;
+    if (query.teamId !== undefined) where.push(`team_id = ${bind(query.teamId)}`);
+    if (query.projectId !== undefined) where.push(`project_id = ${bind(query.projectId)}`);
+    if (query.types !== undefined && query.types.length > 0)
+      where.push(typeMatches('type', `${bind(query.types)}::text[]`));
+    const rows = await this.database.sql<EventRow>(
+      `select ${eventColumns} from events where ${where.join(' and ')} order by position limit $2`,
+      params,
+    );
+    return rows.map(toCloudEvent);
+  }
+
+  /** The position of the newest event; 0 while there is none. */
+  async head(): Promise<number> {
+    const [row] = await this.database.sql<{ position: number }>('select position from event_log_head');
+    return row?.position ?? 0;
+  }
+
+  /** Wakes a reader after new positions exist: coalesced, never the only way to find out, so read again after (re)subscribing. */
+  onAdvance(listener: (position: number) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Told by the sequencer of this process or, through PostgreSQL, of another. */
+  announce(position: number): void {
+    if (position <= this.#announced) return;
+    this.#announced = position;
+    for (const listener of this.#listeners) listener(position);
+  }
+}

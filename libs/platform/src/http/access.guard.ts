@@ -1,0 +1,82 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { ModuleRef, Reflector } from '@nestjs/core';
+import type { FastifyReply } from 'fastify';
+import { type Actor, Authenticator } from '#messages/auth';
+import { NotAllowed, NotAuthenticated, NotFound } from './http.errors.ts';
+import { OwnedIds } from './owned-ids.ts';
+import { publicRoute, type RouteAccess, routeAccess } from './permissions.ts';
+import type { MusterRequest } from './request.ts';
+import { visibleProjects } from './visible-projects.ts';
+
+/** What follows `Bearer `, or the password of HTTP Basic. */
+export function credentialOf(authorization: string | undefined): string | null {
+  const [, scheme, value] = /^(bearer|basic) +(\S+)$/i.exec(authorization?.trim() ?? '') ?? [];
+  if (scheme === undefined || value === undefined) return null;
+  if (scheme.toLowerCase() === 'bearer') return value;
+  const pair = Buffer.from(value, 'base64').toString('utf8');
+  const password = pair.slice(pair.indexOf(':') + 1);
+  return password === '' ? null : password;
+}
+
+/**
+ * The one guard. Who is it; does everything that the request names belong to them; may they do it there. Somebody else's
+ * id answers like none.
+ */
+@Injectable()
+export class AccessGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly modules: ModuleRef,
+    private readonly ownedIds: OwnedIds,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const targets = [context.getHandler(), context.getClass()];
+    if (this.reflector.getAllAndOverride<true | undefined>(publicRoute, targets) === true) return true;
+    const access = this.reflector.getAllAndOverride<RouteAccess | undefined>(routeAccess, targets);
+    if (access === undefined) throw new NotAllowed('that nobody has: the route declares none');
+
+    const request = context.switchToHttp().getRequest<MusterRequest>();
+    const authenticator = this.modules.get(Authenticator, { strict: false });
+    const credential = credentialOf(request.headers.authorization);
+    const actor = credential === null ? null : await authenticator.authenticate(credential);
+    if (actor === null) {
+      const reply = context.switchToHttp().getResponse<FastifyReply>();
+      void reply.header('www-authenticate', `${access.challenge ?? 'Bearer'} realm="Muster"`);
+      throw new NotAuthenticated();
+    }
+    request.actor = actor;
+
+    const ids = OwnedIds.among(wordsOf(request));
+    const owners = ids.length === 0 ? [] : await this.ownedIds.owners(ids);
+    if (owners.length < ids.length || !owners.every((owner) => belongsTo(actor, owner))) throw new NotFound();
+
+    const projects = new Set(owners.flatMap((owner) => (owner.projectId === null ? [] : [owner.projectId])));
+    const allowed =
+      projects.size > 0
+        ? [...projects].every((projectId) => authenticator.allows(actor, access.permission, projectId))
+        : authenticator.allows(actor, access.permission, null) ||
+          (owners.length === 0 &&
+            (access.scope ?? (request.method === 'GET' ? 'any' : 'team')) === 'any' &&
+            visibleProjects(actor, access.permission).length > 0);
+    if (!allowed) throw new NotAllowed(access.permission);
+    return true;
+  }
+}
+
+function belongsTo(actor: Actor, owner: { teamId: string; projectId: string | null }): boolean {
+  if (actor.kind === 'system') return true;
+  if (owner.teamId !== actor.teamId) return false;
+  return actor.onlyProjectId === null || owner.projectId === null || owner.projectId === actor.onlyProjectId;
+}
+
+/** Path parameters, and the strings at the top of query and body, also in arrays. */
+function* wordsOf(request: MusterRequest): Generator<string> {
+  for (const part of [request.params, request.query, request.body]) {
+    if (typeof part !== 'object' || part === null || Buffer.isBuffer(part)) continue;
+    for (const value of Object.values(part as Record<string, unknown>)) {
+      if (typeof value === 'string') yield value;
+      else if (Array.isArray(value)) for (const item of value as unknown[]) if (typeof item === 'string') yield item;
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import { Global, Module } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
+import { AccessGuard } from './access.guard.ts';
+import { IdempotencyInterceptor } from './idempotent.ts';
+import { OwnedIds } from './owned-ids.ts';
+import { ProblemFilter } from './problem.filter.ts';
+import { validationPipe } from './validation.ts';
+
+/** What every route has: the guard, the schema check, errors as problem+json, idempotency where it is asked for. */
+@Global()
+@Module({
+  imports: [DiscoveryModule],
+  providers: [
+    OwnedIds,
+    IdempotencyInterceptor,
+    { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_FILTER, useClass: ProblemFilter },
+    { provide: APP_PIPE, useFactory: validationPipe },
+  ],
+  exports: [OwnedIds, IdempotencyInterceptor],
+})
+export class HttpModule {}

@@ -1,0 +1,12 @@
+export { HttpModule } from './http.module.ts';
+export { Requires, Public, CurrentActor, type RouteAccess } from './permissions.ts';
+export { OwnedIds, type Owner } from './owned-ids.ts';
+export { visibleProjects } from './visible-projects.ts';
+export { credentialOf } from './access.guard.ts';
+export { Idempotent } from './idempotent.ts';
+export { etagOf, assertIfMatch } from './etag.ts';
+export { toProblem } from './problem.filter.ts';
+export { toFieldError } from './validation.ts';
+export { type MusterRequest, traceIdOf } from './request.ts';
+export { SocketEndpoint, type AcceptsSockets, type SocketEndpointOptions } from './sockets.ts';
+export { NotAuthenticated, NotAllowed, NotFound, InvalidRequest, PreconditionFailed, Draining } from './http.errors.ts';
