@@ -1,0 +1,131 @@
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import type { AgentDefinition, AgentVersionView } from '@muster/contracts';
+import { Clock, Ids, type Tx } from '#kernel';
+import { Authenticator, type Actor } from '#messages/auth';
+import { Database } from '#platform/database';
+import { type AgentVersionRow, toVersionView } from '../domain/agent-version.ts';
+import { checkDefinition } from '../domain/check-definition.ts';
+import { contentHash } from '../domain/content-hash.ts';
+import { asSent, eachOf, readSource, type SentDefinition } from '../domain/read-source.ts';
+import { DefinitionInvalid, PublishingForbidden, VersionTaken } from '../registry.errors.ts';
+import { publish, refreshAgent } from './publish-version.ts';
+
+export interface SentAgents {
+  /** YAML or JSON text: one document, several, or a list. */
+  readonly source?: string | undefined;
+  readonly definitions?: readonly unknown[] | undefined;
+  readonly publish: boolean;
+}
+export interface Registered {
+  readonly versions: AgentVersionView[];
+  /** False when every one of them was there before, with the same content. */
+  readonly created: boolean;
+}
+
+const MAX_DEFINITIONS = 100;
+
+/** Registers one definition or a bundle: all of them or none. The same content again is the same version. */
+export class RegisterAgents extends Command<Registered> {
+  constructor(
+    readonly actor: Actor,
+    readonly sent: SentAgents,
+    /** A single definition is expected: several in one text are refused. */
+    readonly single: boolean,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(RegisterAgents)
+export class RegisterAgentsHandler implements ICommandHandler<RegisterAgents> {
+  constructor(
+    private readonly database: Database,
+    private readonly ids: Ids,
+    private readonly clock: Clock,
+    private readonly authenticator: Authenticator,
+  ) {}
+
+  async execute({ actor, sent, single }: RegisterAgents): Promise<Registered> {
+    // The route asks for agent.write only: who publishes in the same breath needs what the publish route asks for.
+    if (sent.publish && !this.authenticator.allows(actor, 'agent.publish', null)) throw new PublishingForbidden();
+    const definitions = definitionsIn(sent, single);
+    // Agents are locked in the order of their names, so that two bundles never wait for each other.
+    const order = [...definitions.keys()].sort((a, b) => (nameOf(definitions, a) < nameOf(definitions, b) ? -1 : 1));
+    return this.database.transaction(async (tx) => {
+      const rows = new Map<number, AgentVersionRow>();
+      let created = false;
+      for (const index of order) {
+        const definition = definitions[index];
+        if (definition === undefined) continue;
+        const done = await this.register(tx, actor.teamId, definition);
+        created ||= done.created;
+        rows.set(
+          index,
+          sent.publish && done.row.state === 'draft' ? await publish(tx, done.row, this.clock.now()) : done.row,
+        );
+        await refreshAgent(tx, done.row.agent_id);
+      }
+      return {
+        versions: [...definitions.keys()].flatMap((index) => rows.get(index) ?? []).map(toVersionView),
+        created,
+      };
+    });
+  }
+
+  private async register(
+    tx: Tx,
+    teamId: string,
+    definition: AgentDefinition,
+  ): Promise<{ row: AgentVersionRow; created: boolean }> {
+    const { name, version } = definition.metadata;
+    const hash = contentHash(definition);
+    const now = this.clock.now();
+    const [agent] = await tx.sql<{ id: string }>(
+      `insert into agents (id, team_id, name, created_at) values ($1, $2, $3, $4)
+       on conflict (team_id, name) do update set name = excluded.name returning id`,
+      [this.ids.next('agent'), teamId, name, now],
+    );
+    if (agent === undefined) throw new Error(`Agent ${name} was neither created nor found.`);
+    const [row] = await tx.sql<AgentVersionRow>(
+      `insert into agent_versions (id, team_id, agent_id, name, version, content_hash, definition, created_at)
+       values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8) on conflict (team_id, name, version) do nothing returning *`,
+      [this.ids.next('agentVersion'), teamId, agent.id, name, version, hash, JSON.stringify(definition), now],
+    );
+    if (row === undefined) {
+      const [present] = await tx.sql<AgentVersionRow>(
+        `select * from agent_versions where team_id = $1 and name = $2 and version = $3 for update`,
+        [teamId, name, version],
+      );
+      if (present === undefined) throw new Error(`Version ${version} of ${name} was neither created nor found.`);
+      if (present.content_hash !== hash) throw new VersionTaken(name, version, present.state);
+      return { row: present, created: false };
+    }
+    await tx.sql(`insert into agent_version_skills (agent_version_id, capability) select $1, unnest($2::text[])`, [
+      row.id,
+      definition.skills.map((skill) => skill.name),
+    ]);
+    await tx.sql(
+      `insert into agent_version_triggers (agent_version_id, team_id, event_type) select $1, $2, unnest($3::text[])`,
+      [row.id, teamId, [...new Set(definition.triggers.map((trigger) => trigger.event))]],
+    );
+    return { row, created: true };
+  }
+}
+
+const nameOf = (definitions: readonly AgentDefinition[], index: number): string =>
+  definitions[index]?.metadata.name ?? '';
+
+function definitionsIn({ source, definitions = [] }: SentAgents, single: boolean): AgentDefinition[] {
+  const sent: SentDefinition[] =
+    source === undefined ? definitions.map(asSent) : readSource(source).flatMap(single ? (one) => [one] : eachOf);
+  if (single && sent.length !== 1) {
+    const message = `holds ${sent.length} documents; send several to POST /api/agents/import`;
+    throw new DefinitionInvalid([{ path: '', message, ...(sent[1]?.placeOf([]) ?? {}) }]);
+  }
+  if (sent.length === 0 || sent.length > MAX_DEFINITIONS) {
+    throw new DefinitionInvalid([
+      { path: '', message: `holds ${sent.length} definitions; a bundle has 1 to ${MAX_DEFINITIONS}` },
+    ]);
+  }
+  return sent.map((one, index) => checkDefinition(one, single ? [] : [index]));
+}
