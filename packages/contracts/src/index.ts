@@ -5,7 +5,7 @@
 export { idPrefixes, idOf, objectId, branchName, repositoryPath, timestamp, capabilityName, slug, jsonObject, pageOf, pageQuery, type IdKind } from './ids.ts';
 export { problem, type Problem } from './problem.ts';
 export { permissions, permission, roles, role, login, tokens, refresh, createApiKey, apiKeyView, apiKeyCreated, whoAmI, type Permission, type Role } from './auth.ts';
-export { createProject, projectView, projectDetail, assignAgent, assignmentView, operation, executeCapability, type ProjectView } from './projects.ts';
+export { createProject, projectView, projectDetail, assignAgent, assignmentView, operation, executeCapability, type Operation, type ProjectView } from './projects.ts';
 export { agentDefinition, agentName, agentView, agentVersionView, agentVersionState, registerAgent, skill, trigger, duration, type AgentDefinition, type AgentVersionView } from './definitions.ts';
 export { cloudEvent, eventType, publishEvent, streamSubscribe, streamMessage, type CloudEvent, type StreamMessage } from './events.ts';
 export {
@@ -24,3 +24,4 @@ export {
   submissionStates, submissionState, fileChange, createSubmission, submissionView, landingStates, landingView, rollbackLanding, auditReport,
   type CreateSubmission, type SubmissionView, type LandingView, type AuditReport,
 } from './submissions.ts';
+export { instanceStates, instanceView, type InstanceView } from './instances.ts';

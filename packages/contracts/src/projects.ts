@@ -31,6 +31,7 @@ export const operation = z.object({
   createdAt: timestamp,
   finishedAt: timestamp.nullable(),
 });
+export type Operation = z.infer<typeof operation>;
 
 export const projectView = z
   .object({

@@ -1,4 +1,4 @@
-import type { CreateTask, Rework, TaskView } from '@muster/contracts';
+import type { CreateTask, Operation, Rework, TaskView } from '@muster/contracts';
 import { Command, Query } from '@nestjs/cqrs';
 import type { Tx } from '#kernel';
 
@@ -64,6 +64,19 @@ export class SettleSubmittedTask extends Command<void> {
       | { readonly kind: 'waiting_landing'; readonly ref: string }
       | { readonly kind: 'landed'; readonly output: { submissionId: string; landingId: string; commit: string } }
       | { readonly kind: 'rework'; readonly rework: Omit<Rework, 'round'> },
+  ) {
+    super();
+  }
+}
+
+/** What a project's page shows: its newest tasks, and how many are open for each capability. */
+export class FindProjectOperations extends Query<{
+  readonly operations: readonly Operation[];
+  readonly openTasks: ReadonlyArray<{ readonly capability: string; readonly count: number }>;
+}> {
+  constructor(
+    readonly projectId: string,
+    readonly limit: number,
   ) {
     super();
   }

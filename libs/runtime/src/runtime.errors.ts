@@ -1,0 +1,123 @@
+import { MusterError, type FieldError } from '#kernel';
+
+/** The fence is not the task's current one: somebody else has the task, or it has ended. */
+export class StaleLease extends MusterError {
+  constructor(taskId: string, fence: number) {
+    super('runtime.stale_lease', 409, 'This attempt is no longer yours: stop working on it and drop its results. The task goes on without it.', {
+      data: { taskId, fence },
+    });
+  }
+}
+
+export class TaskUnknown extends MusterError {
+  constructor(taskId: string) {
+    super('runtime.task_unknown', 404, 'There is no such task here. Check its id, and that your key belongs to its team.', { data: { taskId } });
+  }
+}
+
+export class TaskFinished extends MusterError {
+  constructor(taskId: string, state: string) {
+    super('runtime.task_finished', 409, `The task has ended as ${state} and stays so. Create a new task to do it again.`, { data: { taskId, state } });
+  }
+}
+
+export class TaskNotWaitingForAPerson extends MusterError {
+  constructor(taskId: string, state: string) {
+    super('runtime.not_waiting', 409, `Only a task that waits for a person can be retried; this one is ${state}.`, { data: { taskId, state } });
+  }
+}
+
+export class ProjectUnknown extends MusterError {
+  constructor(projectId: string) {
+    super('runtime.project_unknown', 404, 'There is no such project here. Check its id, and that your key belongs to its team.', { data: { projectId } });
+  }
+}
+
+export class ParentUnknown extends MusterError {
+  constructor(parentId: string) {
+    super('runtime.parent_unknown', 404, 'The parent is not a task of this project. Give the id of a task of the same project, or leave parentId out.', {
+      data: { parentId },
+    });
+  }
+}
+
+export class TooDeep extends MusterError {
+  constructor(limit: number) {
+    super('runtime.too_deep', 422, `Tasks nest at most ${limit} levels. Start this one without a parent.`);
+  }
+}
+
+export class NoAgent extends MusterError {
+  constructor(capability: string, wish: string | null) {
+    super(
+      'runtime.no_agent',
+      422,
+      wish === null
+        ? `No agent is assigned to this project with the capability ${capability}. Assign one: POST /api/projects/{projectId}/agents.`
+        : `The agent ${wish} is not assigned to this project with the capability ${capability}. Assign it, or leave agent out.`,
+      { data: { capability, ...(wish === null ? {} : { agent: wish }) } },
+    );
+  }
+}
+
+export class InputInvalid extends MusterError {
+  constructor(capability: string, errors: readonly FieldError[]) {
+    super('runtime.input_invalid', 422, `The input does not fit what the agents assigned to ${capability} take. Correct the fields named in errors.`, {
+      errors,
+      data: { capability },
+    });
+  }
+}
+
+export class OutputInvalid extends MusterError {
+  constructor(capability: string, errors: readonly FieldError[]) {
+    super(
+      'runtime.output_invalid',
+      422,
+      `The output does not fit the schema that the agent's own definition declares for ${capability}. The lease is unchanged: correct it and complete again.`,
+      { errors, data: { capability } },
+    );
+  }
+}
+
+export class ReservedCapability extends MusterError {
+  constructor(capability: string) {
+    super('runtime.reserved_capability', 403, 'Capabilities under muster. belong to the system: nobody else may ask for them or answer them.', {
+      data: { capability },
+    });
+  }
+}
+
+export class AgentUnknown extends MusterError {
+  constructor(agent: string, version: string) {
+    super('runtime.agent_unknown', 422, `Your team has no published version of the agent ${agent} in the range ${version}. Register and publish its definition first.`, {
+      data: { agent, version },
+    });
+  }
+}
+
+export class CapabilityUndeclared extends MusterError {
+  constructor(agent: string, version: string, undeclared: readonly string[]) {
+    super('runtime.capability_undeclared', 422, `${agent} ${version} does not declare ${undeclared.join(', ')}. Publish a version that does, or leave it out of hello.`, {
+      data: { agent, version, undeclared },
+    });
+  }
+}
+
+export class InstanceUnknown extends MusterError {
+  constructor(instanceId: string) {
+    super('runtime.instance_unknown', 404, 'There is no such instance of yours, or it has said goodbye. Say hello again.', { data: { instanceId } });
+  }
+}
+
+export class HelloFirst extends MusterError {
+  constructor() {
+    super('runtime.hello_first', 409, 'Say hello first: the first message on this socket is hello, once.');
+  }
+}
+
+export class AlreadyConnected extends MusterError {
+  constructor() {
+    super('runtime.already_connected', 409, 'This socket has said hello already. Open another socket for another instance.');
+  }
+}
