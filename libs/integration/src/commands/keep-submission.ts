@@ -1,0 +1,138 @@
+import { Injectable } from '@nestjs/common';
+import { QueryBus } from '@nestjs/cqrs';
+import type { SubmissionView } from '@muster/contracts';
+import { FindProject, type ProjectRecord } from '#messages/projects';
+import { LeaseGuard } from '#messages/runtime';
+import { Ids, type NewEvent, type Tx } from '#kernel';
+import { Database } from '#platform/database';
+import { Repositories } from '#platform/git';
+import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
+import { EmptyBranch, EmptyChange, NotFound, UnknownBase } from '../integration.errors.ts';
+
+export interface NewSubmission {
+  readonly id: string;
+  readonly teamId: string;
+  readonly projectId: string;
+  readonly task: { readonly taskId: string; readonly fence: number } | null;
+  readonly branch: string;
+  readonly base: string;
+  readonly commit: string;
+  readonly message: string;
+  readonly claim: string | null;
+  readonly agent: string | null;
+  readonly requestedBy: string;
+}
+
+/** What every way of handing in a change has in common: the branch it is for, the ref that keeps it, the row and its fence. */
+@Injectable()
+export class KeepSubmission {
+  constructor(
+    private readonly database: Database,
+    private readonly queries: QueryBus,
+    private readonly leases: LeaseGuard,
+    private readonly repositories: Repositories,
+    private readonly ids: Ids,
+  ) {}
+
+  newId(): string {
+    return this.ids.next('submission');
+  }
+
+  /** The submission that this attempt handed in before, if it did: asking twice is not an error. */
+  async findByFence(teamId: string, taskId: string, fence: number): Promise<SubmissionView | null> {
+    const [row] = await this.database.sql<SubmissionRow>(
+      `select ${submissionColumns} from submissions where team_id = $1 and task_id = $2 and fence = $3`,
+      [teamId, taskId, fence],
+    );
+    return row === undefined ? null : submissionViewOf(row);
+  }
+
+  /** Refuses a lost attempt before any work is done for it; the one that counts is checked again under lock. */
+  async holderOf(teamId: string, taskId: string, fence: number): Promise<{ agent: string | null }> {
+    const held = await this.database.transaction((tx) => this.leases.hold(tx, taskId, fence));
+    if (held.teamId !== teamId) throw new NotFound('task', taskId);
+    return { agent: held.agent };
+  }
+
+  async target(teamId: string, projectId: string): Promise<{ project: ProjectRecord; head: string }> {
+    const project = await this.queries.execute(new FindProject(projectId));
+    if (project === null || project.teamId !== teamId) throw new NotFound('project', projectId);
+    const head = await this.repositories.resolve(projectId, `refs/heads/${project.branch}`);
+    if (head === null) throw new EmptyBranch(project.branch);
+    return { project, head };
+  }
+
+  async requireBase(projectId: string, base: string, branch: string, head: string): Promise<void> {
+    const known = await this.repositories.resolve(projectId, `${base}^{commit}`);
+    if (known !== base || !(await this.repositories.isAncestor(projectId, base, head))) throw new UnknownBase(base, branch, head);
+  }
+
+  /** The commit and its ref come first: when this ends half-way, a ref is left that nothing names, and the sweep takes it. */
+  async keep(submission: NewSubmission): Promise<SubmissionView> {
+    const { id, projectId, commit, base } = submission;
+    const tree = await this.repositories.treeOf(projectId, commit);
+    if (tree === (await this.repositories.treeOf(projectId, base))) throw new EmptyChange(base);
+    await this.repositories.updateRef(projectId, submissionRef(id), commit, '0'.repeat(commit.length));
+    return await this.database.transaction(async (tx) => {
+      const held = submission.task === null ? null : await this.leases.hold(tx, submission.task.taskId, submission.task.fence);
+      const row = await insertSubmission(tx, { ...submission, kind: 'change', tree });
+      if (held !== null) await this.leases.submitted(tx, held, id);
+      tx.append(receivedEvent(row));
+      return submissionViewOf(row);
+    });
+  }
+
+  /** Two calls with one fence at the same time: the second finds the attempt ended and answers with what the first made. */
+  async keepOnce(submission: NewSubmission): Promise<SubmissionView> {
+    try {
+      return await this.keep(submission);
+    } catch (error) {
+      const task = submission.task;
+      const first = task === null ? null : await this.findByFence(submission.teamId, task.taskId, task.fence);
+      if (first === null) throw error;
+      return first;
+    }
+  }
+}
+
+export async function insertSubmission(
+  tx: Tx,
+  s: NewSubmission & {
+    readonly kind: 'change' | 'revert';
+    readonly tree: string;
+    readonly revertsLandingId?: string;
+    readonly restoresTree?: string;
+    readonly state?: 'received' | 'conflicted';
+    readonly conflicts?: SubmissionView['conflicts'];
+    readonly reasons?: readonly string[];
+  },
+): Promise<SubmissionRow> {
+  const [row] = await tx.sql<SubmissionRow>(
+    `insert into submissions (id, team_id, project_id, task_id, fence, kind, branch, base, commit, tree, message, claim, agent,
+       requested_by, reverts_landing_id, restores_tree, state, conflicts, reasons, next_action_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, muster_now())
+     returning ${submissionColumns}`,
+    [
+      s.id, s.teamId, s.projectId, s.task?.taskId ?? null, s.task?.fence ?? null, s.kind, s.branch, s.base, s.commit, s.tree,
+      s.message, s.claim, s.agent, s.requestedBy, s.revertsLandingId ?? null, s.restoresTree ?? null, s.state ?? 'received',
+      JSON.stringify(s.conflicts ?? []), JSON.stringify(s.reasons ?? []),
+    ],
+  );
+  if (row === undefined) throw new Error('An inserted row did not come back.');
+  return row;
+}
+
+export const receivedEvent = (row: SubmissionRow): NewEvent => ({
+  type: 'submission.received',
+  teamId: row.team_id,
+  projectId: row.project_id,
+  subject: row.id,
+  data: {
+    submissionId: row.id,
+    taskId: row.task_id,
+    kind: row.kind,
+    agent: row.agent,
+    branch: row.branch,
+    commit: row.commit,
+  },
+});

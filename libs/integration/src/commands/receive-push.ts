@@ -1,0 +1,74 @@
+import { CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
+import type { SubmissionView } from '@muster/contracts';
+import { ReceivePush } from '#messages/integration';
+import { FindTask } from '#messages/runtime';
+import { Database } from '#platform/database';
+import { Git, Repositories } from '#platform/git';
+import { plainMessage } from '../domain/commit-message.ts';
+import { submissionColumns, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
+import { NotFound, UnknownBase, UnknownBranch, UnknownCommit } from '../integration.errors.ts';
+import { KeepSubmission } from './keep-submission.ts';
+
+/** A git push to refs/for/<branch> as a submission. The git endpoint has decided already that the pusher may. */
+@CommandHandler(ReceivePush)
+export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
+  constructor(
+    private readonly submissions: KeepSubmission,
+    private readonly queries: QueryBus,
+    private readonly repositories: Repositories,
+    private readonly git: Git,
+    private readonly database: Database,
+  ) {}
+
+  async execute({ push }: ReceivePush): Promise<SubmissionView> {
+    const { teamId, projectId, commit, task } = push;
+    const { project, head } = await this.submissions.target(teamId, projectId);
+    if (push.branch !== project.branch) throw new UnknownBranch(push.branch, project.branch);
+    const before = task === null ? await this.findOpen(push) : await this.submissions.findByFence(teamId, task.taskId, task.fence);
+    if (before !== null) return before;
+    const agent = task === null ? null : await this.holder(teamId, projectId, task);
+
+    if ((await this.repositories.resolve(projectId, `${commit}^{commit}`)) !== commit) throw new UnknownCommit(commit, head);
+    const base = await this.mergeBase(projectId, head, commit);
+    if (base === null) throw new UnknownBase(commit, project.branch, head);
+    const message = await this.git.text(this.repositories.path(projectId), ['log', '-1', '--format=%B', '--end-of-options', commit]);
+
+    return await this.submissions.keepOnce({
+      id: this.submissions.newId(),
+      teamId,
+      projectId,
+      task,
+      branch: project.branch,
+      base,
+      commit,
+      message: plainMessage(message),
+      claim: push.claim?.replaceAll('\0', '') ?? null,
+      agent,
+      requestedBy: push.pushedBy,
+    });
+  }
+
+  private async holder(teamId: string, projectId: string, task: { taskId: string; fence: number }): Promise<string | null> {
+    const found = await this.queries.execute(new FindTask(task.taskId));
+    if (found === null || found.teamId !== teamId || found.projectId !== projectId) throw new NotFound('task', task.taskId);
+    return (await this.submissions.holderOf(teamId, task.taskId, task.fence)).agent;
+  }
+
+  /** Where the pushed history left the branch; null when it never was on it. */
+  private async mergeBase(projectId: string, head: string, commit: string): Promise<string | null> {
+    const { stdout, code } = await this.git.run(this.repositories.path(projectId), ['merge-base', head, commit], { ok: [0, 1] });
+    return code === 0 ? stdout.toString('utf8').trim() : null;
+  }
+
+  /** The same commit pushed again while it is on its way is the same submission. */
+  private async findOpen(push: ReceivePush['push']): Promise<SubmissionView | null> {
+    const [row] = await this.database.sql<SubmissionRow>(
+      `select ${submissionColumns} from submissions
+       where team_id = $1 and project_id = $2 and branch = $3 and commit = $4 and task_id is null
+         and state in ('received', 'verifying', 'queued', 'landing')
+       order by id limit 1`,
+      [push.teamId, push.projectId, push.branch, push.commit],
+    );
+    return row === undefined ? null : submissionViewOf(row);
+  }
+}

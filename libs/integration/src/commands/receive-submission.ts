@@ -1,0 +1,74 @@
+import { CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
+import type { CreateSubmission, SubmissionView } from '@muster/contracts';
+import { ReceiveSubmission } from '#messages/integration';
+import { FindTask } from '#messages/runtime';
+import { Clock } from '#kernel';
+import { Repositories } from '#platform/git';
+import { agentIdentity, MUSTER, plainMessage } from '../domain/commit-message.ts';
+import { NotFound, UnknownCommit } from '../integration.errors.ts';
+import { KeepSubmission } from './keep-submission.ts';
+
+/** An attempt hands in files, a patch or a commit. Once for each fence: a repeat gets the same submission. */
+@CommandHandler(ReceiveSubmission)
+export class ReceiveSubmissionHandler implements ICommandHandler<ReceiveSubmission> {
+  constructor(
+    private readonly submissions: KeepSubmission,
+    private readonly queries: QueryBus,
+    private readonly repositories: Repositories,
+    private readonly clock: Clock,
+  ) {}
+
+  async execute({ teamId, submission }: ReceiveSubmission): Promise<SubmissionView> {
+    const { taskId, fence, base } = submission;
+    const task = await this.queries.execute(new FindTask(taskId));
+    if (task === null || task.teamId !== teamId) throw new NotFound('task', taskId);
+    const before = await this.submissions.findByFence(teamId, taskId, fence);
+    if (before !== null) return before;
+
+    const { agent } = await this.submissions.holderOf(teamId, taskId, fence);
+    const { projectId } = task;
+    const { project, head } = await this.submissions.target(teamId, projectId);
+    await this.submissions.requireBase(projectId, base, project.branch, head);
+    const message = plainMessage(submission.message);
+    const commit = submission.commit ?? (await this.commitOn(projectId, submission, message, agent ?? 'unknown'));
+    if (submission.commit !== undefined) await this.requireDescendant(projectId, base, submission.commit);
+
+    return await this.submissions.keepOnce({
+      id: this.submissions.newId(),
+      teamId,
+      projectId,
+      task: { taskId, fence },
+      branch: project.branch,
+      base,
+      commit,
+      message,
+      claim: submission.claim?.replaceAll('\0', '') ?? null,
+      agent,
+      requestedBy: agent ?? taskId,
+    });
+  }
+
+  private async commitOn(projectId: string, submission: CreateSubmission, message: string, agent: string): Promise<string> {
+    const tree =
+      submission.files === undefined
+        ? await this.repositories.applyPatch(projectId, submission.base, submission.patch ?? '')
+        : await this.repositories.applyFiles(
+            projectId,
+            submission.base,
+            submission.files.map((file) => ({ ...file, encoding: file.encoding ?? 'utf8' })),
+          );
+    return await this.repositories.commitTree(projectId, {
+      tree,
+      parents: [submission.base],
+      message: `${message}\n`,
+      author: agentIdentity(agent),
+      committer: MUSTER,
+      date: this.clock.now(),
+    });
+  }
+
+  private async requireDescendant(projectId: string, base: string, commit: string): Promise<void> {
+    const known = await this.repositories.resolve(projectId, `${commit}^{commit}`);
+    if (known !== commit || !(await this.repositories.isAncestor(projectId, base, commit))) throw new UnknownCommit(commit, base);
+  }
+}

@@ -1,0 +1,88 @@
+import type { VerificationView } from '@muster/contracts';
+import { z } from 'zod';
+import type { LandingRow } from './landing.ts';
+
+/**
+ * What Muster says, signed, about a landed commit: an in-toto statement whose predicate is SLSA's verification summary, with
+ * Muster's own evidence beside it under `muster`. `previous` is the digest of the statement about the commit below, so that
+ * none can be left out or put in between afterwards.
+ */
+export const landingStatement = z.object({
+  _type: z.literal('https://in-toto.io/Statement/v1'),
+  subject: z.array(z.object({ name: z.string(), digest: z.object({ gitCommit: z.string(), gitTree: z.string() }) })).length(1),
+  predicateType: z.literal('https://slsa.dev/verification_summary/v1'),
+  predicate: z.object({
+    verifier: z.object({ id: z.string(), version: z.record(z.string(), z.string()) }),
+    timeVerified: z.string(),
+    resourceUri: z.string(),
+    policy: z.object({ uri: z.string(), digest: z.object({ sha256: z.string() }) }),
+    verificationResult: z.literal('PASSED'),
+    verifiedLevels: z.array(z.string()),
+    muster: z.object({
+      landing: z.string(),
+      kind: z.enum(['change', 'revert']),
+      reverts: z.string().nullable(),
+      submission: z.string(),
+      task: z.string().nullable(),
+      fence: z.number().nullable(),
+      agent: z.string().nullable(),
+      before: z.string(),
+      verification: z.string(),
+      purpose: z.string(),
+      verdict: z.literal('accepted'),
+      score: z.number(),
+      threshold: z.number(),
+      candidateTree: z.string(),
+      baseTree: z.string().nullable(),
+      checks: z.array(z.object({ check: z.string(), status: z.string(), findings: z.number() })),
+      sandbox: z.string().nullable(),
+      toolchain: z.string().nullable(),
+      previous: z.string().nullable(),
+    }),
+  }),
+});
+export type LandingStatement = z.infer<typeof landingStatement>;
+
+/** Made of stored values only, in one order: whoever finishes a landing writes the same bytes. */
+export function statementOf(landing: LandingRow, verification: VerificationView): LandingStatement {
+  const { facts } = verification;
+  return {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: [
+      { name: `refs/heads/${landing.branch}`, digest: { gitCommit: landing.commit, gitTree: landing.landed_tree } },
+    ],
+    predicateType: 'https://slsa.dev/verification_summary/v1',
+    predicate: {
+      verifier: { id: 'urn:muster:gate', version: { gate: facts?.toolchain.gate ?? 'unknown' } },
+      timeVerified: verification.finishedAt ?? landing.committed_at,
+      resourceUri: `urn:muster:project:${landing.project_id}`,
+      policy: {
+        uri: `urn:muster:project:${landing.project_id}:policy:${landing.before}`,
+        digest: { sha256: facts?.rulesDigest ?? '' },
+      },
+      verificationResult: 'PASSED',
+      verifiedLevels: [],
+      muster: {
+        landing: landing.id,
+        kind: landing.kind,
+        reverts: landing.reverts_landing_id,
+        submission: landing.submission_id,
+        task: landing.task_id,
+        fence: landing.fence,
+        agent: landing.agent,
+        before: landing.before,
+        verification: verification.id,
+        purpose: verification.purpose,
+        verdict: 'accepted',
+        score: landing.score,
+        threshold: verification.threshold,
+        candidateTree: verification.candidateTree,
+        baseTree: verification.baseTree,
+        checks: (facts?.checks ?? []).map(({ check, status, findings }) => ({ check, status, findings: findings.length })),
+        sandbox: facts?.sandbox.driver ?? null,
+        toolchain: facts?.toolchain.digest ?? null,
+        previous: landing.previous_statement,
+      },
+    },
+  };
+}

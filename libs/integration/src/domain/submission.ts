@@ -1,0 +1,71 @@
+import type { ConflictHunk, SubmissionView } from '@muster/contracts';
+
+/** A row of `submissions`. `step` counts its transitions: a writer that read an older step writes nothing. */
+export interface SubmissionRow {
+  readonly id: string;
+  readonly team_id: string;
+  readonly project_id: string;
+  readonly task_id: string | null;
+  readonly fence: number | null;
+  readonly kind: 'change' | 'revert';
+  readonly branch: string;
+  readonly base: string;
+  readonly commit: string;
+  readonly tree: string;
+  readonly message: string;
+  readonly agent: string | null;
+  readonly requested_by: string;
+  readonly reverts_landing_id: string | null;
+  readonly restores_tree: string | null;
+  readonly state: SubmissionView['state'];
+  readonly verification_id: string | null;
+  /** The tree that `verification_id` is about: this submission merged with `candidate_head`. */
+  readonly candidate_tree: string | null;
+  readonly candidate_head: string | null;
+  /** Its place in the landing queue; given once, kept through every later verification. */
+  readonly turn: number | null;
+  readonly accepted: boolean;
+  readonly conflicts: ConflictHunk[];
+  readonly reasons: string[];
+  readonly landing_id: string | null;
+  readonly step: number;
+  /** False when nothing is owed any more, to the submission or to its task. */
+  readonly pending: boolean;
+  readonly failures: number;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
+
+/** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
+export const submissionColumns = `
+  id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by,
+  reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, turn::float8 as turn,
+  accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures,
+  ${iso('created_at')}, ${iso('updated_at')}`;
+
+export const finalStates = ['landed', 'rejected', 'conflicted', 'failed'] as const;
+export const isFinal = (state: SubmissionView['state']): boolean => (finalStates as readonly string[]).includes(state);
+
+/** Where a submission's commit is kept: agents may fetch it, nobody may push it. */
+export const submissionRef = (submissionId: string): string => `refs/muster/submissions/${submissionId}`;
+
+export const submissionViewOf = (row: SubmissionRow): SubmissionView => ({
+  id: row.id,
+  projectId: row.project_id,
+  taskId: row.task_id,
+  kind: row.kind,
+  branch: row.branch,
+  base: row.base,
+  commit: row.commit,
+  message: row.message,
+  agent: row.agent,
+  state: row.state,
+  verificationId: row.verification_id,
+  conflicts: row.conflicts,
+  reasons: row.reasons,
+  landingId: row.landing_id,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+});

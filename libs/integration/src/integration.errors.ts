@@ -1,0 +1,98 @@
+import { MusterError } from '#kernel';
+
+/** Someone else's id answers like none. */
+export class NotFound extends MusterError {
+  constructor(what: 'task' | 'project' | 'submission' | 'landing', id: string) {
+    super(`integration.${what}_not_found`, 404, `There is no ${what} ${id}. Check the id and the team of your key.`, { data: { id } });
+  }
+}
+
+export class UnknownBase extends MusterError {
+  constructor(base: string, branch: string, head: string) {
+    super(
+      'integration.unknown_base',
+      422,
+      `${base} is not in the history of ${branch}. Fetch ${branch} (its head is ${head}), redo the change on a commit of it, and submit again with that commit as base.`,
+      { data: { base, branch, head } },
+    );
+  }
+}
+
+export class UnknownBranch extends MusterError {
+  constructor(branch: string, target: string) {
+    super(
+      'integration.unknown_branch',
+      422,
+      `Submissions go into ${target}, not into ${branch}. Push to refs/for/${target}.`,
+      { data: { branch, target } },
+    );
+  }
+}
+
+export class EmptyBranch extends MusterError {
+  constructor(branch: string) {
+    super(
+      'integration.empty_branch',
+      422,
+      `${branch} has no commit yet, so there is nothing to compare a change with. Import a repository into the project first.`,
+      { data: { branch } },
+    );
+  }
+}
+
+export class UnknownCommit extends MusterError {
+  constructor(commit: string, base: string) {
+    super(
+      'integration.unknown_commit',
+      422,
+      `The project has no commit ${commit} that descends from ${base}. Push it to refs/for/<branch> first, or submit files or a patch.`,
+      { data: { commit, base } },
+    );
+  }
+}
+
+export class EmptyChange extends MusterError {
+  constructor(base: string) {
+    super(
+      'integration.empty_change',
+      422,
+      `The submission leaves everything as it is in ${base}. Make a change, or complete the task with a result instead of submitting.`,
+      { data: { base } },
+    );
+  }
+}
+
+export class UnreadablePatch extends MusterError {
+  constructor(detail: string, cause?: unknown) {
+    super(
+      'integration.patch_does_not_apply',
+      422,
+      `The patch does not apply to its base: ${detail} Make it with \`git diff --binary <base>\` on that very commit.`,
+      { cause },
+    );
+  }
+}
+
+export class NotLanded extends MusterError {
+  constructor(landingId: string, state: string) {
+    super(
+      'integration.not_landed',
+      409,
+      state === 'rolled_back'
+        ? `${landingId} is rolled back already. Look at its rolledBackBy.`
+        : `${landingId} is ${state}; only what has landed can be rolled back. Wait until its state is landed.`,
+      { data: { landingId, state } },
+    );
+  }
+}
+
+export class NothingToRevert extends MusterError {
+  constructor(landingId: string) {
+    super(
+      'integration.nothing_to_revert',
+      409,
+      `Nothing of ${landingId} is left on its branch: later landings have undone it. There is nothing to roll back.`,
+      { data: { landingId } },
+    );
+  }
+}
