@@ -91,3 +91,25 @@ export const registerAgent = z
   .strictObject({ source: z.string().max(500_000).optional(), definition: z.unknown().optional(), publish: z.boolean().default(false) })
   .refine((r) => (r.source === undefined) !== (r.definition === undefined), 'give exactly one of source and definition')
   .meta({ id: 'RegisterAgent' });
+/** A bundle, all or nothing: YAML with several documents (or one list) in `source`, or JSON in `definitions`: exactly one. */
+export const importAgents = z
+  .strictObject({
+    source: z.string().max(500_000).optional(),
+    definitions: z.array(z.unknown()).min(1).max(100).optional(),
+    publish: z.boolean().default(false),
+  })
+  .refine((r) => (r.source === undefined) !== (r.definitions === undefined), 'give exactly one of source and definitions')
+  .meta({ id: 'ImportAgents' });
+export const agentTemplate = z
+  .object({
+    name: z.string(),
+    title: z.string().nullable(),
+    description: z.string().nullable(),
+    capabilities: z.array(capabilityName),
+    source: z.string().describe('YAML, comments included'),
+  })
+  .meta({ id: 'AgentTemplate' });
+/** An agent that an event type starts: one entry for each trigger of its highest published version. */
+export const triggeredAgent = z
+  .object({ agent: agentName, version, capability: capabilityName, where: trigger.shape.where.unwrap(), priority })
+  .meta({ id: 'TriggeredAgent' });

@@ -6,7 +6,7 @@ export { idPrefixes, idOf, objectId, branchName, repositoryPath, timestamp, capa
 export { problem, type Problem } from './problem.ts';
 export { permissions, permission, roles, role, login, tokens, refresh, createApiKey, apiKeyView, apiKeyCreated, whoAmI, type Permission, type Role } from './auth.ts';
 export { createProject, projectView, projectDetail, assignAgent, assignmentView, operation, executeCapability, type Operation, type ProjectView } from './projects.ts';
-export { agentDefinition, agentName, agentView, agentVersionView, agentVersionState, registerAgent, skill, trigger, duration, type AgentDefinition, type AgentVersionView } from './definitions.ts';
+export { agentDefinition, agentName, agentView, agentVersionView, agentVersionState, registerAgent, importAgents, agentTemplate, triggeredAgent, skill, trigger, duration, type AgentDefinition, type AgentVersionView } from './definitions.ts';
 export { cloudEvent, eventType, publishEvent, streamSubscribe, streamMessage, type CloudEvent, type StreamMessage } from './events.ts';
 export {
   taskStates, taskState, taskWait, waitReasons, priorities, priority, attemptOutcomes, attemptLesson, attemptView, conflictHunk, rework, createTask, taskView, taskDetail,

@@ -18,7 +18,8 @@ export const ownEventPrefixes = [
   'verification',
 ] as const;
 
-export const isOwnEvent = (type: string): boolean => (ownEventPrefixes as readonly string[]).includes(type.split('.', 1)[0] ?? '');
+export const isOwnEvent = (type: string): boolean =>
+  (ownEventPrefixes as readonly string[]).includes(type.split('.', 1)[0] ?? '');
 
 /**
  * Events of Muster's own that a trigger may name. Those that every task tells (`task.*`, `verification.*`) are not among
@@ -38,4 +39,5 @@ export const ownEventsThatTrigger = [
 ] as const;
 
 /** May a trigger name this event type? */
-export const mayTrigger = (type: string): boolean => !isOwnEvent(type) || (ownEventsThatTrigger as readonly string[]).includes(type);
+export const mayTrigger = (type: string): boolean =>
+  !isOwnEvent(type) || (ownEventsThatTrigger as readonly string[]).includes(type);
