@@ -2,6 +2,8 @@ import type { Priority } from '@muster/contracts';
 
 /** A fact to append to the event log in the transaction that caused it. */
 export interface NewEvent {
+  /** Given where the writer tells it on; otherwise the log makes one. */
+  readonly id?: string;
   readonly type: string;
   readonly teamId: string;
   readonly projectId: string | null;

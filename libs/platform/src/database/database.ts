@@ -76,7 +76,7 @@ async function appendEvents(sql: Tx['sql'], ids: Ids, events: readonly NewEvent[
   const carrier: { traceparent?: string } = {};
   propagation.inject(context.active(), carrier);
   const rows = events.map((event) => ({
-    id: ids.next('event'),
+    id: event.id ?? ids.next('event'),
     type: event.type,
     team_id: event.teamId,
     project_id: event.projectId,
