@@ -1,0 +1,215 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+
+export interface SandboxMount {
+  /** A folder or file of the host; for `tmpfs` nothing. */
+  from: string;
+  to: string;
+  mode: 'ro' | 'rw' | 'tmpfs';
+}
+
+export interface SandboxLimits {
+  timeoutMs: number;
+  /** Per process (RLIMIT_DATA): V8 and WASM reserve address space, so the address space itself is not limited. */
+  memoryMb: number;
+  processes: number;
+  /** Of stdout and of stderr each; the tail is kept. */
+  outputBytes: number;
+  /** The largest file that may be written. */
+  fileMb: number;
+}
+
+export const defaultLimits: SandboxLimits = {
+  timeoutMs: 120_000,
+  memoryMb: 4096,
+  processes: 512,
+  outputBytes: 1_000_000,
+  fileMb: 512,
+};
+
+export interface SandboxRun {
+  /** A program with its arguments, or one line for `sh -c`. */
+  command: readonly string[] | string;
+  /** The host's folder that is the current folder inside, at `sandboxPaths.work`, writable. */
+  workDir: string;
+  mounts?: readonly SandboxMount[];
+  /** All that the command sees of an environment, apart from PATH, HOME, CI and LANG. */
+  env?: Readonly<Record<string, string>>;
+  limits?: Partial<SandboxLimits>;
+  /** `none` has a loopback of its own; `registry` shares the host's network and is only for programs that we trust. */
+  network?: 'none' | 'registry';
+  /** A host folder that appears at `sandboxPaths.report`; read what lies there with `readReport` only. */
+  reportDir?: string;
+  signal?: AbortSignal;
+}
+
+export interface SandboxResult {
+  exitCode: number | null;
+  signal: NodeJS.Signals | null;
+  timedOut: boolean;
+  stdout: string;
+  stderr: string;
+  ms: number;
+}
+
+/** Runs one command that nobody trusts. A driver is used only after `detectSandbox` has seen it withstand escapes. */
+export interface SandboxDriver {
+  readonly name: string;
+  run(run: SandboxRun): Promise<SandboxResult>;
+  /** Where the work and report folders are for the command. Drivers without a private mount tree keep the host's paths. */
+  paths(run: Pick<SandboxRun, 'workDir' | 'reportDir'>): { work: string; report: string };
+}
+
+/** The sandbox could not be set up; says nothing about the command. */
+export class SandboxError extends Error {
+  override readonly name = 'SandboxError';
+}
+
+export const sandboxPaths = { work: '/work', report: '/muster/report' } as const;
+
+export const isRoot = (): boolean => userInfo().uid === 0;
+
+/** Host ids for dropped runs: away from people and services, within the 65,536 that containers usually map. */
+const firstUid = 60_100;
+const uids = 4_000;
+const taken = new Set<number>();
+
+/** One unprivileged host user per concurrent run, so that runs cannot signal or count against one another. */
+export async function withUid<T>(work: (uid: number) => Promise<T>): Promise<T> {
+  let uid = firstUid + ((process.pid * 16) % uids);
+  while (taken.has(uid)) uid = firstUid + ((uid + 1 - firstUid) % uids);
+  taken.add(uid);
+  try {
+    return await work(uid);
+  } finally {
+    taken.delete(uid);
+  }
+}
+
+export function commandLine(command: SandboxRun['command']): string[] {
+  return typeof command === 'string' ? ['/bin/sh', '-c', command] : [...command];
+}
+
+/** Keeps the last bytes: a failing build says why at its end. */
+class Tail {
+  private chunks: Buffer[] = [];
+  private size = 0;
+  private dropped = false;
+  private readonly limit: number;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  push(chunk: Buffer): void {
+    this.chunks.push(chunk);
+    this.size += chunk.length;
+    while (this.size > this.limit && this.chunks.length > 1) {
+      this.size -= this.chunks.shift()!.length;
+      this.dropped = true;
+    }
+  }
+
+  toString(): string {
+    let bytes = Buffer.concat(this.chunks);
+    if (bytes.length > this.limit) {
+      bytes = bytes.subarray(bytes.length - this.limit);
+      this.dropped = true;
+    }
+    return (this.dropped ? '[…]\n' : '') + bytes.toString('utf8');
+  }
+}
+
+const childrenOf = (pid: number): number[] => {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+};
+
+const kill = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it is gone already
+  }
+};
+
+/** Kills a process and everything below it, children first read and then killed so that none is orphaned meanwhile. */
+function killTree(pid: number): void {
+  const all: number[] = [];
+  for (const queue = [pid]; queue.length > 0 && all.length < 5000; ) {
+    const next = queue.shift()!;
+    all.push(next);
+    queue.push(...childrenOf(next));
+  }
+  for (const each of all) kill(each);
+  kill(-pid);
+}
+
+/**
+ * Starts the outermost program of a driver. With `handshake`, that program writes to file descriptor 3 once the walls stand;
+ * without that word the failure is the sandbox's, not the command's.
+ */
+export async function launch(
+  argv: readonly string[],
+  options: {
+    env: Record<string, string>;
+    cwd?: string;
+    limits: SandboxLimits;
+    signal: AbortSignal | undefined;
+    handshake: boolean;
+  },
+): Promise<SandboxResult> {
+  const started = performance.now();
+  options.signal?.throwIfAborted();
+  const child = spawn(argv[0]!, argv.slice(1), {
+    cwd: options.cwd ?? '/',
+    env: options.env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', ...(options.handshake ? ['pipe' as const] : [])],
+  });
+  const stdout = new Tail(options.limits.outputBytes);
+  const stderr = new Tail(options.limits.outputBytes);
+  let ready = !options.handshake;
+  let timedOut = false;
+  child.stdout!.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk));
+  if (options.handshake) child.stdio[3]!.on('data', () => (ready = true));
+  const stop = (): void => {
+    if (child.pid !== undefined) killTree(child.pid);
+    // A process that kept a pipe open in some corner must not keep us waiting.
+    setTimeout(() => {
+      child.stdout!.destroy();
+      child.stderr!.destroy();
+    }, 1000).unref();
+  };
+  const timer = setTimeout(() => {
+    timedOut = true;
+    stop();
+  }, options.limits.timeoutMs);
+  options.signal?.addEventListener('abort', stop);
+  try {
+    const [exitCode, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+      child.on('error', (error) => reject(new SandboxError(`${argv[0]} could not be started: ${error.message}`)));
+      child.on('close', (code, by) => resolve([code, by]));
+    });
+    options.signal?.throwIfAborted();
+    if (!ready && !timedOut) {
+      throw new SandboxError(`the sandbox could not be set up: ${stderr.toString().trim().slice(-2000) || `exit ${exitCode}`}`);
+    }
+    return {
+      exitCode: timedOut ? null : exitCode,
+      signal,
+      timedOut,
+      stdout: stdout.toString(),
+      stderr: stderr.toString(),
+      ms: Math.round(performance.now() - started),
+    };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', stop);
+  }
+}
