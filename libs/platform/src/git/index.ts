@@ -1,0 +1,6 @@
+export { Git, GitFailed, type GitResult, type GitRun } from './git.ts';
+export { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
+export { GitModule } from './git.module.ts';
+export { Repositories } from './repositories.ts';
+export type { ChangedFile, FileChange, LoggedCommit, MergeResult, NewCommit, Person } from './repositories.ts';
+export { NOTHING } from './repositories.ts';
