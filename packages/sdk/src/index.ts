@@ -1,1 +1,26 @@
-export {};
+/** Write an agent for Muster, or talk to it as a program: `defineAgent` and `runAgent`, or `MusterClient`. */
+export {
+  defineAgent,
+  runAgent,
+  RunningAgent,
+  type Agent,
+  type AgentEvent,
+  type AgentOptions,
+  type ConnectOptions,
+  type DefinitionInput,
+  type TaskHandler,
+} from './agent.ts';
+export type { AgentTask, CostReport, SubmitOptions, TaskContext } from './context.ts';
+export { Workspace, GitError } from './workspace.ts';
+export { MusterClient, type Creation, type Page, type Paging } from './client.ts';
+export type { Credentials, HttpOptions } from './http.ts';
+export type { Subscription } from './stream.ts';
+export type { JsonValue } from './json.ts';
+export {
+  AgentShutdownError,
+  MusterApiError,
+  MusterUnreachableError,
+  PermanentError,
+  StaleLeaseError,
+  TaskCancelledError,
+} from './errors.ts';

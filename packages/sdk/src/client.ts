@@ -1,0 +1,302 @@
+import {
+  agentVersionView,
+  agentView,
+  apiKeyCreated,
+  apiKeyView,
+  assignmentView,
+  auditReport,
+  cloudEvent,
+  landingView,
+  operation,
+  pageOf,
+  projectDetail,
+  projectView,
+  submissionView,
+  taskDetail,
+  taskView,
+  verificationView,
+  whoAmI,
+  type AuditReport,
+  type CloudEvent,
+  type CreateSubmission,
+  type CreateTask,
+  type LandingView,
+  type ProjectView,
+  type SubmissionView,
+  type TaskDetail,
+  type TaskState,
+  type TaskView,
+  type VerificationView,
+  type assignAgent,
+  type createApiKey,
+  type createProject,
+  type executeCapability,
+  type publishEvent,
+  type registerAgent,
+} from '@muster/contracts';
+import { z } from 'zod';
+import { Http, type Credentials, type HttpOptions } from './http.ts';
+import { subscribe, type Subscription } from './stream.ts';
+
+export interface Paging {
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+}
+export interface Page<T> {
+  readonly items: T[];
+  readonly nextCursor: string | null;
+}
+/** The same key again answers what the first call answered. One is made up for each call when none is given. */
+export interface Creation {
+  readonly idempotencyKey?: string | undefined;
+}
+
+const anything = z.unknown();
+const assignments = z.union([z.array(assignmentView), pageOf(assignmentView).transform((page) => page.items)]);
+const part = encodeURIComponent;
+
+/** Muster's REST API, typed; every answer is checked against the contracts before it is handed out. */
+export class MusterClient {
+  readonly #http: Http;
+
+  constructor(options: HttpOptions) {
+    this.#http = new Http(options);
+  }
+
+  get url(): string {
+    return this.#http.url;
+  }
+
+  /** Logs in and uses the session from now on, renewing it when it runs out. */
+  login(credentials: Credentials): Promise<{ accessToken: string; refreshToken: string }> {
+    return this.#http.login(credentials);
+  }
+  whoAmI(): Promise<z.infer<typeof whoAmI>> {
+    return this.#http.call({ method: 'GET', path: '/api/auth/me', answer: whoAmI });
+  }
+  /** Whether the server is ready to serve. Never throws. */
+  async isReady(): Promise<boolean> {
+    try {
+      return (await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(2_000) })).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  readonly keys = {
+    create: (key: z.input<typeof createApiKey>, creation: Creation = {}): Promise<z.infer<typeof apiKeyCreated>> =>
+      this.#http.call({ method: 'POST', path: '/api/keys', body: key, answer: apiKeyCreated, ...creation }),
+    list: (query: Paging = {}): Promise<Page<z.infer<typeof apiKeyView>>> =>
+      this.#http.call({ method: 'GET', path: '/api/keys', query: { ...query }, answer: pageOf(apiKeyView) }),
+    revoke: async (keyId: string): Promise<void> => {
+      await this.#http.call({ method: 'DELETE', path: `/api/keys/${part(keyId)}`, answer: anything });
+    },
+  };
+
+  readonly projects = {
+    create: (project: z.input<typeof createProject>, creation: Creation = {}): Promise<ProjectView> =>
+      this.#http.call({
+        method: 'POST',
+        path: '/api/projects',
+        body: project,
+        answer: projectView,
+        timeoutMs: 600_000,
+        ...creation,
+      }),
+    /** From a tar or tar.gz archive of its files. */
+    importArchive: (
+      project: { name: string; slug?: string; branch?: string },
+      archive: Uint8Array<ArrayBuffer>,
+      creation: Creation = {},
+    ): Promise<ProjectView> =>
+      this.#http.call({
+        method: 'POST',
+        path: '/api/projects/import',
+        query: project,
+        raw: {
+          bytes: archive,
+          contentType: archive[0] === 0x1f && archive[1] === 0x8b ? 'application/gzip' : 'application/x-tar',
+        },
+        answer: projectView,
+        timeoutMs: 600_000,
+        ...creation,
+      }),
+    list: (query: Paging = {}): Promise<Page<ProjectView>> =>
+      this.#http.call({ method: 'GET', path: '/api/projects', query: { ...query }, answer: pageOf(projectView) }),
+    get: (projectId: string): Promise<z.infer<typeof projectDetail>> =>
+      this.#http.call({ method: 'GET', path: `/api/projects/${part(projectId)}`, answer: projectDetail }),
+    delete: async (projectId: string): Promise<void> => {
+      await this.#http.call({ method: 'DELETE', path: `/api/projects/${part(projectId)}`, answer: anything });
+    },
+    assign: (projectId: string, assignment: z.input<typeof assignAgent>): Promise<z.infer<typeof assignmentView>> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/projects/${part(projectId)}/agents`,
+        body: assignment,
+        answer: assignmentView,
+      }),
+    assignments: (projectId: string): Promise<z.infer<typeof assignmentView>[]> =>
+      this.#http.call({ method: 'GET', path: `/api/projects/${part(projectId)}/agents`, answer: assignments }),
+    unassign: async (projectId: string, agent: string): Promise<void> => {
+      await this.#http.call({
+        method: 'DELETE',
+        path: `/api/projects/${part(projectId)}/agents/${part(agent)}`,
+        answer: anything,
+      });
+    },
+    execute: (
+      projectId: string,
+      capability: string,
+      request: z.input<typeof executeCapability> = {},
+      creation: Creation = {},
+    ): Promise<TaskView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/projects/${part(projectId)}/capabilities/${part(capability)}/execute`,
+        body: request,
+        answer: taskView,
+        timeoutMs: 90_000,
+        ...creation,
+      }),
+    operations: (
+      projectId: string,
+      query: Paging & { state?: TaskState | undefined } = {},
+    ): Promise<Page<z.infer<typeof operation>>> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/projects/${part(projectId)}/operations`,
+        query: { ...query },
+        answer: pageOf(operation),
+      }),
+  };
+
+  readonly agents = {
+    register: (
+      definition: z.input<typeof registerAgent>,
+      creation: Creation = {},
+    ): Promise<z.infer<typeof agentVersionView>> =>
+      this.#http.call({ method: 'POST', path: '/api/agents', body: definition, answer: agentVersionView, ...creation }),
+    list: (query: Paging = {}): Promise<Page<z.infer<typeof agentView>>> =>
+      this.#http.call({ method: 'GET', path: '/api/agents', query: { ...query }, answer: pageOf(agentView) }),
+    get: (name: string): Promise<z.infer<typeof agentView>> =>
+      this.#http.call({ method: 'GET', path: `/api/agents/${part(name)}`, answer: agentView }),
+    versions: (name: string, query: Paging = {}): Promise<Page<z.infer<typeof agentVersionView>>> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/agents/${part(name)}/versions`,
+        query: { ...query },
+        answer: pageOf(agentVersionView),
+      }),
+    publish: (name: string, version: string): Promise<z.infer<typeof agentVersionView>> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/agents/${part(name)}/versions/${part(version)}/publish`,
+        answer: agentVersionView,
+      }),
+    deprecate: (name: string, version: string): Promise<z.infer<typeof agentVersionView>> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/agents/${part(name)}/versions/${part(version)}/deprecate`,
+        answer: agentVersionView,
+      }),
+  };
+
+  readonly tasks = {
+    create: (task: CreateTask, creation: Creation = {}): Promise<TaskView> =>
+      this.#http.call({ method: 'POST', path: '/api/tasks', body: task, answer: taskView, ...creation }),
+    list: (
+      query: Paging & { projectId?: string | undefined; state?: TaskState | undefined } = {},
+    ): Promise<Page<TaskView>> =>
+      this.#http.call({ method: 'GET', path: '/api/tasks', query: { ...query }, answer: pageOf(taskView) }),
+    get: (taskId: string): Promise<TaskDetail> =>
+      this.#http.call({ method: 'GET', path: `/api/tasks/${part(taskId)}`, answer: taskDetail }),
+    cancel: (taskId: string, reason: string): Promise<TaskView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/tasks/${part(taskId)}/cancel`,
+        body: { reason },
+        answer: taskView,
+      }),
+  };
+
+  readonly submissions = {
+    create: (
+      submission: CreateSubmission,
+      creation: Creation & { signal?: AbortSignal | undefined } = {},
+    ): Promise<SubmissionView> =>
+      this.#http.call({
+        method: 'POST',
+        path: '/api/submissions',
+        body: submission,
+        answer: submissionView,
+        ...creation,
+      }),
+    list: (
+      query: Paging & { projectId?: string | undefined; taskId?: string | undefined } = {},
+    ): Promise<Page<SubmissionView>> =>
+      this.#http.call({ method: 'GET', path: '/api/submissions', query: { ...query }, answer: pageOf(submissionView) }),
+    get: (submissionId: string): Promise<SubmissionView> =>
+      this.#http.call({ method: 'GET', path: `/api/submissions/${part(submissionId)}`, answer: submissionView }),
+  };
+
+  readonly verifications = {
+    /** Verifies the head of the project's branch as it stands, changes aside. */
+    request: (projectId: string, creation: Creation = {}): Promise<VerificationView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/projects/${part(projectId)}/verifications`,
+        body: {},
+        answer: verificationView,
+        ...creation,
+      }),
+    list: (projectId: string, query: Paging = {}): Promise<Page<VerificationView>> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/projects/${part(projectId)}/verifications`,
+        query: { ...query },
+        answer: pageOf(verificationView),
+      }),
+    get: (verificationId: string): Promise<VerificationView> =>
+      this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}`, answer: verificationView }),
+    sarif: (verificationId: string): Promise<unknown> =>
+      this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}/sarif`, answer: anything }),
+  };
+
+  readonly landings = {
+    list: (query: Paging & { projectId?: string | undefined } = {}): Promise<Page<LandingView>> =>
+      this.#http.call({ method: 'GET', path: '/api/landings', query: { ...query }, answer: pageOf(landingView) }),
+    get: (landingId: string): Promise<LandingView> =>
+      this.#http.call({ method: 'GET', path: `/api/landings/${part(landingId)}`, answer: landingView }),
+    /** Takes a landing back by a revert that goes through the same gate and queue; answers that revert's submission. */
+    rollBack: (landingId: string, reason: string, creation: Creation = {}): Promise<SubmissionView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/landings/${part(landingId)}/rollback`,
+        body: { reason },
+        answer: submissionView,
+        ...creation,
+      }),
+  };
+
+  /** Re-checks every commit of the project's branch against its evidence. */
+  audit(projectId: string): Promise<AuditReport> {
+    return this.#http.call({
+      method: 'GET',
+      path: `/api/projects/${part(projectId)}/audit`,
+      answer: auditReport,
+      timeoutMs: 600_000,
+    });
+  }
+
+  readonly events = {
+    publish: (event: z.input<typeof publishEvent>, creation: Creation = {}): Promise<unknown> =>
+      this.#http.call({ method: 'POST', path: '/api/events/publish', body: event, answer: anything, ...creation }),
+    list: (
+      query: Paging & { projectId?: string | undefined; type?: string | undefined; after?: number | undefined } = {},
+    ): Promise<Page<CloudEvent>> =>
+      this.#http.call({ method: 'GET', path: '/api/events', query: { ...query }, answer: pageOf(cloudEvent) }),
+    /** Events in order, from `after` on or from now on, across restarts of the server; ends when the signal aborts. */
+    subscribe: (subscription: Subscription = {}): AsyncGenerator<CloudEvent, void, void> =>
+      subscribe(this.url, (renew) => this.#http.token(renew), subscription),
+  };
+}

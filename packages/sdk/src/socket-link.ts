@@ -1,0 +1,266 @@
+import { serverFrame, type AgentMessage, type ServerMessage } from '@muster/contracts';
+import { z } from 'zod';
+import { WebSocket } from 'ws';
+import { backoffMs, pause } from './backoff.ts';
+import { MusterApiError } from './errors.ts';
+import type { AttemptVerb, Link, LinkOwner, LinkTimes, Outgoing } from './link.ts';
+
+interface Pending {
+  readonly message: AgentMessage;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  /** Verbs of a lease are sent again on the next connection: the fence makes that harmless. */
+  readonly lasting: boolean;
+}
+
+const staleList = z.object({ stale: z.array(z.object({ taskId: z.string(), fence: z.number() })) });
+/** Refusals that pass: the server is busy, restarting or not there yet. */
+const passes = (status: number): boolean => status >= 500 || status === 408 || status === 429;
+
+/** The agent socket: frames batched per tick, heartbeat, resume, answers matched by `re`. */
+export class SocketLink implements Link {
+  readonly ended: Promise<void>;
+  readonly #url: string;
+  readonly #token: () => Promise<string>;
+  readonly #owner: LinkOwner;
+  readonly #times: LinkTimes;
+  readonly #pending = new Map<number, Pending>();
+  readonly #stop = new AbortController();
+  #outbox: AgentMessage[] = [];
+  #socket: WebSocket | null = null;
+  #welcomed = false;
+  #instanceId: string | null = null;
+  #seq = 0;
+  #flushing = false;
+  #accepting = true;
+  #opened: { resolve: () => void; reject: (error: Error) => void } | null = null;
+  #end!: { resolve: () => void; reject: (error: Error) => void };
+
+  constructor(url: string, token: () => Promise<string>, owner: LinkOwner, times: LinkTimes) {
+    this.#url = `${url.replace(/^http/, 'ws')}/api/runtime/connect`;
+    this.#token = token;
+    this.#owner = owner;
+    this.#times = times;
+    this.ended = new Promise((resolve, reject) => (this.#end = { resolve, reject }));
+    this.ended.catch(() => undefined);
+  }
+
+  open(): Promise<void> {
+    const opened = new Promise<void>((resolve, reject) => (this.#opened = { resolve, reject }));
+    void this.#stayConnected();
+    return opened;
+  }
+
+  request(message: AttemptVerb): Promise<unknown> {
+    return this.#ask(message, true);
+  }
+
+  slotFreed(): void {
+    if (this.#accepting && this.#welcomed) void this.#ask({ type: 'credit', count: 1 }, false).catch(() => undefined);
+  }
+
+  pause(): void {
+    this.#accepting = false;
+    if (this.#welcomed) void this.#ask({ type: 'credit', count: 0 }, false).catch(() => undefined);
+  }
+
+  async close(reason: string): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    if (this.#welcomed) {
+      const said = this.#ask({ type: 'bye', reason: reason.slice(0, 500) }, false).catch(() => undefined);
+      await Promise.race([said, pause(2_000)]);
+    }
+    this.#stop.abort();
+    this.#socket?.close(1000);
+    const socket = this.#socket;
+    setTimeout(() => socket?.terminate(), 1_000).unref();
+    for (const waiting of this.#pending.values()) waiting.reject(new Error('The agent has closed its connection.'));
+    this.#pending.clear();
+    this.#end.resolve();
+  }
+
+  async #stayConnected(): Promise<void> {
+    for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
+      if (attempt > 0) await pause(backoffMs(attempt - 1, this.#times), this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      const outcome = await this.#connectOnce();
+      if (outcome.fatal) {
+        this.#stop.abort();
+        for (const waiting of this.#pending.values()) waiting.reject(outcome.fatal);
+        this.#pending.clear();
+        this.#opened?.reject(outcome.fatal);
+        this.#end.reject(outcome.fatal);
+        return;
+      }
+      if (outcome.welcomed) attempt = 0;
+      if (!this.#stop.signal.aborted) this.#owner.onDisconnect(outcome.reason);
+    }
+  }
+
+  async #connectOnce(): Promise<{ welcomed: boolean; reason: string; fatal: Error | null }> {
+    const token = await this.#token();
+    return new Promise((resolve) => {
+      const socket = new WebSocket(this.#url, {
+        headers: { authorization: `Bearer ${token}` },
+        handshakeTimeout: 10_000,
+        perMessageDeflate: false,
+        maxPayload: 64 * 1024 * 1024,
+      });
+      this.#socket = socket;
+      let welcomed = false;
+      let reason = 'connection lost';
+      let fatal: Error | null = null;
+      let helloSeq = -1;
+      let heartbeat: NodeJS.Timeout | undefined;
+      let heardAt = Date.now();
+      const finish = (): void => {
+        clearInterval(heartbeat);
+        this.#welcomed = false;
+        this.#socket = null;
+        for (const [seq, waiting] of this.#pending)
+          if (!waiting.lasting) {
+            this.#pending.delete(seq);
+            waiting.reject(new Error('connection lost'));
+          }
+        resolve({ welcomed, reason, fatal });
+      };
+      socket.once('close', finish);
+      socket.on('error', (error) => (reason = error.message));
+      socket.on('unexpected-response', (_request, response) => {
+        const status = response.statusCode ?? 0;
+        reason = `the server answered ${status}`;
+        if (status >= 400 && !passes(status))
+          fatal = new MusterApiError({
+            type: 'about:blank',
+            title: 'Connection refused',
+            status,
+            code: status === 401 ? 'auth.unauthenticated' : 'runtime.connection_refused',
+            detail: `The server refuses this agent's connection with ${status}. Check the token and that it may instance.connect.`,
+          });
+        // Without this, `ws` leaves the aborted handshake open.
+        response.resume();
+        socket.terminate();
+      });
+      socket.on('open', () => {
+        helloSeq = this.#seq++;
+        const hello: AgentMessage = {
+          type: 'hello',
+          seq: helloSeq,
+          protocol: 1,
+          ...this.#owner.hello,
+          ...(this.#instanceId === null ? {} : { resume: this.#instanceId }),
+        };
+        socket.send(JSON.stringify([hello]));
+      });
+      socket.on('message', (data: Buffer) => {
+        heardAt = Date.now();
+        const frame = serverFrame.safeParse(parseJson(data));
+        if (!frame.success) {
+          reason = 'the server sent something that is not a frame';
+          socket.terminate();
+          return;
+        }
+        for (const message of frame.data) {
+          if (message.type === 'welcome' && message.re === helloSeq) {
+            welcomed = true;
+            this.#welcome(message);
+            heartbeat = setInterval(() => {
+              if (Date.now() - heardAt > 4 * message.heartbeatMs) {
+                reason = 'the server went silent';
+                socket.terminate();
+              } else this.#beat();
+            }, message.heartbeatMs);
+            this.#beat();
+          } else if (message.type === 'refused' && message.re === helloSeq) {
+            reason = message.problem.detail;
+            // A resumed instance that the server has forgotten starts over as a new one.
+            if (this.#instanceId !== null && (message.problem.status === 404 || message.problem.status === 409))
+              this.#instanceId = null;
+            else if (!passes(message.problem.status)) fatal = new MusterApiError(message.problem);
+            socket.close();
+          } else this.#receive(message);
+        }
+      });
+    });
+  }
+
+  #welcome(message: Extract<ServerMessage, { type: 'welcome' }>): void {
+    this.#instanceId = message.instanceId;
+    this.#welcomed = true;
+    this.#outbox = [];
+    // Everything unanswered goes again, in order.
+    for (const { message: unanswered } of [...this.#pending.values()].filter((waiting) => waiting.lasting))
+      this.#outbox.push(unanswered);
+    this.#owner.onWelcome(message.instanceId);
+    const free = this.#owner.freeSlots();
+    if (this.#accepting && free > 0) void this.#ask({ type: 'credit', count: free }, false).catch(() => undefined);
+    this.#flushSoon();
+    this.#opened?.resolve();
+    this.#opened = null;
+  }
+
+  #beat(): void {
+    const held = this.#owner.held();
+    void this.#ask({ type: 'heartbeat', held }, false).then(
+      (result) => {
+        const answer = staleList.safeParse(result);
+        if (answer.success)
+          for (const lease of answer.data.stale) this.#owner.onCancel(lease.taskId, lease.fence, 'stale_lease');
+      },
+      () => undefined,
+    );
+  }
+
+  #receive(message: ServerMessage): void {
+    switch (message.type) {
+      case 'task':
+        this.#owner.onTask(message.task);
+        break;
+      case 'cancel':
+        this.#owner.onCancel(message.taskId, message.fence, message.reason);
+        break;
+      case 'ok':
+      case 'refused': {
+        const waiting = this.#pending.get(message.re);
+        if (!waiting) break;
+        this.#pending.delete(message.re);
+        if (message.type === 'ok') waiting.resolve(message.result);
+        else waiting.reject(new MusterApiError(message.problem));
+        break;
+      }
+      case 'drain':
+        // The server closes the socket when it is ready; what is held goes on over the next connection.
+        break;
+      case 'welcome':
+        break;
+    }
+  }
+
+  #ask(message: Outgoing, lasting: boolean): Promise<unknown> {
+    if (this.#stop.signal.aborted) return Promise.reject(new Error('The agent has closed its connection.'));
+    const numbered = { ...message, seq: this.#seq++ } as AgentMessage;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(numbered.seq, { message: numbered, resolve, reject, lasting });
+      if (!this.#welcomed) return;
+      this.#outbox.push(numbered);
+      this.#flushSoon();
+    });
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      while (this.#welcomed && this.#outbox.length > 0) this.#socket?.send(JSON.stringify(this.#outbox.splice(0, 500)));
+    });
+  }
+}
+
+const parseJson = (data: Buffer): unknown => {
+  try {
+    return JSON.parse(data.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+};
