@@ -41,7 +41,7 @@ export class Migration202611210001_platform extends Migration {
     this.addSql('create index events_by_subject on events (subject, position) where subject is not null');
     // One row. Its lock puts two sequencers one behind the other should both ever believe to be the one.
     this.addSql(
-      'create table event_log_head (only boolean primary key default true check (only), position bigint not null)',
+      'create table event_log_head (singleton boolean primary key default true check (singleton), position bigint not null)',
     );
     this.addSql('insert into event_log_head (position) values (0)');
 

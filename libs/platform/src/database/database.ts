@@ -75,7 +75,8 @@ export class Database {
 async function appendEvents(sql: Tx['sql'], ids: Ids, events: readonly NewEvent[]): Promise<void> {
   const carrier: { traceparent?: string } = {};
   propagation.inject(context.active(), carrier);
-  const rows = events.map((event) => ({
+  const rows = events.map((event, place) => ({
+    place,
     id: event.id ?? ids.next('event'),
     type: event.type,
     team_id: event.teamId,
@@ -88,25 +89,27 @@ async function appendEvents(sql: Tx['sql'], ids: Ids, events: readonly NewEvent[
   await sql(
     `insert into event_inbox (id, type, team_id, project_id, subject, priority, data, traceparent)
      select id, type, team_id, project_id, subject, priority, data, traceparent
-     from jsonb_to_recordset($1::jsonb) with ordinality
-       as e (id text, type text, team_id text, project_id text, subject text, priority text, data jsonb, traceparent text, place bigint)
+     from jsonb_to_recordset($1::jsonb)
+       as e (place int, id text, type text, team_id text, project_id text, subject text, priority text, data jsonb, traceparent text)
      order by place`,
     [JSON.stringify(rows)],
   );
 }
 
 /** PostgreSQL's five-character error code, through whatever the ORM wrapped around it. */
-export function sqlState(error: unknown): string | null {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
-    if ('code' in cause && typeof cause.code === 'string' && /^[0-9A-Z]{5}$/.test(cause.code)) return cause.code;
-  }
-  return null;
-}
+export const sqlState = (error: unknown): string | null => {
+  const code = fieldOf(error, 'code');
+  return code !== null && /^[0-9A-Z]{5}$/.test(code) ? code : null;
+};
 
 /** The name of the constraint that refused a write, or null when it was something else. */
-export function violatedConstraint(error: unknown): string | null {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
-    if ('constraint' in cause && typeof cause.constraint === 'string') return cause.constraint;
+export const violatedConstraint = (error: unknown): string | null => fieldOf(error, 'constraint');
+
+function fieldOf(error: unknown, field: 'code' | 'constraint'): string | null {
+  for (let at: unknown = error, depth = 0; typeof at === 'object' && at !== null && depth < 5; depth++) {
+    const value: unknown = Reflect.get(at, field);
+    if (typeof value === 'string') return value;
+    at = Reflect.get(at, 'cause') ?? Reflect.get(at, 'previous');
   }
   return null;
 }

@@ -10,12 +10,10 @@ const types = new pg.TypeOverrides();
 types.setTypeParser(pg.types.builtins.INT8, Number);
 types.setTypeParser(pg.types.builtins.NUMERIC, Number);
 
-export function openOrm(options: DatabaseOptions): Promise<MikroORM> {
+export function openOrm(options: Pick<DatabaseOptions, 'url' | 'entities' | 'poolSize'>): Promise<MikroORM> {
   return MikroORM.init({
     clientUrl: options.url,
     entities: [...options.entities],
-    extensions: [Migrator],
-    migrations: { migrationsList: [...options.migrations], tableName: 'migrations', snapshot: false, silent: true },
     discovery: { warnWhenNoEntities: false },
     pool: { min: 0, max: options.poolSize },
     driverOptions: { types, application_name: 'muster' },
@@ -27,12 +25,25 @@ export function openOrm(options: DatabaseOptions): Promise<MikroORM> {
 const migrationLock = 7_265_001;
 
 /** Brings the tables up to date. Many servers may start at once: one migrates, the others wait for it. */
-export async function migrate(options: DatabaseOptions): Promise<string[]> {
+export async function migrate(options: Pick<DatabaseOptions, 'url' | 'migrations'>): Promise<string[]> {
   const guard = new pg.Client({ connectionString: options.url });
   await guard.connect();
   try {
     await guard.query('select pg_advisory_lock($1)', [migrationLock]);
-    const orm = await openOrm({ ...options, entities: [], poolSize: 2 });
+    const orm = await MikroORM.init({
+      clientUrl: options.url,
+      entities: [],
+      discovery: { warnWhenNoEntities: false },
+      extensions: [Migrator],
+      migrations: {
+        migrationsList: [...options.migrations],
+        tableName: 'migrations',
+        snapshot: false,
+        silent: true,
+        allOrNothing: true,
+      },
+      pool: { min: 0, max: 2 },
+    });
     try {
       return (await orm.migrator.up()).map((done) => done.name);
     } finally {

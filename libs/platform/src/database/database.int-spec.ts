@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { defineEntity, p } from '@mikro-orm/postgresql';
+import { type TestDatabase, testDatabase } from '#test/database';
+import { type Database, sqlState, violatedConstraint } from './index.ts';
+
+const noteSchema = defineEntity({
+  name: 'Note',
+  tableName: 'notes',
+  properties: { id: p.integer().primary(), text: p.string(), at: p.datetime() },
+});
+class Note extends noteSchema.class {}
+noteSchema.setClass(Note);
+
+describe('the database', () => {
+  let testing: TestDatabase;
+  let database: Database;
+  const event = { type: 'note.kept', teamId: 'team_x', projectId: null, subject: null, data: {} };
+
+  beforeAll(async () => {
+    testing = await testDatabase();
+    await testing.sql(
+      'create table notes (id integer primary key, text text not null, at timestamptz not null default now(), n bigint, j jsonb)',
+    );
+    database = await testing.open([Note]);
+  });
+  afterAll(() => testing.drop());
+
+  test('writes rows of SQL, entities and events in one transaction', async () => {
+    const seen = await database.transaction(async (tx) => {
+      const [row] = await tx.sql<{ n: number; j: unknown; at: Date }>(
+        `insert into notes (id, text, n, j) values ($1, $2, 5000000000, $3) returning n, j, at`,
+        [1, 'one', JSON.stringify({ a: [1] })],
+      );
+      tx.em.create(Note, { id: 2, text: 'two', at: new Date('2026-01-02T03:04:05.678Z') });
+      tx.append(event, { ...event, type: 'note.kept_too' });
+      return row;
+    });
+    expect(seen).toMatchObject({ n: 5_000_000_000, j: { a: [1] } });
+    expect(seen?.at).toBeInstanceOf(Date);
+    expect(await database.sql('select id, text from notes order by id')).toEqual([
+      { id: 1, text: 'one' },
+      { id: 2, text: 'two' },
+    ]);
+    const note = await database.em().findOneOrFail(Note, 2);
+    expect(note.at).toEqual(new Date('2026-01-02T03:04:05.678Z'));
+    expect(await database.sql('select type from event_inbox order by seq')).toEqual([
+      { type: 'note.kept' },
+      { type: 'note.kept_too' },
+    ]);
+  });
+
+  test('leaves nothing behind when the work throws', async () => {
+    const hints: string[] = [];
+    const off = database.onAppended(() => hints.push('appended'));
+    const failed = database.transaction(async (tx) => {
+      await tx.sql('insert into notes (id, text) values (10, $1)', ['gone']);
+      tx.append(event);
+      throw new Error('no');
+    });
+    await expect(failed).rejects.toThrow('no');
+    off();
+    expect(hints).toEqual([]);
+    expect(await database.sql('select id from notes where id = 10')).toEqual([]);
+  });
+
+  test('names the constraint that refused a write, from SQL and from an entity', async () => {
+    const bySql = await database
+      .transaction((tx) => tx.sql(`insert into notes (id, text) values (1, 'again')`))
+      .catch((error: unknown) => error);
+    const byEntity = await database
+      .transaction(async (tx) => void tx.em.create(Note, { id: 1, text: 'again', at: new Date() }))
+      .catch((error: unknown) => error);
+    for (const error of [bySql, byEntity]) {
+      expect(violatedConstraint(error)).toBe('notes_pkey');
+      expect(sqlState(error)).toBe('23505');
+    }
+  });
+
+  test('repeats a transaction that lost a deadlock', async () => {
+    await database.sql(`insert into notes (id, text) values (21, ''), (22, '')`);
+    let rounds = 0;
+    const cross = (first: number, second: number) =>
+      database.transaction(async (tx) => {
+        rounds++;
+        await tx.sql('update notes set text = text || $2 where id = $1', [first, 'x']);
+        await new Promise((wake) => setTimeout(wake, 50));
+        await tx.sql('update notes set text = text || $2 where id = $1', [second, 'x']);
+      });
+    await Promise.all([cross(21, 22), cross(22, 21)]);
+    expect(rounds).toBe(3);
+    expect(await database.sql('select text from notes where id in (21, 22)')).toEqual([{ text: 'xx' }, { text: 'xx' }]);
+  });
+
+  test("lets a test move the leases' clock", async () => {
+    const [moved] = await database.transaction(async (tx) => {
+      await tx.sql(`select set_config('muster.now_offset', '40 seconds', true)`);
+      return tx.sql<{ seconds: number }>('select extract(epoch from muster_now() - clock_timestamp()) as seconds');
+    });
+    expect(moved?.seconds).toBeCloseTo(40, 1);
+  });
+});
