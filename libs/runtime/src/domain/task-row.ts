@@ -30,6 +30,7 @@ export interface TaskRow {
   readonly own_cost_usd: number;
   readonly cost_usd: number;
   readonly parent_id: string | null;
+  readonly depth: number;
   readonly reopens: string | null;
   readonly created_at: Date;
   readonly updated_at: Date;

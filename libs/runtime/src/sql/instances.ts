@@ -1,0 +1,116 @@
+import type { Tx } from '#kernel';
+import type { InstanceRow } from '../domain/task-row.ts';
+
+type Sql = Pick<Tx, 'sql'>;
+
+export interface Hello {
+  readonly id: string;
+  readonly teamId: string;
+  readonly onlyProjectId: string | null;
+  readonly actorId: string;
+  readonly agent: string;
+  readonly agentVersion: string;
+  readonly name: string | null;
+  readonly system: boolean;
+  readonly transport: 'socket' | 'poll';
+  readonly connection: string;
+  readonly capabilities: readonly string[];
+  readonly labels: Record<string, string>;
+  readonly capacity: number;
+  readonly limits: InstanceRow['limits'];
+  readonly outputSchemas: Record<string, unknown>;
+}
+
+/** Takes an instance up again that is the same key's and the same agent's; null when it is not, and a new one begins. */
+export async function resumeInstance(tx: Sql, hello: Hello): Promise<InstanceRow | null> {
+  const [row] = await tx.sql<InstanceRow>(
+    `update instances set agent_version = $5, name = $6, transport = $7, connection = $8, capabilities = $9::text[], labels = $10::jsonb, capacity = $11,
+       limits = $12::jsonb, output_schemas = $13::jsonb, connected_at = muster_now(), last_seen_at = muster_now(),
+       state = case when exists (select 1 from tasks t where t.instance_id = $1 and t.state = 'running') then 'running' else 'idle' end
+     where id = $1 and team_id = $2 and actor_id = $3 and agent = $4 returning *`,
+    [
+      hello.id,
+      hello.teamId,
+      hello.actorId,
+      hello.agent,
+      hello.agentVersion,
+      hello.name,
+      hello.transport,
+      hello.connection,
+      hello.capabilities,
+      JSON.stringify(hello.labels),
+      hello.capacity,
+      JSON.stringify(hello.limits),
+      JSON.stringify(hello.outputSchemas),
+    ],
+  );
+  return row ?? null;
+}
+
+export async function insertInstance(tx: Sql, hello: Hello): Promise<InstanceRow> {
+  const [row] = await tx.sql<InstanceRow>(
+    `insert into instances (id, team_id, only_project_id, actor_id, agent, agent_version, name, system, transport, connection, state, capabilities, labels,
+       capacity, limits, output_schemas, connected_at, last_seen_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'idle', $11::text[], $12::jsonb, $13, $14::jsonb, $15::jsonb, muster_now(), muster_now()) returning *`,
+    [
+      hello.id,
+      hello.teamId,
+      hello.onlyProjectId,
+      hello.actorId,
+      hello.agent,
+      hello.agentVersion,
+      hello.name,
+      hello.system,
+      hello.transport,
+      hello.connection,
+      hello.capabilities,
+      JSON.stringify(hello.labels),
+      hello.capacity,
+      JSON.stringify(hello.limits),
+      JSON.stringify(hello.outputSchemas),
+    ],
+  );
+  if (row === undefined) throw new Error('An insert without a conflict clause returned no row.');
+  return row;
+}
+
+/** A sign of life. Null when the instance is not this actor's, or another connection has taken it over. */
+export async function touchInstance(tx: Sql, q: { instanceId: string; actorId: string; connection: string | null }): Promise<InstanceRow | null> {
+  const [row] = await tx.sql<InstanceRow>(
+    `update instances set last_seen_at = muster_now(),
+       state = case when state in ('paused', 'error') then state
+         when exists (select 1 from tasks t where t.instance_id = $1 and t.state = 'running') then 'running' else 'idle' end
+     where id = $1 and actor_id = $2 and ($3::text is null or connection = $3) and connection <> 'gone' returning *`,
+    [q.instanceId, q.actorId, q.connection],
+  );
+  return row ?? null;
+}
+
+/** @param gone the instance said goodbye: what it holds goes back and it must say hello again; otherwise it may come back as it was */
+export async function markOffline(tx: Sql, q: { instanceId: string; connection: string | null; gone: boolean }): Promise<InstanceRow | null> {
+  const [row] = await tx.sql<InstanceRow>(
+    `update instances set state = 'offline', connection = case when $3 then 'gone' else connection end
+     where id = $1 and ($2::text is null or connection = $2) and (state <> 'offline' or $3) and connection <> 'gone' returning *`,
+    [q.instanceId, q.connection, q.gone],
+  );
+  return row ?? null;
+}
+
+/** What an instance holds, locked. */
+export const lockHeldBy = (tx: Sql, instanceId: string) =>
+  tx.sql<{ id: string; fence: number }>(
+    `select id, fence from tasks where instance_id = $1 and state = 'running' order by id desc for update`,
+    [instanceId],
+  );
+
+export const listInstances = (
+  db: Sql,
+  q: { teamId: string; states: readonly string[] | null; agent: string | null; beforeId: string | null; limit: number },
+): Promise<(InstanceRow & { running: number })[]> =>
+  db.sql(
+    `select i.*, (select count(*)::int from tasks t where t.instance_id = i.id and t.state = 'running') as running
+     from instances i
+     where i.team_id = $1 and ($2::text[] is null or i.state = any ($2)) and ($3::text is null or i.agent = $3) and ($4::text is null or i.id < $4 collate "C")
+     order by i.id desc limit $5`,
+    [q.teamId, q.states, q.agent, q.beforeId, q.limit],
+  );
