@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { dirname } from 'node:path';
 import { Injectable } from '@nestjs/common';
-import { programPath } from '../config/program-path.ts';
+import { childEnvironment } from '#platform/config';
 
 /** The git program refused or failed. A bug or a broken disk unless the caller turns it into an error of its own. */
 export class GitFailed extends Error {
@@ -24,6 +24,8 @@ export interface GitRun {
   readonly timeoutMs?: number;
   /** More output than this ends the run as failed: nobody's repository fills our memory. */
   readonly maxBytes?: number;
+  /** Ends the run and everything that it started. */
+  readonly signal?: AbortSignal;
 }
 export interface GitResult {
   readonly stdout: Buffer;
@@ -47,6 +49,16 @@ const settings = [
   'advice.detachedHead=false',
 ];
 
+/** Ends a child that leads a process group, and everything in the group. */
+export function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // it ended by itself
+  }
+}
+
 /** The git program in an environment of ours: nobody's configuration, no prompts, no network unless asked for. */
 @Injectable()
 export class Git {
@@ -55,7 +67,7 @@ export class Git {
 
   environment(dir: string, extra: Record<string, string> = {}): Record<string, string> {
     return {
-      PATH: programPath(),
+      PATH: childEnvironment({})['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
       HOME: '/nonexistent',
       LC_ALL: 'C',
       GIT_CONFIG_NOSYSTEM: '1',
@@ -92,12 +104,14 @@ export class Git {
   }
 
   private start(dir: string, args: readonly string[], options: GitRun): Promise<GitResult> {
-    const { input, env, ok = [0], timeoutMs = 120_000, maxBytes = 256 * 1024 * 1024 } = options;
+    const { input, env, ok = [0], timeoutMs = 120_000, maxBytes = 256 * 1024 * 1024, signal } = options;
     return new Promise((resolve, reject) => {
       const child = spawn('git', [...this.prefix(), ...args], {
         cwd: dir,
         env: this.environment(dir, env),
         stdio: ['pipe', 'pipe', 'pipe'],
+        // A group of its own, so that its helpers (transport, index-pack) can be ended with it.
+        detached: true,
       });
       const out: Buffer[] = [];
       let bytes = 0;
@@ -105,8 +119,11 @@ export class Git {
       let stopped = '';
       const stop = (why: string) => {
         stopped ||= why;
-        child.kill('SIGKILL');
+        killGroup(child);
       };
+      const abort = () => stop('stopped by its caller');
+      if (signal?.aborted === true) abort();
+      signal?.addEventListener('abort', abort, { once: true });
       const timer = setTimeout(() => stop(`stopped after ${timeoutMs} ms`), timeoutMs);
       child.stdout.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
@@ -127,6 +144,7 @@ export class Git {
       });
       child.on('close', (code) => {
         clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
         const result = {
           stdout: Buffer.concat(out),
           stderr: stopped === '' ? stderr : `${stderr}\n${stopped}`,

@@ -1,4 +1,4 @@
-export { Git, GitFailed, type GitResult, type GitRun } from './git.ts';
+export { Git, GitFailed, killGroup, type GitResult, type GitRun } from './git.ts';
 export { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
 export { GitModule } from './git.module.ts';
 export { Repositories } from './repositories.ts';

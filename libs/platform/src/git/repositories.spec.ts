@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { extract } from 'tar-stream';
 import { typeid } from 'typeid-js';
-import { type Config } from '../config/index.ts';
+import type { Config } from '#platform/config';
 import { Git } from './git.ts';
 import { NOTHING, Repositories, type FileChange } from './repositories.ts';
 

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { idOf, repositoryPath, type ConflictHunk } from '@muster/contracts';
 import { Injectable } from '@nestjs/common';
 import { pack } from 'tar-stream';
-import { Config } from '../config/index.ts';
+import { Config } from '#platform/config';
 import {
   limited,
   MARKER_SIZE,
