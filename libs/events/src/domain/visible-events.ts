@@ -1,0 +1,49 @@
+import type { CloudEvent } from '@muster/contracts';
+import type { Actor } from '#messages/auth';
+import type { EventLog } from '#platform/eventlog';
+import { visibleProjects } from '#platform/http';
+
+/** What one reader may see and wants to see of the log. */
+export interface Scope {
+  readonly teamId: string;
+  /** The projects that the reader sees; `all` includes what belongs to no project. */
+  readonly projects: readonly string[] | 'all';
+  readonly types: readonly string[];
+}
+
+/** @param projectId only this one; the caller has checked that it is the actor's to see */
+export function scopeOf(actor: Actor, types: readonly string[], projectId: string | undefined): Scope {
+  const visible = visibleProjects(actor, 'event.read');
+  const projects =
+    projectId === undefined ? visible : visible === 'all' || visible.includes(projectId) ? [projectId] : [];
+  return { teamId: actor.teamId, projects, types };
+}
+
+/**
+ * The next events of a scope after a position, and the position up to which the log has been looked through: reading on
+ * from there misses nothing and repeats nothing. `more`: there may be further ones already.
+ */
+export async function readVisible(
+  log: EventLog,
+  scope: Scope,
+  after: number,
+  limit: number,
+): Promise<{ events: CloudEvent[]; position: number; more: boolean }> {
+  if (scope.projects !== 'all' && scope.projects.length === 0) return { events: [], position: after, more: false };
+  // The head comes first: whatever is below it is there to be read, for positions exist for committed events only.
+  const head = await log.head();
+  const only = scope.projects !== 'all' && scope.projects.length === 1 ? scope.projects[0] : undefined;
+  const read = await log.read({
+    teamId: scope.teamId,
+    ...(only === undefined ? {} : { projectId: only }),
+    types: scope.types,
+    after,
+    limit,
+  });
+  const more = read.length === limit;
+  const last = read.at(-1)?.position ?? after;
+  const { projects } = scope;
+  const events =
+    projects === 'all' ? read : read.filter(({ projectid }) => projectid !== null && projects.includes(projectid));
+  return { events, position: more ? last : Math.max(head, last), more };
+}
