@@ -3,7 +3,9 @@ import { MusterError } from '#kernel';
 /** Someone else's id answers like none. */
 export class NotFound extends MusterError {
   constructor(what: 'task' | 'project' | 'submission' | 'landing', id: string) {
-    super(`integration.${what}_not_found`, 404, `There is no ${what} ${id}. Check the id and the team of your key.`, { data: { id } });
+    super(`integration.${what}_not_found`, 404, `There is no ${what} ${id}. Check the id and the team of your key.`, {
+      data: { id },
+    });
   }
 }
 
@@ -58,17 +60,6 @@ export class EmptyChange extends MusterError {
       422,
       `The submission leaves everything as it is in ${base}. Make a change, or complete the task with a result instead of submitting.`,
       { data: { base } },
-    );
-  }
-}
-
-export class UnreadablePatch extends MusterError {
-  constructor(detail: string, cause?: unknown) {
-    super(
-      'integration.patch_does_not_apply',
-      422,
-      `The patch does not apply to its base: ${detail} Make it with \`git diff --binary <base>\` on that very commit.`,
-      { cause },
     );
   }
 }

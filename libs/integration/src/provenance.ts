@@ -29,7 +29,9 @@ export class Provenance {
 
   /** Every public key that ever signed here, by key id. */
   async publicKeys(): Promise<ReadonlyMap<string, string>> {
-    const rows = await this.database.sql<{ key_id: string; pem: string }>('select key_id, pem from provenance_keys order by since, key_id');
+    const rows = await this.database.sql<{ key_id: string; pem: string }>(
+      'select key_id, pem from provenance_keys order by since, key_id',
+    );
     return new Map(rows.map(({ key_id, pem }) => [key_id, pem]));
   }
 
@@ -49,10 +51,10 @@ export class Provenance {
     const pem = (await readIfThere(file)) ?? (await create(file));
     const key = createPrivateKey(pem);
     const publicKey = createPublicKey(key);
-    await this.database.sql('insert into provenance_keys (key_id, pem) values ($1, $2) on conflict (key_id) do nothing', [
-      keyIdOf(publicKey),
-      publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    ]);
+    await this.database.sql(
+      'insert into provenance_keys (key_id, pem) values ($1, $2) on conflict (key_id) do nothing',
+      [keyIdOf(publicKey), publicKey.export({ type: 'spki', format: 'pem' }).toString()],
+    );
     return key;
   }
 }

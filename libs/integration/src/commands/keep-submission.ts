@@ -5,7 +5,7 @@ import { FindProject, type ProjectRecord } from '#messages/projects';
 import { LeaseGuard } from '#messages/runtime';
 import { Ids, type NewEvent, type Tx } from '#kernel';
 import { Database } from '#platform/database';
-import { Repositories } from '#platform/git';
+import { NOTHING, Repositories } from '#platform/git';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
 import { EmptyBranch, EmptyChange, NotFound, UnknownBase } from '../integration.errors.ts';
 
@@ -63,8 +63,9 @@ export class KeepSubmission {
   }
 
   async requireBase(projectId: string, base: string, branch: string, head: string): Promise<void> {
-    const known = await this.repositories.resolve(projectId, `${base}^{commit}`);
-    if (known !== base || !(await this.repositories.isAncestor(projectId, base, head))) throw new UnknownBase(base, branch, head);
+    const known = await this.repositories.resolve(projectId, base);
+    if (known !== base || !(await this.repositories.isAncestor(projectId, base, head)))
+      throw new UnknownBase(base, branch, head);
   }
 
   /** The commit and its ref come first: when this ends half-way, a ref is left that nothing names, and the sweep takes it. */
@@ -72,9 +73,10 @@ export class KeepSubmission {
     const { id, projectId, commit, base } = submission;
     const tree = await this.repositories.treeOf(projectId, commit);
     if (tree === (await this.repositories.treeOf(projectId, base))) throw new EmptyChange(base);
-    await this.repositories.updateRef(projectId, submissionRef(id), commit, '0'.repeat(commit.length));
+    await this.repositories.updateRef(projectId, submissionRef(id), commit, NOTHING);
     return await this.database.transaction(async (tx) => {
-      const held = submission.task === null ? null : await this.leases.hold(tx, submission.task.taskId, submission.task.fence);
+      const held =
+        submission.task === null ? null : await this.leases.hold(tx, submission.task.taskId, submission.task.fence);
       const row = await insertSubmission(tx, { ...submission, kind: 'change', tree });
       if (held !== null) await this.leases.submitted(tx, held, id);
       tx.append(receivedEvent(row));
@@ -113,9 +115,25 @@ export async function insertSubmission(
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, muster_now())
      returning ${submissionColumns}`,
     [
-      s.id, s.teamId, s.projectId, s.task?.taskId ?? null, s.task?.fence ?? null, s.kind, s.branch, s.base, s.commit, s.tree,
-      s.message, s.claim, s.agent, s.requestedBy, s.revertsLandingId ?? null, s.restoresTree ?? null, s.state ?? 'received',
-      JSON.stringify(s.conflicts ?? []), JSON.stringify(s.reasons ?? []),
+      s.id,
+      s.teamId,
+      s.projectId,
+      s.task?.taskId ?? null,
+      s.task?.fence ?? null,
+      s.kind,
+      s.branch,
+      s.base,
+      s.commit,
+      s.tree,
+      s.message,
+      s.claim,
+      s.agent,
+      s.requestedBy,
+      s.revertsLandingId ?? null,
+      s.restoresTree ?? null,
+      s.state ?? 'received',
+      JSON.stringify(s.conflicts ?? []),
+      JSON.stringify(s.reasons ?? []),
     ],
   );
   if (row === undefined) throw new Error('An inserted row did not come back.');

@@ -24,14 +24,21 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
     const { teamId, projectId, commit, task } = push;
     const { project, head } = await this.submissions.target(teamId, projectId);
     if (push.branch !== project.branch) throw new UnknownBranch(push.branch, project.branch);
-    const before = task === null ? await this.findOpen(push) : await this.submissions.findByFence(teamId, task.taskId, task.fence);
+    const before =
+      task === null ? await this.findOpen(push) : await this.submissions.findByFence(teamId, task.taskId, task.fence);
     if (before !== null) return before;
     const agent = task === null ? null : await this.holder(teamId, projectId, task);
 
-    if ((await this.repositories.resolve(projectId, `${commit}^{commit}`)) !== commit) throw new UnknownCommit(commit, head);
+    if ((await this.repositories.resolve(projectId, commit)) !== commit) throw new UnknownCommit(commit, head);
     const base = await this.mergeBase(projectId, head, commit);
     if (base === null) throw new UnknownBase(commit, project.branch, head);
-    const message = await this.git.text(this.repositories.path(projectId), ['log', '-1', '--format=%B', '--end-of-options', commit]);
+    const message = await this.git.text(this.repositories.path(projectId), [
+      'log',
+      '-1',
+      '--format=%B',
+      '--end-of-options',
+      commit,
+    ]);
 
     return await this.submissions.keepOnce({
       id: this.submissions.newId(),
@@ -48,15 +55,22 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
     });
   }
 
-  private async holder(teamId: string, projectId: string, task: { taskId: string; fence: number }): Promise<string | null> {
+  private async holder(
+    teamId: string,
+    projectId: string,
+    task: { taskId: string; fence: number },
+  ): Promise<string | null> {
     const found = await this.queries.execute(new FindTask(task.taskId));
-    if (found === null || found.teamId !== teamId || found.projectId !== projectId) throw new NotFound('task', task.taskId);
+    if (found === null || found.teamId !== teamId || found.projectId !== projectId)
+      throw new NotFound('task', task.taskId);
     return (await this.submissions.holderOf(teamId, task.taskId, task.fence)).agent;
   }
 
   /** Where the pushed history left the branch; null when it never was on it. */
   private async mergeBase(projectId: string, head: string, commit: string): Promise<string | null> {
-    const { stdout, code } = await this.git.run(this.repositories.path(projectId), ['merge-base', head, commit], { ok: [0, 1] });
+    const { stdout, code } = await this.git.run(this.repositories.path(projectId), ['merge-base', head, commit], {
+      ok: [0, 1],
+    });
     return code === 0 ? stdout.toString('utf8').trim() : null;
   }
 

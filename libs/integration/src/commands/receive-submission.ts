@@ -48,19 +48,20 @@ export class ReceiveSubmissionHandler implements ICommandHandler<ReceiveSubmissi
     });
   }
 
-  private async commitOn(projectId: string, submission: CreateSubmission, message: string, agent: string): Promise<string> {
+  private async commitOn(
+    projectId: string,
+    submission: CreateSubmission,
+    message: string,
+    agent: string,
+  ): Promise<string> {
     const tree =
       submission.files === undefined
         ? await this.repositories.applyPatch(projectId, submission.base, submission.patch ?? '')
-        : await this.repositories.applyFiles(
-            projectId,
-            submission.base,
-            submission.files.map((file) => ({ ...file, encoding: file.encoding ?? 'utf8' })),
-          );
+        : await this.repositories.applyFiles(projectId, submission.base, submission.files);
     return await this.repositories.commitTree(projectId, {
       tree,
       parents: [submission.base],
-      message: `${message}\n`,
+      message,
       author: agentIdentity(agent),
       committer: MUSTER,
       date: this.clock.now(),
@@ -68,7 +69,8 @@ export class ReceiveSubmissionHandler implements ICommandHandler<ReceiveSubmissi
   }
 
   private async requireDescendant(projectId: string, base: string, commit: string): Promise<void> {
-    const known = await this.repositories.resolve(projectId, `${commit}^{commit}`);
-    if (known !== commit || !(await this.repositories.isAncestor(projectId, base, commit))) throw new UnknownCommit(commit, base);
+    const known = await this.repositories.resolve(projectId, commit);
+    if (known !== commit || !(await this.repositories.isAncestor(projectId, base, commit)))
+      throw new UnknownCommit(commit, base);
   }
 }

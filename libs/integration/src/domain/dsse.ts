@@ -18,7 +18,9 @@ export function preAuthenticationEncoding(type: string, body: Buffer): Buffer {
 
 /** The SHA-256 of the public key's DER form. */
 export function keyIdOf(publicKey: KeyObject): string {
-  return createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('hex');
+  return createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 }
 
 export function signEnvelope(body: Buffer, privateKey: KeyObject): Envelope {
@@ -41,7 +43,12 @@ export function openEnvelope(sealed: Envelope, keys: ReadonlyMap<string, string>
     const pem = keys.get(keyid);
     return (
       pem !== undefined &&
-      verify(null, preAuthenticationEncoding(sealed.payloadType, body), createPublicKey(pem), Buffer.from(sig, 'base64'))
+      verify(
+        null,
+        preAuthenticationEncoding(sealed.payloadType, body),
+        createPublicKey(pem),
+        Buffer.from(sig, 'base64'),
+      )
     );
   });
   return good && sealed.payloadType === IN_TOTO ? body : null;

@@ -35,7 +35,8 @@ export interface LandingRow {
   readonly landed_at: string | null;
 }
 
-const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
+const iso = (column: string): string =>
+  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
 
 export const landingColumns = `
   id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, branch, before, commit,

@@ -9,7 +9,9 @@ import type { LandingRow } from './landing.ts';
  */
 export const landingStatement = z.object({
   _type: z.literal('https://in-toto.io/Statement/v1'),
-  subject: z.array(z.object({ name: z.string(), digest: z.object({ gitCommit: z.string(), gitTree: z.string() }) })).length(1),
+  subject: z
+    .array(z.object({ name: z.string(), digest: z.object({ gitCommit: z.string(), gitTree: z.string() }) }))
+    .length(1),
   predicateType: z.literal('https://slsa.dev/verification_summary/v1'),
   predicate: z.object({
     verifier: z.object({ id: z.string(), version: z.record(z.string(), z.string()) }),
@@ -78,7 +80,11 @@ export function statementOf(landing: LandingRow, verification: VerificationView)
         threshold: verification.threshold,
         candidateTree: verification.candidateTree,
         baseTree: verification.baseTree,
-        checks: (facts?.checks ?? []).map(({ check, status, findings }) => ({ check, status, findings: findings.length })),
+        checks: (facts?.checks ?? []).map(({ check, status, findings }) => ({
+          check,
+          status,
+          findings: findings.length,
+        })),
         sandbox: facts?.sandbox.driver ?? null,
         toolchain: facts?.toolchain.digest ?? null,
         previous: landing.previous_statement,

@@ -36,7 +36,8 @@ export interface SubmissionRow {
   readonly updated_at: string;
 }
 
-const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
+const iso = (column: string): string =>
+  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
 
 /** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
 export const submissionColumns = `

@@ -1,0 +1,104 @@
+import { CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import type { SubmissionView } from '@muster/contracts';
+import { RollBackLanding } from '#messages/integration';
+import { Clock, Ids } from '#kernel';
+import { Database, violatedConstraint } from '#platform/database';
+import { NOTHING, Repositories } from '#platform/git';
+import { MUSTER, plainMessage, subjectOf } from '../domain/commit-message.ts';
+import { landingColumns, type LandingRow } from '../domain/landing.ts';
+import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
+import { NotFound, NothingToRevert, NotLanded } from '../integration.errors.ts';
+import { rollbackConflicted } from './advance-submission.ts';
+import { insertSubmission, receivedEvent } from './keep-submission.ts';
+
+/**
+ * Takes a landing back by a change like any other: a submission of kind `revert` that goes through the gate and the queue.
+ * Asked again while one is on its way, the answer is that one.
+ */
+@CommandHandler(RollBackLanding)
+export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> {
+  constructor(
+    private readonly database: Database,
+    private readonly repositories: Repositories,
+    private readonly ids: Ids,
+    private readonly clock: Clock,
+  ) {}
+
+  async execute({ landingId, reason, requestedBy }: RollBackLanding): Promise<SubmissionView> {
+    const [landing] = await this.database.sql<LandingRow>(`select ${landingColumns} from landings where id = $1`, [
+      landingId,
+    ]);
+    if (landing === undefined) throw new NotFound('landing', landingId);
+    if (landing.state !== 'landed') throw new NotLanded(landingId, landing.state);
+    const open = await this.findOpen(landingId);
+    if (open !== null) return open;
+
+    const { project_id: projectId } = landing;
+    const head = await this.repositories.resolve(projectId, `refs/heads/${landing.branch}`);
+    if (head === null) throw new NotLanded(landingId, 'no longer on its branch');
+    const reverted = await this.repositories.revertTree(projectId, head, landing.commit);
+    const headTree = await this.repositories.treeOf(projectId, head);
+    if (reverted.clean && reverted.tree === headTree) throw new NothingToRevert(landingId);
+
+    const message = [
+      `Revert "${subjectOf(landing.message)}"`,
+      '',
+      `This takes back ${landing.commit} (${landing.id}).`,
+      '',
+      plainMessage(reason),
+    ].join('\n');
+    const id = this.ids.next('submission');
+    // A revert that conflicts is kept as what it would go on top of, so that a person finds it where all submissions are.
+    const commit = reverted.clean
+      ? await this.repositories.commitTree(projectId, {
+          tree: reverted.tree,
+          parents: [head],
+          message,
+          author: MUSTER,
+          committer: MUSTER,
+          date: this.clock.now(),
+        })
+      : head;
+    const restoresTree = await this.repositories.treeOf(projectId, landing.before);
+    await this.repositories.updateRef(projectId, submissionRef(id), commit, NOTHING);
+    try {
+      return await this.database.transaction(async (tx) => {
+        const row = await insertSubmission(tx, {
+          id,
+          teamId: landing.team_id,
+          projectId,
+          task: null,
+          branch: landing.branch,
+          base: head,
+          commit,
+          message,
+          claim: null,
+          agent: null,
+          requestedBy,
+          kind: 'revert',
+          tree: reverted.clean ? reverted.tree : headTree,
+          revertsLandingId: landing.id,
+          restoresTree,
+          ...(reverted.clean ? {} : { state: 'conflicted' as const, conflicts: reverted.conflicts, reasons: [reason] }),
+        });
+        tx.append(receivedEvent(row));
+        if (!reverted.clean)
+          tx.append(rollbackConflicted(row, [...new Set(reverted.conflicts.map((hunk) => hunk.path))]));
+        return submissionViewOf(row);
+      });
+    } catch (error) {
+      const first = violatedConstraint(error) === 'submissions_one_open_revert' ? await this.findOpen(landingId) : null;
+      if (first === null) throw error;
+      return first;
+    }
+  }
+
+  private async findOpen(landingId: string): Promise<SubmissionView | null> {
+    const [row] = await this.database.sql<SubmissionRow>(
+      `select ${submissionColumns} from submissions
+       where reverts_landing_id = $1 and state not in ('rejected', 'conflicted', 'failed') order by id limit 1`,
+      [landingId],
+    );
+    return row === undefined ? null : submissionViewOf(row);
+  }
+}

@@ -1,0 +1,121 @@
+import type { VerificationView } from '@muster/contracts';
+import { digestOf, envelope, openEnvelope } from './dsse.ts';
+import type { LandingRow } from './landing.ts';
+import { landingStatement, type LandingStatement } from './statement.ts';
+
+/** A commit of the branch as git has it. */
+export interface AuditedCommit {
+  readonly commit: string;
+  readonly tree: string;
+  readonly parents: readonly string[];
+  readonly subject: string;
+  /** Its note; empty when it has none. */
+  readonly note: string;
+}
+
+export interface Testimony {
+  readonly statement: LandingStatement;
+  /** SHA-256 of the signed bytes: what the next statement's `previous` has to be. */
+  readonly digest: string;
+}
+
+/** The statement beside a commit, if it is one of ours and nobody has touched it; otherwise what is wrong with it. */
+export function readTestimony(note: string, keys: ReadonlyMap<string, string>): Testimony | string {
+  if (note.trim() === '') return 'It has no provenance: it did not come in through the gate.';
+  const sealed = envelope.safeParse(parseJson(note));
+  if (!sealed.success) return 'Its note is not a signed statement.';
+  const body = openEnvelope(sealed.data, keys);
+  if (body === null) return 'The signature of its statement does not verify with any known key.';
+  const statement = landingStatement.safeParse(parseJson(body.toString('utf8')));
+  return statement.success
+    ? { statement: statement.data, digest: digestOf(body) }
+    : 'Its statement does not have the expected shape.';
+}
+
+/** Everything that one landed commit has to agree with. No problem: it is what was verified, and in its place. */
+export function problemsOf(
+  audited: AuditedCommit,
+  testimony: Testimony,
+  around: {
+    readonly branch: string;
+    readonly projectId: string;
+    /** Digest of the statement about its parent; null when the parent is the import. */
+    readonly previous: string | null;
+    readonly landing: LandingRow | null;
+    readonly verification: VerificationView | null;
+  },
+): string[] {
+  const { statement, digest } = testimony;
+  const [subject] = statement.subject;
+  const { muster, resourceUri } = statement.predicate;
+  const problems: string[] = [];
+  const hold = (condition: boolean, problem: string): void => {
+    if (!condition) problems.push(problem);
+  };
+  hold(
+    subject?.digest.gitCommit === audited.commit,
+    `Its statement is about the commit ${subject?.digest.gitCommit}: it was moved here.`,
+  );
+  hold(
+    subject?.digest.gitTree === audited.tree,
+    `Its statement is about the tree ${subject?.digest.gitTree}, not ${audited.tree}.`,
+  );
+  hold(subject?.name === `refs/heads/${around.branch}`, `Its statement is about ${subject?.name}.`);
+  hold(resourceUri === `urn:muster:project:${around.projectId}`, `Its statement is about ${resourceUri}.`);
+  hold(
+    muster.candidateTree === audited.tree,
+    `What was verified is the tree ${muster.candidateTree}, not ${audited.tree}.`,
+  );
+  hold(muster.score >= muster.threshold, `It landed with ${muster.score} where ${muster.threshold} was needed.`);
+  hold(
+    audited.parents.length === 1 && audited.parents[0] === muster.before,
+    `It was landed on ${muster.before}, but its parent is ${audited.parents.join(', ') || 'none'}.`,
+  );
+  hold(
+    muster.previous === around.previous,
+    'The chain is broken: its statement does not follow on the statement about the commit below.',
+  );
+
+  const { landing, verification } = around;
+  if (landing === null) problems.push(`There is no record of the landing ${muster.landing}.`);
+  else {
+    hold(
+      landing.id === muster.landing,
+      `The record says that ${landing.id} landed it, its statement says ${muster.landing}.`,
+    );
+    hold(
+      landing.state === 'landed' || landing.state === 'rolled_back',
+      `The record of ${landing.id} says ${landing.state}.`,
+    );
+    hold(
+      landing.commit === audited.commit && landing.landed_tree === audited.tree && landing.before === muster.before,
+      `The record of ${landing.id} is about another commit.`,
+    );
+    hold(landing.verified_tree === audited.tree, `The record of ${landing.id} names another verified tree.`);
+    hold(landing.statement_digest === digest, `The record of ${landing.id} holds another statement.`);
+  }
+  if (verification === null) problems.push(`There is no record of the verification ${muster.verification}.`);
+  else {
+    hold(
+      verification.state === 'finished' && verification.verdict === 'accepted',
+      `The record of ${verification.id} says ${verification.verdict ?? verification.state}.`,
+    );
+    hold(
+      verification.candidateTree === audited.tree,
+      `The record of ${verification.id} is about the tree ${verification.candidateTree}.`,
+    );
+    hold(
+      verification.score === muster.score,
+      `The record of ${verification.id} says a score of ${verification.score}.`,
+    );
+  }
+  return problems;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

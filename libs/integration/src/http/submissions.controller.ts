@@ -1,0 +1,65 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  createSubmission,
+  idOf,
+  pageOf,
+  pageQuery,
+  submissionState,
+  type SubmissionView,
+  submissionView,
+} from '@muster/contracts';
+import type { z } from 'zod';
+import type { Actor } from '#messages/auth';
+import { FindSubmission, ReceiveSubmission } from '#messages/integration';
+import type { Page } from '#kernel';
+import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
+import { NotFound } from '../integration.errors.ts';
+import { ListSubmissions } from '../queries/list-submissions.ts';
+
+const submissionId = idOf('submission');
+const listQuery = pageQuery
+  .extend({ projectId: idOf('project').optional(), state: submissionState.optional(), taskId: idOf('task').optional() })
+  .strict();
+
+@ApiTags('submissions')
+@Controller('api/submissions')
+export class SubmissionsController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+  ) {}
+
+  @Post()
+  @HttpCode(201)
+  @Requires('submission.create', { scope: 'any' })
+  @Idempotent()
+  @ApiResponse({ status: 201, standardSchema: submissionView })
+  create(
+    @Body({ schema: createSubmission }) body: z.output<typeof createSubmission>,
+    @CurrentActor() actor: Actor,
+  ): Promise<SubmissionView> {
+    return this.commands.execute(new ReceiveSubmission(actor.teamId, body));
+  }
+
+  @Get()
+  @Requires('submission.read')
+  @ApiResponse({ status: 200, standardSchema: pageOf(submissionView) })
+  list(
+    @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
+    @CurrentActor() actor: Actor,
+  ): Promise<Page<SubmissionView>> {
+    const visible = visibleProjects(actor, 'submission.read');
+    return this.queries.execute(new ListSubmissions({ ...query, teamId: actor.teamId, visible }));
+  }
+
+  @Get(':submissionId')
+  @Requires('submission.read')
+  @ApiResponse({ status: 200, standardSchema: submissionView })
+  async get(@Param('submissionId', { schema: submissionId }) id: string): Promise<SubmissionView> {
+    const found = await this.queries.execute(new FindSubmission(id));
+    if (found === null) throw new NotFound('submission', id);
+    return found;
+  }
+}

@@ -1,0 +1,64 @@
+import { Module } from '@nestjs/common';
+import { CqrsModule } from '@nestjs/cqrs';
+import { OwnedIds } from '#platform/http';
+import { AdvanceLanding } from './commands/advance-landing.ts';
+import { AdvanceSubmission } from './commands/advance-submission.ts';
+import { KeepSubmission } from './commands/keep-submission.ts';
+import { LandSubmission } from './commands/land-submission.ts';
+import { ReceivePushHandler } from './commands/receive-push.ts';
+import { ReceiveSubmissionHandler } from './commands/receive-submission.ts';
+import { RollBackLandingHandler } from './commands/roll-back-landing.ts';
+import { LandingsController } from './http/landings.controller.ts';
+import { ProvenanceController } from './http/provenance.controller.ts';
+import { SubmissionsController } from './http/submissions.controller.ts';
+import { Provenance } from './provenance.ts';
+import { AuditProjectHandler } from './queries/audit-project.ts';
+import { FindLandingHandler } from './queries/find-landing.ts';
+import { FindSubmissionHandler } from './queries/find-submission.ts';
+import { ListLandingsHandler } from './queries/list-landings.ts';
+import { ListProvenanceKeysHandler } from './queries/list-provenance-keys.ts';
+import { ListSubmissionsHandler } from './queries/list-submissions.ts';
+import { AdmitWhenSubmissionReceived } from './reactions/admit-when-submission-received.ts';
+import { AdvanceWhenVerificationFinished } from './reactions/advance-when-verification-finished.ts';
+import { CheckWhatLanded } from './reactions/check-what-landed.ts';
+import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancelled.ts';
+import { Sweep } from './sweep.ts';
+
+export const controllers = [SubmissionsController, LandingsController, ProvenanceController];
+export const commandHandlers = [ReceiveSubmissionHandler, ReceivePushHandler, RollBackLandingHandler];
+export const queryHandlers = [
+  FindSubmissionHandler,
+  FindLandingHandler,
+  ListSubmissionsHandler,
+  ListLandingsHandler,
+  ListProvenanceKeysHandler,
+  AuditProjectHandler,
+];
+export const reactions = [
+  AdmitWhenSubmissionReceived,
+  AdvanceWhenVerificationFinished,
+  CheckWhatLanded,
+  WithdrawWhenTaskCancelled,
+];
+
+@Module({
+  imports: [CqrsModule],
+  controllers,
+  providers: [
+    ...commandHandlers,
+    ...queryHandlers,
+    ...reactions,
+    KeepSubmission,
+    LandSubmission,
+    AdvanceSubmission,
+    AdvanceLanding,
+    Provenance,
+    Sweep,
+  ],
+})
+export class IntegrationModule {
+  constructor() {
+    OwnedIds.register('submission', 'submissions');
+    OwnedIds.register('landing', 'landings');
+  }
+}
