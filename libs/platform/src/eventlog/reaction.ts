@@ -12,7 +12,7 @@ export interface Reacts {
 export interface ReactionOptions {
   /** Stable: deliveries are kept under it. A sentence, like the file: `verify-when-submission-received`. */
   readonly name: string;
-  /** Exact types, `task.*`, or `*`. */
+  /** Exact types, `task.*`, or `*`; `!task.*` takes some out again, except those named exactly. */
   readonly types: readonly string[];
 }
 
