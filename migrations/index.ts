@@ -1,10 +1,12 @@
 import { Migration202611210001_platform } from './Migration202611210001_platform.ts';
 import { Migration202611210003_registry } from './Migration202611210003_registry.ts';
+import { Migration202611210007_integration } from './Migration202611210007_integration.ts';
 import { Migration202611210008_events } from './Migration202611210008_events.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
   { name: 'Migration202611210001_platform', class: Migration202611210001_platform },
   { name: 'Migration202611210003_registry', class: Migration202611210003_registry },
+  { name: 'Migration202611210007_integration', class: Migration202611210007_integration },
   { name: 'Migration202611210008_events', class: Migration202611210008_events },
 ];
