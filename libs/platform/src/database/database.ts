@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { context, propagation } from '@opentelemetry/api';
 import { CompiledQuery, type ControlledTransaction } from 'kysely';
-import type { Pool } from 'pg';
+import type { ClientConfig, Pool } from 'pg';
 import { Ids, type NewEvent, type Tx } from '#kernel';
 
 /** A transaction with the ORM at hand: what `em` holds is flushed before the events are written. */
@@ -47,6 +47,11 @@ export class Database {
   /** A fresh fork, for reads. */
   em(): EntityManager {
     return this.orm.em.fork();
+  }
+
+  /** For a connection beside the pool, which listens or holds a lock for long. */
+  get connection(): ClientConfig {
+    return { connectionString: this.orm.config.get('clientUrl') };
   }
 
   /** Called after each commit that appended events: the event log's hint that there is something to do. */

@@ -1,0 +1,198 @@
+import { hash } from 'node:crypto';
+import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import { context, propagation } from '@opentelemetry/api';
+import pg from 'pg';
+import { Config } from '#platform/config';
+import { Database } from '#platform/database';
+import { eventColumns, EventLog, type EventRow, toCloudEvent } from './event-log.ts';
+import { Reaction, type ReactionOptions, type Reacts } from './reaction.ts';
+
+/** After this many failures a delivery is set aside for a person. */
+const maxAttempts = 10;
+const pollMs = 1000;
+const batch = 20;
+/** First retry after a quarter of a second, doubling up to a minute: about three minutes until the dead letter. */
+const backoffMs = (attempt: number): number => Math.min(250 * 2 ** (attempt - 1), 60_000);
+
+const dueDeliveries = `
+  select ${eventColumns.replace(/(\w+)/g, 'e.$1')}, d.attempts
+  from event_deliveries d join events e using (position)
+  where d.reaction = $1 and d.dead_at is null and d.due_at <= clock_timestamp()
+  order by d.rank, d.position limit ${batch}`;
+
+interface Known {
+  readonly options: ReactionOptions;
+  readonly reacts: Reacts;
+}
+
+/**
+ * Runs reactions: each one event at a time, the critical first, then by position; different reactions side by side. One
+ * worker runs a given reaction at a time, by an advisory lock that ends with its connection.
+ */
+@Injectable()
+export class ReactionRunner implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  readonly #log = new Logger('reactions');
+  readonly #wakes = new Set<() => void>();
+  readonly #ends = new Set<() => void>();
+  #stopping = false;
+  #running: Promise<void> | null = null;
+  #offAdvance: () => void = () => {};
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly config: Config,
+    private readonly database: Database,
+    private readonly events: EventLog,
+    private readonly discovery: DiscoveryService,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    if (this.config.role === 'all' || this.config.role === 'worker') await this.start(this.#discover());
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.#stopping = true;
+    this.#offAdvance();
+    clearInterval(this.#timer);
+    this.#wakeAll();
+    await this.#running;
+  }
+
+  /** Registers the reactions and begins to run them. A reaction that is new to the log starts with what happens from now on. */
+  async start(reactions: readonly Known[]): Promise<void> {
+    const register = async (): Promise<void> => {
+      for (const { options } of reactions) {
+        await this.database.sql(
+          `insert into event_reactions (name, types) values ($1, $2)
+           on conflict (name) do update set types = excluded.types, seen_at = clock_timestamp()`,
+          [options.name, options.types],
+        );
+      }
+      // A reaction that no worker has had for a week is gone from the code. Sooner could be a rollout that is under way.
+      await this.database.sql(`delete from event_reactions where seen_at < clock_timestamp() - interval '7 days'`);
+    };
+    await register();
+    this.#timer = setInterval(() => void register().catch(() => {}), 3_600_000).unref();
+    this.#offAdvance = this.events.onAdvance(() => this.#wakes.forEach((wake) => wake()));
+    this.#running = this.#run(reactions);
+  }
+
+  #discover(): Known[] {
+    const known = this.discovery.getProviders().flatMap((wrapper) => {
+      const options = this.discovery.getMetadataByDecorator(Reaction, wrapper);
+      return options === undefined ? [] : [{ options, reacts: wrapper.instance as Reacts }];
+    });
+    const names = known.map(({ options }) => options.name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice !== undefined)
+      throw new Error(`Two reactions have the name "${twice}". Give each its own: deliveries are kept under it.`);
+    return known;
+  }
+
+  #wakeAll(): void {
+    for (const wake of [...this.#wakes, ...this.#ends]) wake();
+  }
+
+  /** Holds the locks of the reactions that this worker runs; all on one connection, lost together. */
+  async #run(reactions: readonly Known[]): Promise<void> {
+    for (let failures = 0; !this.#stopping;) {
+      const client = new pg.Client({ ...this.database.connection, application_name: 'muster reactions' });
+      const lost = new AbortController();
+      const draining = new Map<Known, Promise<void>>();
+      const lose = (): void => {
+        lost.abort();
+        this.#wakeAll();
+      };
+      client.on('error', lose);
+      client.on('end', lose);
+      try {
+        await client.connect();
+        failures = 0;
+        while (!this.#stopping && !lost.signal.aborted) {
+          const sleep = this.#sleep(pollMs, false);
+          for (const reaction of reactions) {
+            if (draining.has(reaction)) continue;
+            const { rows } = await client.query<{ held: boolean }>('select pg_try_advisory_lock(7265003, $1) as held', [
+              lockKey(reaction.options.name),
+            ]);
+            if (rows[0]?.held === true) draining.set(reaction, this.#drain(reaction, lost.signal));
+          }
+          if (lost.signal.aborted) sleep.cancel();
+          await sleep.done;
+        }
+      } catch (error) {
+        if (failures++ === 0 && !this.#stopping)
+          this.#log.warn(`Reactions lost their connection and open another: ${String(error)}`);
+        await this.#sleep(Math.min(50 * 2 ** failures, 5000), false).done;
+      } finally {
+        lose();
+        await Promise.all(draining.values());
+        await client.end().catch(() => {});
+      }
+    }
+  }
+
+  async #drain(reaction: Known, lost: AbortSignal): Promise<void> {
+    while (!this.#stopping && !lost.aborted) {
+      const sleep = this.#sleep(pollMs, true);
+      try {
+        const rows = await this.database.sql<EventRow & { attempts: number }>(dueDeliveries, [reaction.options.name]);
+        for (const row of rows) {
+          if (this.#stopping || lost.aborted) break;
+          await this.#deliver(reaction, row);
+        }
+        if (rows.length > 0) sleep.cancel();
+      } catch (error) {
+        if (!this.#stopping) this.#log.warn(`${reaction.options.name}: ${String(error)}`);
+      }
+      await sleep.done;
+    }
+  }
+
+  async #deliver({ options, reacts }: Known, row: EventRow & { attempts: number }): Promise<void> {
+    const event = toCloudEvent(row);
+    const caused = propagation.extract(context.active(), { traceparent: row.traceparent ?? undefined });
+    try {
+      await context.with(caused, () => reacts.react(event));
+    } catch (error) {
+      const attempt = row.attempts + 1;
+      const dead = attempt >= maxAttempts;
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const facts = { err: error, reaction: options.name, event: event.id, type: event.type, attempt };
+      if (dead) this.#log.error({ ...facts, msg: 'A reaction failed for the last time; its delivery is set aside' });
+      else this.#log.warn({ ...facts, msg: 'A reaction failed and is tried again' });
+      await this.database.sql(
+        `update event_deliveries set attempts = $3, error = $4, due_at = clock_timestamp() + $5 * interval '1 millisecond',
+           dead_at = case when $6 then clock_timestamp() end
+         where reaction = $1 and position = $2`,
+        [options.name, row.position, attempt, text.replaceAll('\0', '').slice(0, 8000), backoffMs(attempt), dead],
+      );
+      if (!dead) setTimeout(() => this.#wakes.forEach((wake) => wake()), backoffMs(attempt) + 5).unref();
+      return;
+    }
+    await this.database.sql('delete from event_deliveries where reaction = $1 and position = $2', [
+      options.name,
+      row.position,
+    ]);
+  }
+
+  /** Begun before the look at the table, so that a wake in between is not lost. @param byEvents woken by new events, not only by the end */
+  #sleep(ms: number, byEvents: boolean): { done: Promise<void>; cancel: () => void } {
+    const wakes = byEvents ? this.#wakes : this.#ends;
+    let cancel = (): void => {};
+    const done = new Promise<void>((resolve) => {
+      const timer = setTimeout(() => cancel(), ms);
+      cancel = () => {
+        clearTimeout(timer);
+        wakes.delete(cancel);
+        resolve();
+      };
+      wakes.add(cancel);
+    });
+    return { done, cancel };
+  }
+}
+
+/** 32 bits of the name. Two that met would run one after the other, not wrongly. */
+const lockKey = (name: string): number => Buffer.from(hash('sha256', name, 'buffer')).readInt32BE(0);
