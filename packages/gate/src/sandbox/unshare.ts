@@ -80,19 +80,16 @@ limits="--core=0 --nofile=$nofile --fsize=$fsize --nproc=$nproc --data=$data"
 # Two user namespaces, the inner one where no further ones may be made: without them a command could become "root" in a
 # namespace of its own and reach the parts of the kernel that only root reaches.
 inner='echo 1 > /proc/sys/user/max_user_namespaces && exec unshare --user --map-user=1000 --map-group=1000 setpriv --no-new-privs --inh-caps=-all "$@"'
+enter='echo ready >&3; exec "$@" 3>&-'
 set +e
 if [ "$uid" = 0 ]; then
-  sh -c "$inner" sh true 2>/dev/null || { echo 'nested user namespaces could not be closed' >&2; exit 125; }
-  echo ready >&3
-  sh -c "$inner" sh prlimit $limits "$@" 3>&-
+  sh -c "$inner" sh prlimit $limits sh -c "$enter" sh "$@"
 else
   drop="setpriv --reuid=$uid --regid=$uid --clear-groups --inh-caps=-all"
   if $drop unshare --user --map-root-user sh -c "$inner" sh true 2>/dev/null; then
-    echo ready >&3
-    $drop unshare --user --map-root-user sh -c "$inner" sh prlimit $limits "$@" 3>&-
+    $drop unshare --user --map-root-user sh -c "$inner" sh prlimit $limits sh -c "$enter" sh "$@"
   else
-    echo ready >&3
-    $drop --bounding-set=-all --no-new-privs prlimit $limits "$@" 3>&-
+    $drop --bounding-set=-all --no-new-privs prlimit $limits sh -c "$enter" sh "$@"
   fi
 fi
 exit $?

@@ -1,0 +1,83 @@
+import type { CheckFacts, Finding, ProjectPolicy, VerifyInput } from '@muster/contracts';
+import { createHash } from 'node:crypto';
+import type { Installed } from '../project/dependencies.ts';
+import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
+import type { FileChange } from '../source/changes.ts';
+import type { SourceTree } from '../source/tree.ts';
+
+export type Purpose = VerifyInput['purpose'];
+
+/** All that a check may look at. Trees are data; whatever is executed goes through `run`, which is inside the sandbox. */
+export interface CheckContext {
+  purpose: Purpose;
+  policy: ProjectPolicy;
+  candidate: SourceTree;
+  /** The head of the branch. */
+  base: SourceTree | null;
+  /** For a revert: the tree from before the landing that it takes back. */
+  restores: SourceTree | null;
+  /** What the candidate's text is compared with: `restores` for a revert, else `base`. */
+  against: SourceTree | null;
+  changes: readonly FileChange[];
+  installed: Installed;
+  candidateFacts: TreeFacts | null;
+  baseFacts: TreeFacts | null;
+  restoresFacts(): Promise<TreeFacts | null>;
+  run: TreeRun | null;
+  signal: AbortSignal | undefined;
+  progress(done: number, message: string): void;
+}
+
+export type CheckOutcome = Omit<CheckFacts, 'check' | 'category' | 'ms'>;
+
+export interface Check {
+  readonly name: string;
+  readonly category: CheckFacts['category'];
+  /** `sandbox`: answers `not_run` where there is none. `installed`: answers `not_run` where dependencies could not be had. */
+  readonly needs: readonly ('sandbox' | 'installed')[];
+  readonly purposes: readonly Purpose[];
+  run(context: CheckContext): Promise<CheckOutcome> | CheckOutcome;
+}
+
+export const outcome = (
+  status: CheckOutcome['status'],
+  summary: string,
+  findings: Finding[] = [],
+  metrics: Record<string, number> = {},
+  tool: CheckOutcome['tool'] = null,
+): CheckOutcome => ({ status, summary: summary.slice(0, 4000), findings: findings.slice(0, 5000), metrics, tool });
+
+/** A finding, its texts within the bounds of the wire. `key` tells findings of one rule in one file apart without line numbers. */
+export function findingOf(given: {
+  check: string;
+  rule: string;
+  level: Finding['level'];
+  veto?: boolean;
+  message: string;
+  path?: string | null;
+  line?: number | null;
+  remedy?: string;
+  key?: string;
+}): Finding {
+  const path = given.path ?? null;
+  return {
+    check: given.check,
+    rule: given.rule,
+    level: given.level,
+    veto: given.veto ?? false,
+    message: given.message.slice(0, 4000),
+    path: path === null ? null : path.slice(0, 1024),
+    line: given.line ?? null,
+    remedy: given.remedy?.slice(0, 2000) ?? null,
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify([given.check, given.rule, path, given.key ?? given.message]))
+      .digest('hex')
+      .slice(0, 40),
+  };
+}
+
+export const everyPurpose: readonly Purpose[] = ['base', 'admission', 'landing', 'revert'];
+export const changePurposes: readonly Purpose[] = ['admission', 'landing', 'revert'];
+
+export const lastLines = (text: string, count = 15): string => text.trim().split('\n').slice(-count).join('\n');
+export const firstLine = (text: string | null): string => (text ?? '').trim().split('\n')[0]?.slice(0, 300) ?? '';

@@ -1,0 +1,117 @@
+import type { Finding } from '@muster/contracts';
+import { changePurposes, findingOf, outcome, type Check } from './check.ts';
+
+const known: readonly { rule: string; what: string; pattern: RegExp }[] = [
+  { rule: 'aws-access-key', what: 'an AWS access key id', pattern: /\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{16}\b/ },
+  { rule: 'github-token', what: 'a GitHub token', pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})\b/ },
+  { rule: 'gitlab-token', what: 'a GitLab token', pattern: /\bglpat-[A-Za-z0-9_-]{20,}/ },
+  { rule: 'slack-token', what: 'a Slack token', pattern: /\bxox[abeoprs]-[A-Za-z0-9-]{10,}/ },
+  { rule: 'slack-webhook', what: 'a Slack webhook', pattern: /hooks\.slack\.com\/services\/T[A-Z0-9]{6,}\/B[A-Z0-9]{6,}\/[A-Za-z0-9]{16,}/ },
+  { rule: 'stripe-key', what: 'a Stripe key', pattern: /\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}/ },
+  { rule: 'google-api-key', what: 'a Google API key', pattern: /\bAIza[A-Za-z0-9_-]{35}/ },
+  { rule: 'google-oauth-secret', what: 'a Google OAuth secret', pattern: /\bGOCSPX-[A-Za-z0-9_-]{20,}/ },
+  { rule: 'npm-token', what: 'an npm token', pattern: /\bnpm_[A-Za-z0-9]{36}\b/ },
+  { rule: 'npm-auth', what: 'a registry password', pattern: /:_(?:authToken|password|auth)\s*=\s*(?!\$\{)[^\s$]{8,}/ },
+  { rule: 'pypi-token', what: 'a PyPI token', pattern: /\bpypi-[A-Za-z0-9_-]{50,}/ },
+  { rule: 'sendgrid-key', what: 'a SendGrid key', pattern: /\bSG\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{30,}/ },
+  { rule: 'twilio-key', what: 'a Twilio key', pattern: /\bSK[0-9a-f]{32}\b/ },
+  { rule: 'model-api-key', what: 'a model provider’s key', pattern: /\bsk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}/ },
+  { rule: 'private-key', what: 'a private key', pattern: /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/ },
+  { rule: 'jwt', what: 'a signed token', pattern: /\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/ },
+  { rule: 'url-password', what: 'an address with a password in it', pattern: /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/'"`$<{]{1,60}:(?!password@|pass@|secret@|\*+@|x+@)[^\s:@/'"`$<{]{6,}@(?!localhost\b|127\.0\.0\.1\b|example\b)[^\s'"]/i },
+];
+
+const assignment =
+  /(?<![A-Za-z0-9])([A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|token|credential)s?)["'`]?\s*(?::\s*[A-Za-z<>[\]| ]{1,30}\s*)?(?:=|:|=>|:=)\s*(["'`])((?:(?!\2).){8,})\2/gi;
+const environmentLine = /^\s*(?:export\s+)?([A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|API_?KEY|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)[A-Z0-9_]*)\s*=\s*([^\s"'`#$<]{8,})\s*$/;
+const placeholder =
+  /^(?:<.*>|\$\{?.*|\{\{.*|%.*%|\*+|x+|\.+|-+)$|example|sample|placeholder|change[-_ ]?me|replace|dummy|fake|your[-_ ]|todo|redacted|lorem|foobar|process\.env|not[-_]?(?:a[-_])?(?:real|secret)|^(?:test|password|passwd|secret|token|hunter2?)[-_]?\d{0,4}$|^[a-z]+(?:[ ][a-zA-Z,.]+){2,}/i;
+/** A name, a path or an address: long, and no secret. */
+const harmless = /^(?:[a-z]+(?:[-_. ][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|[./~][\w./-]*|https?:\/\/[^\s:@]+|[\w-]+\/[\w./-]+)$/;
+const quoted = /(["'`])([A-Za-z0-9+/=_-]{32,200})\1/g;
+
+/** Files whose long strings are hashes by nature. */
+const generated =
+  /(^|\/)(package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lock|poetry\.lock|Cargo\.lock|composer\.lock|go\.sum)$|\.(snap|svg|map|min\.js|min\.css)$/;
+
+function bitsPerCharacter(text: string): number {
+  const counts = new Map<string, number>();
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
+  let bits = 0;
+  for (const count of counts.values()) bits -= (count / text.length) * Math.log2(count / text.length);
+  return bits;
+}
+
+const looksRandom = (text: string): boolean => {
+  if (/^[0-9a-f]+$/i.test(text)) return false; // digests and ids of commits are everywhere
+  if (!/[0-9]/.test(text) || !/[a-z]/.test(text) || !/[A-Z]/.test(text)) return false;
+  if (/^(?:sha\d+-|[A-Za-z]+\/[A-Za-z]+)/.test(text)) return false;
+  if (/abcdefghij|ABCDEFGHIJ|0123456789/.test(text)) return false;
+  return bitsPerCharacter(text) >= 4.3;
+};
+
+interface Leak {
+  rule: string;
+  what: string;
+  column: string;
+}
+
+export function secretsIn(line: string): Leak[] {
+  const leaks: Leak[] = [];
+  for (const { rule, what, pattern } of known) {
+    const hit = pattern.exec(line);
+    if (hit !== null && !/EXAMPLE|example|xxxx|0{12}/.test(hit[0])) leaks.push({ rule, what, column: hit[0] });
+  }
+  if (leaks.length > 0) return leaks;
+  for (const hit of line.matchAll(assignment)) {
+    const value = hit[3]!;
+    if (!placeholder.test(value) && !harmless.test(value) && !/\$\{|\s{1}.*\s/.test(value)) leaks.push({ rule: 'assignment', what: `a literal value for “${hit[1]}”`, column: value });
+  }
+  const set = environmentLine.exec(line);
+  if (set !== null && !placeholder.test(set[2]!) && !harmless.test(set[2]!) && !/[()[\]{};]/.test(set[2]!)) {
+    leaks.push({ rule: 'assignment', what: `a literal value for “${set[1]}”`, column: set[2]! });
+  }
+  if (leaks.length > 0) return leaks;
+  for (const hit of line.matchAll(quoted)) {
+    if (looksRandom(hit[2]!) && !placeholder.test(hit[2]!)) leaks.push({ rule: 'high-entropy', what: 'a string as random as a key', column: hit[2]! });
+  }
+  return leaks;
+}
+
+/** Looks at added lines only. No list of formats is near complete; this one is a floor, not a proof of absence. */
+export const secretsCheck: Check = {
+  name: 'secrets',
+  category: 'security',
+  needs: [],
+  purposes: ['base', ...changePurposes],
+  run({ purpose, candidate, changes }) {
+    const findings: Finding[] = [];
+    let lines = 0;
+    for (const change of changes) {
+      if (change.status === 'removed' || generated.test(change.path)) continue;
+      const text = candidate.text(change.path);
+      if (text === null) continue;
+      for (const [index, line] of text.split('\n').entries()) {
+        if (!change.addedLines.has(index + 1) || line.length > 20_000) continue;
+        lines++;
+        for (const leak of secretsIn(line)) {
+          findings.push(
+            findingOf({
+              check: 'secrets',
+              rule: `secrets.${leak.rule}`,
+              level: purpose === 'base' ? 'note' : 'error',
+              veto: purpose !== 'base',
+              message: `This line holds ${leak.what} (${leak.column.slice(0, 4)}…).`,
+              path: change.path,
+              line: index + 1,
+              remedy: 'Take it out, read it from the environment at run time, and revoke it where it was issued: whoever saw this change has it.',
+              key: leak.column,
+            }),
+          );
+        }
+      }
+    }
+    const summary = findings.length === 0 ? `no secret in ${lines} added lines` : `${findings.length} found in ${lines} ${purpose === 'base' ? '' : 'added '}lines`;
+    return outcome(findings.length > 0 ? 'failed' : 'passed', summary, findings, { lines, found: findings.length });
+  },
+};

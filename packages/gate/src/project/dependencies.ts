@@ -1,0 +1,216 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join, posix } from 'node:path';
+import { promisify } from 'node:util';
+import { sandboxPaths, type SandboxMount } from '../sandbox/driver.ts';
+import { toolchain } from '../sandbox/toolchain.ts';
+import type { SourceTree } from '../source/tree.ts';
+import { dependenciesOf } from './scripts.ts';
+
+export interface Installed {
+  status: 'nothing_needed' | 'installed' | 'refused' | 'not_run';
+  reason: string;
+  /** What of the lock or the manifest was refused, one sentence each. */
+  refused: string[];
+  mounts: SandboxMount[];
+  /** Folders of the project that the mounts need to exist. */
+  mountPoints: string[];
+  has(packageName: string): boolean;
+  digest: string;
+}
+
+const without = (status: Installed['status'], reason: string, refused: string[] = []): Installed => ({
+  status,
+  reason,
+  refused,
+  mounts: [],
+  mountPoints: [],
+  has: () => false,
+  digest: status,
+});
+
+type Json = Record<string, unknown>;
+const record = (value: unknown): Json => (value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {});
+const publicRegistries = new Set(['registry.npmjs.org', 'registry.yarnpkg.com']);
+
+/** A workspace's folder as the lock names it; anything that leads out of the project, or into nowhere, is none. */
+const staysInside = (path: string): boolean => !posix.isAbsolute(path) && !posix.normalize(path).startsWith('..') && !path.includes('\\');
+
+/**
+ * What in a lock would make npm fetch something else than a tarball of the registry. `resolved` itself is dropped afterwards, so
+ * that the operator's registry is asked whatever stands there: this is about saying so, instead of quietly fetching another.
+ */
+export function lockProblems(lock: Json, registryHost: string | null): string[] {
+  const problems: string[] = [];
+  for (const [place, value] of Object.entries(record(lock['packages']))) {
+    const entry = record(value);
+    const resolved = entry['resolved'];
+    if (place.includes('..') || posix.isAbsolute(place)) problems.push(`the lock places a package at ${place}, outside the project`);
+    if (typeof resolved !== 'string') continue;
+    if (entry['link'] === true) {
+      if (!staysInside(resolved)) problems.push(`${place} links to ${resolved}, outside the project`);
+      continue;
+    }
+    let url: URL | null = null;
+    try {
+      url = new URL(resolved);
+    } catch {
+      // not an address at all
+    }
+    const known = url !== null && /^https?:$/.test(url.protocol) && (publicRegistries.has(url.host) || url.host === registryHost);
+    if (!known || !url!.pathname.includes('/-/')) problems.push(`${place} is resolved from ${resolved.slice(0, 200)}, which is not a registry tarball`);
+    else if (typeof entry['integrity'] !== 'string' && entry['inBundle'] !== true) problems.push(`${place} has no integrity hash`);
+  }
+  return problems;
+}
+
+const specProblems = (manifest: Json, path: string): string[] =>
+  ['dependencies', 'devDependencies', 'optionalDependencies'].flatMap((kind) =>
+    Object.entries(record(manifest[kind])).flatMap(([name, spec]) =>
+      typeof spec === 'string' && /^(git|github:|gitlab:|bitbucket:|gist:|https?:|ssh:|[\w-]+\/[\w.-]+(#|$))/.test(spec)
+        ? [`${path}: ${name} comes from ${spec.slice(0, 200)}, not from the registry`]
+        : typeof spec === 'string' && /^(file|link):/.test(spec) && !staysInside(posix.join(posix.dirname(path), spec.replace(/^\w+:/, '')))
+          ? [`${path}: ${name} comes from ${spec.slice(0, 200)}, outside the project`]
+          : [],
+    ),
+  );
+
+const running = new Map<string, Promise<Installed>>();
+
+export interface InstallOptions {
+  cacheDir: string;
+  registry: string | null;
+  signal?: AbortSignal | undefined;
+  onLog?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Installs what the lock file names, once per content: `npm ci` with scripts off, in a folder that holds the manifests and the
+ * lock and nothing else of the project, from the operator's registry. The result is mounted read-only into every run.
+ */
+export async function installDependencies(tree: SourceTree, options: InstallOptions): Promise<Installed> {
+  const manifest = tree.json('package.json');
+  if (manifest === null || (Object.keys(dependenciesOf(tree)).length === 0 && manifest['workspaces'] === undefined)) {
+    return without('nothing_needed', 'the project has no dependencies');
+  }
+  const lockPath = ['npm-shrinkwrap.json', 'package-lock.json'].find((path) => tree.has(path));
+  if (lockPath === undefined) {
+    const other = ['yarn.lock', 'pnpm-lock.yaml', 'bun.lockb', 'bun.lock'].find((path) => tree.has(path));
+    return without('not_run', other === undefined ? 'the project has dependencies and no lock file; commit package-lock.json' : `${other} is not supported yet; only npm's lock files are`);
+  }
+  const lock = tree.json(lockPath);
+  if (lock === null || typeof lock['lockfileVersion'] !== 'number' || lock['lockfileVersion'] < 2) {
+    return without('not_run', `${lockPath} is not a lock of version 2 or 3; renew it with a current npm`);
+  }
+  const registry = options.registry;
+  const problems = lockProblems(lock, registry === null ? null : new URL(registry).host);
+  const packages = record(lock['packages']);
+  const workspaces = Object.keys(packages).filter((place) => place !== '' && !place.includes('node_modules') && staysInside(place));
+  const manifests = new Map<string, Json>();
+  for (const path of ['package.json', ...workspaces.map((place) => `${place}/package.json`)]) {
+    const each = tree.json(path);
+    if (each !== null) {
+      problems.push(...specProblems(each, path));
+      const { scripts: _scripts, ...rest } = each;
+      manifests.set(path, rest);
+    }
+  }
+  if (problems.length > 0) return without('refused', `${lockPath} asks for what does not come from the registry`, problems.slice(0, 50));
+  const tools = toolchain();
+  if (tools.npmCli === null) return without('not_run', 'npm was not found on this machine');
+  const strippedPackages = Object.fromEntries(
+    Object.entries(packages).map(([place, value]) => {
+      const entry = record(value);
+      if (entry['link'] === true) return [place, entry];
+      const { resolved: _resolved, ...rest } = entry;
+      return [place, rest];
+    }),
+  );
+  const stripped = JSON.stringify({ ...lock, dependencies: undefined, packages: strippedPackages });
+  const digest = createHash('sha256')
+    .update(JSON.stringify([[...manifests], stripped, tools.nodeVersion.split('.')[0], process.platform, process.arch, registry]))
+    .digest('hex')
+    .slice(0, 40);
+  const existing = running.get(`${options.cacheDir} ${digest}`);
+  if (existing !== undefined) return await existing;
+  const work = install({ tools, manifests, stripped, digest, workspaces, options });
+  running.set(`${options.cacheDir} ${digest}`, work);
+  try {
+    return await work;
+  } finally {
+    running.delete(`${options.cacheDir} ${digest}`);
+  }
+}
+
+async function install(given: {
+  tools: ReturnType<typeof toolchain>;
+  manifests: Map<string, Json>;
+  stripped: string;
+  digest: string;
+  workspaces: string[];
+  options: InstallOptions;
+}): Promise<Installed> {
+  const { tools, options, digest } = given;
+  const home = join(options.cacheDir, 'dependencies', digest);
+  if (!existsSync(home)) {
+    const folder = join(options.cacheDir, 'dependencies', `.${digest}-${randomUUID()}`);
+    try {
+      for (const [path, manifest] of given.manifests) {
+        mkdirSync(dirname(join(folder, path)), { recursive: true });
+        writeFileSync(join(folder, path), JSON.stringify(manifest));
+      }
+      writeFileSync(join(folder, 'package-lock.json'), given.stripped);
+      writeFileSync(join(folder, '.npmrc'), `ignore-scripts=true\naudit=false\nfund=false\nupdate-notifier=false\n${options.registry === null ? '' : `registry=${options.registry}\n`}`);
+      options.onLog?.('installing dependencies from the lock file');
+      const env: Record<string, string> = { HOME: homedir(), NO_COLOR: '1' };
+      for (const name of ['PATH', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE']) {
+        const value = process.env[name];
+        if (value !== undefined) env[name] = value;
+      }
+      await promisify(execFile)(
+        tools.node,
+        [tools.npmCli!, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--include=dev', '--cache', join(options.cacheDir, 'npm')],
+        { cwd: folder, env, timeout: 300_000, maxBuffer: 16 * 1024 * 1024, ...(options.signal ? { signal: options.signal } : {}) },
+      );
+      mkdirSync(join(folder, 'node_modules'), { recursive: true });
+      for (const cache of ['.vite', '.vite-temp', '.cache']) mkdirSync(join(folder, 'node_modules', cache), { recursive: true });
+      makeReadable(folder);
+      renameSync(folder, home);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!existsSync(home)) {
+        const said = error !== null && typeof error === 'object' && 'stderr' in error ? String(error.stderr) : String(error);
+        return without('not_run', `npm ci failed: ${said.trim().slice(-1500)}`);
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+  const places = ['node_modules', ...given.workspaces.map((place) => `${place}/node_modules`)].filter((place) => existsSync(join(home, place)));
+  return {
+    status: 'installed',
+    reason: 'installed from the lock file',
+    refused: [],
+    mounts: [
+      ...places.map((place) => ({ from: join(home, place), to: `${sandboxPaths.work}/${place}`, mode: 'ro' as const })),
+      ...['.vite', '.vite-temp', '.cache'].map((cache) => ({ from: '', to: `${sandboxPaths.work}/node_modules/${cache}`, mode: 'tmpfs' as const })),
+    ],
+    mountPoints: places,
+    has: (name) => existsSync(join(home, 'node_modules', name)),
+    digest,
+  };
+}
+
+/** Readable for the unprivileged user of a run, whatever the umask of the server was. */
+function makeReadable(path: string): void {
+  const about = lstatSync(path);
+  if (about.isSymbolicLink()) return;
+  if (about.isDirectory()) {
+    chmodSync(path, 0o755);
+    for (const name of readdirSync(path)) makeReadable(join(path, name));
+  } else {
+    chmodSync(path, (about.mode & 0o111) === 0 ? 0o644 : 0o755);
+  }
+}

@@ -1,0 +1,251 @@
+import type { ProjectPolicy, TestCase } from '@muster/contracts';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SandboxError, type SandboxDriver, type SandboxMount, type SandboxResult } from '../sandbox/driver.ts';
+import { readReport } from '../sandbox/report.ts';
+import { toolchain } from '../sandbox/toolchain.ts';
+import { copyTree, SourceTree } from '../source/tree.ts';
+import type { Installed } from './dependencies.ts';
+import { lineOf, type Scripts } from './scripts.ts';
+import { detectTests, nodeReporter, readCases, type TestPlan } from './test-runner.ts';
+
+export interface CommandOutcome {
+  line: string;
+  ok: boolean;
+  timedOut: boolean;
+  exitCode: number | null;
+  /** The end of what it printed. */
+  output: string;
+  ms: number;
+}
+
+export interface SuiteOutcome extends CommandOutcome {
+  cases: TestCase[];
+  /** Whether the cases are the runner's own, or only the exit code is known. */
+  detailed: boolean;
+}
+
+export interface TypeError {
+  path: string;
+  line: number;
+  code: string;
+  message: string;
+}
+
+/** What running one tree showed. The branch's is kept and compared with, so nothing in it depends on what it is compared with. */
+export interface TreeFacts {
+  build: CommandOutcome | null;
+  tests: SuiteOutcome | null;
+  types: (CommandOutcome & { errors: TypeError[] }) | null;
+  lint: CommandOutcome | null;
+  notes: string[];
+}
+
+export interface Commands {
+  build: string | null;
+  tests: TestPlan | null;
+  lint: string | null;
+  types: boolean;
+}
+
+export function commandsFor(tree: SourceTree, scripts: Scripts, policy: ProjectPolicy): Commands {
+  const chosen = (wish: boolean | string, name: string): string | null =>
+    wish === false ? null : typeof wish === 'string' ? wish : lineOf(scripts, name);
+  return {
+    build: chosen(policy.checks.build, 'build'),
+    tests: detectTests(tree, scripts, policy.checks.test, toolchain().pytest),
+    lint: chosen(policy.checks.lint, 'lint'),
+    types: policy.checks.types && tree.has('tsconfig.json'),
+  };
+}
+
+export interface TreeRunOptions {
+  driver: SandboxDriver;
+  workDir: string;
+  timeoutMs: number;
+  signal: AbortSignal | undefined;
+  onLog: ((line: string) => void) | undefined;
+}
+
+/** A run may leave folders that only it could open; what cannot be removed now goes with the work folder. */
+const discard = (folder: string): void => {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // left for whoever owns the work folder
+  }
+};
+
+const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stderr}`.trim().slice(-6000);
+const plain = (text: string): string =>
+  // eslint-disable-next-line no-control-regex -- colours are escape sequences
+  text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
+
+/** One tree made ready to run: copied, its dependencies mounted, built. Every command then gets a fresh copy of what the build left. */
+export class TreeRun {
+  readonly tree: SourceTree;
+  readonly commands: Commands;
+  private readonly installed: Installed;
+  private readonly options: TreeRunOptions;
+  private built: Promise<CommandOutcome | null> | undefined;
+  private readonly folder: string;
+
+  constructor(tree: SourceTree, commands: Commands, installed: Installed, options: TreeRunOptions) {
+    this.tree = tree;
+    this.commands = commands;
+    this.installed = installed;
+    this.options = options;
+    this.folder = join(options.workDir, `tree-${randomUUID()}`);
+  }
+
+  private get prepared(): string {
+    return join(this.folder, 'prepared');
+  }
+
+  /** The build's outcome; runs it once. */
+  build(): Promise<CommandOutcome | null> {
+    this.built ??= this.prepare();
+    return this.built;
+  }
+
+  private async prepare(): Promise<CommandOutcome | null> {
+    mkdirSync(this.folder, { recursive: true });
+    copyTree(this.tree.dir, this.prepared);
+    if (this.commands.build === null) return null;
+    return this.outcome(this.commands.build, await this.runIn(this.prepared, this.commands.build));
+  }
+
+  private outcome(line: string, result: SandboxResult): CommandOutcome {
+    return {
+      line,
+      ok: result.exitCode === 0,
+      timedOut: result.timedOut,
+      exitCode: result.exitCode,
+      output: plain(tail(result)),
+      ms: result.ms,
+    };
+  }
+
+  private async runIn(workDir: string, line: string, more: { mounts?: SandboxMount[]; reportDir?: string; timeoutMs?: number } = {}): Promise<SandboxResult> {
+    for (const place of this.installed.mountPoints) mkdirSync(join(workDir, place), { recursive: true });
+    const { driver } = this.options;
+    const { work } = driver.paths({ workDir });
+    return await driver.run({
+      command: line,
+      workDir,
+      mounts: [...this.installed.mounts, ...(more.mounts ?? [])],
+      ...(more.reportDir === undefined ? {} : { reportDir: more.reportDir }),
+      env: {
+        PATH: `${work}/node_modules/.bin:${driver.name === 'none-i-accept-the-risk' ? `${toolchain().node.replace(/\/[^/]*$/, '')}:${process.env['PATH'] ?? ''}` : toolchain().path}`,
+        NO_COLOR: '1',
+        FORCE_COLOR: '0',
+        PYTHONDONTWRITEBYTECODE: '1',
+        NODE_DISABLE_COMPILE_CACHE: '1',
+      },
+      limits: { timeoutMs: more.timeoutMs ?? this.options.timeoutMs },
+      ...(this.options.signal ? { signal: this.options.signal } : {}),
+    });
+  }
+
+  private async inCopy<T>(overrides: ReadonlyMap<string, string>, work: (folder: string) => Promise<T>): Promise<T> {
+    await this.build();
+    const folder = join(this.folder, `copy-${randomUUID()}`);
+    try {
+      copyTree(this.prepared, folder, overrides);
+      return await work(folder);
+    } finally {
+      discard(folder);
+    }
+  }
+
+  async command(line: string): Promise<CommandOutcome> {
+    return await this.inCopy(new Map(), async (folder) => this.outcome(line, await this.runIn(folder, line)));
+  }
+
+  /**
+   * The whole suite, as the project runs it. With `overrides` on changed files the build runs again first, since tests may look
+   * at its output; that build may fail, because what counts is whether a test does.
+   */
+  async tests(options: { overrides?: ReadonlyMap<string, string>; stopAtFirst?: boolean; timeoutMs?: number } = {}): Promise<SuiteOutcome | null> {
+    const plan = this.commands.tests;
+    if (plan === null) return null;
+    const overrides = options.overrides ?? new Map<string, string>();
+    return await this.inCopy(overrides, async (folder) => {
+      const harness = join(this.folder, `harness-${randomUUID()}`);
+      const reportDir = join(harness, 'report');
+      mkdirSync(reportDir, { recursive: true });
+      const reporter = join(harness, 'reporter.mjs');
+      writeFileSync(reporter, nodeReporter);
+      chmodSync(reporter, 0o644);
+      try {
+        const direct = this.options.driver.name === 'none-i-accept-the-risk';
+        const { report } = this.options.driver.paths({ workDir: folder, reportDir });
+        const places = { report: `${report}/tests`, reporter: direct ? reporter : '/muster/reporter.mjs' };
+        let line = plan.line(places, options.stopAtFirst === true);
+        if (overrides.size > 0 && this.commands.build !== null && !line.includes(this.commands.build)) {
+          line = `( ${this.commands.build} ) >/dev/null 2>&1; ${line}`;
+        }
+        const result = await this.runIn(folder, line, {
+          mounts: [{ from: reporter, to: '/muster/reporter.mjs', mode: 'ro' }],
+          reportDir,
+          ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
+        });
+        const outcome = this.outcome(plan.label, result);
+        const text = plan.runner === 'command' ? null : readReport(join(reportDir, 'tests'));
+        const { work } = this.options.driver.paths({ workDir: folder });
+        const cases = text === null ? null : readCases(plan.runner, text, work);
+        if (cases === null || cases.length === 0) {
+          const status = outcome.ok ? ('passed' as const) : ('failed' as const);
+          const message = outcome.ok ? null : outcome.timedOut ? 'ran out of time' : outcome.output.slice(-2000);
+          return { ...outcome, cases: [{ name: plan.label, file: null, status, message, ms: outcome.ms }], detailed: false };
+        }
+        // Exit code and report must agree: a runner that fails without a failing case failed at something that it does not name.
+        if (!outcome.ok && !cases.some((each) => each.status === 'failed')) {
+          const message = outcome.timedOut ? 'ran out of time' : `exit ${outcome.exitCode}: ${outcome.output.slice(-1500)}`;
+          cases.push({ name: `${plan.label} ends well`, file: null, status: 'failed', message, ms: null });
+        }
+        return { ...outcome, ok: outcome.ok && !cases.some((each) => each.status === 'failed'), cases, detailed: true };
+      } finally {
+        discard(harness);
+      }
+    });
+  }
+
+  private async types(): Promise<TreeFacts['types']> {
+    if (!this.commands.types || !this.installed.has('typescript')) return null;
+    const line = 'node node_modules/typescript/bin/tsc --noEmit --pretty false -p .';
+    const result = await this.inCopy(new Map(), async (folder) => await this.runIn(folder, line));
+    const outcome = this.outcome('tsc --noEmit', result);
+    const errors = [...plain(result.stdout).matchAll(/^([^\s(][^(\n]*)\((\d+),\d+\): error (TS\d+): (.*)$/gm)].map((match) => ({
+      path: match[1]!,
+      line: Number(match[2]),
+      code: match[3]!,
+      message: match[4]!,
+    }));
+    return { ...outcome, errors };
+  }
+
+  async facts(): Promise<TreeFacts> {
+    const notes: string[] = [];
+    const guarded = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
+      try {
+        return await work();
+      } catch (error) {
+        this.options.signal?.throwIfAborted();
+        if (!(error instanceof SandboxError)) throw error;
+        notes.push(`${what}: ${error.message}`);
+        return null;
+      }
+    };
+    const build = await guarded('build', () => this.build());
+    const tests = await guarded('tests', () => this.tests());
+    const types = await guarded('types', () => this.types());
+    const lint = this.commands.lint === null ? null : await guarded('lint', () => this.command(this.commands.lint!));
+    return { build, tests, types, lint, notes };
+  }
+
+  dispose(): void {
+    discard(this.folder);
+  }
+}

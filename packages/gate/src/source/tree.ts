@@ -1,0 +1,105 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * The files of a checked-out tree, read as data that nobody trusts: links are listed by where they point and never followed,
+ * so a link in a change cannot make the gate read or copy the host's files.
+ */
+export class SourceTree {
+  readonly dir: string;
+  /** Path to where a link points, or null for a plain file. */
+  readonly files: ReadonlyMap<string, string | null>;
+  private readonly texts = new Map<string, string | null>();
+
+  constructor(dir: string) {
+    this.dir = dir;
+    const files = new Map<string, string | null>();
+    const walk = (folder: string): void => {
+      for (const entry of readdirSync(join(dir, folder), { withFileTypes: true })) {
+        const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+        if (entry.name === '.git' || path === 'node_modules') continue;
+        if (entry.isDirectory()) walk(path);
+        else if (entry.isSymbolicLink()) files.set(path, readlinkSync(join(dir, path)));
+        else if (entry.isFile()) files.set(path, null);
+      }
+    };
+    walk('');
+    this.files = files;
+  }
+
+  has(path: string): boolean {
+    return this.files.has(path);
+  }
+
+  /** The text of a plain file; null for a link, a binary file, one over 2 MiB or none. */
+  text(path: string): string | null {
+    const known = this.texts.get(path);
+    if (known !== undefined) return known;
+    let text: string | null = null;
+    if (this.files.get(path) === null) {
+      const file = openSync(join(this.dir, path), constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        if (fstatSync(file).size <= 2 * 1024 * 1024) {
+          const bytes = readFileSync(file);
+          text = bytes.includes(0) ? null : bytes.toString('utf8');
+        }
+      } finally {
+        closeSync(file);
+      }
+    }
+    this.texts.set(path, text);
+    return text;
+  }
+
+  /** What a path holds, for comparing: bytes as text, or a link's target. */
+  content(path: string): string | null {
+    const link = this.files.get(path);
+    if (link === undefined) return null;
+    return link === null ? readFileSync(join(this.dir, path)).toString('latin1') : `link:${link}`;
+  }
+
+  json(path: string): Record<string, unknown> | null {
+    try {
+      const value: unknown = JSON.parse(this.text(path) ?? '');
+      return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+/** Copies files, folders and links as they are, leaving out pipes and devices; `overrides` replaces the text of files on the way. */
+export function copyTree(from: string, to: string, overrides: ReadonlyMap<string, string> = new Map(), inside = ''): void {
+  mkdirSync(to, { recursive: true });
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const path = inside === '' ? entry.name : `${inside}/${entry.name}`;
+    if (entry.name === '.git' || path === 'node_modules') continue;
+    const source = join(from, entry.name);
+    const target = join(to, entry.name);
+    const text = overrides.get(path);
+    if (text !== undefined) {
+      writeFileSync(target, text);
+    } else if (entry.isDirectory()) {
+      copyTree(source, target, overrides, path);
+    } else if (entry.isSymbolicLink()) {
+      symlinkSync(readlinkSync(source), target);
+    } else if (entry.isFile()) {
+      copyFileSync(source, target, constants.COPYFILE_FICLONE);
+      chmodSync(target, (lstatSync(source).mode & 0o777) | 0o600);
+    }
+  }
+}
