@@ -5,7 +5,10 @@
 export { idPrefixes, idOf, objectId, branchName, repositoryPath, timestamp, capabilityName, slug, jsonObject, pageOf, pageQuery, type IdKind } from './ids.ts';
 export { problem, type Problem } from './problem.ts';
 export { permissions, permission, roles, role, login, tokens, refresh, createApiKey, apiKeyView, apiKeyCreated, whoAmI, type Permission, type Role } from './auth.ts';
-export { createProject, projectView, projectDetail, assignAgent, assignmentView, operation, executeCapability, type Operation, type ProjectView } from './projects.ts';
+export {
+  createProject, importProject, updateProject, projectView, projectDetail, policyView, assignAgent, assignmentView, operation, executeCapability,
+  type AssignmentView, type Operation, type PolicyView, type ProjectDetail, type ProjectView,
+} from './projects.ts';
 export { agentDefinition, agentName, agentView, agentVersionView, agentVersionState, registerAgent, importAgents, agentTemplate, triggeredAgent, skill, trigger, duration, type AgentDefinition, type AgentVersionView } from './definitions.ts';
 export { cloudEvent, eventType, publishEvent, streamSubscribe, streamMessage, type CloudEvent, type StreamMessage } from './events.ts';
 export {

@@ -50,6 +50,7 @@ export const projectDetail = projectView
   .extend({
     policy: projectPolicy,
     policySource: z.enum(['muster.yaml', 'default']),
+    policyProblem: z.string().nullable().describe('what is wrong with muster.yaml on the head, when the defaults are in force for that'),
     agent_metadata: z.object({
       assigned_agents: z.array(assignmentView),
       capability_requirements: z.array(z.object({ capability: capabilityName, agents: z.array(agentName), open_tasks: z.number().int() })),
@@ -57,6 +58,25 @@ export const projectDetail = projectView
     }),
   })
   .meta({ id: 'ProjectDetail' });
+
+export type ProjectDetail = z.infer<typeof projectDetail>;
+export type AssignmentView = z.infer<typeof assignmentView>;
+
+/** Only the name: slug, branch and repository stay what clients have written down. */
+export const updateProject = z.strictObject({ name: z.string().min(1).max(200) }).meta({ id: 'UpdateProject' });
+
+/** The query of POST /api/projects/import; the body is the archive. `strip` takes that many folders off the front of each path. */
+export const importProject = z.strictObject({
+  name: z.string().min(1).max(200),
+  slug: slug.optional(),
+  branch: branchName.default('main'),
+  strip: z.coerce.number().int().min(0).max(10).default(0),
+});
+
+export const policyView = z
+  .object({ policy: projectPolicy, source: z.enum(['muster.yaml', 'default']), problem: z.string().nullable() })
+  .meta({ id: 'Policy' });
+export type PolicyView = z.infer<typeof policyView>;
 
 /** POST /api/projects/{projectId}/capabilities/{capability}/execute */
 export const executeCapability = z

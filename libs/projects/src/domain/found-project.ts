@@ -1,0 +1,81 @@
+import type { ProjectView } from '@muster/contracts';
+import { Injectable } from '@nestjs/common';
+import { Clock, Ids } from '#kernel';
+import type { Actor } from '#messages/auth';
+import { Database, violatedConstraint } from '#platform/database';
+import { Repositories } from '#platform/git';
+import { SlugTaken } from '../projects.errors.ts';
+import { type ProjectRow, slugOf, toProjectView } from './project.ts';
+
+/** How a project begins: first its repository is complete, then its row makes it known. A failure leaves neither. */
+@Injectable()
+export class FoundProject {
+  constructor(
+    private readonly database: Database,
+    private readonly repositories: Repositories,
+    private readonly ids: Ids,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @param fill brings the history into the new repository and tells its branch */
+  async found(
+    actor: Actor,
+    wish: { readonly name: string; readonly slug?: string | undefined },
+    fill: (projectId: string) => Promise<{ branch: string }>,
+  ): Promise<ProjectView> {
+    if (wish.slug !== undefined) {
+      // Before a long import, not instead of the constraint.
+      const taken = await this.database.sql('select 1 from projects where team_id = $1 and slug = $2', [
+        actor.teamId,
+        wish.slug,
+      ]);
+      if (taken.length > 0) throw new SlugTaken(wish.slug);
+    }
+    const id = this.ids.next('project');
+    try {
+      const { branch } = await fill(id);
+      const head = await this.repositories.resolve(id, `refs/heads/${branch}`);
+      if (head === null) throw new Error(`the new repository ${id} has no branch ${branch}`);
+      return toProjectView(await this.insert(actor, id, wish, branch, head), head);
+    } catch (error) {
+      await this.repositories.remove(id);
+      throw error;
+    }
+  }
+
+  private async insert(
+    actor: Actor,
+    id: string,
+    wish: { readonly name: string; readonly slug?: string | undefined },
+    branch: string,
+    head: string,
+  ): Promise<ProjectRow> {
+    const wanted = wish.slug ?? slugOf(wish.name);
+    const now = this.clock.now();
+    for (let number = 1; ; number += 1) {
+      // The end of the id is as good as random: the last try cannot be taken.
+      const slug = number === 1 ? wanted : number <= 20 ? `${wanted}-${number}` : `${wanted}-${id.slice(-10)}`;
+      try {
+        return await this.database.transaction(async (tx) => {
+          const [row] = await tx.sql<ProjectRow>(
+            `insert into projects (id, team_id, name, slug, branch, imported_head, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $7) returning *`,
+            [id, actor.teamId, wish.name, slug, branch, head, now],
+          );
+          if (row === undefined) throw new Error('insert returned no row');
+          tx.append({
+            type: 'project.created',
+            teamId: actor.teamId,
+            projectId: id,
+            subject: id,
+            data: { projectId: id, name: wish.name, slug, branch, head, by: actor.id },
+          });
+          return row;
+        });
+      } catch (error) {
+        if (violatedConstraint(error) !== 'projects_slug') throw error;
+        if (wish.slug !== undefined || number > 20) throw new SlugTaken(slug);
+      }
+    }
+  }
+}
