@@ -1,4 +1,4 @@
-import type { ProjectPolicy, ProjectView } from '@muster/contracts';
+import type { PolicyView, ProjectView } from '@muster/contracts';
 import { Query } from '@nestjs/cqrs';
 
 export interface ProjectRecord extends ProjectView {
@@ -11,8 +11,8 @@ export class FindProject extends Query<ProjectRecord | null> {
     super();
   }
 }
-/** The policy in force: `muster.yaml` at `commit` (default: the branch's head), bounded by server policy. */
-export class ReadPolicy extends Query<{ policy: ProjectPolicy; source: 'muster.yaml' | 'default' }> {
+/** The policy in force: `muster.yaml` at `commit` (default: the branch's head), bounded by server policy. Invalid rules: the defaults, and `problem` says why. */
+export class ReadPolicy extends Query<PolicyView> {
   constructor(
     readonly projectId: string,
     readonly commit?: string,

@@ -1,0 +1,43 @@
+import { Command, CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
+import { FindProjectOperations } from '#messages/runtime';
+import { Database } from '#platform/database';
+import { Repositories } from '#platform/git';
+import type { ProjectRow } from '../domain/project.ts';
+import { OpenWork, ProjectUnknown } from '../projects.errors.ts';
+
+/** Deletes a project on which nobody works any more, with its repository. Tasks and events keep telling what was. */
+export class DeleteProject extends Command<void> {
+  constructor(
+    readonly projectId: string,
+    readonly by: string,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(DeleteProject)
+export class DeleteProjectHandler implements ICommandHandler<DeleteProject> {
+  constructor(
+    private readonly database: Database,
+    private readonly queries: QueryBus,
+    private readonly repositories: Repositories,
+  ) {}
+
+  async execute({ projectId, by }: DeleteProject): Promise<void> {
+    const { openTasks } = await this.queries.execute(new FindProjectOperations(projectId, 1));
+    const open = openTasks.reduce((sum, { count }) => sum + count, 0);
+    if (open > 0) throw new OpenWork(open);
+    await this.database.transaction(async (tx) => {
+      const [row] = await tx.sql<ProjectRow>('delete from projects where id = $1 returning *', [projectId]);
+      if (row === undefined) throw new ProjectUnknown();
+      tx.append({
+        type: 'project.deleted',
+        teamId: row.team_id,
+        projectId,
+        subject: projectId,
+        data: { projectId, slug: row.slug, by },
+      });
+    });
+    await this.repositories.remove(projectId);
+  }
+}
