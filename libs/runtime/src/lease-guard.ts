@@ -11,7 +11,10 @@ export class SqlLeaseGuard extends LeaseGuard {
   async hold(tx: Tx, taskId: string, fence: number): Promise<HeldAttempt> {
     const task = await lockByFence(tx, taskId, fence);
     if (task === null) throw new StaleLease(taskId, fence);
-    const [attempt] = await tx.sql<{ id: string }>(`select id from attempts where fence = $1 and outcome is null for update`, [fence]);
+    const [attempt] = await tx.sql<{ id: string }>(
+      `select id from attempts where fence = $1 and outcome is null for update`,
+      [fence],
+    );
     if (attempt === undefined) throw new StaleLease(taskId, fence);
     return {
       taskId,
@@ -29,7 +32,11 @@ export class SqlLeaseGuard extends LeaseGuard {
   async submitted(tx: Tx, held: HeldAttempt, submissionId: string): Promise<void> {
     const task = await lockByFence(tx, held.taskId, held.fence);
     if (task === null) throw new StaleLease(held.taskId, held.fence);
-    await closeAttempt(tx, { fence: held.fence, outcome: 'submitted', answer: { taskId: held.taskId, fence: held.fence, submissionId } });
+    await closeAttempt(tx, {
+      fence: held.fence,
+      outcome: 'submitted',
+      answer: { taskId: held.taskId, fence: held.fence, submissionId },
+    });
     // No next action of ours: the integration room's sweep moves every submission that is not final, and settles this task.
     await wait(tx, held.taskId, { reason: 'verification', ref: submissionId, submissionId });
     const about = { teamId: held.teamId, projectId: held.projectId, subject: held.taskId };

@@ -3,41 +3,68 @@ import { MusterError, type FieldError } from '#kernel';
 /** The fence is not the task's current one: somebody else has the task, or it has ended. */
 export class StaleLease extends MusterError {
   constructor(taskId: string, fence: number) {
-    super('runtime.stale_lease', 409, 'This attempt is no longer yours: stop working on it and drop its results. The task goes on without it.', {
-      data: { taskId, fence },
-    });
+    super(
+      'runtime.stale_lease',
+      409,
+      'This attempt is no longer yours: stop working on it and drop its results. The task goes on without it.',
+      {
+        data: { taskId, fence },
+      },
+    );
   }
 }
 
 export class TaskUnknown extends MusterError {
   constructor(taskId: string) {
-    super('runtime.task_unknown', 404, 'There is no such task here. Check its id, and that your key belongs to its team.', { data: { taskId } });
+    super(
+      'runtime.task_unknown',
+      404,
+      'There is no such task here. Check its id, and that your key belongs to its team.',
+      { data: { taskId } },
+    );
   }
 }
 
 export class TaskFinished extends MusterError {
   constructor(taskId: string, state: string) {
-    super('runtime.task_finished', 409, `The task has ended as ${state} and stays so. Create a new task to do it again.`, { data: { taskId, state } });
+    super(
+      'runtime.task_finished',
+      409,
+      `The task has ended as ${state} and stays so. Create a new task to do it again.`,
+      { data: { taskId, state } },
+    );
   }
 }
 
 export class TaskNotWaitingForAPerson extends MusterError {
   constructor(taskId: string, state: string) {
-    super('runtime.not_waiting', 409, `Only a task that waits for a person can be retried; this one is ${state}.`, { data: { taskId, state } });
+    super('runtime.not_waiting', 409, `Only a task that waits for a person can be retried; this one is ${state}.`, {
+      data: { taskId, state },
+    });
   }
 }
 
 export class ProjectUnknown extends MusterError {
   constructor(projectId: string) {
-    super('runtime.project_unknown', 404, 'There is no such project here. Check its id, and that your key belongs to its team.', { data: { projectId } });
+    super(
+      'runtime.project_unknown',
+      404,
+      'There is no such project here. Check its id, and that your key belongs to its team.',
+      { data: { projectId } },
+    );
   }
 }
 
 export class ParentUnknown extends MusterError {
   constructor(parentId: string) {
-    super('runtime.parent_unknown', 404, 'The parent is not a task of this project. Give the id of a task of the same project, or leave parentId out.', {
-      data: { parentId },
-    });
+    super(
+      'runtime.parent_unknown',
+      404,
+      'The parent is not a task of this project. Give the id of a task of the same project, or leave parentId out.',
+      {
+        data: { parentId },
+      },
+    );
   }
 }
 
@@ -62,10 +89,15 @@ export class NoAgent extends MusterError {
 
 export class InputInvalid extends MusterError {
   constructor(capability: string, errors: readonly FieldError[]) {
-    super('runtime.input_invalid', 422, `The input does not fit what the agents assigned to ${capability} take. Correct the fields named in errors.`, {
-      errors,
-      data: { capability },
-    });
+    super(
+      'runtime.input_invalid',
+      422,
+      `The input does not fit what the agents assigned to ${capability} take. Correct the fields named in errors.`,
+      {
+        errors,
+        data: { capability },
+      },
+    );
   }
 }
 
@@ -82,31 +114,51 @@ export class OutputInvalid extends MusterError {
 
 export class ReservedCapability extends MusterError {
   constructor(capability: string) {
-    super('runtime.reserved_capability', 403, 'Capabilities under muster. belong to the system: nobody else may ask for them or answer them.', {
-      data: { capability },
-    });
+    super(
+      'runtime.reserved_capability',
+      403,
+      'Capabilities under muster. belong to the system: nobody else may ask for them or answer them.',
+      {
+        data: { capability },
+      },
+    );
   }
 }
 
 export class AgentUnknown extends MusterError {
   constructor(agent: string, version: string) {
-    super('runtime.agent_unknown', 422, `Your team has no published version of the agent ${agent} in the range ${version}. Register and publish its definition first.`, {
-      data: { agent, version },
-    });
+    super(
+      'runtime.agent_unknown',
+      422,
+      `Your team has no published version of the agent ${agent} in the range ${version}. Register and publish its definition first.`,
+      {
+        data: { agent, version },
+      },
+    );
   }
 }
 
 export class CapabilityUndeclared extends MusterError {
   constructor(agent: string, version: string, undeclared: readonly string[]) {
-    super('runtime.capability_undeclared', 422, `${agent} ${version} does not declare ${undeclared.join(', ')}. Publish a version that does, or leave it out of hello.`, {
-      data: { agent, version, undeclared },
-    });
+    super(
+      'runtime.capability_undeclared',
+      422,
+      `${agent} ${version} does not declare ${undeclared.join(', ')}. Publish a version that does, or leave it out of hello.`,
+      {
+        data: { agent, version, undeclared },
+      },
+    );
   }
 }
 
 export class InstanceUnknown extends MusterError {
   constructor(instanceId: string) {
-    super('runtime.instance_unknown', 404, 'There is no such instance of yours, or it has said goodbye. Say hello again.', { data: { instanceId } });
+    super(
+      'runtime.instance_unknown',
+      404,
+      'There is no such instance of yours, or it has said goodbye. Say hello again.',
+      { data: { instanceId } },
+    );
   }
 }
 
@@ -118,6 +170,10 @@ export class HelloFirst extends MusterError {
 
 export class AlreadyConnected extends MusterError {
   constructor() {
-    super('runtime.already_connected', 409, 'This socket has said hello already. Open another socket for another instance.');
+    super(
+      'runtime.already_connected',
+      409,
+      'This socket has said hello already. Open another socket for another instance.',
+    );
   }
 }

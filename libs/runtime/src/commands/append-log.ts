@@ -28,7 +28,13 @@ export class AppendLogHandler implements ICommandHandler<AppendLog> {
     return this.database.transaction(async (tx) => {
       const task = await renew(tx, by, this.config.leaseSeconds);
       if (task === null) throw new StaleLease(by.taskId, by.fence);
-      await writeLog(tx, { taskId: by.taskId, fence: by.fence, stream: body.stream, lines: body.lines, limit: maxLogLines });
+      await writeLog(tx, {
+        taskId: by.taskId,
+        fence: by.fence,
+        stream: body.stream,
+        lines: body.lines,
+        limit: maxLogLines,
+      });
       return renewedOf(task);
     });
   }

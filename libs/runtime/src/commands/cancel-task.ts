@@ -25,7 +25,13 @@ export class CancelTaskHandler implements ICommandHandler<CancelTask> {
       const fence = task.state === 'running' ? task.fence : null;
       if (fence !== null) await closeAttempt(tx, { fence, outcome: 'cancelled', error: reason });
       const after = await cancel(tx, taskId, reason);
-      tx.append({ type: 'task.cancelled', teamId: task.team_id, projectId: task.project_id, subject: taskId, data: { taskId, reason } });
+      tx.append({
+        type: 'task.cancelled',
+        teamId: task.team_id,
+        projectId: task.project_id,
+        subject: taskId,
+        data: { taskId, reason },
+      });
       return { after, endedFence: fence };
     });
     if (endedFence !== null) this.wakeUps.attemptEnded({ taskId, fence: endedFence, reason });

@@ -51,7 +51,11 @@ export class ReportCostHandler implements ICommandHandler<ReportCost> {
       await wait(tx, by.taskId, { reason: 'person', detail: error, error, failures: task.failures + 1 });
       const about = { teamId: task.team_id, projectId: task.project_id, subject: task.id };
       tx.append(
-        { ...about, type: 'task.attempt_failed', data: { taskId: task.id, attempt: task.attempt, fence: by.fence, error, retryAt: null } },
+        {
+          ...about,
+          type: 'task.attempt_failed',
+          data: { taskId: task.id, attempt: task.attempt, fence: by.fence, error, retryAt: null },
+        },
         { ...about, type: 'task.waiting', data: { taskId: task.id, reason: 'person', ref: null } },
       );
       return { answer, stopped: error };

@@ -25,7 +25,8 @@ export class RetryTaskHandler implements ICommandHandler<RetryTask> {
     const after = await this.database.transaction(async (tx) => {
       const task = await lockTask(tx, taskId);
       if (task === null) throw new TaskUnknown(taskId);
-      if (task.state !== 'waiting' || task.wait_reason !== 'person') throw new TaskNotWaitingForAPerson(taskId, task.state);
+      if (task.state !== 'waiting' || task.wait_reason !== 'person')
+        throw new TaskNotWaitingForAPerson(taskId, task.state);
       const row = await queueAgain(tx, taskId);
       tx.append({
         type: 'task.requeued',

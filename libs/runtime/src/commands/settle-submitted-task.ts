@@ -41,7 +41,11 @@ export class SettleSubmittedTaskHandler implements ICommandHandler<SettleSubmitt
       }
       case 'landed': {
         await succeed(tx, task.id, outcome.output);
-        tx.append({ ...about, type: 'task.succeeded', data: { taskId: task.id, capability: task.capability, output: outcome.output } });
+        tx.append({
+          ...about,
+          type: 'task.succeeded',
+          data: { taskId: task.id, capability: task.capability, output: outcome.output },
+        });
         return false;
       }
       case 'rework': {

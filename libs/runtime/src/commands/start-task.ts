@@ -57,7 +57,13 @@ export class StartTaskHandler implements ICommandHandler<StartTask> {
           projectId: row.project_id,
           subject: row.id,
           priority: task.priority ?? 'normal',
-          data: { taskId: row.id, capability: row.capability, title: row.title, requestedBy: task.requestedBy, reopens: row.reopens },
+          data: {
+            taskId: row.id,
+            capability: row.capability,
+            title: row.title,
+            requestedBy: task.requestedBy,
+            reopens: row.reopens,
+          },
         });
         return { row, created: true };
       }
@@ -99,7 +105,8 @@ export class StartTaskHandler implements ICommandHandler<StartTask> {
 
   private async depthBelow(parentId: string, task: NewTask): Promise<number> {
     const parent = await taskById(this.database, parentId);
-    if (parent === null || parent.team_id !== task.teamId || parent.project_id !== task.projectId) throw new ParentUnknown(parentId);
+    if (parent === null || parent.team_id !== task.teamId || parent.project_id !== task.projectId)
+      throw new ParentUnknown(parentId);
     const depth = parent.depth + 1;
     if (depth > maxTaskDepth) throw new TooDeep(maxTaskDepth);
     return depth;

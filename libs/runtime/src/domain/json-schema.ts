@@ -12,9 +12,12 @@ export class JsonSchemas {
   /** What is wrong with the value; nothing when it fits. */
   check(schema: unknown, value: unknown, at: string): FieldError[] {
     const validate = this.compile(schema);
-    if (validate instanceof Error) return [{ path: at, message: `the agent's schema cannot be used: ${validate.message}` }];
+    if (validate instanceof Error)
+      return [{ path: at, message: `the agent's schema cannot be used: ${validate.message}` }];
     if (validate(value) === true) return [];
-    return (validate.errors ?? []).slice(0, maxErrors).map((error) => ({ path: pathOf(at, error), message: error.message ?? error.keyword }));
+    return (validate.errors ?? [])
+      .slice(0, maxErrors)
+      .map((error) => ({ path: pathOf(at, error), message: error.message ?? error.keyword }));
   }
 
   private compile(schema: unknown): ValidateFunction | Error {
@@ -37,7 +40,12 @@ export class JsonSchemas {
 }
 
 function pathOf(at: string, error: ErrorObject): string {
-  const extra: unknown = error.params['missingProperty'] ?? error.params['additionalProperty'] ?? error.params['unevaluatedProperty'];
+  const extra: unknown =
+    error.params['missingProperty'] ?? error.params['additionalProperty'] ?? error.params['unevaluatedProperty'];
   const parts = error.instancePath.split('/').filter((part) => part !== '');
-  return [at, ...parts.map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~')), ...(typeof extra === 'string' ? [extra] : [])].join('.');
+  return [
+    at,
+    ...parts.map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~')),
+    ...(typeof extra === 'string' ? [extra] : []),
+  ].join('.');
 }

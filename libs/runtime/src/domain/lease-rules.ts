@@ -14,7 +14,8 @@ export const maxLogLines = 10_000;
 export const maxTaskDepth = 20;
 
 /** Beats fit several times into a lease; a silent instance is not handed work, long before it is called offline. */
-export const heartbeatMsFor = (leaseSeconds: number): number => Math.max(200, Math.min(5_000, Math.floor((leaseSeconds * 1000) / 3)));
+export const heartbeatMsFor = (leaseSeconds: number): number =>
+  Math.max(200, Math.min(5_000, Math.floor((leaseSeconds * 1000) / 3)));
 export const silentAfterSeconds = (leaseSeconds: number): number => (3 * heartbeatMsFor(leaseSeconds)) / 1000;
 export const offlineAfterSeconds = (leaseSeconds: number): number => 2 * leaseSeconds;
 
@@ -43,7 +44,9 @@ export function afterFailure(f: {
   const delay = f.delaysSeconds[f.failures - 1];
   if (delay !== undefined) return { kind: 'retry', afterSeconds: delay };
   // The system runs few verifiers; waiting for another one would only lose time.
-  return isReserved(f.capability) ? { kind: 'retry', afterSeconds: f.delaysSeconds.at(-1) ?? 0 } : { kind: 'another_instance' };
+  return isReserved(f.capability)
+    ? { kind: 'retry', afterSeconds: f.delaysSeconds.at(-1) ?? 0 }
+    : { kind: 'another_instance' };
 }
 
 /** `30s`, `5m`, or a number of seconds. */

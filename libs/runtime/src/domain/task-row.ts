@@ -1,4 +1,12 @@
-import { priorities, type InstanceView, type Priority, type Rework, type TaskDetail, type TaskState, type TaskView } from '@muster/contracts';
+import {
+  priorities,
+  type InstanceView,
+  type Priority,
+  type Rework,
+  type TaskDetail,
+  type TaskState,
+  type TaskView,
+} from '@muster/contracts';
 
 /** A row of `tasks` as far as the room works with it. */
 export interface TaskRow {
@@ -19,6 +27,7 @@ export interface TaskRow {
   readonly max_attempts: number;
   readonly fence: number | null;
   readonly lease_until: Date | null;
+  readonly expiry_told: boolean;
   readonly instance_id: string | null;
   readonly agent: string | null;
   readonly checkpoint: unknown;
@@ -99,7 +108,12 @@ export function taskViewOf(row: TaskRow): TaskView {
     wait:
       row.wait_reason === null
         ? null
-        : { reason: row.wait_reason, ref: row.wait_ref, nextActionAt: time(row.next_action_at), detail: row.wait_detail },
+        : {
+            reason: row.wait_reason,
+            ref: row.wait_ref,
+            nextActionAt: time(row.next_action_at),
+            detail: row.wait_detail,
+          },
     priority: priorities[row.priority] ?? 'normal',
     input: row.input,
     output: row.output ?? null,

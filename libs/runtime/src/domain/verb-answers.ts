@@ -16,7 +16,11 @@ export interface Ended {
   readonly retryAt: string | null;
 }
 
-export const renewedOf = (task: TaskRow): Renewed => ({ taskId: task.id, fence: Number(task.fence), leaseUntil: task.lease_until?.toISOString() ?? null });
+export const renewedOf = (task: TaskRow): Renewed => ({
+  taskId: task.id,
+  fence: Number(task.fence),
+  leaseUntil: task.lease_until?.toISOString() ?? null,
+});
 
 export const endedOf = (task: TaskRow, fence: number): Ended => ({
   taskId: task.id,

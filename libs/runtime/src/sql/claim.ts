@@ -36,7 +36,10 @@ export async function lockInstanceForClaim(
     [q.instanceId, q.connection, q.silentAfterSeconds],
   );
   if (row === undefined) return null;
-  const [count] = await tx.sql<{ held: number }>(`select count(*)::int as held from tasks where instance_id = $1 and state = 'running'`, [q.instanceId]);
+  const [count] = await tx.sql<{ held: number }>(
+    `select count(*)::int as held from tasks where instance_id = $1 and state = 'running'`,
+    [q.instanceId],
+  );
   return { ...row, held: count?.held ?? 0 };
 }
 

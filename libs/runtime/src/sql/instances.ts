@@ -75,7 +75,10 @@ export async function insertInstance(tx: Sql, hello: Hello): Promise<InstanceRow
 }
 
 /** A sign of life. Null when the instance is not this actor's, or another connection has taken it over. */
-export async function touchInstance(tx: Sql, q: { instanceId: string; actorId: string; connection: string | null }): Promise<InstanceRow | null> {
+export async function touchInstance(
+  tx: Sql,
+  q: { instanceId: string; actorId: string; connection: string | null },
+): Promise<InstanceRow | null> {
   const [row] = await tx.sql<InstanceRow>(
     `update instances set last_seen_at = muster_now(),
        state = case when state in ('paused', 'error') then state
@@ -87,7 +90,10 @@ export async function touchInstance(tx: Sql, q: { instanceId: string; actorId: s
 }
 
 /** @param gone the instance said goodbye: what it holds goes back and it must say hello again; otherwise it may come back as it was */
-export async function markOffline(tx: Sql, q: { instanceId: string; connection: string | null; gone: boolean }): Promise<InstanceRow | null> {
+export async function markOffline(
+  tx: Sql,
+  q: { instanceId: string; connection: string | null; gone: boolean },
+): Promise<InstanceRow | null> {
   const [row] = await tx.sql<InstanceRow>(
     `update instances set state = 'offline', connection = case when $3 then 'gone' else connection end
      where id = $1 and ($2::text is null or connection = $2) and (state <> 'offline' or $3) and connection <> 'gone' returning *`,

@@ -27,13 +27,20 @@ export async function renew(tx: Sql, by: Holder, leaseSeconds: number): Promise<
 
 /** Locks the task under its fence without changing it. */
 export async function lock(tx: Sql, by: Holder): Promise<TaskRow | null> {
-  const [row] = await tx.sql<TaskRow>(`select * from tasks where ${current} for update`, [by.taskId, by.fence, by.actorId]);
+  const [row] = await tx.sql<TaskRow>(`select * from tasks where ${current} for update`, [
+    by.taskId,
+    by.fence,
+    by.actorId,
+  ]);
   return row ?? null;
 }
 
 /** The same for the server itself, which acts under a fence that it read. */
 export async function lockByFence(tx: Sql, taskId: string, fence: number): Promise<TaskRow | null> {
-  const [row] = await tx.sql<TaskRow>(`select * from tasks where id = $1 and fence = $2 and state = 'running' for update`, [taskId, fence]);
+  const [row] = await tx.sql<TaskRow>(
+    `select * from tasks where id = $1 and fence = $2 and state = 'running' for update`,
+    [taskId, fence],
+  );
   return row ?? null;
 }
 
@@ -59,17 +66,22 @@ export interface HeldState {
   readonly fence: number;
   readonly outcome: 'completed' | 'submitted' | 'failed' | 'released' | 'expired' | 'cancelled' | null;
   readonly error: string | null;
+  /** Ended by the server, not by a verb of the holder's. */
+  readonly byServer: boolean;
 }
 
 /** Of these held attempts, the ones that are not current any more, with how they ended (null: there never was one). */
 export const endedOf = (db: Sql, held: readonly { taskId: string; fence: number }[]): Promise<HeldState[]> =>
   db.sql<HeldState>(
-    `select h."taskId", h.fence, a.outcome, a.error
+    `select h."taskId", h.fence, a.outcome, a.error, a.answer is null as "byServer"
      from jsonb_to_recordset($1::jsonb) as h("taskId" text, fence bigint)
      left join attempts a on a.task_id = h."taskId" and a.fence = h.fence
      where not exists (select 1 from tasks t where t.id = h."taskId" and t.fence = h.fence and t.state = 'running')`,
     [JSON.stringify(held)],
   );
+
+export const heldBy = (db: Sql, instanceId: string): Promise<{ taskId: string; fence: number }[]> =>
+  db.sql(`select id as "taskId", fence from tasks where instance_id = $1 and state = 'running'`, [instanceId]);
 
 export interface HeldAttemptRow {
   readonly attempt_id: string;
@@ -93,7 +105,11 @@ export async function attemptOf(db: Sql, by: Holder): Promise<HeldAttemptRow | n
 }
 
 export const writeProgress = (tx: Sql, fence: number, ratio: number | null, message: string) =>
-  tx.sql(`update attempts set progress = coalesce($2, progress), progress_message = $3 where fence = $1`, [fence, ratio, message]);
+  tx.sql(`update attempts set progress = coalesce($2, progress), progress_message = $3 where fence = $1`, [
+    fence,
+    ratio,
+    message,
+  ]);
 
 export const writeCheckpoint = async (tx: Sql, taskId: string, fence: number, state: unknown): Promise<void> => {
   await tx.sql(`update attempts set checkpoint = $2::jsonb where fence = $1`, [fence, JSON.stringify(state)]);
@@ -101,7 +117,10 @@ export const writeCheckpoint = async (tx: Sql, taskId: string, fence: number, st
 };
 
 /** Keeps at most `limit` lines of an attempt; says once where the rest was dropped. */
-export const writeLog = (tx: Sql, q: { taskId: string; fence: number; stream: string; lines: readonly string[]; limit: number }) =>
+export const writeLog = (
+  tx: Sql,
+  q: { taskId: string; fence: number; stream: string; lines: readonly string[]; limit: number },
+) =>
   tx.sql(
     `with counted as (
        update attempts set log_lines = least(log_lines + $5, $6 + 1) where fence = $2 returning log_lines as after, greatest(0, $6 - (select log_lines from attempts where fence = $2)) as room,
@@ -120,7 +139,15 @@ const storable = (line: string): string => line.replaceAll('\u0000', '\ufffd');
 /** False when a report with this key was counted before. */
 export async function writeCost(
   tx: Sql,
-  q: { taskId: string; fence: number; key: string; usd: number; model: string | null; inputTokens: number | null; outputTokens: number | null },
+  q: {
+    taskId: string;
+    fence: number;
+    key: string;
+    usd: number;
+    model: string | null;
+    inputTokens: number | null;
+    outputTokens: number | null;
+  },
 ): Promise<boolean> {
   const added = await tx.sql(
     `insert into task_costs (task_id, key, fence, usd, model, input_tokens, output_tokens, reported_at)
@@ -129,9 +156,12 @@ export async function writeCost(
   );
   if (added.length === 0) return false;
   await tx.sql(`update attempts set cost_usd = cost_usd + $2::numeric where fence = $1`, [q.fence, q.usd]);
-  await tx.sql(`update tasks set own_cost_usd = own_cost_usd + $2::numeric, cost_usd = cost_usd + $2::numeric where id = $1`, [q.taskId, q.usd]);
+  await tx.sql(
+    `update tasks set own_cost_usd = own_cost_usd + $2::numeric, cost_usd = cost_usd + $2::numeric where id = $1`,
+    [q.taskId, q.usd],
+  );
   // Upwards, one after another: every cost climbs from child to parent, so two of them never wait for each other in a circle.
-  for (let at: string | null = q.taskId; at !== null; ) {
+  for (let at: string | null = q.taskId; at !== null;) {
     const [parent]: { id: string }[] = await tx.sql<{ id: string }>(
       `update tasks set cost_usd = cost_usd + $2::numeric where id = (select parent_id from tasks where id = $1) returning id`,
       [at, q.usd],

@@ -10,13 +10,14 @@ type Sql = Pick<Tx, 'sql'>;
 const freed = `lease_until = null, deadline_at = null, expiry_told = false, updated_at = muster_now()`;
 const notWaiting = `wait_reason = null, wait_ref = null, wait_detail = null, next_action_at = null`;
 
-export const closeAttempt = (tx: Sql, q: { fence: number; outcome: NonNullable<HeldState['outcome']>; error?: string; answer?: unknown }) =>
-  tx.sql(`update attempts set outcome = $2, error = $3, answer = $4::jsonb, ended_at = muster_now() where fence = $1 and outcome is null`, [
-    q.fence,
-    q.outcome,
-    q.error ?? null,
-    q.answer === undefined ? null : JSON.stringify(q.answer),
-  ]);
+export const closeAttempt = (
+  tx: Sql,
+  q: { fence: number; outcome: NonNullable<HeldState['outcome']>; error?: string; answer?: unknown },
+) =>
+  tx.sql(
+    `update attempts set outcome = $2, error = $3, answer = $4::jsonb, ended_at = muster_now() where fence = $1 and outcome is null`,
+    [q.fence, q.outcome, q.error ?? null, q.answer === undefined ? null : JSON.stringify(q.answer)],
+  );
 
 const only = async (rows: Promise<TaskRow[]>): Promise<TaskRow> => {
   const [row] = await rows;
@@ -67,7 +68,16 @@ export const wait = (
          next_action_at = case when $5::float8 is null then null else muster_now() + make_interval(secs => $5::float8) end,
          failures = coalesce($6::int, failures), submission_id = coalesce($7::text, submission_id), error = coalesce($8::text, error), ${freed}
        where id = $1 returning *`,
-      [taskId, q.reason, q.ref ?? null, q.detail ?? null, q.afterSeconds ?? null, q.failures ?? null, q.submissionId ?? null, q.error ?? null],
+      [
+        taskId,
+        q.reason,
+        q.ref ?? null,
+        q.detail ?? null,
+        q.afterSeconds ?? null,
+        q.failures ?? null,
+        q.submissionId ?? null,
+        q.error ?? null,
+      ],
     ),
   );
 
@@ -96,7 +106,13 @@ export const queueForAnother = (tx: Sql, taskId: string, failures: number, error
   );
 
 /** Back in the queue with the reasons why its submission did not go in, first for the instance that knows the work. */
-export const queueForRework = (tx: Sql, taskId: string, rework: unknown, round: number, preferredSeconds: number): Promise<TaskRow> =>
+export const queueForRework = (
+  tx: Sql,
+  taskId: string,
+  rework: unknown,
+  round: number,
+  preferredSeconds: number,
+): Promise<TaskRow> =>
   only(
     tx.sql<TaskRow>(
       `update tasks set state = 'queued', rework = $2::jsonb, reworks = $3, failures = 0, ${notWaiting}, ${freed},
@@ -121,37 +137,76 @@ export const queueAgain = (tx: Sql, taskId: string): Promise<TaskRow> =>
 export async function applyFailure(
   tx: Tx,
   task: TaskRow,
-  q: { outcome: 'failed' | 'expired'; error: string; failures: number; next: AfterFailure; answerOf?: (after: TaskRow) => unknown },
+  q: {
+    outcome: 'failed' | 'expired';
+    error: string;
+    failures: number;
+    next: AfterFailure;
+    answerOf?: (after: TaskRow) => unknown;
+    tellExpiry?: boolean;
+  },
 ): Promise<TaskRow> {
   const fence = Number(task.fence);
   // The attempt is closed first: whom to avoid is read from the closed ones.
   await closeAttempt(tx, { fence, outcome: q.outcome, error: q.error });
   const after = await settle(tx, task, q);
-  if (q.answerOf !== undefined) await tx.sql(`update attempts set answer = $2::jsonb where fence = $1`, [fence, JSON.stringify(q.answerOf(after))]);
+  if (q.answerOf !== undefined)
+    await tx.sql(`update attempts set answer = $2::jsonb where fence = $1`, [fence, JSON.stringify(q.answerOf(after))]);
   const about = { teamId: task.team_id, projectId: task.project_id, subject: task.id };
-  tx.append(
-    q.outcome === 'failed'
-      ? {
-          ...about,
-          type: 'task.attempt_failed',
-          data: { taskId: task.id, attempt: task.attempt, fence, error: q.error, retryAt: after.next_action_at?.toISOString() ?? null },
-        }
-      : { ...about, type: 'task.lease_expired', data: { taskId: task.id, attempt: task.attempt, fence, instanceId: task.instance_id } },
-  );
-  if (after.state === 'failed') tx.append({ ...about, type: 'task.failed', data: { taskId: task.id, capability: task.capability, error: q.error } });
-  else if (after.state === 'waiting') tx.append({ ...about, type: 'task.waiting', data: { taskId: task.id, reason: after.wait_reason, ref: after.wait_ref } });
-  else tx.append({ ...about, type: 'task.requeued', data: { taskId: task.id, reason: 'another_instance', round: after.reworks } });
+  if (q.outcome === 'failed') {
+    const retryAt = after.next_action_at?.toISOString() ?? null;
+    tx.append({
+      ...about,
+      type: 'task.attempt_failed',
+      data: { taskId: task.id, attempt: task.attempt, fence, error: q.error, retryAt },
+    });
+  } else if (q.tellExpiry !== false) {
+    tx.append({
+      ...about,
+      type: 'task.lease_expired',
+      data: { taskId: task.id, attempt: task.attempt, fence, instanceId: task.instance_id },
+    });
+  }
+  if (after.state === 'failed')
+    tx.append({
+      ...about,
+      type: 'task.failed',
+      data: { taskId: task.id, capability: task.capability, error: q.error },
+    });
+  else if (after.state === 'waiting')
+    tx.append({
+      ...about,
+      type: 'task.waiting',
+      data: { taskId: task.id, reason: after.wait_reason, ref: after.wait_ref },
+    });
+  else
+    tx.append({
+      ...about,
+      type: 'task.requeued',
+      data: { taskId: task.id, reason: 'another_instance', round: after.reworks },
+    });
   return after;
 }
 
 function settle(tx: Tx, task: TaskRow, q: { error: string; failures: number; next: AfterFailure }): Promise<TaskRow> {
   switch (q.next.kind) {
     case 'retry':
-      return wait(tx, task.id, { reason: 'retry', afterSeconds: q.next.afterSeconds, failures: q.failures, detail: q.error.slice(0, 500), error: q.error });
+      return wait(tx, task.id, {
+        reason: 'retry',
+        afterSeconds: q.next.afterSeconds,
+        failures: q.failures,
+        detail: q.error.slice(0, 500),
+        error: q.error,
+      });
     case 'another_instance':
       return queueForAnother(tx, task.id, q.failures, q.error);
     case 'person':
-      return wait(tx, task.id, { reason: 'person', failures: q.failures, detail: `tried ${q.failures} times: ${q.error}`.slice(0, 500), error: q.error });
+      return wait(tx, task.id, {
+        reason: 'person',
+        failures: q.failures,
+        detail: `tried ${q.failures} times: ${q.error}`.slice(0, 500),
+        error: q.error,
+      });
     case 'failed':
       return failForGood(tx, task.id, q.failures, q.error);
   }

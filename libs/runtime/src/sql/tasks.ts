@@ -111,11 +111,14 @@ export interface LogLineRow {
   readonly logged_at: Date;
 }
 
-export const listLog = (db: Sql, q: { taskId: string; afterFence: number; afterNumber: number; limit: number }): Promise<LogLineRow[]> =>
+export const listLog = (
+  db: Sql,
+  q: { taskId: string; fence: number | null; afterFence: number; afterNumber: number; limit: number },
+): Promise<LogLineRow[]> =>
   db.sql<LogLineRow>(
     `select fence, number, stream, line, logged_at from task_log_lines
-     where task_id = $1 and (fence, number) > ($2, $3) order by fence, number limit $4`,
-    [q.taskId, q.afterFence, q.afterNumber, q.limit],
+     where task_id = $1 and (fence, number) > ($2, $3) and ($5::bigint is null or fence = $5) order by fence, number limit $4`,
+    [q.taskId, q.afterFence, q.afterNumber, q.limit, q.fence],
   );
 
 export const openByCapability = (db: Sql, projectId: string): Promise<{ capability: string; count: number }[]> =>
@@ -123,4 +126,15 @@ export const openByCapability = (db: Sql, projectId: string): Promise<{ capabili
     `select capability, count(*)::int as count from tasks
      where project_id = $1 and state in ('queued', 'running', 'waiting') group by capability order by capability`,
     [projectId],
+  );
+
+export const listOfProject = (
+  db: Sql,
+  q: { projectId: string; states: readonly string[] | null; beforeId: string | null; limit: number },
+): Promise<TaskRow[]> =>
+  db.sql<TaskRow>(
+    `select * from tasks
+     where project_id = $1 and ($2::text[] is null or state = any ($2)) and ($3::text is null or id < $3 collate "C")
+     order by id desc limit $4`,
+    [q.projectId, q.states, q.beforeId, q.limit],
   );

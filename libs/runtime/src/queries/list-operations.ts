@@ -1,0 +1,68 @@
+import type { Operation, TaskState } from '@muster/contracts';
+import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
+import { decodeCursor, encodeCursor, type Page } from '#kernel';
+import { FindProjectOperations } from '#messages/runtime';
+import { Database } from '#platform/database';
+import type { TaskRow } from '../domain/task-row.ts';
+import { listOfProject, openByCapability } from '../sql/tasks.ts';
+
+const operationOf = (row: TaskRow): Operation => ({
+  taskId: row.id,
+  capability: row.capability,
+  title: row.title,
+  state: row.state,
+  agent: row.agent,
+  createdAt: row.created_at.toISOString(),
+  finishedAt: row.finished_at?.toISOString() ?? null,
+});
+
+/** A project's tasks as its page shows them, newest first. */
+export class ListOperations extends Query<Page<Operation>> {
+  constructor(
+    readonly projectId: string,
+    readonly q: {
+      readonly states?: readonly TaskState[] | undefined;
+      readonly limit: number;
+      readonly cursor?: string | undefined;
+    },
+  ) {
+    super();
+  }
+}
+
+@QueryHandler(ListOperations)
+export class ListOperationsHandler implements IQueryHandler<ListOperations> {
+  constructor(private readonly database: Database) {}
+
+  async execute({ projectId, q }: ListOperations): Promise<Page<Operation>> {
+    const [beforeId] = q.cursor === undefined ? [null] : decodeCursor(q.cursor, 1).map(String);
+    const rows = await listOfProject(this.database, {
+      projectId,
+      states: q.states ?? null,
+      beforeId: beforeId ?? null,
+      limit: q.limit + 1,
+    });
+    const items = rows.slice(0, q.limit);
+    const last = items.at(-1);
+    return {
+      items: items.map(operationOf),
+      nextCursor: rows.length > q.limit && last !== undefined ? encodeCursor([last.id]) : null,
+    };
+  }
+}
+
+@QueryHandler(FindProjectOperations)
+export class FindProjectOperationsHandler implements IQueryHandler<FindProjectOperations> {
+  constructor(private readonly database: Database) {}
+
+  async execute({
+    projectId,
+    limit,
+  }: FindProjectOperations): Promise<{ operations: Operation[]; openTasks: { capability: string; count: number }[] }> {
+    const [rows, openTasks] = await Promise.all([
+      listOfProject(this.database, { projectId, states: null, beforeId: null, limit }),
+      openByCapability(this.database, projectId),
+    ]);
+    return { operations: rows.map(operationOf), openTasks };
+  }
+}

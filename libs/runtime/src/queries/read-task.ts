@@ -1,0 +1,24 @@
+import type { TaskDetail } from '@muster/contracts';
+import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
+import { Database } from '#platform/database';
+import { attemptViewOf, taskViewOf } from '../domain/task-row.ts';
+import { TaskUnknown } from '../runtime.errors.ts';
+import { attemptsOf, taskById } from '../sql/tasks.ts';
+
+/** A task with its attempts, newest first. */
+export class ReadTask extends Query<TaskDetail> {
+  constructor(readonly taskId: string) {
+    super();
+  }
+}
+
+@QueryHandler(ReadTask)
+export class ReadTaskHandler implements IQueryHandler<ReadTask> {
+  constructor(private readonly database: Database) {}
+
+  async execute({ taskId }: ReadTask): Promise<TaskDetail> {
+    const [row, attempts] = await Promise.all([taskById(this.database, taskId), attemptsOf(this.database, taskId)]);
+    if (row === null) throw new TaskUnknown(taskId);
+    return { ...taskViewOf(row), attempts: attempts.map(attemptViewOf) };
+  }
+}

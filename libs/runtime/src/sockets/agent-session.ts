@@ -1,0 +1,335 @@
+import {
+  agentMessage,
+  type AgentMessage,
+  type Permission,
+  type Problem,
+  type ServerMessage,
+  type TaskAssignment,
+} from '@muster/contracts';
+import type { CommandBus } from '@nestjs/cqrs';
+import type { WebSocket } from 'ws';
+import type { Actor } from '#messages/auth';
+import { NotAllowed, toProblem, visibleProjects } from '#platform/http';
+import { MusterError } from '#kernel';
+import { AppendLog } from '../commands/append-log.ts';
+import { CompleteAttempt } from '../commands/complete-attempt.ts';
+import { ConnectInstance } from '../commands/connect-instance.ts';
+import { DisconnectInstance } from '../commands/disconnect-instance.ts';
+import { FailAttempt } from '../commands/fail-attempt.ts';
+import { ReleaseAttempt } from '../commands/release-attempt.ts';
+import { RenewLeases } from '../commands/renew-leases.ts';
+import { ReportCost } from '../commands/report-cost.ts';
+import { ReportProgress } from '../commands/report-progress.ts';
+import { SaveCheckpoint } from '../commands/save-checkpoint.ts';
+import type { Dispatcher, Receiver } from '../dispatch/dispatcher.ts';
+import type { EndedAttempt } from '../dispatch/wake-ups.ts';
+import { heartbeatMsFor } from '../domain/lease-rules.ts';
+import type { InstanceRow } from '../domain/task-row.ts';
+import { AlreadyConnected, HelloFirst } from '../runtime.errors.ts';
+import type { Holder } from '../sql/leases.ts';
+
+/** Messages that may wait for their turn before the socket is read no further, and where reading goes on. */
+const pauseAt = 4_000;
+const resumeAt = 1_000;
+/** Messages of one frame, as in the contract. */
+const maxPerFrame = 1_000;
+/** An agent that does not read its socket is cut off here. */
+const maxUnsentBytes = 16 * 1024 * 1024;
+
+/** What every message needs; a verb that is missing here does not compile. */
+export const verbPermissions: { readonly [Verb in AgentMessage['type']]: Permission } = {
+  hello: 'instance.connect',
+  credit: 'instance.connect',
+  heartbeat: 'instance.connect',
+  progress: 'instance.connect',
+  log: 'instance.connect',
+  cost: 'instance.connect',
+  checkpoint: 'instance.connect',
+  complete: 'instance.connect',
+  fail: 'instance.connect',
+  release: 'instance.connect',
+  bye: 'instance.connect',
+};
+
+export interface SessionParts {
+  readonly commands: CommandBus;
+  readonly dispatcher: Dispatcher;
+  readonly leaseSeconds: number;
+  /** Called once the instance is known, before it is welcomed; answers with what it still holds. */
+  welcomed(session: AgentSession, instance: InstanceRow): Promise<readonly { taskId: string; fence: number }[]>;
+  warn(error: unknown, message: string): void;
+}
+
+/** One agent's socket: its messages in order, one at a time; its answers in frames of as many as there are. */
+export class AgentSession implements Receiver {
+  credit = 0;
+  private row: InstanceRow | null = null;
+  private readonly holding = new Map<string, number>();
+  private readonly inbox: unknown[] = [];
+  private readonly outbox: ServerMessage[] = [];
+  private working = false;
+  private paused = false;
+  private flushing = false;
+  private saidBye = false;
+  private closed = false;
+
+  constructor(
+    private readonly socket: WebSocket,
+    readonly actor: Actor,
+    private readonly parts: SessionParts,
+  ) {
+    socket.on('message', (data, isBinary) => this.receive(data as Buffer, isBinary));
+    socket.on('close', () => void this.onClose());
+    socket.on('error', () => socket.terminate());
+  }
+
+  get instance(): InstanceRow {
+    if (this.row === null) throw new HelloFirst();
+    return this.row;
+  }
+
+  get instanceId(): string | null {
+    return this.row?.id ?? null;
+  }
+
+  offer(tasks: readonly TaskAssignment[]): boolean {
+    if (this.closed || this.saidBye) return false;
+    for (const task of tasks) {
+      this.holding.set(task.taskId, task.fence);
+      this.send({ type: 'task', task });
+    }
+    return true;
+  }
+
+  held(): readonly { taskId: string; fence: number }[] {
+    return [...this.holding].map(([taskId, fence]) => ({ taskId, fence }));
+  }
+
+  stop({ taskId, fence, reason }: EndedAttempt): void {
+    if (this.holding.get(taskId) !== fence) return;
+    this.holding.delete(taskId);
+    this.send({ type: 'cancel', taskId, fence, reason });
+  }
+
+  forget(taskId: string, fence: number): void {
+    if (this.holding.get(taskId) === fence) this.holding.delete(taskId);
+  }
+
+  drain(reason: string): void {
+    this.credit = 0;
+    this.send({ type: 'drain', reason });
+    this.flush();
+  }
+
+  /** Another connection speaks for this instance now. */
+  replace(): void {
+    this.parts.dispatcher.remove(this);
+    this.socket.close(4001, 'replaced by a newer connection');
+  }
+
+  private receive(data: Buffer, isBinary: boolean): void {
+    if (isBinary) {
+      this.socket.close(1003, 'frames are text');
+      return;
+    }
+    let frame: unknown;
+    try {
+      frame = JSON.parse(data.toString('utf8'));
+    } catch {
+      this.socket.close(1007, 'a frame is a JSON array of messages');
+      return;
+    }
+    if (!Array.isArray(frame) || frame.length === 0 || frame.length > maxPerFrame) {
+      this.refuse(0, invalid([{ path: '', message: `a frame is a JSON array of 1 to ${maxPerFrame} messages` }]));
+      return;
+    }
+    this.inbox.push(...(frame as unknown[]));
+    if (this.inbox.length > pauseAt && !this.paused) {
+      this.paused = true;
+      this.socket.pause();
+    }
+    if (!this.working) void this.work();
+  }
+
+  private async work(): Promise<void> {
+    this.working = true;
+    try {
+      for (let next = this.inbox.shift(); next !== undefined && !this.closed; next = this.inbox.shift()) {
+        await this.handle(next);
+        if (this.paused && this.inbox.length < resumeAt) {
+          this.paused = false;
+          this.socket.resume();
+        }
+      }
+    } finally {
+      this.working = false;
+    }
+  }
+
+  private async handle(raw: unknown): Promise<void> {
+    const parsed = agentMessage.safeParse(raw);
+    if (!parsed.success) {
+      this.refuse(
+        seqOf(raw),
+        invalid(
+          parsed.error.issues
+            .slice(0, 20)
+            .map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message })),
+        ),
+      );
+      return;
+    }
+    const message = parsed.data;
+    try {
+      const permission = verbPermissions[message.type];
+      if (visibleProjects(this.actor, permission).length === 0) throw new NotAllowed(permission);
+      const result = await this.perform(message);
+      if (message.type !== 'hello')
+        this.send({ type: 'ok', re: message.seq, ...(result === undefined ? {} : { result }) });
+    } catch (error) {
+      const problem = toProblem(error);
+      if (problem.status >= 500) this.parts.warn(error, `could not ${message.type}`);
+      this.refuse(message.seq, problem);
+      if (problem.code === 'runtime.stale_lease' && 'fence' in message)
+        this.stop({ taskId: message.taskId, fence: message.fence, reason: 'stale_lease' });
+    }
+  }
+
+  private async perform(message: AgentMessage): Promise<Json | undefined> {
+    if (message.type !== 'hello' && this.row === null) throw new HelloFirst();
+    switch (message.type) {
+      case 'hello': {
+        if (this.row !== null) throw new AlreadyConnected();
+        const { type: _type, seq, ...hello } = message;
+        const row = await this.parts.commands.execute(new ConnectInstance(this.actor, hello, 'socket'));
+        for (const { taskId, fence } of await this.parts.welcomed(this, row)) this.holding.set(taskId, fence);
+        this.row = row;
+        this.send({
+          type: 'welcome',
+          re: seq,
+          instanceId: row.id,
+          leaseMs: this.parts.leaseSeconds * 1000,
+          heartbeatMs: heartbeatMsFor(this.parts.leaseSeconds),
+        });
+        if (this.closed)
+          await this.parts.commands.execute(new DisconnectInstance(row.id, row.connection, { kind: 'lost' }));
+        else this.parts.dispatcher.add(this);
+        return undefined;
+      }
+      case 'credit':
+        // Zero takes back what was asked for: an agent that drains.
+        this.credit = message.count === 0 ? 0 : Math.min(this.credit + message.count, this.instance.capacity);
+        if (this.credit > 0) this.parts.dispatcher.poke();
+        return undefined;
+      case 'heartbeat': {
+        const { id, connection } = this.instance;
+        const { stale } = await this.parts.commands.execute(
+          new RenewLeases(this.actor.id, id, connection, message.held),
+        );
+        for (const lease of stale) {
+          this.forget(lease.taskId, lease.fence);
+          this.send({ type: 'cancel', ...lease, reason: 'stale_lease' });
+        }
+        return { stale };
+      }
+      case 'progress': {
+        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
+        return { ...(await this.parts.commands.execute(new ReportProgress(this.by(taskId, fence), body))) };
+      }
+      case 'log': {
+        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
+        return { ...(await this.parts.commands.execute(new AppendLog(this.by(taskId, fence), body))) };
+      }
+      case 'cost': {
+        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
+        return { ...(await this.parts.commands.execute(new ReportCost(this.by(taskId, fence), body))) };
+      }
+      case 'checkpoint': {
+        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
+        return { ...(await this.parts.commands.execute(new SaveCheckpoint(this.by(taskId, fence), body))) };
+      }
+      case 'complete': {
+        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
+        const ended = await this.parts.commands.execute(new CompleteAttempt(this.by(taskId, fence), body));
+        this.forget(taskId, fence);
+        return { ...ended };
+      }
+      case 'fail': {
+        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
+        const ended = await this.parts.commands.execute(new FailAttempt(this.by(taskId, fence), body));
+        this.forget(taskId, fence);
+        return { ...ended };
+      }
+      case 'release': {
+        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
+        const ended = await this.parts.commands.execute(new ReleaseAttempt(this.by(taskId, fence), body));
+        this.forget(taskId, fence);
+        return { ...ended };
+      }
+      case 'bye': {
+        this.saidBye = true;
+        this.credit = 0;
+        this.parts.dispatcher.remove(this);
+        const { id, connection } = this.instance;
+        const { released } = await this.parts.commands.execute(
+          new DisconnectInstance(id, connection, { kind: 'bye', reason: message.reason }),
+        );
+        this.holding.clear();
+        return { released };
+      }
+    }
+  }
+
+  private by(taskId: string, fence: number): Holder {
+    return { actorId: this.actor.id, taskId, fence };
+  }
+
+  private refuse(re: number, problem: Problem): void {
+    this.send({ type: 'refused', re, problem });
+  }
+
+  /** What is sent in one turn of the event loop shares a frame. */
+  private send(message: ServerMessage): void {
+    if (this.closed) return;
+    this.outbox.push(message);
+    if (this.flushing) return;
+    this.flushing = true;
+    setImmediate(() => this.flush());
+  }
+
+  private flush(): void {
+    this.flushing = false;
+    if (this.closed || this.outbox.length === 0) return;
+    this.socket.send(JSON.stringify(this.outbox.splice(0)));
+    if (this.socket.bufferedAmount > maxUnsentBytes) this.socket.terminate();
+  }
+
+  private async onClose(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.parts.dispatcher.remove(this);
+    if (this.row === null || this.saidBye) return;
+    try {
+      await this.parts.commands.execute(new DisconnectInstance(this.row.id, this.row.connection, { kind: 'lost' }));
+    } catch (error) {
+      this.parts.warn(error, 'could not mark an instance offline; the sweep will');
+    }
+  }
+}
+
+type Json = Exclude<Extract<ServerMessage, { type: 'ok' }>['result'], undefined>;
+
+const invalid = (errors: { path: string; message: string }[]): Problem =>
+  toProblem(
+    new MusterError(
+      'request.invalid',
+      400,
+      'The message is not one of the agent protocol. Correct the fields named in errors.',
+      { errors },
+    ),
+  );
+
+function seqOf(raw: unknown): number {
+  const seq = typeof raw === 'object' && raw !== null && 'seq' in raw ? raw.seq : 0;
+  return typeof seq === 'number' && Number.isInteger(seq) && seq >= 0 ? seq : 0;
+}

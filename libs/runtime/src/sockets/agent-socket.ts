@@ -1,0 +1,48 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import type { WebSocket } from 'ws';
+import type { Actor } from '#messages/auth';
+import { Config } from '#platform/config';
+import { Database } from '#platform/database';
+import { type AcceptsSockets, SocketEndpoint } from '#platform/http';
+import { Dispatcher } from '../dispatch/dispatcher.ts';
+import type { InstanceRow } from '../domain/task-row.ts';
+import { heldBy } from '../sql/leases.ts';
+import { AgentSession } from './agent-session.ts';
+
+/** `GET /api/runtime/connect`: where agents connect. */
+@Injectable()
+@SocketEndpoint({ path: '/api/runtime/connect', permission: 'instance.connect' })
+export class AgentSocket implements AcceptsSockets {
+  private readonly log = new Logger('agent-socket');
+  private readonly sessions = new Set<AgentSession>();
+
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly database: Database,
+    private readonly dispatcher: Dispatcher,
+    private readonly config: Config,
+  ) {}
+
+  onConnection(socket: WebSocket, actor: Actor): void {
+    const session = new AgentSession(socket, actor, {
+      commands: this.commands,
+      dispatcher: this.dispatcher,
+      leaseSeconds: this.config.leaseSeconds,
+      welcomed: (self, instance) => this.welcome(self, instance),
+      warn: (error, message) => this.log.warn({ err: error }, message),
+    });
+    this.sessions.add(session);
+    socket.once('close', () => this.sessions.delete(session));
+  }
+
+  async onDrain(): Promise<void> {
+    await this.dispatcher.stop();
+    for (const session of this.sessions) session.drain('the server is going away; reconnect and resume');
+  }
+
+  private welcome(self: AgentSession, instance: InstanceRow): Promise<{ taskId: string; fence: number }[]> {
+    for (const other of this.sessions) if (other !== self && other.instanceId === instance.id) other.replace();
+    return heldBy(this.database, instance.id);
+  }
+}
