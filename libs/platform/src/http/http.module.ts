@@ -1,9 +1,11 @@
 import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
 import { AccessGuard } from './access.guard.ts';
+import { Drain } from './drain.ts';
 import { IdempotencyInterceptor } from './idempotent.ts';
 import { OwnedIds } from './owned-ids.ts';
 import { ProblemFilter } from './problem.filter.ts';
+import { SocketServer } from './socket-server.ts';
 import { validationPipe } from './validation.ts';
 
 /** What every route has: the guard, the schema check, errors as problem+json, idempotency where it is asked for. */
@@ -13,10 +15,12 @@ import { validationPipe } from './validation.ts';
   providers: [
     OwnedIds,
     IdempotencyInterceptor,
+    Drain,
+    SocketServer,
     { provide: APP_GUARD, useClass: AccessGuard },
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_PIPE, useFactory: validationPipe },
   ],
-  exports: [OwnedIds, IdempotencyInterceptor],
+  exports: [OwnedIds, IdempotencyInterceptor, Drain, SocketServer],
 })
 export class HttpModule {}

@@ -10,3 +10,7 @@ export { toFieldError } from './validation.ts';
 export { type MusterRequest, traceIdOf } from './request.ts';
 export { SocketEndpoint, type AcceptsSockets, type SocketEndpointOptions } from './sockets.ts';
 export { NotAuthenticated, NotAllowed, NotFound, InvalidRequest, PreconditionFailed, Draining } from './http.errors.ts';
+export { Drain } from './drain.ts';
+export { SocketServer } from './socket-server.ts';
+export { assertEveryRouteDeclares, type DeclaredRoute } from './route-declarations.ts';
+export { httpAdapter } from './fastify.ts';

@@ -1,0 +1,125 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import type { Histogram } from '@opentelemetry/api';
+import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
+import { Database } from '#platform/database';
+import { SocketServer } from '#platform/http';
+
+/** Collects when Prometheus asks, not by the clock, and without a server of its own. */
+class PullReader extends MetricReader {
+  protected override onForceFlush(): Promise<void> {
+    return Promise.resolve();
+  }
+  protected override onShutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** What the server measures about itself, in OpenTelemetry's words. */
+@Injectable()
+export class Metrics implements OnApplicationShutdown {
+  readonly #reader = new PullReader();
+  readonly #provider = new MeterProvider({ readers: [this.#reader] });
+  readonly #serializer = new PrometheusSerializer(undefined, false, undefined, false, false);
+  readonly #loop = monitorEventLoopDelay({ resolution: 20 });
+  readonly requests: Histogram;
+
+  constructor(
+    private readonly database: Database,
+    private readonly sockets: SocketServer,
+  ) {
+    const meter = this.#provider.getMeter('muster');
+    this.requests = meter.createHistogram('http.server.request.duration', {
+      unit: 's',
+      description: 'How long requests took, by route and status.',
+      advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },
+    });
+    const gauge = (name: string, description: string, observe: () => number, unit?: string): void => {
+      meter
+        .createObservableGauge(name, unit === undefined ? { description } : { description, unit })
+        .addCallback((result) => result.observe(observe()));
+    };
+    const { pool } = this.database;
+    gauge('muster.database.pool.open', 'Connections to PostgreSQL that are open.', () => pool.totalCount);
+    gauge('muster.database.pool.idle', 'Connections to PostgreSQL that nobody uses.', () => pool.idleCount);
+    gauge(
+      'muster.database.pool.waiting',
+      'Requests that wait for a connection to PostgreSQL.',
+      () => pool.waitingCount,
+    );
+    gauge('muster.sockets.open', 'WebSockets that are open.', () => this.sockets.openSockets);
+    gauge('process.memory.usage', 'Resident memory.', () => process.memoryUsage.rss(), 'By');
+    gauge('nodejs.heap.used', 'Used JavaScript heap.', () => process.memoryUsage().heapUsed, 'By');
+    gauge('process.uptime', 'Time since the start.', () => process.uptime(), 's');
+    this.#loop.enable();
+    gauge(
+      'nodejs.eventloop.delay.p99',
+      'Delay of the event loop, 99th percentile since the last look.',
+      () => {
+        const seconds = this.#loop.percentile(99) / 1e9;
+        this.#loop.reset();
+        return Number.isFinite(seconds) ? seconds : 0;
+      },
+      's',
+    );
+    meter
+      .createObservableCounter('process.cpu.time', { description: 'Processor time used.', unit: 's' })
+      .addCallback((result) => {
+        const { user, system } = process.cpuUsage();
+        result.observe((user + system) / 1e6);
+      });
+
+    const position = meter.createObservableGauge('muster.events.position', {
+      description: 'Position of the newest event.',
+    });
+    const unplaced = meter.createObservableGauge('muster.events.unplaced', {
+      description: 'Committed events that have no position yet.',
+    });
+    const lag = meter.createObservableGauge('muster.events.lag', {
+      description: 'Age of the oldest event without a position.',
+      unit: 's',
+    });
+    const open = meter.createObservableGauge('muster.reactions.open', {
+      description: 'Deliveries to reactions that are not done.',
+    });
+    const dead = meter.createObservableGauge('muster.reactions.dead', {
+      description: 'Deliveries that failed for good.',
+    });
+    meter.addBatchObservableCallback(
+      async (result) => {
+        const [row] = await this.database.sql<{
+          position: number;
+          unplaced: number;
+          lag: number;
+          open: number;
+          dead: number;
+        }>(
+          `select (select position from event_log_head) as position,
+             (select count(*) from event_inbox) as unplaced,
+             (select coalesce(extract(epoch from clock_timestamp() - min(time)), 0) from event_inbox) as lag,
+             (select count(*) from event_deliveries where dead_at is null) as open,
+             (select count(*) from event_deliveries where dead_at is not null) as dead`,
+        );
+        if (row === undefined) return;
+        result.observe(position, row.position);
+        result.observe(unplaced, row.unplaced);
+        result.observe(lag, row.lag);
+        result.observe(open, row.open);
+        result.observe(dead, row.dead);
+      },
+      [position, unplaced, lag, open, dead],
+    );
+  }
+
+  /** Prometheus' text format. */
+  async print(): Promise<string> {
+    const { resourceMetrics } = await this.#reader.collect();
+    return this.#serializer.serialize(resourceMetrics);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#loop.disable();
+    await this.#provider.shutdown();
+  }
+}

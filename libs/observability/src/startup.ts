@@ -1,0 +1,7 @@
+import { Injectable } from '@nestjs/common';
+
+/** Whether the server has come up. Set by whoever starts it, once it listens. */
+@Injectable()
+export class Startup {
+  done = false;
+}
