@@ -1,0 +1,360 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Global, Injectable, Module } from '@nestjs/common';
+import {
+  CommandBus,
+  CommandHandler,
+  CqrsModule,
+  type ICommandHandler,
+  type IQueryHandler,
+  QueryBus,
+  QueryHandler,
+} from '@nestjs/cqrs';
+import { Test, type TestingModule } from '@nestjs/testing';
+import {
+  projectPolicy,
+  type ProjectPolicy,
+  type SubmissionView,
+  type TaskView,
+  type VerificationView,
+} from '@muster/contracts';
+import { ReceiveSubmission, RollBackLanding } from '#messages/integration';
+import { FindProject, type ProjectRecord, ReadPolicy } from '#messages/projects';
+import { FindVerification, RequestVerification, type VerificationRequest } from '#messages/quality';
+import { FindTask, type HeldAttempt, LeaseGuard, SettleSubmittedTask, StartTask } from '#messages/runtime';
+import { Ids, MusterError, SystemIds, type Tx } from '#kernel';
+import { ConfigModule, loadConfig } from '#platform/config';
+import { Database } from '#platform/database';
+import { EventLogModule } from '#platform/eventlog';
+import { Git, GitModule, NOTHING, Repositories } from '#platform/git';
+import { HttpModule } from '#platform/http';
+import { testDatabase } from '#test/database';
+import { AdvanceLanding } from '../src/commands/advance-landing.ts';
+import { AdvanceSubmission } from '../src/commands/advance-submission.ts';
+import { LandSubmission } from '../src/commands/land-submission.ts';
+import { landingColumns, type LandingRow } from '../src/domain/landing.ts';
+import { submissionColumns, type SubmissionRow } from '../src/domain/submission.ts';
+import { IntegrationModule } from '../src/index.ts';
+import { AuditProject } from '../src/queries/audit-project.ts';
+import { Sweep } from '../src/sweep.ts';
+
+const ids = new SystemIds();
+
+/**
+ * The rooms around this one, as far as it asks them: they answer from memory what the real ones answer from their tables.
+ * Git, PostgreSQL and everything of this room are real.
+ */
+@Injectable()
+export class Neighbours extends LeaseGuard {
+  readonly projects = new Map<string, ProjectRecord>();
+  readonly tasks = new Map<string, TaskView>();
+  readonly fences = new Map<string, number>();
+  readonly verifications = new Map<string, VerificationView>();
+  readonly requests: VerificationRequest[] = [];
+  readonly settled: SettleSubmittedTask[] = [];
+  readonly started: StartTask[] = [];
+  postLanding: string | undefined;
+
+  override hold(_tx: Tx, taskId: string, fence: number): Promise<HeldAttempt> {
+    const task = this.tasks.get(taskId);
+    if (task === undefined || this.fences.get(taskId) !== fence) {
+      return Promise.reject(new MusterError('runtime.stale_lease', 409, 'This lease is not yours any more. Stop.'));
+    }
+    const attempt = { attemptId: ids.next('attempt'), attempt: 1, instanceId: null, agent: 'author' };
+    const { teamId, projectId, capability } = task;
+    return Promise.resolve({ taskId, fence, teamId, projectId, capability, ...attempt });
+  }
+
+  override submitted(_tx: Tx, held: HeldAttempt): Promise<void> {
+    this.fences.delete(held.taskId);
+    return Promise.resolve();
+  }
+
+  task(taskId: string): TaskView {
+    const found = this.tasks.get(taskId);
+    if (found === undefined) throw new Error(`no task ${taskId}`);
+    return found;
+  }
+
+  newTask(project: ProjectRecord, more: Partial<TaskView> = {}): TaskView {
+    const now = new Date().toISOString();
+    const task: TaskView = {
+      id: ids.next('task'), teamId: project.teamId, projectId: project.id, capability: 'code.change', title: 'Say hello',
+      state: 'running', wait: null, priority: 'normal', input: { greet: 'world' }, output: null, error: null, attempt: 1, reworks: 0,
+      submissionId: null, parentId: null, reopens: null, costUsd: 0, createdAt: now, updatedAt: now, finishedAt: null, ...more,
+    }; // prettier-ignore
+    this.tasks.set(task.id, task);
+    return task;
+  }
+}
+
+@CommandHandler(RequestVerification)
+class AnswerRequest implements ICommandHandler<RequestVerification> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute({ request }: RequestVerification): Promise<VerificationView> {
+    this.neighbours.requests.push(request);
+    const equal = [...this.neighbours.verifications.values()].find(
+      (v) =>
+        v.candidateTree === request.candidateTree &&
+        v.baseTree === request.baseTree &&
+        (v.purpose === 'post_landing') === (request.purpose === 'post_landing'),
+    );
+    if (equal !== undefined) return Promise.resolve(equal);
+    const { projectId, purpose, subjectId, candidateTree, baseTree } = request;
+    const view: VerificationView = {
+      id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, state: 'running', verdict: null, score: null,
+      threshold: 85, reasons: [], lost: [], facts: null, taskId: null, createdAt: new Date().toISOString(), finishedAt: null,
+    }; // prettier-ignore
+    this.neighbours.verifications.set(view.id, view);
+    return Promise.resolve(view);
+  }
+}
+@QueryHandler(FindVerification)
+class AnswerVerification implements IQueryHandler<FindVerification> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute({ verificationId }: FindVerification): Promise<VerificationView | null> {
+    return Promise.resolve(this.neighbours.verifications.get(verificationId) ?? null);
+  }
+}
+@QueryHandler(FindProject)
+class AnswerProject implements IQueryHandler<FindProject> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute({ projectId }: FindProject): Promise<ProjectRecord | null> {
+    return Promise.resolve(this.neighbours.projects.get(projectId) ?? null);
+  }
+}
+@QueryHandler(ReadPolicy)
+class AnswerPolicy implements IQueryHandler<ReadPolicy> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute(): Promise<{ policy: ProjectPolicy; source: 'muster.yaml' }> {
+    const { postLanding } = this.neighbours;
+    return Promise.resolve({ policy: projectPolicy.parse({ postLanding }), source: 'muster.yaml' as const });
+  }
+}
+@QueryHandler(FindTask)
+class AnswerTask implements IQueryHandler<FindTask> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute({ taskId }: FindTask): Promise<TaskView | null> {
+    return Promise.resolve(this.neighbours.tasks.get(taskId) ?? null);
+  }
+}
+@CommandHandler(StartTask)
+class AnswerStart implements ICommandHandler<StartTask> {
+  private readonly byKey = new Map<string, TaskView>();
+  constructor(private readonly neighbours: Neighbours) {}
+  execute(command: StartTask): Promise<TaskView> {
+    const { task } = command;
+    const key = task.idempotencyKey ?? ids.next('task');
+    const project = this.neighbours.projects.get(task.projectId);
+    if (project === undefined) throw new Error('no such project');
+    const made =
+      this.byKey.get(key) ??
+      this.neighbours.newTask(project, {
+        state: 'queued',
+        title: task.title ?? null,
+        input: task.input ?? {},
+        reopens: task.reopens ?? null,
+      });
+    if (!this.byKey.has(key)) this.neighbours.started.push(command);
+    this.byKey.set(key, made);
+    return Promise.resolve(made);
+  }
+}
+@CommandHandler(SettleSubmittedTask)
+class AnswerSettle implements ICommandHandler<SettleSubmittedTask> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute(command: SettleSubmittedTask): Promise<void> {
+    this.neighbours.settled.push(command);
+    return Promise.resolve();
+  }
+}
+
+@Global()
+@Module({
+  imports: [CqrsModule],
+  providers: [
+    Neighbours,
+    { provide: LeaseGuard, useExisting: Neighbours },
+    ...[AnswerRequest, AnswerVerification, AnswerProject, AnswerPolicy, AnswerTask, AnswerStart, AnswerSettle],
+  ],
+  exports: [Neighbours, LeaseGuard],
+})
+class NeighboursModule {}
+
+export const FILES = {
+  'greet.js': 'export const greet = () => "hello";\n',
+  'other.js': 'export const other = 1;\nexport const third = 2;\n',
+};
+
+/** This room on a real PostgreSQL and a real repository, with nothing moving by itself: a test calls the driver. */
+export async function startWorld() {
+  const database = await testDatabase();
+  const opened = await database.open();
+  const dataDir = await mkdtemp(join(tmpdir(), 'muster-integration-'));
+  const config = loadConfig({ MUSTER_DATA_DIR: dataDir, MUSTER_ROLE: 'api' });
+
+  @Global()
+  @Module({ providers: [{ provide: Database, useValue: opened }], exports: [Database] })
+  class OpenDatabaseModule {}
+
+  const module: TestingModule = await Test.createTestingModule({
+    imports: [
+      ConfigModule.forRoot(config), OpenDatabaseModule, CqrsModule.forRoot(), EventLogModule, HttpModule, GitModule, NeighboursModule,
+      IntegrationModule,
+    ], // prettier-ignore
+  }).compile();
+  module.useLogger(false);
+  await module.init();
+
+  const get = <T>(type: abstract new (...args: never[]) => T): T =>
+    module.get(type as new (...args: never[]) => T, { strict: false });
+  const neighbours = get(Neighbours);
+  const repositories = get(Repositories);
+  const git = get(Git);
+  const commands = get(CommandBus);
+  const queries = get(QueryBus);
+  const submissions = get(AdvanceSubmission);
+  const landings = get(AdvanceLanding);
+
+  const world = {
+    database,
+    opened,
+    module,
+    get,
+    neighbours,
+    repositories,
+    git,
+    commands,
+    queries,
+    submissions,
+    landings,
+    dataDir,
+    sweep: get(Sweep),
+    steps: get(LandSubmission),
+
+    /** A project whose branch starts with one imported commit. */
+    async project(files: Record<string, string> = FILES): Promise<ProjectRecord> {
+      const id = get(Ids).next('project');
+      const person = { name: 'Someone', email: 'someone@example.org' };
+      const at = { author: person, committer: person, date: new Date('2026-01-01T00:00:00Z') };
+      await repositories.create(id, 'main');
+      const empty = await repositories.commitTree(id, {
+        tree: await repositories.emptyTree(id),
+        parents: [],
+        message: 'Empty',
+        ...at,
+      });
+      const changes = Object.entries(files).map(([path, content]) => ({ path, content }));
+      const tree = await repositories.applyFiles(id, empty, changes);
+      const head = await repositories.commitTree(id, { tree, parents: [], message: 'Import', ...at });
+      await repositories.updateRef(id, 'refs/heads/main', head, NOTHING);
+      const project: ProjectRecord = {
+        id, teamId: get(Ids).next('team'), name: 'Greeter', slug: 'greeter', branch: 'main', head, gitPath: `/git/${id}.git`,
+        createdAt: new Date().toISOString(), importedHead: head,
+      }; // prettier-ignore
+      neighbours.projects.set(id, project);
+      return project;
+    },
+
+    async head(project: ProjectRecord): Promise<string> {
+      return (await repositories.resolve(project.id, 'refs/heads/main')) ?? '';
+    },
+
+    /** A task of the project whose attempt holds this fence. */
+    held(project: ProjectRecord): { taskId: string; fence: number } {
+      const task = neighbours.newTask(project);
+      const fence = neighbours.tasks.size + 100;
+      neighbours.fences.set(task.id, fence);
+      return { taskId: task.id, fence };
+    },
+
+    async submit(project: ProjectRecord, files: Record<string, string | null>, base?: string): Promise<SubmissionView> {
+      const changes = Object.entries(files).map(([path, content]) => ({ path, content }));
+      return await commands.execute(
+        new ReceiveSubmission(project.teamId, {
+          ...world.held(project), base: base ?? (await world.head(project)), message: 'Say hello better', files: changes,
+        }), // prettier-ignore
+      );
+    },
+
+    async row(submissionId: string): Promise<SubmissionRow> {
+      const [row] = await opened.sql<SubmissionRow>(`select ${submissionColumns} from submissions where id = $1`, [
+        submissionId,
+      ]);
+      if (row === undefined) throw new Error(`no submission ${submissionId}`);
+      return row;
+    },
+    async landing(landingId: string | null): Promise<LandingRow> {
+      const [row] = await opened.sql<LandingRow>(`select ${landingColumns} from landings where id = $1`, [landingId]);
+      if (row === undefined) throw new Error(`no landing ${landingId}`);
+      return row;
+    },
+    async landingOf(submissionId: string): Promise<LandingRow> {
+      return world.landing((await world.row(submissionId)).landing_id);
+    },
+
+    /** The verifier's part: every open verification of the submission gets this verdict, then the submission goes on. */
+    async judge(
+      submissionId: string,
+      verdict: 'accepted' | 'rejected',
+      more: Partial<VerificationView> = {},
+    ): Promise<SubmissionRow> {
+      world.finish((await world.row(submissionId)).verification_id, verdict, more);
+      await submissions.run(submissionId);
+      return world.row(submissionId);
+    },
+    finish(
+      verificationId: string | null,
+      verdict: 'accepted' | 'rejected',
+      more: Partial<VerificationView> = {},
+    ): void {
+      const open = neighbours.verifications.get(verificationId ?? '');
+      if (open === undefined) throw new Error(`no verification ${verificationId}`);
+      const finished = {
+        state: 'finished' as const,
+        verdict,
+        score: verdict === 'accepted' ? 100 : 40,
+        finishedAt: new Date().toISOString(),
+      };
+      neighbours.verifications.set(open.id, {
+        ...open,
+        ...finished,
+        reasons: verdict === 'accepted' ? [] : ['A test fails.'],
+        ...more,
+      });
+    },
+    /** Submitted, accepted and landed. */
+    async land(project: ProjectRecord, files: Record<string, string | null>): Promise<LandingRow> {
+      const submission = await world.submit(project, files);
+      await submissions.run(submission.id);
+      await world.judge(submission.id, 'accepted');
+      return world.landingOf(submission.id);
+    },
+    rollBack(landingId: string): Promise<SubmissionView> {
+      return commands.execute(new RollBackLanding(landingId, 'It broke the night build.', 'user_someone'));
+    },
+    audit(project: ProjectRecord) {
+      return queries.execute(new AuditProject(project.id));
+    },
+    async events(subject: string): Promise<string[]> {
+      const rows = await database.sql<{ type: string }>(
+        `select type from (select seq, type, subject from event_inbox) e where subject = $1 order by seq`,
+        [subject],
+      );
+      return rows.map(({ type }) => type);
+    },
+    /** What a crash leaves to the next start: all that is open is due. */
+    async due(): Promise<void> {
+      await opened.sql(`update submissions set next_action_at = muster_now() where next_action_at is not null`);
+      await opened.sql(`update landings set next_action_at = muster_now() where next_action_at is not null`);
+    },
+    async close(): Promise<void> {
+      await module.close();
+      await database.drop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+  return world;
+}
+export type World = Awaited<ReturnType<typeof startWorld>>;
