@@ -1,0 +1,156 @@
+import {
+  createTask,
+  operation,
+  executeCapability,
+  pageOf,
+  taskDetail,
+  taskView,
+  type Operation,
+  type TaskDetail,
+  type TaskView,
+} from '@muster/contracts';
+import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import type { z } from 'zod';
+import type { Page } from '#kernel';
+import type { Actor } from '#messages/auth';
+import { CancelTask, StartTask } from '#messages/runtime';
+import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
+import { RetryTask } from '../commands/retry-task.ts';
+import { TaskEnd } from '../dispatch/task-end.ts';
+import { isReserved } from '../domain/lease-rules.ts';
+import { ListOperations } from '../queries/list-operations.ts';
+import { ListTasks } from '../queries/list-tasks.ts';
+import { ReadLog, type LogLine } from '../queries/read-log.ts';
+import { ReadTask } from '../queries/read-task.ts';
+import { ReservedCapability } from '../runtime.errors.ts';
+import { goneSignal } from './gone-signal.ts';
+import * as schemas from './schemas.ts';
+
+@ApiTags('tasks')
+@Controller('api')
+export class TasksController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+    private readonly taskEnd: TaskEnd,
+  ) {}
+
+  @Post('tasks')
+  @Requires('task.create')
+  @Idempotent()
+  @ApiOperation({ summary: 'Ask for a capability on a project' })
+  @ApiResponse({ status: 201, standardSchema: taskView })
+  create(
+    @CurrentActor() actor: Actor,
+    @Body({ schema: createTask }) body: z.output<typeof createTask>,
+    @Headers('idempotency-key') key: string | undefined,
+  ): Promise<TaskView> {
+    return this.start(actor, body, key);
+  }
+
+  @Get('tasks')
+  @Requires('task.read')
+  @ApiOperation({ summary: 'List tasks, newest first' })
+  @ApiResponse({ status: 200, standardSchema: pageOf(taskView) })
+  list(
+    @CurrentActor() actor: Actor,
+    @Query({ schema: schemas.taskQuery }) q: z.output<typeof schemas.taskQuery>,
+  ): Promise<Page<TaskView>> {
+    const projectIds = q.projectId === undefined ? visibleProjects(actor, 'task.read') : [q.projectId];
+    return this.queries.execute(
+      new ListTasks({
+        teamId: actor.teamId,
+        projectIds,
+        states: q.state,
+        capability: q.capability,
+        limit: q.limit,
+        cursor: q.cursor,
+      }),
+    );
+  }
+
+  @Get('tasks/:taskId')
+  @Requires('task.read')
+  @ApiOperation({ summary: 'Show a task with its attempts' })
+  @ApiResponse({ status: 200, standardSchema: taskDetail })
+  show(@Param('taskId', { schema: schemas.taskId }) taskId: string): Promise<TaskDetail> {
+    return this.queries.execute(new ReadTask(taskId));
+  }
+
+  @Get('tasks/:taskId/logs')
+  @Requires('task.read')
+  @ApiOperation({ summary: 'Read what the attempts of a task logged, oldest first' })
+  @ApiResponse({ status: 200, standardSchema: pageOf(schemas.logLine) })
+  logs(
+    @Param('taskId', { schema: schemas.taskId }) taskId: string,
+    @Query({ schema: schemas.logQuery }) q: z.output<typeof schemas.logQuery>,
+  ): Promise<Page<LogLine>> {
+    return this.queries.execute(new ReadLog(taskId, q));
+  }
+
+  @Post('tasks/:taskId/cancel')
+  @HttpCode(200)
+  @Requires('task.cancel')
+  @ApiOperation({ summary: 'Cancel a task; its agent is told to stop' })
+  @ApiResponse({ status: 200, standardSchema: taskView })
+  cancel(
+    @Param('taskId', { schema: schemas.taskId }) taskId: string,
+    @Body({ schema: schemas.cancelBody.prefault({}) }) body: z.output<typeof schemas.cancelBody>,
+  ): Promise<TaskView> {
+    return this.commands.execute(new CancelTask(taskId, body.reason));
+  }
+
+  @Post('tasks/:taskId/retry')
+  @HttpCode(200)
+  @Requires('task.create')
+  @ApiOperation({ summary: 'Queue a task again that waits for a person' })
+  @ApiResponse({ status: 200, standardSchema: taskView })
+  retry(@Param('taskId', { schema: schemas.taskId }) taskId: string): Promise<TaskView> {
+    return this.commands.execute(new RetryTask(taskId));
+  }
+
+  @Post('projects/:projectId/capabilities/:capability/execute')
+  @Requires('task.create')
+  @Idempotent()
+  @ApiOperation({ summary: 'Ask for a capability on a project, and wait a little for the answer' })
+  @ApiResponse({ status: 201, standardSchema: taskView })
+  async execute(
+    @CurrentActor() actor: Actor,
+    @Param('projectId', { schema: schemas.projectId }) projectId: string,
+    @Param('capability', { schema: schemas.capability }) capability: string,
+    @Body({ schema: executeCapability.prefault({}) }) body: z.output<typeof executeCapability>,
+    @Headers('idempotency-key') key: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TaskView> {
+    const { waitSeconds, ...wish } = body;
+    const task = await this.start(actor, { ...wish, projectId, capability }, key);
+    return this.taskEnd.of(task, waitSeconds, goneSignal(reply));
+  }
+
+  @Get('projects/:projectId/operations')
+  @Requires('task.read')
+  @ApiOperation({ summary: "List a project's operations, newest first" })
+  @ApiResponse({ status: 200, standardSchema: pageOf(operation) })
+  operations(
+    @Param('projectId', { schema: schemas.projectId }) projectId: string,
+    @Query({ schema: schemas.operationQuery }) q: z.output<typeof schemas.operationQuery>,
+  ): Promise<Page<Operation>> {
+    return this.queries.execute(new ListOperations(projectId, { states: q.state, limit: q.limit, cursor: q.cursor }));
+  }
+
+  private start(actor: Actor, task: z.input<typeof createTask>, key: string | undefined): Promise<TaskView> {
+    if (isReserved(task.capability)) throw new ReservedCapability(task.capability);
+    return this.commands.execute(
+      new StartTask({
+        ...task,
+        teamId: actor.teamId,
+        requestedBy: actor.id,
+        // The answer to a repeated request is kept by the edge; this holds even where that answer was lost with its server.
+        ...(key === undefined ? {} : { idempotencyKey: `${actor.id}:${task.projectId}:${task.capability}:${key}` }),
+      }),
+    );
+  }
+}

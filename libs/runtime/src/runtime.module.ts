@@ -1,0 +1,100 @@
+import { Module, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { CqrsModule } from '@nestjs/cqrs';
+import { LeaseGuard } from '#messages/runtime';
+import { OwnedIds } from '#platform/http';
+import { AppendLogHandler } from './commands/append-log.ts';
+import { CancelTaskHandler } from './commands/cancel-task.ts';
+import { ClaimTasksHandler } from './commands/claim-tasks.ts';
+import { CompleteAttemptHandler } from './commands/complete-attempt.ts';
+import { ConnectInstanceHandler } from './commands/connect-instance.ts';
+import { DisconnectInstanceHandler } from './commands/disconnect-instance.ts';
+import { FailAttemptHandler } from './commands/fail-attempt.ts';
+import { ReleaseAttemptHandler } from './commands/release-attempt.ts';
+import { RenewLeasesHandler } from './commands/renew-leases.ts';
+import { ReportCostHandler } from './commands/report-cost.ts';
+import { ReportProgressHandler } from './commands/report-progress.ts';
+import { RetryTaskHandler } from './commands/retry-task.ts';
+import { SaveCheckpointHandler } from './commands/save-checkpoint.ts';
+import { SettleSubmittedTaskHandler } from './commands/settle-submitted-task.ts';
+import { StartTaskHandler } from './commands/start-task.ts';
+import { Dispatcher } from './dispatch/dispatcher.ts';
+import { Eligibility } from './dispatch/eligibility.ts';
+import { LongPoll } from './dispatch/long-poll.ts';
+import { LeaseSweep } from './dispatch/sweep.ts';
+import { TaskEnd } from './dispatch/task-end.ts';
+import { WakeUps } from './dispatch/wake-ups.ts';
+import { JsonSchemas } from './domain/json-schema.ts';
+import { AttemptsController } from './http/attempts.controller.ts';
+import { InstancesController } from './http/instances.controller.ts';
+import { TasksController } from './http/tasks.controller.ts';
+import { SqlLeaseGuard } from './lease-guard.ts';
+import { FindTaskHandler } from './queries/find-task.ts';
+import { ListInstancesHandler } from './queries/list-instances.ts';
+import { FindProjectOperationsHandler, ListOperationsHandler } from './queries/list-operations.ts';
+import { ListTasksHandler } from './queries/list-tasks.ts';
+import { ReadLogHandler } from './queries/read-log.ts';
+import { ReadTaskHandler } from './queries/read-task.ts';
+import { AgentSocket } from './sockets/agent-socket.ts';
+
+const controllers = [TasksController, InstancesController, AttemptsController];
+const sockets = [AgentSocket];
+const commandHandlers = [
+  StartTaskHandler,
+  CancelTaskHandler,
+  RetryTaskHandler,
+  SettleSubmittedTaskHandler,
+  ConnectInstanceHandler,
+  DisconnectInstanceHandler,
+  ClaimTasksHandler,
+  RenewLeasesHandler,
+  ReportProgressHandler,
+  AppendLogHandler,
+  ReportCostHandler,
+  SaveCheckpointHandler,
+  CompleteAttemptHandler,
+  FailAttemptHandler,
+  ReleaseAttemptHandler,
+];
+const queryHandlers = [
+  FindTaskHandler,
+  ReadTaskHandler,
+  ListTasksHandler,
+  ListOperationsHandler,
+  FindProjectOperationsHandler,
+  ReadLogHandler,
+  ListInstancesHandler,
+];
+const dispatch = [WakeUps, Eligibility, Dispatcher, LongPoll, TaskEnd, LeaseSweep];
+
+@Module({
+  imports: [CqrsModule],
+  controllers,
+  providers: [
+    ...sockets,
+    ...commandHandlers,
+    ...queryHandlers,
+    ...dispatch,
+    JsonSchemas,
+    { provide: LeaseGuard, useClass: SqlLeaseGuard },
+  ],
+  exports: [LeaseGuard],
+})
+export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutdown {
+  constructor(
+    private readonly dispatcher: Dispatcher,
+    private readonly sweep: LeaseSweep,
+  ) {
+    OwnedIds.register('task', 'tasks');
+    OwnedIds.register('attempt', 'attempts');
+    OwnedIds.register('instance', 'instances', { project: null });
+  }
+
+  onApplicationBootstrap(): void {
+    this.dispatcher.start();
+    this.sweep.start();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([this.dispatcher.stop(), this.sweep.stop()]);
+  }
+}
