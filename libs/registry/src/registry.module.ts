@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import { OwnedIds } from '#platform/http';
@@ -39,11 +39,14 @@ const queryHandlers = [
 ];
 
 @Module({ controllers, providers: [...commandHandlers, ...queryHandlers] })
-export class RegistryModule {
-  constructor(host: HttpAdapterHost) {
+export class RegistryModule implements OnModuleInit {
+  constructor(private readonly host: HttpAdapterHost) {
     OwnedIds.register('agent', 'agents', { project: null });
     OwnedIds.register('agentVersion', 'agent_versions', { project: null });
-    takeYaml(host);
+  }
+
+  onModuleInit(): void {
+    takeYaml(this.host);
   }
 }
 
