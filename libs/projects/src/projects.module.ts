@@ -1,0 +1,51 @@
+import { Module } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { OwnedIds } from '#platform/http';
+import { AssignAgentHandler } from './commands/assign-agent.ts';
+import { CreateProjectHandler } from './commands/create-project.ts';
+import { DeleteProjectHandler } from './commands/delete-project.ts';
+import { ImportProjectHandler } from './commands/import-project.ts';
+import { UnassignAgentHandler } from './commands/unassign-agent.ts';
+import { UpdateProjectHandler } from './commands/update-project.ts';
+import { FoundProject } from './domain/found-project.ts';
+import { HttpBackend } from './git/http-backend.ts';
+import { PushDoor } from './git/push-door.ts';
+import { AssignmentsController } from './http/assignments.controller.ts';
+import { GitController } from './http/git.controller.ts';
+import { ProjectsController } from './http/projects.controller.ts';
+import { streamBodies } from './http/streamed-bodies.ts';
+import { FindAssignedAgentsHandler } from './queries/find-assigned-agents.ts';
+import { FindProjectHandler } from './queries/find-project.ts';
+import { FindProjectsOfAgentHandler } from './queries/find-projects-of-agent.ts';
+import { ListAssignmentsHandler } from './queries/list-assignments.ts';
+import { ListProjectsHandler } from './queries/list-projects.ts';
+import { ReadPolicyHandler } from './queries/read-policy.ts';
+import { ShowProjectHandler } from './queries/show-project.ts';
+
+const controllers = [ProjectsController, AssignmentsController, GitController];
+const commandHandlers = [
+  CreateProjectHandler,
+  ImportProjectHandler,
+  UpdateProjectHandler,
+  DeleteProjectHandler,
+  AssignAgentHandler,
+  UnassignAgentHandler,
+];
+const queryHandlers = [
+  FindProjectHandler,
+  ListProjectsHandler,
+  ShowProjectHandler,
+  ReadPolicyHandler,
+  ListAssignmentsHandler,
+  FindAssignedAgentsHandler,
+  FindProjectsOfAgentHandler,
+];
+
+@Module({ controllers, providers: [FoundProject, HttpBackend, PushDoor, ...commandHandlers, ...queryHandlers] })
+export class ProjectsModule {
+  constructor(host: HttpAdapterHost) {
+    OwnedIds.register('project', 'projects', { project: 'id' });
+    OwnedIds.register('assignment', 'project_assignments');
+    streamBodies(host);
+  }
+}
