@@ -1,13 +1,12 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { agentDefinition, type CloudEvent, type Permission, permissions, type StreamMessage } from '@muster/contracts';
-import { Global, type INestApplicationContext, Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { CommandBus, CommandHandler, CqrsModule, type IQueryHandler, QueryBus, QueryHandler } from '@nestjs/cqrs';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocket } from 'ws';
 import { Clock, Ids, MusterError, SystemClock, SystemIds } from '#kernel';
-import type { Actor } from '#messages/auth';
+import { type Actor, Authenticator } from '#messages/auth';
 import { FindLanding } from '#messages/integration';
 import { FindProjectsOfAgent } from '#messages/projects';
 import { FindPublishedVersion, FindTriggers, type PublishedVersion } from '#messages/registry';
@@ -20,7 +19,6 @@ import { testDatabase, type TestDatabase } from '#test/database';
 import { PublishEvent } from './commands/publish-event.ts';
 import { scopeOf } from './domain/visible-events.ts';
 import { EventsModule } from './events.module.ts';
-import { StreamEndpoint } from './http/stream.endpoint.ts';
 import { ListEvents } from './queries/list-events.ts';
 import { LONGEST_CHAIN } from './reactions/start-tasks-when-a-trigger-matches.ts';
 
@@ -35,6 +33,25 @@ const newActor = (more: Partial<Actor> = {}): Actor => ({
   onlyProjectId: null,
   ...more,
 });
+
+/** A credential is the id of an actor that a test made. */
+const actors = new Map<string, Actor>();
+const revoked = new Set<(actorId: string) => void>();
+class ById extends Authenticator {
+  async authenticate(credential: string): Promise<Actor | null> {
+    return actors.get(credential) ?? null;
+  }
+  allows(actor: Actor, permission: Permission): boolean {
+    return actor.permissions.has(permission);
+  }
+  onRevoked(listener: (actorId: string) => void): () => void {
+    revoked.add(listener);
+    return () => revoked.delete(listener);
+  }
+  issueSystemKey(): Promise<string> {
+    return Promise.reject(new Error('no keys here'));
+  }
+}
 
 /** The neighbours as far as triggers need them: what is published, what is assigned, which tasks were asked for. */
 const published: (PublishedVersion & { teamId: string })[] = [];
@@ -95,11 +112,9 @@ class Starts {
 }
 
 let test: TestDatabase;
-let app: INestApplicationContext;
+let app: NestFastifyApplication;
 let database: Database;
-let port: number;
-let connecting: Actor;
-const closers: (() => Promise<unknown> | void)[] = [];
+let url: string;
 
 beforeAll(async () => {
   test = await testDatabase();
@@ -113,28 +128,20 @@ beforeAll(async () => {
       { provide: Config, useValue: loadConfig({}) },
       { provide: Ids, useValue: ids },
       { provide: Clock, useClass: SystemClock },
+      { provide: Authenticator, useClass: ById },
     ],
-    exports: [Database, Config, Ids, Clock],
+    exports: [Database, Config, Ids, Clock, Authenticator],
   })
   class Ground {}
   const testing = await Test.createTestingModule({
     imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, EventsModule],
     providers: [Triggers, Versions, Assignments, Tasks, Landings, Starts],
   }).compile();
-  app = await testing.init();
-  const endpoint = app.get(StreamEndpoint);
-  const http = createServer();
-  const sockets = new WebSocketServer({ server: http });
-  sockets.on('connection', (socket) => endpoint.onConnection(socket, connecting));
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-  port = (http.address() as AddressInfo).port;
-  closers.push(() => new Promise((resolve) => http.close(resolve)));
+  app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
+  await app.listen(0, '127.0.0.1');
+  url = await app.getUrl();
 }, 60_000);
 afterAll(async () => {
-  for (const close of closers.splice(0)) {
-    for (const socket of open.splice(0)) socket.terminate();
-    await close();
-  }
   await app.close();
   await test.drop();
 });
@@ -157,7 +164,6 @@ const logged = (actor: Actor, count: number) =>
     return items.length >= count ? items : null;
   }, `${count} events in the log`);
 
-const open: WebSocket[] = [];
 interface Stream {
   socket: WebSocket;
   messages: StreamMessage[];
@@ -166,9 +172,10 @@ interface Stream {
 }
 /** A subscriber over a real socket. */
 async function stream(actor: Actor, subscribe?: unknown): Promise<Stream> {
-  connecting = actor;
-  const socket = new WebSocket(`ws://127.0.0.1:${port}`);
-  open.push(socket);
+  actors.set(actor.id, actor);
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/api/stream`, {
+    headers: { authorization: `Bearer ${actor.id}` },
+  });
   const messages: StreamMessage[] = [];
   socket.on('message', (raw) => messages.push(JSON.parse(String(raw)) as StreamMessage));
   const closed = new Promise<{ code: number; reason: string }>((resolve) =>
@@ -252,6 +259,61 @@ describe('listing', () => {
   });
 });
 
+describe('over HTTP', () => {
+  const call = async (actor: Actor, method: 'GET' | 'POST', path: string, payload?: object) => {
+    actors.set(actor.id, actor);
+    const answer = await app.inject({
+      method,
+      url: `/api/events${path}`,
+      headers: { authorization: `Bearer ${actor.id}` },
+      payload,
+    });
+    return { status: answer.statusCode, body: answer.json<Record<string, unknown>>() };
+  };
+
+  it('publishes with 202 and lists by query', async () => {
+    const actor = newActor();
+    const { status, body } = await call(actor, 'POST', '/publish', { type: 'issue.opened', data: { a: 1 } });
+    expect(status).toBe(202);
+    await logged(actor, 1);
+    expect(await call(actor, 'GET', '?type=issue.*&limit=10')).toMatchObject({
+      status: 200,
+      body: { items: [{ id: body['id'] }], more: false },
+    });
+    expect(await call(actor, 'GET', '?type=x.y&type=issue.opened')).toMatchObject({
+      body: { items: [{ id: body['id'] }] },
+    });
+  });
+
+  const wrong: [
+    what: string,
+    method: 'GET' | 'POST',
+    path: string,
+    payload: object | undefined,
+    status: number,
+    code: string,
+  ][] = [
+    ["a type of Muster's own", 'POST', '/publish', { type: 'task.created' }, 422, 'events.type_reserved'],
+    ['a type without a dot', 'POST', '/publish', { type: 'hello' }, 400, 'request.invalid'],
+    ['an unknown field', 'POST', '/publish', { type: 'a.b', teamId: 'x' }, 400, 'request.invalid'],
+    ['data that is no object', 'POST', '/publish', { type: 'a.b', data: [1] }, 400, 'request.invalid'],
+    ['a NUL in its data', 'POST', '/publish', { type: 'a.b', data: { text: 'a\0b' } }, 400, 'request.invalid'],
+    [
+      'a project that is not there',
+      'POST',
+      '/publish',
+      { type: 'a.b', projectId: ids.next('project') },
+      404,
+      'request.not_found',
+    ],
+    ['a position that is none', 'GET', '?after=-1', undefined, 400, 'request.invalid'],
+    ['an unknown filter', 'GET', '?since=1', undefined, 400, 'request.invalid'],
+  ];
+  it.each(wrong)('answers %s with what to do', async (_what, method, path, payload, status, code) => {
+    expect(await call(newActor(), method, path, payload)).toMatchObject({ status, body: { code } });
+  });
+});
+
 describe('the stream', () => {
   it('sends what is there and what comes, in order, nothing missed and nothing twice, while many write', async () => {
     const actor = newActor();
@@ -320,6 +382,22 @@ describe('the stream', () => {
     const { closed, messages } = await stream(newActor(), { type: 'subscribe', projectId: project });
     expect(await closed).toMatchObject({ code: 4400, reason: 'request.not_found' });
     expect(messages).toMatchObject([{ problem: { code: 'request.not_found', status: 404 } }]);
+  });
+
+  it('ends at once when the credential is revoked', async () => {
+    const actor = newActor();
+    const { closed, messages } = await stream(actor, { type: 'subscribe' });
+    await until(() => messages.length > 0, 'it subscribed');
+    for (const tell of revoked) tell(actor.id);
+    expect(await closed).toMatchObject({ code: 4401 });
+  });
+
+  it('is refused before the upgrade without event.read, and without a credential', async () => {
+    await expect(stream(newActor({ permissions: new Set() }))).rejects.toThrow('403');
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/api/stream`);
+    await expect(new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))).rejects.toThrow(
+      '401',
+    );
   });
 
   it('takes one subscription', async () => {
