@@ -148,7 +148,7 @@ describe('landing', () => {
     const row = await world.row(submission.id);
     world.finish(row.verification_id, 'accepted', { baseTree: await world.repositories.emptyTree(project.id) });
     await world.submissions.run(submission.id);
-    expect((await world.row(submission.id)).state).toBe('verifying');
+    expect(await world.row(submission.id)).toMatchObject({ state: 'queued', failures: 1, candidate_head: null });
     expect(await world.head(project)).toBe(project.head);
   });
 });

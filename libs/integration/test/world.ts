@@ -96,6 +96,7 @@ class AnswerRequest implements ICommandHandler<RequestVerification> {
     this.neighbours.requests.push(request);
     const equal = [...this.neighbours.verifications.values()].find(
       (v) =>
+        v.projectId === request.projectId &&
         v.candidateTree === request.candidateTree &&
         v.baseTree === request.baseTree &&
         (v.purpose === 'post_landing') === (request.purpose === 'post_landing'),
@@ -127,9 +128,13 @@ class AnswerProject implements IQueryHandler<FindProject> {
 @QueryHandler(ReadPolicy)
 class AnswerPolicy implements IQueryHandler<ReadPolicy> {
   constructor(private readonly neighbours: Neighbours) {}
-  execute(): Promise<{ policy: ProjectPolicy; source: 'muster.yaml' }> {
+  execute(): Promise<{ policy: ProjectPolicy; source: 'muster.yaml'; problem: null }> {
     const { postLanding } = this.neighbours;
-    return Promise.resolve({ policy: projectPolicy.parse({ postLanding }), source: 'muster.yaml' as const });
+    return Promise.resolve({
+      policy: projectPolicy.parse({ postLanding }),
+      source: 'muster.yaml' as const,
+      problem: null,
+    });
   }
 }
 @QueryHandler(FindTask)
@@ -338,8 +343,12 @@ export async function startWorld() {
       return queries.execute(new AuditProject(project.id));
     },
     async events(subject: string): Promise<string[]> {
+      // The sequencer moves them from one to the other, in order.
       const rows = await database.sql<{ type: string }>(
-        `select type from (select seq, type, subject from event_inbox) e where subject = $1 order by seq`,
+        `select type from (
+           select 0 as late, position as place, type, subject from events
+           union all select 1, seq, type, subject from event_inbox) e
+         where subject = $1 order by late, place`,
         [subject],
       );
       return rows.map(({ type }) => type);

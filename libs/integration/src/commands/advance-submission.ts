@@ -177,8 +177,12 @@ export class AdvanceSubmission {
       if ((await this.landings.intend(row)) !== null) return 'again';
     } catch (error) {
       if (!(error instanceof EvidenceMismatch)) throw error;
-      this.logger.warn(`${row.id} is verified anew: ${error.message}`);
-      return await this.consider(row);
+      // Evidence that does not fit is never bent: without a head the candidate is made and verified anew, after a pause.
+      await this.database.sql(`update submissions set candidate_head = null where id = $1 and step = $2`, [
+        row.id,
+        row.step,
+      ]);
+      throw error;
     }
     await this.lookAgain(row, 1);
     return 'wait';
@@ -294,7 +298,7 @@ export class AdvanceSubmission {
            conflicts = $7::jsonb, reasons = $8::jsonb,
            accepted_at = case when $9::boolean then coalesce(accepted_at, muster_now()) else accepted_at end,
            turn = case when $9::boolean then coalesce(turn, nextval('submission_turns')) else turn end,
-           next_action_at = muster_now() + make_interval(secs => $10::float8), failures = 0, last_error = null, updated_at = muster_now()
+           next_action_at = muster_now() + make_interval(secs => $10::float8), last_error = null, updated_at = muster_now()
          where id = $1 and step = $2 returning id`,
         [
           row.id, row.step, next.state, next.verification_id, next.candidate_tree, next.candidate_head,
