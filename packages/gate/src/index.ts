@@ -1,1 +1,20 @@
-export {};
+/** The gate: checks, their interface, the score and the sandbox drivers. Knows nothing of the server. */
+export { GATE_VERSION } from './version.ts';
+export { runVerification, toolchainDigest, type VerificationOptions } from './verification.ts';
+export { judge, mostPerCategory, pointsPerFinding, type Judgement } from './judge.ts';
+export { toSarif } from './sarif.ts';
+export { verifyFolder, type VerifyFolderOptions } from './folder.ts';
+export { extractTree, type ExtractLimits } from './source/extract.ts';
+export { checks } from './checks/all.ts';
+export { findingOf, outcome, type Check, type CheckContext, type CheckOutcome, type Purpose } from './checks/check.ts';
+export { detectSandbox, sandboxChoices, type Sandbox, type SandboxChoice } from './sandbox/detect.ts';
+export { proveSandbox, type SandboxProof } from './sandbox/proof.ts';
+export {
+  SandboxError,
+  type SandboxDriver,
+  type SandboxLimits,
+  type SandboxMount,
+  type SandboxResult,
+  type SandboxRun,
+} from './sandbox/driver.ts';
+export { readReport } from './sandbox/report.ts';

@@ -1,0 +1,139 @@
+import { projectPolicy, type ProjectPolicy, type VerificationFacts } from '@muster/contracts';
+import { execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { parse } from 'yaml';
+import { judge, type Judgement } from './judge.ts';
+import type { Sandbox } from './sandbox/detect.ts';
+import { extractTree } from './source/extract.ts';
+import { runVerification } from './verification.ts';
+import { pack, type Pack } from 'tar-stream';
+
+export interface VerifyFolderOptions {
+  /** A git work tree; what it holds now is the candidate, committed or not, without what git ignores. */
+  dir: string;
+  /** What it is compared with; default HEAD. */
+  baseRef?: string;
+  cacheDir: string;
+  sandbox: Sandbox;
+  npmRegistry?: string | null;
+  signal?: AbortSignal;
+  onProgress?: (ratio: number, message: string) => void;
+  onLog?: (line: string) => void;
+}
+
+const gitEnv = (extra: Record<string, string> = {}): Record<string, string> => ({
+  PATH: process.env['PATH'] ?? '',
+  HOME: process.env['HOME'] ?? '/',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_OPTIONAL_LOCKS: '0',
+  ...extra,
+});
+
+async function git(dir: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { stdout } = await promisify(execFile)('git', ['-C', dir, '-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', ...args], {
+    env: gitEnv(env),
+    maxBuffer: 256 * 1024 * 1024,
+    encoding: 'utf8',
+  });
+  return stdout.trimEnd();
+}
+
+/** Every blob of a tree, exactly: `git archive` would leave out what attributes say. */
+async function checkOut(dir: string, tree: string, into: string): Promise<void> {
+  const listing = await git(dir, ['ls-tree', '-r', '-z', '--full-tree', tree]);
+  const entries = listing.split('\0').filter(Boolean).flatMap((line) => {
+    const match = /^(\d{6}) blob ([0-9a-f]+)\t([\s\S]*)$/.exec(line);
+    return match === null ? [] : [{ mode: match[1]!, id: match[2]!, path: match[3]! }];
+  });
+  const packed: Pack = pack();
+  const cat = spawn('git', ['-C', dir, 'cat-file', '--batch'], { env: gitEnv(), stdio: ['pipe', 'pipe', 'ignore'] });
+  const failed = new Promise<never>((_resolve, reject) => cat.once('error', reject));
+  const filling = (async () => {
+    let rest = Buffer.alloc(0);
+    const chunks = cat.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    const more = async (): Promise<void> => {
+      const next = await chunks.next();
+      if (next.done === true) throw new Error('git cat-file ended early');
+      rest = Buffer.concat([rest, next.value]);
+    };
+    for (const entry of entries) {
+      cat.stdin.write(`${entry.id}\n`);
+      while (rest.indexOf(10) < 0) await more();
+      const head = rest.subarray(0, rest.indexOf(10)).toString();
+      const size = Number(head.split(' ')[2]);
+      if (!Number.isInteger(size)) throw new Error(`git could not read ${entry.path}`);
+      rest = rest.subarray(rest.indexOf(10) + 1);
+      const parts: Buffer[] = [rest];
+      let have = rest.length;
+      while (have < size + 1) {
+        const next = await chunks.next();
+        if (next.done === true) throw new Error('git cat-file ended early');
+        parts.push(next.value);
+        have += next.value.length;
+      }
+      rest = Buffer.concat(parts);
+      const bytes = rest.subarray(0, size);
+      rest = rest.subarray(size + 1);
+      if (entry.mode === '120000') packed.entry({ name: entry.path, type: 'symlink', linkname: bytes.toString() });
+      else packed.entry({ name: entry.path, mode: entry.mode === '100755' ? 0o755 : 0o644 }, Buffer.from(bytes));
+    }
+    cat.stdin.end();
+    packed.finalize();
+  })();
+  await Promise.race([Promise.all([filling, extractTree(packed, into)]), failed]);
+}
+
+async function policyAt(dir: string, ref: string): Promise<ProjectPolicy> {
+  let text: string;
+  try {
+    text = await git(dir, ['show', `${ref}:muster.yaml`]);
+  } catch {
+    return projectPolicy.parse({});
+  }
+  return projectPolicy.parse(parse(text) ?? {});
+}
+
+/** The gate on a local folder: the same checks, policy read from the base, the candidate what the folder holds. */
+export async function verifyFolder(options: VerifyFolderOptions): Promise<{ facts: VerificationFacts; policy: ProjectPolicy; judgement: Judgement }> {
+  const root = await git(options.dir, ['rev-parse', '--show-toplevel']);
+  const base = await git(root, ['rev-parse', '--verify', '--end-of-options', `${options.baseRef ?? 'HEAD'}^{commit}`]);
+  const baseTree = await git(root, ['rev-parse', `${base}^{tree}`]);
+  const work = mkdtempSync(join(tmpdir(), 'muster-verify-'));
+  try {
+    // An index of our own, so that looking at a work tree changes nothing in it.
+    const index = { GIT_INDEX_FILE: join(work, 'index') };
+    await git(root, ['read-tree', 'HEAD'], index);
+    await git(root, ['add', '--all'], index);
+    const candidateTree = await git(root, ['write-tree'], index);
+    const policy = await policyAt(root, base);
+    await Promise.all([checkOut(root, candidateTree, join(work, 'candidate')), checkOut(root, baseTree, join(work, 'base'))]);
+    const facts = await runVerification({
+      candidateDir: join(work, 'candidate'),
+      baseDir: join(work, 'base'),
+      restoresDir: null,
+      input: {
+        purpose: 'admission',
+        candidateTree,
+        baseTree,
+        restoresTree: null,
+        policy,
+        rulesDigest: createHash('sha256').update(JSON.stringify(policy)).digest('hex'),
+      },
+      workDir: join(work, 'runs'),
+      cacheDir: options.cacheDir,
+      sandbox: options.sandbox,
+      ...(options.npmRegistry === undefined ? {} : { npmRegistry: options.npmRegistry }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
+    });
+    return { facts, policy, judgement: judge(facts, policy, 'admission') };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}

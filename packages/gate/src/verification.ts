@@ -1,0 +1,202 @@
+import type { CheckFacts, VerificationFacts, VerifyInput } from '@muster/contracts';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checks as allChecks } from './checks/all.ts';
+import { outcome, type Check, type CheckContext, type CheckOutcome } from './checks/check.ts';
+import { installDependencies, type Installed } from './project/dependencies.ts';
+import { scriptsOf } from './project/scripts.ts';
+import { commandsFor, TreeRun, type Commands, type TreeFacts } from './project/tree-run.ts';
+import type { Sandbox } from './sandbox/detect.ts';
+import { toolchain } from './sandbox/toolchain.ts';
+import { changesBetween } from './source/changes.ts';
+import { SourceTree } from './source/tree.ts';
+import { GATE_VERSION } from './version.ts';
+
+export interface VerificationOptions {
+  candidateDir: string;
+  baseDir: string | null;
+  restoresDir: string | null;
+  input: Pick<VerifyInput, 'purpose' | 'candidateTree' | 'baseTree' | 'restoresTree' | 'policy' | 'rulesDigest'>;
+  /** For this verification only; may be removed afterwards. */
+  workDir: string;
+  /** Shared by all: dependencies, and what earlier trees showed. */
+  cacheDir: string;
+  sandbox: Sandbox;
+  /** The operator's registry; null asks npm's configured one. */
+  npmRegistry?: string | null;
+  checks?: readonly Check[];
+  signal?: AbortSignal;
+  onProgress?: (ratio: number, message: string) => void;
+  onLog?: (line: string) => void;
+}
+
+export function toolchainDigest(sandbox: Sandbox): VerificationFacts['toolchain'] {
+  const tools = toolchain();
+  const driver = sandbox.driver?.name ?? 'none';
+  const platform = `${process.platform}-${process.arch}`;
+  return {
+    digest: createHash('sha256')
+      .update(JSON.stringify([GATE_VERSION, tools.nodeVersion, tools.npmVersion, platform, driver, tools.pytest]))
+      .digest('hex')
+      .slice(0, 40),
+    node: tools.nodeVersion,
+    platform,
+    sandbox: driver,
+    gate: GATE_VERSION,
+  };
+}
+
+/** What a tree showed is kept by content, so the branch's side of a comparison, usually a candidate of before, is not run again. */
+class FactsCache {
+  private readonly folder: string;
+
+  constructor(cacheDir: string) {
+    this.folder = join(cacheDir, 'trees');
+    mkdirSync(this.folder, { recursive: true });
+  }
+
+  get(key: string): TreeFacts | null {
+    const path = join(this.folder, `${key}.json`);
+    try {
+      return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as TreeFacts) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  put(key: string, facts: TreeFacts): void {
+    const draft = join(this.folder, `.${key}-${randomUUID()}`);
+    writeFileSync(draft, JSON.stringify(facts));
+    renameSync(draft, join(this.folder, `${key}.json`));
+  }
+}
+
+const commandsKey = (commands: Commands): unknown => [
+  commands.build,
+  commands.lint,
+  commands.types,
+  commands.tests?.line({ report: 'report', reporter: 'reporter' }, false) ?? null,
+];
+
+/** Establishes the facts about a candidate. Gives no score and no verdict: `judge` does, where nothing of the change can reach it. */
+export async function runVerification(options: VerificationOptions): Promise<VerificationFacts> {
+  const started = performance.now();
+  const { input, sandbox, signal } = options;
+  const { purpose, policy } = input;
+  const tools = toolchainDigest(sandbox);
+  const say = (ratio: number, message: string): void => options.onProgress?.(Math.min(1, ratio), message);
+  mkdirSync(options.workDir, { recursive: true });
+  mkdirSync(options.cacheDir, { recursive: true });
+  const cache = new FactsCache(options.cacheDir);
+  const candidate = new SourceTree(options.candidateDir);
+  const base = options.baseDir === null || purpose === 'base' || purpose === 'post_landing' ? null : new SourceTree(options.baseDir);
+  const restores = options.restoresDir === null || purpose !== 'revert' ? null : new SourceTree(options.restoresDir);
+  // How a project is built and tested is read from the branch; a change that says otherwise is judged by what the branch says.
+  const scripts = { ...scriptsOf(candidate), ...(purpose === 'revert' ? {} : scriptsOf(base)) };
+  const runs: TreeRun[] = [];
+  const install = async (tree: SourceTree): Promise<Installed> =>
+    await installDependencies(tree, { cacheDir: options.cacheDir, registry: options.npmRegistry ?? null, signal, onLog: options.onLog });
+  const runnable = async (tree: SourceTree): Promise<{ installed: Installed; run: TreeRun | null }> => {
+    const installed = await install(tree);
+    if (sandbox.driver === null || installed.status === 'not_run' || installed.status === 'refused') return { installed, run: null };
+    const commands = commandsFor(tree, scripts, policy);
+    const run = new TreeRun(tree, commands, installed, {
+      driver: sandbox.driver,
+      workDir: options.workDir,
+      timeoutMs: policy.timeoutSeconds * 1000,
+      signal,
+      onLog: options.onLog,
+    });
+    runs.push(run);
+    return { installed, run };
+  };
+  const factsOf = async (id: string, { installed, run }: { installed: Installed; run: TreeRun | null }, reuse: boolean): Promise<TreeFacts | null> => {
+    if (run === null) return null;
+    const key = createHash('sha256')
+      .update(JSON.stringify([id, input.rulesDigest, tools.digest, installed.digest, commandsKey(run.commands), policy.timeoutSeconds]))
+      .digest('hex');
+    const known = reuse ? cache.get(key) : null;
+    if (known !== null) return known;
+    const facts = await run.facts();
+    // What the sandbox could not do today it may do tomorrow.
+    if (facts.notes.length === 0) cache.put(key, facts);
+    return facts;
+  };
+
+  try {
+    say(0.02, 'preparing');
+    const prepared = await runnable(candidate);
+    let candidateFacts: TreeFacts | null = null;
+    let baseFacts: TreeFacts | null = null;
+    let restored: Promise<TreeFacts | null> | undefined;
+    const restoresFacts = (): Promise<TreeFacts | null> =>
+      (restored ??= restores === null || input.restoresTree === null ? Promise.resolve(null) : runnable(restores).then((each) => factsOf(input.restoresTree!, each, true)));
+    if (purpose !== 'post_landing') {
+      say(0.1, 'running build, tests, types and lint');
+      [candidateFacts, baseFacts] = await Promise.all([
+        factsOf(input.candidateTree, prepared, false),
+        base === null || input.baseTree === null ? null : runnable(base).then((each) => factsOf(input.baseTree!, each, true)),
+      ]);
+      if (purpose === 'revert') await restoresFacts();
+    }
+    say(0.5, 'judging what changed');
+    const against = restores ?? base;
+    const context: CheckContext = {
+      purpose,
+      policy,
+      candidate,
+      base,
+      restores,
+      against,
+      changes: changesBetween(against, candidate),
+      installed: prepared.installed,
+      candidateFacts,
+      baseFacts,
+      restoresFacts,
+      run: prepared.run,
+      signal,
+      progress: (done, message) => say(0.5 + 0.48 * done, message),
+    };
+    const checks = await Promise.all(
+      (options.checks ?? allChecks).filter((check) => check.purposes.includes(purpose)).map((check) => runCheck(check, context, sandbox)),
+    );
+    signal?.throwIfAborted();
+    const failing = (facts: TreeFacts | null): string[] =>
+      (facts?.tests?.cases ?? []).filter((each) => each.status === 'failed').map((each) => (each.file === null ? each.name : `${each.name} (${each.file})`));
+    say(1, 'done');
+    return {
+      candidateTree: input.candidateTree,
+      baseTree: input.baseTree,
+      rulesDigest: input.rulesDigest,
+      toolchain: tools,
+      sandbox: { driver: sandbox.driver?.name ?? 'none', proven: sandbox.proven, notes: sandbox.notes },
+      checks,
+      baseFailures: failing(purpose === 'base' ? candidateFacts : baseFacts),
+      testCases: (candidateFacts?.tests?.cases ?? []).slice(0, 20_000),
+      ms: Math.round(performance.now() - started),
+    };
+  } finally {
+    for (const run of runs) run.dispose();
+    rmSync(options.workDir, { recursive: true, force: true, maxRetries: 2 });
+  }
+}
+
+async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): Promise<CheckFacts> {
+  const started = performance.now();
+  const finish = (result: CheckOutcome): CheckFacts => ({ check: check.name, category: check.category, ...result, ms: Math.round(performance.now() - started) });
+  const { installed } = context;
+  if (check.needs.includes('installed') && installed.status === 'not_run') return finish(outcome('not_run', installed.reason));
+  if (check.needs.includes('installed') && installed.status === 'refused') {
+    return finish(outcome('not_run', `${installed.reason}: ${installed.refused.slice(0, 5).join('; ')}`));
+  }
+  if (check.needs.includes('sandbox') && sandbox.driver === null) {
+    return finish(outcome('not_run', `submitted code is not run: ${sandbox.notes.at(-1) ?? 'there is no sandbox'}`));
+  }
+  try {
+    return finish(await check.run(context));
+  } catch (error) {
+    context.signal?.throwIfAborted();
+    return finish(outcome('inconclusive', `the check itself failed: ${error instanceof Error ? error.message : String(error)}`));
+  }
+}
