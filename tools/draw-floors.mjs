@@ -44,7 +44,9 @@ for (const module of output.modules) {
 }
 const lines = ['flowchart TD'];
 for (const [floor, title] of floors) {
-  const inside = [...rooms.values()].filter((room) => room.floor === floor).sort((a, b) => a.name.localeCompare(b.name));
+  const inside = [...rooms.values()]
+    .filter((room) => room.floor === floor)
+    .sort((a, b) => a.name.localeCompare(b.name));
   lines.push(`  subgraph ${floor}["${title}"]`, '    direction LR');
   for (const room of inside) lines.push(`    ${room.id}["${room.name}"]`);
   lines.push('  end');

@@ -165,6 +165,11 @@ export class Config {
 
   readonly #values: Values;
 
+  /** With MUSTER_PORT=0 the port is known once the server listens. */
+  listensOn(port: number): void {
+    if (this.port === 0 && this.#values.MUSTER_PUBLIC_URL === undefined) this.publicUrl = `http://localhost:${port}`;
+  }
+
   /** The effective values by variable, secrets masked. */
   describe(): { readonly name: string; readonly value: string; readonly meaning: string }[] {
     return Object.entries(variables).map(([name, type]) => ({

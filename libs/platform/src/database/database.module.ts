@@ -1,4 +1,4 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { type AnyEntity, type EntityClass, type EntitySchema, MikroORM } from '@mikro-orm/postgresql';
 import type { Pool } from 'pg';
 import { Ids } from '#kernel';
@@ -14,7 +14,14 @@ export interface DatabaseOptions {
 }
 
 @Module({})
-export class DatabaseModule {
+export class DatabaseModule implements OnApplicationShutdown {
+  constructor(private readonly orm: MikroORM) {}
+
+  /** The last to go: what else stops may still write. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.orm.close(true);
+  }
+
   static forRoot(options: DatabaseOptions): DynamicModule {
     return {
       module: DatabaseModule,

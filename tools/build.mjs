@@ -1,0 +1,91 @@
+// Compiles packages, rooms and apps with tsc into dist/ and packages/*/dist, and does nothing when nothing changed since.
+// Types are not checked here (`npm run typecheck` does): a start should not wait for what CI has proven.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const stampFile = join(root, 'dist', '.stamp');
+/** In the order in which they need each other's declarations. */
+const packages = ['contracts', 'gate', 'sdk'];
+
+async function* filesBelow(folder) {
+  if (!existsSync(folder)) return;
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (['node_modules', 'dist', 'fixtures', '.git'].includes(entry.name)) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesBelow(path);
+    else if (entry.isFile()) yield path;
+  }
+}
+
+async function sources() {
+  const files = [];
+  for (const folder of ['apps', 'libs', 'packages', 'migrations'])
+    for await (const file of filesBelow(join(root, folder))) files.push(file);
+  for (const file of [
+    'package.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'mikro-orm.config.ts',
+    'tools/build.mjs',
+  ]) {
+    if (existsSync(join(root, file))) files.push(join(root, file));
+  }
+  return files.filter((file) => !/\.(int-|e2e-)?spec\.ts$|\.md$/.test(file)).sort();
+}
+
+async function stampOf(files) {
+  const hash = createHash('sha256').update(process.version);
+  for (const file of files) {
+    const { mtimeMs, size } = await stat(file);
+    hash.update(`${relative(root, file)} ${mtimeMs} ${size}\n`);
+  }
+  return hash.digest('hex');
+}
+
+function compile(project) {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const { status } = spawnSync(process.execPath, [tsc, '-p', project, '--pretty', 'false'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
+  if (status !== 0) {
+    console.error(`The build of ${project} failed.`);
+    process.exit(1);
+  }
+}
+
+const wholePlaces = [
+  join(root, 'dist', 'apps', 'server', 'src', 'main.js'),
+  ...packages.map((name) => join(root, 'packages', name, 'dist', 'index.js')),
+];
+const files = await sources();
+const stamp = await stampOf(files);
+if ((await readFile(stampFile, 'utf8').catch(() => '')) !== stamp || !wholePlaces.every((file) => existsSync(file))) {
+  const start = Date.now();
+  process.stderr.write('Building … ');
+  // A state of tsc without the files that it tells of would skip them.
+  if (!existsSync(wholePlaces[0])) await rm(join(root, 'dist', '.build.tsbuildinfo'), { force: true });
+  for (const name of packages) {
+    if (!existsSync(join(root, 'packages', name, 'dist', 'index.js')))
+      await rm(join(root, 'packages', name, 'dist'), { recursive: true, force: true });
+    compile(join('packages', name));
+  }
+  compile('tsconfig.build.json');
+  // What stands beside the code and is read at run time.
+  for (const file of files) {
+    const path = relative(root, file);
+    const [, name, rest] = /^packages\/([^/]+)\/src\/(.+)$/.exec(path) ?? [];
+    const inSource = /^(apps|libs)\//.test(path) || rest !== undefined;
+    if (!inSource || /\.tsx?$/.test(path)) continue;
+    const target = rest === undefined ? join(root, 'dist', path) : join(root, 'packages', name, 'dist', rest);
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(file, target);
+  }
+  await writeFile(stampFile, stamp);
+  process.stderr.write(`done in ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
+}
