@@ -139,7 +139,7 @@ async function pump(source: Readable, tar: ReturnType<typeof extract>): Promise<
   try {
     for await (const chunk of source)
       if (!tar.write(chunk as Buffer)) await Promise.race([once(tar, 'drain'), once(tar, 'close')]);
-    tar.end();
+    tar.end(null);
   } catch (error) {
     tar.destroy(error instanceof Error ? error : new Error(String(error)));
   }
