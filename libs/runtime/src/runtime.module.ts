@@ -1,5 +1,4 @@
-import { Module, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { CqrsModule } from '@nestjs/cqrs';
+import { Global, Module, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { LeaseGuard } from '#messages/runtime';
 import { OwnedIds } from '#platform/http';
 import { AppendLogHandler } from './commands/append-log.ts';
@@ -66,8 +65,9 @@ const queryHandlers = [
 ];
 const dispatch = [WakeUps, Eligibility, Dispatcher, LongPoll, TaskEnd, LeaseSweep];
 
+/** Global for `LeaseGuard`, which other rooms are given without knowing this one. */
+@Global()
 @Module({
-  imports: [CqrsModule],
   controllers,
   providers: [
     ...sockets,
