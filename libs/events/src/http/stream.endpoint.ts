@@ -167,8 +167,8 @@ function framesOf(events: Events): Events[] {
 function read(raw: RawData, isBinary: boolean): Subscribe {
   let message: unknown;
   try {
-    if (isBinary) throw new SyntaxError('binary');
-    message = JSON.parse(String(raw));
+    if (isBinary || !Buffer.isBuffer(raw)) throw new SyntaxError('binary');
+    message = JSON.parse(raw.toString('utf8'));
   } catch {
     throw new SubscriptionInvalid([{ path: '', message: 'is not JSON text' }]);
   }

@@ -126,7 +126,9 @@ function depthOf(value: unknown): number {
   let depth = 0;
   let level: unknown[] = [value];
   while (level.length > 0 && depth <= MAX_DEPTH) {
-    level = level.flatMap((member) => (member !== null && typeof member === 'object' ? Object.values(member) : []));
+    level = level.flatMap((member) =>
+      member !== null && typeof member === 'object' ? Object.values<unknown>(member as Record<string, unknown>) : [],
+    );
     depth += 1;
   }
   return depth;

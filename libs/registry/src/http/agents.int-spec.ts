@@ -201,7 +201,15 @@ describe('/api/agents', () => {
     ['an unknown field', 'POST', '', { source: 'a', publsh: true }, {}, 400, 'request.invalid'],
     ['broken YAML', 'POST', '', 'a: [', yaml, 422, 'registry.definition_invalid'],
     ['an empty YAML body', 'POST', '', '# nothing', yaml, 422, 'registry.definition_invalid'],
-    ['another content type', 'POST', '', 'x', { 'content-type': 'application/xml' }, 415, 'request.unsupported_media_type'],
+    [
+      'another content type',
+      'POST',
+      '',
+      'x',
+      { 'content-type': 'application/xml' },
+      415,
+      'request.unsupported_media_type',
+    ],
     ['a body that is too large', 'POST', '', 'x'.repeat(600_000), yaml, 413, 'request.too_large'],
     ['a definition that is too large', 'POST', '', 'x'.repeat(300_000), yaml, 413, 'registry.definition_too_large'],
     [
