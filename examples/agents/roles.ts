@@ -256,7 +256,9 @@ const regression: Role = async (desk) => {
 
 /** Honest, but takes its time: long enough to be killed or stopped in the middle. */
 const slow: Role = async (desk) => {
-  const until = Date.now() + desk.number('seconds', 5) * 1_000;
+  // Whoever takes over from an attempt that was lost does not repeat its slowness.
+  const seconds = desk.task.attempt === 1 ? desk.number('seconds', 5) : 1;
+  const until = Date.now() + seconds * 1_000;
   const total = until - Date.now();
   while (Date.now() < until) {
     desk.ctx.signal.throwIfAborted();

@@ -48,11 +48,13 @@ export interface Page<T> {
 }
 /** The same key again answers what the first call answered. One is made up for each call when none is given. */
 export interface Creation {
-  readonly idempotencyKey?: string | undefined;
+  readonly idempotencyKey?: string | null | undefined;
 }
 
 const anything = z.unknown();
 const assignments = z.union([z.array(assignmentView), pageOf(assignmentView).transform((page) => page.items)]);
+/** Read on with `after: position` while there is more. */
+const eventPage = z.object({ items: z.array(cloudEvent), position: z.number(), more: z.boolean() });
 const part = encodeURIComponent;
 
 /** Muster's REST API, typed; every answer is checked against the contracts before it is handed out. */
@@ -292,9 +294,14 @@ export class MusterClient {
     publish: (event: z.input<typeof publishEvent>, creation: Creation = {}): Promise<unknown> =>
       this.#http.call({ method: 'POST', path: '/api/events/publish', body: event, answer: anything, ...creation }),
     list: (
-      query: Paging & { projectId?: string | undefined; type?: string | undefined; after?: number | undefined } = {},
-    ): Promise<Page<CloudEvent>> =>
-      this.#http.call({ method: 'GET', path: '/api/events', query: { ...query }, answer: pageOf(cloudEvent) }),
+      query: {
+        projectId?: string | undefined;
+        type?: string | undefined;
+        after?: number | undefined;
+        limit?: number | undefined;
+      } = {},
+    ): Promise<z.infer<typeof eventPage>> =>
+      this.#http.call({ method: 'GET', path: '/api/events', query: { ...query }, answer: eventPage }),
     /** Events in order, from `after` on or from now on, across restarts of the server; ends when the signal aborts. */
     subscribe: (subscription: Subscription = {}): AsyncGenerator<CloudEvent, void, void> =>
       subscribe(this.url, (renew) => this.#http.token(renew), subscription),

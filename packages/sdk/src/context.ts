@@ -84,10 +84,10 @@ export class AttemptContext implements TaskContext {
   }
 
   workspace(): Promise<Workspace> {
-    this.#workspace ??= Workspace.create({
+    this.#workspace ??= Workspace.of({
       url: this.client.url,
       token: this.#token,
-      task: this.#task,
+      project: this.#task.project,
       signal: this.signal,
     });
     return this.#workspace;
@@ -164,7 +164,8 @@ export class AttemptContext implements TaskContext {
         ...('files' in submission ? { files: submission.files } : { patch: submission.patch }),
         ...(submission.claim === undefined ? {} : { claim: submission.claim }),
       },
-      { idempotencyKey: `submit-${this.#task.taskId}-${this.#task.fence}` },
+      // One submission for each fence: the server needs no key to know a repetition.
+      { idempotencyKey: null },
     );
   }
 

@@ -27,13 +27,16 @@ export interface Call<T extends z.ZodType> {
   readonly raw?: { readonly bytes: Uint8Array<ArrayBuffer>; readonly contentType: string } | undefined;
   /** What the answer must look like. */
   readonly answer: T;
-  readonly idempotencyKey?: string | undefined;
+  /** Null where the route is idempotent by itself, a submission by its fence for instance. */
+  readonly idempotencyKey?: string | null | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
 }
 
 const sessionTokens = z.object({ accessToken: z.string(), refreshToken: z.string() });
-const passing = new Set([429, 502, 503, 504]);
+/** Refusals that pass by themselves; `in_progress` is our own first try, which the server has not answered yet. */
+const passes = (error: MusterApiError): boolean =>
+  [429, 502, 503, 504].includes(error.status) || error.code === 'request.in_progress';
 
 /** One way over HTTP for the client and for agents: JSON, problem+json, idempotency keys, patience while the server restarts. */
 export class Http {
@@ -113,7 +116,8 @@ export class Http {
     if (call.raw) headers['content-type'] = call.raw.contentType;
     else if (call.body !== undefined) headers['content-type'] = 'application/json';
     // The same key on every try: a lost answer is not a second creation.
-    if (call.method === 'POST') headers['idempotency-key'] = call.idempotencyKey ?? randomUUID();
+    if (call.method === 'POST' && call.idempotencyKey !== null)
+      headers['idempotency-key'] = call.idempotencyKey ?? randomUUID();
     const body = call.raw ? call.raw.bytes : call.body === undefined ? undefined : JSON.stringify(call.body);
     const giveUpAt = Date.now() + this.#retryForMs;
 
@@ -131,8 +135,7 @@ export class Http {
         });
         const text = await response.text();
         if (response.ok) return call.answer.parse(text === '' ? undefined : parsed(text)) as z.infer<T>;
-        failure = new MusterApiError(problemOf(response.status, text));
-        if (!passing.has(response.status)) throw failure;
+        throw new MusterApiError(problemOf(response.status, text));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;
         if (error instanceof z.ZodError)
@@ -142,7 +145,7 @@ export class Http {
               cause: error,
             },
           );
-        if (error instanceof MusterApiError && !passing.has(error.status)) throw error;
+        if (error instanceof MusterApiError && !passes(error)) throw error;
         failure = error;
       }
       const delay = backoffMs(attempt, { firstMs: 200, maxMs: 2_000 });

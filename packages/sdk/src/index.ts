@@ -11,7 +11,7 @@ export {
   type TaskHandler,
 } from './agent.ts';
 export type { AgentTask, CostReport, SubmitOptions, TaskContext } from './context.ts';
-export { Workspace, GitError } from './workspace.ts';
+export { Workspace, GitError, type WorkspaceOptions } from './workspace.ts';
 export { MusterClient, type Creation, type Page, type Paging } from './client.ts';
 export type { Credentials, HttpOptions } from './http.ts';
 export type { Subscription } from './stream.ts';

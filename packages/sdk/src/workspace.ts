@@ -8,7 +8,8 @@ import { backoffMs, pause } from './backoff.ts';
 export interface WorkspaceOptions {
   readonly url: string;
   readonly token: () => Promise<string>;
-  readonly task: TaskAssignment;
+  /** The project's part of a task, or as much of a project's view. */
+  readonly project: Pick<TaskAssignment['project'], 'branch' | 'head' | 'gitPath'>;
   readonly signal: AbortSignal;
 }
 
@@ -46,8 +47,8 @@ export class Workspace {
     this.#options = options;
   }
 
-  static async create(options: WorkspaceOptions): Promise<Workspace> {
-    const { head, branch, gitPath } = options.task.project;
+  static async of(options: WorkspaceOptions): Promise<Workspace> {
+    const { head, branch, gitPath } = options.project;
     if (head === null)
       throw new Error(
         'The project has no commit yet, so there is nothing to check out. Submit files on its first import.',
@@ -101,7 +102,7 @@ export class Workspace {
 
   /** Pushes a commit to refs/for/<branch>: with the task's fence it becomes the submission. Answers what the server printed. */
   async push(commit: string, pushOptions: readonly string[]): Promise<string> {
-    const { branch } = this.#options.task.project;
+    const { branch } = this.#options.project;
     const { stderr } = await this.#remote([
       'push',
       ...pushOptions.map((option) => `--push-option=${option}`),

@@ -1,0 +1,151 @@
+import { execFile } from 'node:child_process';
+import { cp, readFile, stat, writeFile } from 'node:fs/promises';
+import { isAbsolute, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import type { TestCase } from '@muster/contracts';
+import { parseDocument } from 'yaml';
+
+const run = promisify(execFile);
+
+/** The repository that the demo plays on: always a copy, the newcomer's own is never touched. */
+export interface SourceRepository {
+  readonly name: string;
+  readonly folder: string;
+  /** Why there is no post-landing check that the demo could make fail; null when there is one. */
+  readonly noRollback: string | null;
+}
+
+const gitEnvironment = (): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'))),
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_AUTHOR_NAME: 'Muster demo',
+  GIT_AUTHOR_EMAIL: 'demo@localhost',
+  GIT_COMMITTER_NAME: 'Muster demo',
+  GIT_COMMITTER_EMAIL: 'demo@localhost',
+});
+
+export const git = async (folder: string, ...args: string[]): Promise<string> => {
+  const { stdout } = await run('git', args, {
+    cwd: folder,
+    env: gitEnvironment(),
+    maxBuffer: 256 * 1024 * 1024,
+    timeout: 600_000,
+  });
+  return stdout.trim();
+};
+
+/** The ledger that ships with Muster, as a repository of one commit. */
+export async function copyLedger(example: string, folder: string): Promise<SourceRepository> {
+  await cp(example, folder, { recursive: true, filter: (path) => !path.includes('node_modules') });
+  await git(folder, 'init', '--quiet', '--initial-branch=main');
+  await git(folder, 'add', '--all');
+  await git(folder, 'commit', '--quiet', '-m', 'Keep a ledger');
+  return { name: 'ledger', folder, noRollback: null };
+}
+
+/** What the rollback step exceeds: a limit that no test of a project knows. */
+const sizeBudget = `test -z "$(find . -name '*.generated.txt' -size +64k -not -path './node_modules/*')"`;
+
+/** A clone of the newcomer's repository with one commit on top: a muster.yaml whose post-landing check can be failed. */
+export async function cloneRepository(source: string, folder: string): Promise<SourceRepository> {
+  const local = await stat(source).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  );
+  const from = local ? (isAbsolute(source) ? source : resolve(source)) : source;
+  if (!local && !/^(https?|ssh|git):\/\/|^[\w.-]+@[\w.-]+:/.test(source))
+    throw new Error(`--repo ${source} is neither a folder nor a git URL.`);
+  try {
+    await git('/', 'clone', '--quiet', '--no-hardlinks', '--single-branch', '--', from, folder);
+  } catch (error) {
+    const words = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    throw new Error(`--repo ${source} cannot be cloned: ${words}`, { cause: error });
+  }
+  const head = await git(folder, 'rev-parse', '--verify', '--quiet', 'HEAD').catch(() => '');
+  if (head === '') throw new Error(`--repo ${source} has no commit yet, so there is nothing to play on.`);
+  await git(folder, 'checkout', '--quiet', '-B', 'main');
+  const name =
+    from
+      .replace(/\/+$/, '')
+      .replace(/\.git$/, '')
+      .split(/[/:]/)
+      .at(-1) || 'repository';
+
+  const settings = join(folder, 'muster.yaml');
+  const document = parseDocument(await readFile(settings, 'utf8').catch(() => ''));
+  const own = document.get('postLanding');
+  if (own === undefined) {
+    if (document.get('threshold') === undefined) document.set('threshold', 85);
+    if (document.get('timeoutSeconds') === undefined) document.set('timeoutSeconds', 900);
+    document.set('postLanding', sizeBudget);
+    await writeFile(settings, String(document));
+    await git(folder, 'add', '--force', 'muster.yaml');
+    await git(folder, 'commit', '--quiet', '-m', 'Let Muster judge changes');
+  }
+  return {
+    name,
+    folder,
+    noRollback:
+      own === undefined
+        ? null
+        : 'its muster.yaml has a post-landing check of its own, which the demo cannot know how to fail',
+  };
+}
+
+export const archive = async (folder: string): Promise<Buffer<ArrayBuffer>> => {
+  const { stdout } = await run('git', ['archive', '--format=tar', 'HEAD'], {
+    cwd: folder,
+    env: gitEnvironment(),
+    encoding: 'buffer',
+    maxBuffer: 1024 * 1024 * 1024,
+  });
+  return Buffer.from(stdout);
+};
+
+export interface RealTest {
+  readonly name: string;
+  readonly file: string;
+}
+
+/** Tests that ran and passed on the base, with the file that each stands in; those that are found by their name first. */
+export async function realTests(folder: string, cases: readonly TestCase[]): Promise<RealTest[]> {
+  const files = (await git(folder, 'ls-files', '-z')).split('\0').filter((path) => /\.([cm]?[jt]sx?|py)$/.test(path));
+  const texts = new Map<string, string>();
+  const text = async (path: string): Promise<string> => {
+    const known = texts.get(path);
+    if (known !== undefined) return known;
+    const read = await readFile(join(folder, path), 'utf8').catch(() => '');
+    texts.set(path, read);
+    return read;
+  };
+  const exact: RealTest[] = [];
+  const loose: RealTest[] = [];
+  for (const { name, file, status } of cases.slice(0, 2_000)) {
+    if (status !== 'passed') continue;
+    const words =
+      name.split(/::|\s>\s|\[/)[0] === name
+        ? name
+        : name
+            .split(/::|\s>\s/)
+            .at(-1)!
+            .replace(/\[.*$/, '');
+    const own = file === null ? undefined : files.find((path) => path === file || file.endsWith(`/${path}`));
+    const place = own ?? (await findFile(files.filter((path) => /test|spec/i.test(path)).slice(0, 500), words, text));
+    if (place === undefined) continue;
+    const found = (await text(place)).includes(words.split('.').at(-1)!.trim());
+    (found ? exact : loose).push({ name, file: place });
+    if (exact.length >= 40) break;
+  }
+  return [...exact, ...loose];
+}
+
+const findFile = async (
+  files: readonly string[],
+  words: string,
+  text: (path: string) => Promise<string>,
+): Promise<string | undefined> => {
+  for (const path of files) if ((await text(path)).includes(words)) return path;
+  return undefined;
+};
