@@ -1,5 +1,4 @@
 import { Module } from '@nestjs/common';
-import { CqrsModule } from '@nestjs/cqrs';
 import { OwnedIds } from '#platform/http';
 import { AdvanceLanding } from './commands/advance-landing.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
@@ -42,7 +41,6 @@ export const reactions = [
 ];
 
 @Module({
-  imports: [CqrsModule],
   controllers,
   providers: [
     ...commandHandlers,

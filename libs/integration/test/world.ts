@@ -177,7 +177,6 @@ class AnswerSettle implements ICommandHandler<SettleSubmittedTask> {
 
 @Global()
 @Module({
-  imports: [CqrsModule],
   providers: [
     Neighbours,
     { provide: LeaseGuard, useExisting: Neighbours },
@@ -212,8 +211,7 @@ export async function startWorld() {
   module.useLogger(false);
   await module.init();
 
-  const get = <T>(type: abstract new (...args: never[]) => T): T =>
-    module.get(type as new (...args: never[]) => T, { strict: false });
+  const get = <T>(type: abstract new (...args: never[]) => T): T => module.get(type, { strict: false });
   const neighbours = get(Neighbours);
   const repositories = get(Repositories);
   const git = get(Git);

@@ -1,10 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import type { VerificationView } from '@muster/contracts';
+import type { TaskView, VerificationView } from '@muster/contracts';
 import { FindProject } from '#messages/projects';
 import { FindVerification, RequestVerification } from '#messages/quality';
 import { FindTask, SettleSubmittedTask, StartTask } from '#messages/runtime';
-import type { NewEvent } from '#kernel';
+import { MusterError, type NewEvent } from '#kernel';
 import { Database, type Transaction } from '#platform/database';
 import { Repositories } from '#platform/git';
 import type { LandingRow } from '../domain/landing.ts';
@@ -224,22 +224,7 @@ export class AdvanceSubmission {
     const original = await this.landings.find(revert.reverts_landing_id ?? '');
     if (original === null || original.rolled_back_by !== revert.id) return;
     const task = original.task_id === null ? null : await this.queries.execute(new FindTask(original.task_id));
-    const followUp =
-      task === null
-        ? null
-        : await this.commands.execute(
-            new StartTask({
-              teamId: task.teamId,
-              projectId: task.projectId,
-              capability: task.capability,
-              title: `Reopens "${task.title ?? task.capability}"`.slice(0, 300),
-              input: task.input,
-              priority: task.priority,
-              reopens: task.id,
-              idempotencyKey: original.id,
-              requestedBy: revert.id,
-            }),
-          );
+    const followUp = task === null ? null : await this.startFollowUp(task, original, revert);
     await this.database.transaction(async (tx) => {
       // The event belongs to whoever settles the revert first; `step` of its row decides.
       const [first] = await tx.sql<{ id: string }>(
@@ -261,6 +246,29 @@ export class AdvanceSubmission {
         data: { landingId: original.id, byLandingId: revert.id, followUpTaskId: followUp?.id ?? null },
       });
     });
+  }
+
+  private async startFollowUp(task: TaskView, original: LandingRow, revert: LandingRow): Promise<TaskView | null> {
+    try {
+      return await this.commands.execute(
+        new StartTask({
+          teamId: task.teamId,
+          projectId: task.projectId,
+          capability: task.capability,
+          title: `Reopens "${task.title ?? task.capability}"`.slice(0, 300),
+          input: task.input,
+          priority: task.priority,
+          reopens: task.id,
+          idempotencyKey: original.id,
+          requestedBy: revert.id,
+        }),
+      );
+    } catch (error) {
+      // Nobody is assigned any more, or the input no longer fits: the rollback stands, and its event says there is no follow-up.
+      if (!(error instanceof MusterError) || error.status >= 500) throw error;
+      this.logger.warn(`${original.id} was rolled back, but its work could not be asked for again: ${error.message}`);
+      return null;
+    }
   }
 
   private async conflicted(row: SubmissionRow, conflicts: SubmissionRow['conflicts']): Promise<'again' | 'wait'> {

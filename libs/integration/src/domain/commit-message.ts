@@ -29,7 +29,7 @@ export function landedMessage(
 }
 
 /** Names come from outside; git's identity lines take neither angle brackets nor line breaks. */
-// eslint-disable-next-line no-control-regex -- control characters are what is taken out
+
 const identityName = (name: string): string => name.replace(/[<>\u0000-\u001f\u007f]/g, '').trim() || 'unknown';
 
 export interface Identity {
