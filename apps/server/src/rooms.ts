@@ -1,9 +1,10 @@
 import type { Type } from '@nestjs/common';
-import type { DatabaseOptions } from '#platform/database';
 import { EventsModule } from '#events';
 import { IntegrationModule } from '#integration';
+import type { DatabaseOptions } from '#platform/database';
 import { ProjectsModule } from '#projects';
 import { RegistryModule } from '#registry';
+import { RuntimeModule } from '#runtime';
 
 export interface Room {
   readonly module: Type;
@@ -13,8 +14,9 @@ export interface Room {
 
 /** The rooms of the house, one line each. */
 export const rooms: readonly Room[] = [
-  { module: RegistryModule },
   { module: ProjectsModule },
+  { module: RegistryModule },
   { module: EventsModule },
+  { module: RuntimeModule },
   { module: IntegrationModule },
 ];

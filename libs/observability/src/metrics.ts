@@ -30,15 +30,12 @@ export class Metrics implements OnApplicationShutdown {
     private readonly sockets: SocketServer,
   ) {
     const meter = this.#provider.getMeter('muster');
-    this.requests = meter.createHistogram('http.server.request.duration', {
-      unit: 's',
+    this.requests = meter.createHistogram('http.server.request.duration.seconds', {
       description: 'How long requests took, by route and status.',
       advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },
     });
-    const gauge = (name: string, description: string, observe: () => number, unit?: string): void => {
-      meter
-        .createObservableGauge(name, unit === undefined ? { description } : { description, unit })
-        .addCallback((result) => result.observe(observe()));
+    const gauge = (name: string, description: string, observe: () => number): void => {
+      meter.createObservableGauge(name, { description }).addCallback((result) => result.observe(observe()));
     };
     const { pool } = this.database;
     gauge('muster.database.pool.open', 'Connections to PostgreSQL that are open.', () => pool.totalCount);
@@ -49,22 +46,17 @@ export class Metrics implements OnApplicationShutdown {
       () => pool.waitingCount,
     );
     gauge('muster.sockets.open', 'WebSockets that are open.', () => this.sockets.openSockets);
-    gauge('process.memory.usage', 'Resident memory.', () => process.memoryUsage.rss(), 'By');
-    gauge('nodejs.heap.used', 'Used JavaScript heap.', () => process.memoryUsage().heapUsed, 'By');
-    gauge('process.uptime', 'Time since the start.', () => process.uptime(), 's');
+    gauge('process.resident.memory.bytes', 'Resident memory.', () => process.memoryUsage.rss());
+    gauge('nodejs.heap.used.bytes', 'Used JavaScript heap.', () => process.memoryUsage().heapUsed);
+    gauge('process.uptime.seconds', 'Time since the start.', () => process.uptime());
     this.#loop.enable();
-    gauge(
-      'nodejs.eventloop.delay.p99',
-      'Delay of the event loop, 99th percentile since the last look.',
-      () => {
-        const seconds = this.#loop.percentile(99) / 1e9;
-        this.#loop.reset();
-        return Number.isFinite(seconds) ? seconds : 0;
-      },
-      's',
-    );
+    gauge('nodejs.eventloop.delay.p99.seconds', 'Delay of the event loop, 99th percentile since the last look.', () => {
+      const seconds = this.#loop.percentile(99) / 1e9;
+      this.#loop.reset();
+      return Number.isFinite(seconds) ? seconds : 0;
+    });
     meter
-      .createObservableCounter('process.cpu.time', { description: 'Processor time used.', unit: 's' })
+      .createObservableCounter('process.cpu.seconds', { description: 'Processor time used.' })
       .addCallback((result) => {
         const { user, system } = process.cpuUsage();
         result.observe((user + system) / 1e6);
@@ -76,9 +68,8 @@ export class Metrics implements OnApplicationShutdown {
     const unplaced = meter.createObservableGauge('muster.events.unplaced', {
       description: 'Committed events that have no position yet.',
     });
-    const lag = meter.createObservableGauge('muster.events.lag', {
+    const lag = meter.createObservableGauge('muster.events.lag.seconds', {
       description: 'Age of the oldest event without a position.',
-      unit: 's',
     });
     const open = meter.createObservableGauge('muster.reactions.open', {
       description: 'Deliveries to reactions that are not done.',

@@ -1,0 +1,339 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Permission } from '@muster/contracts';
+import { Body, Controller, Get, Global, Module, Param, Post, Query } from '@nestjs/common';
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+import { z } from 'zod';
+import { type Actor, Authenticator } from '#messages/auth';
+import { MusterError, SystemIds } from '#kernel';
+import { startApp, type TestServer } from '#test/app';
+import {
+  type AcceptsSockets,
+  CurrentActor,
+  Idempotent,
+  OwnedIds,
+  Public,
+  Requires,
+  SocketEndpoint,
+  visibleProjects,
+} from './index.ts';
+
+const ids = new SystemIds();
+const [mine, theirs] = [ids.next('project'), ids.next('project')];
+const [teamMine, teamTheirs] = [ids.next('team'), ids.next('team')];
+
+const actorOf = (
+  id: string,
+  permissions: Permission[],
+  projects: [string, Permission[]][] = [],
+  onlyProjectId: string | null = null,
+): Actor => ({
+  kind: 'key',
+  id,
+  name: id,
+  teamId: teamMine,
+  permissions: new Set(permissions),
+  projects: new Map(projects.map(([project, held]) => [project, new Set(held)])),
+  onlyProjectId,
+});
+const actors: Readonly<Record<string, Actor>> = {
+  all: actorOf('all', ['project.read', 'project.create', 'task.read', 'task.create']),
+  one: actorOf('one', [], [[mine, ['project.read', 'task.create']]], mine),
+  none: actorOf('none', ['key.read']),
+};
+const revocations = new Set<(actorId: string) => void>();
+
+class KnownActors extends Authenticator {
+  authenticate(credential: string): Promise<Actor | null> {
+    return Promise.resolve(actors[credential] ?? null);
+  }
+  allows(actor: Actor, permission: Permission, projectId: string | null): boolean {
+    return (
+      actor.permissions.has(permission) ||
+      (projectId !== null && actor.projects.get(projectId)?.has(permission) === true)
+    );
+  }
+  onRevoked(listener: (actorId: string) => void): () => void {
+    revocations.add(listener);
+    return () => revocations.delete(listener);
+  }
+  issueSystemKey(): Promise<string> {
+    return Promise.reject(new Error('none'));
+  }
+}
+
+const thing = z.strictObject({
+  projectId: z.string().optional(),
+  name: z.string().min(2),
+  size: z.number().int().default(1),
+});
+let made = 0;
+
+@Controller('api/things')
+class ThingsController {
+  @Get('open')
+  @Public()
+  open() {
+    return { open: true };
+  }
+  @Get()
+  @Requires('project.read')
+  list(@CurrentActor() actor: Actor) {
+    return { visible: visibleProjects(actor, 'project.read') };
+  }
+  @Get('search')
+  @Requires('project.read')
+  search(
+    @Query({ schema: z.strictObject({ limit: z.coerce.number().int().max(10).default(5) }) }) query: { limit: number },
+  ) {
+    return query;
+  }
+  @Get('bug')
+  @Public()
+  bug() {
+    throw new Error('a secret detail');
+  }
+  @Get('fact')
+  @Public()
+  fact() {
+    throw new MusterError('things.melted', 409, 'It melted. Freeze it.', { data: { celsius: 40 } });
+  }
+  @Get(':projectId')
+  @Requires('project.read')
+  one(@Param('projectId') projectId: string) {
+    return { projectId };
+  }
+  @Post()
+  @Requires('project.create')
+  @Idempotent()
+  make(@Body({ schema: thing }) body: z.infer<typeof thing>) {
+    return { ...body, made: ++made };
+  }
+  @Post('tasks')
+  @Requires('task.create')
+  task(@Body({ schema: thing }) body: z.infer<typeof thing>) {
+    return body;
+  }
+}
+
+@SocketEndpoint({ path: '/api/echo', permission: 'project.read' })
+class EchoEndpoint implements AcceptsSockets {
+  onConnection(socket: WebSocket, actor: Actor): void {
+    socket.on('message', (data) => socket.send(`${actor.name}: ${String(data)}`));
+  }
+}
+
+@Global()
+@Module({
+  controllers: [ThingsController],
+  providers: [EchoEndpoint, { provide: Authenticator, useClass: KnownActors }],
+  exports: [Authenticator],
+})
+class ThingsModule {
+  constructor() {
+    OwnedIds.register('project', 'owned_things', { project: 'id' });
+  }
+}
+
+describe('the HTTP pipe', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startApp({ modules: [{ module: ThingsModule }] });
+    await server.database.sql('create table owned_things (id text primary key, team_id text)');
+    await server.database.sql('insert into owned_things values ($1, $2), ($3, $4)', [
+      mine,
+      teamMine,
+      theirs,
+      teamTheirs,
+    ]);
+  });
+  afterAll(() => server.close());
+
+  const ask = (
+    method: string,
+    path: string,
+    body: unknown,
+    token: string | null = 'all',
+    headers?: Record<string, string>,
+  ) => server.request(method, path, body, headers === undefined ? { token } : { token, headers });
+
+  test('lets anybody call a public route, and asks the others who they are', async () => {
+    expect(await ask('GET', '/api/things/open', undefined, null)).toMatchObject({ status: 200, body: { open: true } });
+    for (const token of [null, 'wrong']) {
+      const answer = await ask('GET', '/api/things', undefined, token);
+      expect(answer).toMatchObject({ status: 401, body: { code: 'request.not_authenticated', status: 401 } });
+      expect(answer.headers.get('content-type')).toContain('application/problem+json');
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="Muster"');
+    }
+  });
+
+  test('refuses who lacks the permission, and shows the others what they may see', async () => {
+    expect(await ask('GET', '/api/things', undefined, 'none')).toMatchObject({
+      status: 403,
+      body: { code: 'request.not_allowed' },
+    });
+    expect(await ask('GET', '/api/things')).toMatchObject({ status: 200, body: { visible: 'all' } });
+    expect(await ask('GET', '/api/things', undefined, 'one')).toMatchObject({ status: 200, body: { visible: [mine] } });
+    expect(await ask('POST', '/api/things/tasks', { name: 'ab' }, 'one')).toMatchObject({ status: 403 });
+    expect(await ask('POST', '/api/things/tasks', { name: 'ab', projectId: mine }, 'one')).toMatchObject({
+      status: 201,
+    });
+  });
+
+  test("answers somebody else's id like none, wherever it stands", async () => {
+    const nobodys = ids.next('project');
+    for (const id of [theirs, nobodys]) {
+      const answers = [
+        await ask('GET', `/api/things/${id}`, undefined),
+        await ask('POST', '/api/things', { name: 'ab', projectId: id }),
+        await ask('GET', `/api/things/search?projectId=${id}`, undefined),
+      ];
+      for (const answer of answers) expect(answer).toMatchObject({ status: 404, body: { code: 'request.not_found' } });
+    }
+    expect(await ask('GET', `/api/things/${mine}`, undefined)).toMatchObject({
+      status: 200,
+      body: { projectId: mine },
+    });
+  });
+
+  test('names each wrong field', async () => {
+    const answer = await ask('POST', '/api/things', { name: 'a', size: 'big', colour: 'red' });
+    expect(answer).toMatchObject({ status: 400, body: { code: 'request.invalid' } });
+    const { errors } = answer.body as { errors: { path: string; message: string }[] };
+    expect(errors.map(({ path }) => path)).toEqual(expect.arrayContaining(['name', 'size']));
+    expect(JSON.stringify(errors)).toContain('colour');
+    expect(await ask('GET', '/api/things/search?limit=11', undefined)).toMatchObject({ status: 400 });
+    expect(await ask('GET', '/api/things/search', undefined)).toMatchObject({ status: 200, body: { limit: 5 } });
+  });
+
+  test.each([
+    ['broken JSON', '{"name":', { 'content-type': 'application/json' }, 400, 'request.malformed'],
+    ['an empty body', '', { 'content-type': 'application/json' }, 400, 'request.'],
+    ['another type', '<a/>', { 'content-type': 'application/xml' }, 415, 'request.unsupported_media_type'],
+    [
+      'a body too large',
+      JSON.stringify({ name: 'x'.repeat(26 * 1024 * 1024) }),
+      { 'content-type': 'application/json' },
+      413,
+      'request.too_large',
+    ],
+    [
+      'a polluting key',
+      '{"__proto__": {"a": 1}, "name": "ab"}',
+      { 'content-type': 'application/json' },
+      400,
+      'request.',
+    ],
+  ])('answers %s with a problem', async (_, body, headers, status, code) => {
+    const answer = await ask('POST', '/api/things', body, 'all', headers);
+    expect(answer).toMatchObject({ status, body: { status } });
+    expect((answer.body as { code: string }).code).toContain(code);
+    expect((answer.body as { detail: string }).detail.length).toBeGreaterThan(20);
+  });
+
+  test('prints facts as problems and keeps our insides to ourselves', async () => {
+    expect(await ask('GET', '/api/things/fact', undefined)).toMatchObject({
+      status: 409,
+      body: {
+        code: 'things.melted',
+        title: 'Conflict',
+        detail: 'It melted. Freeze it.',
+        data: { celsius: 40 },
+        instance: '/api/things/fact',
+      },
+    });
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const bug = await ask('GET', '/api/things/bug', undefined, null, { traceparent });
+    expect(bug).toMatchObject({
+      status: 500,
+      body: { code: 'server.error', traceId: '0af7651916cd43dd8448eb211c80319c' },
+    });
+    expect(JSON.stringify(bug.body)).not.toContain('secret detail');
+    expect(await ask('GET', '/nowhere', undefined)).toMatchObject({ status: 404, body: { code: 'request.not_found' } });
+    expect(await ask('DELETE', '/api/things', undefined)).toMatchObject({ status: 404 });
+  });
+
+  test('gives the first answer again for the same Idempotency-Key', async () => {
+    const headers = { 'idempotency-key': 'k1' };
+    const first = await ask('POST', '/api/things', { name: 'once' }, 'all', headers);
+    const again = await ask('POST', '/api/things', { name: 'once' }, 'all', headers);
+    expect(first.status).toBe(201);
+    expect(again.status).toBe(201);
+    expect(again.body).toEqual(first.body);
+    expect(await ask('POST', '/api/things', { name: 'twice' }, 'all', headers)).toMatchObject({
+      status: 422,
+      body: { code: 'request.idempotency_key_reused' },
+    });
+    const other = await ask('POST', '/api/things', { name: 'once' }, 'all', { 'idempotency-key': 'k2' });
+    expect(other.body).not.toEqual(first.body);
+    const refused = { 'idempotency-key': 'k3' };
+    expect(await ask('POST', '/api/things', { name: '' }, 'all', refused)).toMatchObject({ status: 400 });
+    expect(await ask('POST', '/api/things', { name: 'fine' }, 'all', refused)).toMatchObject({ status: 201 });
+  });
+
+  const socket = (path: string, token: string | null) =>
+    new WebSocket(
+      server.url.replace('http', 'ws') + path,
+      token === null ? {} : { headers: { authorization: `Bearer ${token}` } },
+    );
+
+  test('opens a socket only to who may, and closes it when the credential is revoked', async () => {
+    for (const [path, token, status] of [
+      ['/api/echo', null, 401],
+      ['/api/echo', 'wrong', 401],
+      ['/api/echo', 'none', 403],
+      ['/api/other', 'all', 404],
+    ] as const) {
+      const refused = socket(path, token);
+      refused.on('error', () => {});
+      const [, response] = (await once(refused, 'unexpected-response')) as [unknown, { statusCode: number }];
+      expect(response.statusCode).toBe(status);
+      refused.terminate();
+    }
+    const open = socket('/api/echo', 'one');
+    await once(open, 'open');
+    open.send('hello');
+    expect(String(((await once(open, 'message')) as [Buffer])[0])).toBe('one: hello');
+    const closed = once(open, 'close');
+    for (const listener of revocations) listener('one');
+    expect((await closed)[0]).toBe(4401);
+  });
+
+  test('tells its health and its numbers', async () => {
+    for (const path of ['/livez', '/readyz', '/startupz']) {
+      expect(await ask('GET', path, undefined, null)).toMatchObject({ status: 200, body: { status: 'ok' } });
+    }
+    expect(await ask('GET', '/health', undefined, null)).toMatchObject({ status: 401 });
+    const metrics = await ask('GET', '/metrics', undefined, null);
+    expect(metrics.status).toBe(200);
+    for (const name of [
+      'http_server_request_duration_seconds_bucket',
+      'muster_events_lag_seconds',
+      'muster_database_pool_open',
+      'process_cpu_seconds',
+    ]) {
+      expect(metrics.body).toContain(name);
+    }
+  });
+
+  test('prints its API as OpenAPI 3.1', async () => {
+    const document = await ask('GET', '/api/docs-json', undefined, null);
+    expect(document).toMatchObject({ status: 200, body: { openapi: '3.1.0' } });
+    expect(Object.keys((document.body as { paths: object }).paths)).toContain('/api/things/{projectId}');
+  });
+
+  test('does not boot with a route that declares nothing', async () => {
+    @Controller('api/silent')
+    class SilentController {
+      @Get()
+      silent() {
+        return {};
+      }
+    }
+    @Module({ controllers: [SilentController] })
+    class SilentModule {}
+    await expect(startApp({ modules: [{ module: ThingsModule }, { module: SilentModule }] })).rejects.toThrow(
+      'GET SilentController.silent',
+    );
+  });
+});
