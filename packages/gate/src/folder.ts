@@ -4,13 +4,14 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
+import { pack, type Pack } from 'tar-stream';
 import { parse } from 'yaml';
 import { judge, type Judgement } from './judge.ts';
 import type { Sandbox } from './sandbox/detect.ts';
 import { extractTree } from './source/extract.ts';
 import { runVerification } from './verification.ts';
-import { pack, type Pack } from 'tar-stream';
 
 export interface VerifyFolderOptions {
   /** A git work tree; what it holds now is the candidate, committed or not, without what git ignores. */
@@ -85,7 +86,7 @@ async function checkOut(dir: string, tree: string, into: string): Promise<void> 
     cat.stdin.end();
     packed.finalize();
   })();
-  await Promise.race([Promise.all([filling, extractTree(packed, into)]), failed]);
+  await Promise.race([Promise.all([filling, extractTree(Readable.from(packed as AsyncIterable<Buffer>), into)]), failed]);
 }
 
 async function policyAt(dir: string, ref: string): Promise<ProjectPolicy> {

@@ -26,6 +26,9 @@ export const mostPerCategory: Readonly<Record<Category, number>> = {
   integrity: 45,
 };
 
+/** Whose vetoes are told first: whoever lowers the bar has not answered for the rest yet. */
+const weightiest: readonly Category[] = ['integrity', 'security', 'build', 'tests', 'honesty', 'types', 'style'];
+
 export interface Judgement {
   score: number;
   verdict: 'accepted' | 'rejected';
@@ -60,8 +63,10 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
   const total = [...perCategory.values()].reduce((sum, points) => sum + points, 0);
   const score = Math.max(0, Math.floor(100 - total));
 
-  const reasons = vetoes.map((finding) => `${finding.rule}: ${finding.message.split('\n')[0] ?? ''}${placeOf(finding)}`);
   const byCheck = new Map(checks.map((check) => [check.check, check]));
+  const rank = (finding: Finding): number => weightiest.indexOf(byCheck.get(finding.check)?.category ?? 'style');
+  vetoes.sort((a, b) => rank(a) - rank(b));
+  const reasons = vetoes.map((finding) => `${finding.rule}: ${finding.message.split('\n')[0] ?? ''}${placeOf(finding)}`);
   for (const name of requiredFor(policy, purpose)) {
     const check = byCheck.get(name);
     if (check === undefined) reasons.push(`${name}: this check is required and there is no such check`);

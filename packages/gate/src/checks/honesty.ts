@@ -34,7 +34,7 @@ export const honestyCheck: Check = {
   category: 'honesty',
   needs: ['sandbox', 'installed'],
   purposes: ['admission', 'landing'],
-  async run({ policy, candidate, against, changes, candidateFacts, run, signal, progress }) {
+  async run({ policy, candidate, against, changes, candidateFacts, baseFacts, run, signal, progress }) {
     if (!policy.checks.honesty) return outcome('not_run', 'switched off in muster.yaml');
     const suspects: Suspect[] = [];
     for (const { path, status } of changes) {
@@ -62,6 +62,11 @@ export const honestyCheck: Check = {
     const suite = candidateFacts?.tests ?? null;
     if (suite === null || run === null) return outcome('not_run', 'there are no tests that could notice an emptied function', findings, metrics);
     if (!suite.detailed && !suite.ok) return outcome('inconclusive', 'the tests fail as they are, so they cannot show which function they look at', findings, metrics);
+
+    const beforeChange = byName(baseFacts?.tests?.cases ?? []);
+    if ([...byName(suite.cases)].some(([key, test]) => test.status === 'failed' && beforeChange.get(key)?.status !== 'failed')) {
+      return outcome('inconclusive', 'tests fail because of this change; functions are emptied once they pass', findings, metrics);
+    }
 
     // Stubs first: where there are more functions than runs, they are what this is for.
     const order = [...suspects].sort((a, b) => Number(a.shape === 'full') - Number(b.shape === 'full'));

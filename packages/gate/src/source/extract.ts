@@ -31,10 +31,6 @@ export async function extractTree(archive: Readable, into: string, limits: Extra
   const reading = (async () => {
     for await (const entry of extract) {
       const { header } = entry;
-      if (header.type === 'pax-global-header') {
-        entry.resume();
-        continue;
-      }
       const path = header.name.replace(/^\.\//, '').replace(/\/$/, '');
       if (path === '' || path === '.') {
         entry.resume();
