@@ -1,0 +1,47 @@
+import { detectSandbox } from '@muster/gate';
+import { defineAgent } from '@muster/sdk';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSettings } from './settings.ts';
+import { verify } from './verify.ts';
+
+/** Two verifications at a time keep two cores busy: each waits for processes most of its time. */
+const capacity = 2;
+
+const settings = readSettings();
+mkdirSync(settings.dir, { recursive: true });
+// What an earlier process of ours left behind when it was killed.
+rmSync(join(settings.dir, 'runs'), { recursive: true, force: true });
+
+const sandbox = await detectSandbox(settings.sandbox, [settings.dir]);
+process.stdout.write(`verifier: sandbox ${sandbox.driver?.name ?? 'none'} (${sandbox.proven ? 'proven' : 'not proven'})\n`);
+for (const note of sandbox.notes) process.stdout.write(`verifier: ${note}\n`);
+
+const agent = defineAgent({
+  name: 'muster-verifier',
+  capacity,
+  labels: { sandbox: sandbox.driver?.name ?? 'none' },
+  capabilities: {
+    'muster.verify': async (task, context) => JSON.parse(JSON.stringify(await verify(task, context, settings, sandbox))),
+  },
+});
+const running = await agent.connect({
+  url: settings.url,
+  token: settings.token,
+  instanceName: `verifier-${process.pid}`,
+  onEvent: (event) => process.stdout.write(`verifier: ${JSON.stringify(event)}\n`),
+});
+
+// The server that started us holds our standard input: when it ends, however that came about, there is nothing left to verify for.
+let stopping = false;
+const stop = (reason: string): void => {
+  if (stopping) process.exit(1);
+  stopping = true;
+  void running.stop({ reason, drainMs: 0 }).finally(() => process.exit(0));
+  setTimeout(() => process.exit(0), 10_000).unref();
+};
+process.on('SIGTERM', () => stop('SIGTERM'));
+process.on('SIGINT', () => stop('SIGINT'));
+process.stdin.on('end', () => stop('the server is gone')).on('close', () => stopping || stop('the server is gone')).resume();
+await running.ended;
+process.exit(0);

@@ -1,0 +1,37 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { sandboxChoices } from '@muster/gate';
+
+const settings = z.object({
+  MUSTER_URL: z.url(),
+  MUSTER_TOKEN: z.string().min(1),
+  MUSTER_VERIFIER_DIR: z.string().min(1).default(join(homedir(), '.cache', 'muster-verifier')),
+  MUSTER_SANDBOX: z.enum(sandboxChoices).default('auto'),
+  MUSTER_NPM_REGISTRY: z.union([z.url(), z.literal('').transform(() => null)]).nullable().default(null),
+});
+
+export interface Settings {
+  url: string;
+  token: string;
+  dir: string;
+  sandbox: (typeof sandboxChoices)[number];
+  npmRegistry: string | null;
+}
+
+/** The one place where this program reads its environment. The token is taken out of it, so that nothing started later inherits it. */
+export function readSettings(): Settings {
+  const parsed = settings.safeParse(process.env);
+  if (!parsed.success) {
+    process.stderr.write(`verifier: ${z.prettifyError(parsed.error)}\n`);
+    process.exit(78);
+  }
+  delete process.env['MUSTER_TOKEN'];
+  return {
+    url: parsed.data.MUSTER_URL.replace(/\/$/, ''),
+    token: parsed.data.MUSTER_TOKEN,
+    dir: parsed.data.MUSTER_VERIFIER_DIR,
+    sandbox: parsed.data.MUSTER_SANDBOX,
+    npmRegistry: parsed.data.MUSTER_NPM_REGISTRY,
+  };
+}
