@@ -14,6 +14,10 @@ export interface HttpOptions {
   readonly token?: string | undefined;
   /** Instead of a token: log in at first use, and again when the session has ended. */
   readonly credentials?: Credentials | undefined;
+  /** Renews an access token that has run out. */
+  readonly refreshToken?: string | undefined;
+  /** Told the new tokens whenever the session was renewed. */
+  readonly onSession?: ((tokens: { accessToken: string; refreshToken: string }) => void | Promise<void>) | undefined;
   /** How long to keep trying when the server is away (it restarts, it drains). Default 30 seconds; 0: try once. */
   readonly retryForMs?: number | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
@@ -44,6 +48,7 @@ export class Http {
   readonly #fetch: typeof globalThis.fetch;
   readonly #retryForMs: number;
   readonly #credentials: Credentials | undefined;
+  readonly #onSession: HttpOptions['onSession'];
   #token: string | undefined;
   #refreshToken: string | undefined;
 
@@ -52,6 +57,8 @@ export class Http {
     this.#fetch = options.fetch ?? globalThis.fetch;
     this.#retryForMs = options.retryForMs ?? 30_000;
     this.#token = options.token;
+    this.#refreshToken = options.refreshToken;
+    this.#onSession = options.onSession;
     this.#credentials = options.credentials;
   }
 
@@ -97,6 +104,7 @@ export class Http {
             false,
           ),
         );
+        await this.#onSession?.({ accessToken: this.#token ?? '', refreshToken: this.#refreshToken ?? '' });
         return true;
       } catch (error) {
         if (!(error instanceof MusterApiError)) throw error;

@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises';
+import { taskState, type Priority } from '@muster/contracts';
+import type { JsonValue } from '@muster/sdk';
+import type { Command } from 'commander';
+import type { Globals } from '../main.ts';
+import { printFields, printJson, printLine, printTable, state } from '../output.ts';
+import { connect, UsageError } from '../settings.ts';
+import { findProject } from './projects.ts';
+
+const parseInput = (text: string): Record<string, JsonValue> => {
+  try {
+    const value = JSON.parse(text) as JsonValue;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // refused below
+  }
+  throw new UsageError('--input takes a JSON object, \'{"file":"README.md"}\' for instance.');
+};
+
+export const addTaskCommands = (program: Command, globals: () => Globals): void => {
+  program
+    .command('agents')
+    .description('agent definitions')
+    .command('register <file>')
+    .description('register a definition from YAML or JSON')
+    .option('--publish', 'publish it as well', false)
+    .action(async (file: string, { publish }: { publish: boolean }) => {
+      const version = await (
+        await connect(globals())
+      ).agents.register({ source: await readFile(file, 'utf8'), publish });
+      if (globals().json) printJson(version);
+      else printLine(`${version.name} ${version.version} is ${version.state} (${version.contentHash.slice(0, 12)}).`);
+    });
+
+  const tasks = program.command('tasks').description('requests for work');
+  tasks
+    .command('create')
+    .description('ask for a capability on a project')
+    .requiredOption('--project <project>')
+    .requiredOption('--capability <name>')
+    .option('--title <title>')
+    .option('--input <json>', 'a JSON object', parseInput)
+    .option('--agent <name>', 'only this agent')
+    .option('--priority <priority>')
+    .action(
+      async (options: {
+        project: string;
+        capability: string;
+        title?: string;
+        input?: Record<string, JsonValue>;
+        agent?: string;
+        priority?: Priority;
+      }) => {
+        const client = await connect(globals());
+        const { project, ...rest } = options;
+        const task = await client.tasks.create({ ...rest, projectId: await findProject(client, project) });
+        if (globals().json) printJson(task);
+        else printLine(`${task.id} is ${task.state}.`);
+      },
+    );
+  tasks
+    .command('list')
+    .description('list tasks')
+    .option('--project <project>')
+    .option('--state <state>')
+    .option('--limit <n>', 'how many', Number, 50)
+    .option('--cursor <cursor>')
+    .action(async (options: { project?: string; state?: string; limit: number; cursor?: string }) => {
+      const client = await connect(globals());
+      const wanted = options.state === undefined ? undefined : taskState.safeParse(options.state);
+      if (wanted && !wanted.success) throw new UsageError(`--state takes one of ${taskState.options.join(', ')}.`);
+      const page = await client.tasks.list({
+        projectId: options.project === undefined ? undefined : await findProject(client, options.project),
+        state: wanted?.data,
+        limit: options.limit,
+        cursor: options.cursor,
+      });
+      if (globals().json) return printJson(page);
+      printTable(
+        ['id', 'capability', 'title', 'state', 'waits for', 'attempt'],
+        page.items.map((task) => [
+          task.id,
+          task.capability,
+          task.title,
+          state(task.state),
+          task.wait?.reason ?? null,
+          task.attempt,
+        ]),
+      );
+    });
+  tasks
+    .command('show <task>')
+    .description('one task with its attempts')
+    .action(async (taskId: string) => {
+      const task = await (await connect(globals())).tasks.get(taskId);
+      if (globals().json) return printJson(task);
+      printFields({
+        id: task.id,
+        title: task.title,
+        capability: task.capability,
+        state: state(task.state),
+        'waits for':
+          task.wait === null ? null : [task.wait.reason, task.wait.ref, task.wait.detail].filter(Boolean).join(' '),
+        submission: task.submissionId,
+        error: task.error,
+        'cost in USD': task.costUsd,
+      });
+      printTable(
+        ['attempt', 'fence', 'agent', 'outcome', 'error'],
+        task.attempts.map((attempt) => [
+          attempt.number,
+          attempt.fence,
+          attempt.agent,
+          state(attempt.outcome),
+          attempt.error?.slice(0, 80) ?? null,
+        ]),
+      );
+    });
+  tasks
+    .command('cancel <task>')
+    .description('stop a task')
+    .option('--reason <why>', 'shown to its agent', 'cancelled by hand')
+    .action(async (taskId: string, { reason }: { reason: string }) => {
+      const task = await (await connect(globals())).tasks.cancel(taskId, reason);
+      if (globals().json) printJson(task);
+      else printLine(`${task.id} is ${task.state}.`);
+    });
+};
