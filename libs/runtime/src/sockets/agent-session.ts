@@ -80,7 +80,6 @@ export class AgentSession implements Receiver {
   ) {
     socket.on('message', (data, isBinary) => this.receive(data as Buffer, isBinary));
     socket.on('close', () => void this.onClose());
-    socket.on('error', () => socket.terminate());
   }
 
   get instance(): InstanceRow {
