@@ -24,7 +24,7 @@ async function* filesBelow(folder) {
 
 async function sources() {
   const files = [];
-  for (const folder of ['apps', 'libs', 'packages', 'migrations'])
+  for (const folder of ['apps', 'libs', 'packages', 'examples/agents', 'migrations'])
     for await (const file of filesBelow(join(root, folder))) files.push(file);
   for (const file of [
     'package.json',
