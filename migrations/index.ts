@@ -1,4 +1,5 @@
 import { Migration202611210001_platform } from './Migration202611210001_platform.ts';
+import { Migration202611210002_auth } from './Migration202611210002_auth.ts';
 import { Migration202611210003_registry } from './Migration202611210003_registry.ts';
 import { Migration202611210004_projects } from './Migration202611210004_projects.ts';
 import { Migration202611210005_runtime } from './Migration202611210005_runtime.ts';
@@ -8,6 +9,7 @@ import { Migration202611210008_events } from './Migration202611210008_events.ts'
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
   { name: 'Migration202611210001_platform', class: Migration202611210001_platform },
+  { name: 'Migration202611210002_auth', class: Migration202611210002_auth },
   { name: 'Migration202611210003_registry', class: Migration202611210003_registry },
   { name: 'Migration202611210004_projects', class: Migration202611210004_projects },
   { name: 'Migration202611210005_runtime', class: Migration202611210005_runtime },

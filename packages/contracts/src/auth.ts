@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idOf, timestamp } from './ids.ts';
+import { idOf, slug, timestamp } from './ids.ts';
 
 export const roles = ['owner', 'maintainer', 'developer', 'viewer', 'agent'] as const;
 export const role = z.enum(roles);
@@ -26,7 +26,7 @@ export const permissions = [
 export const permission = z.enum(permissions);
 export type Permission = z.infer<typeof permission>;
 
-export const login = z.strictObject({ email: z.email().max(254), password: z.string().min(1).max(1000) }).meta({ id: 'Login' });
+export const login = z.strictObject({ email: z.string().min(1).max(254), password: z.string().min(1).max(1000) }).meta({ id: 'Login' });
 export const tokens = z
   .object({ accessToken: z.string(), expiresInSeconds: z.number().int(), refreshToken: z.string(), tokenType: z.literal('Bearer') })
   .meta({ id: 'Tokens' });
@@ -69,3 +69,39 @@ export const whoAmI = z
     permissions: z.array(permission),
   })
   .meta({ id: 'WhoAmI' });
+
+export const newPassword = z.string().min(12, 'must have at least 12 characters').max(1000);
+export const changePassword = z
+  .strictObject({ currentPassword: z.string().min(1).max(1000), newPassword })
+  .meta({ id: 'ChangePassword' });
+/** A person of the team. With `projectId` the role counts in that project only. */
+export const addUser = z
+  .strictObject({ email: z.email().max(254), name: z.string().min(1).max(200).optional(), password: newPassword, role, projectId: idOf('project').optional() })
+  .meta({ id: 'AddUser' });
+export const setRole = z.strictObject({ role }).meta({ id: 'SetRole' });
+export const userView = z
+  .object({
+    id: idOf('user'),
+    teamId: idOf('team'),
+    email: z.string(),
+    name: z.string(),
+    /** What they are in the whole team; null for people of single projects. */
+    role: role.nullable(),
+    projects: z.array(z.object({ projectId: idOf('project'), role })),
+    createdAt: timestamp,
+  })
+  .meta({ id: 'User' });
+export type UserView = z.infer<typeof userView>;
+export const createTeam = z
+  .strictObject({
+    name: z.string().min(1).max(200),
+    slug,
+    owner: z.strictObject({ email: z.email().max(254), password: newPassword }),
+  })
+  .meta({ id: 'CreateTeam' });
+export const teamView = z.object({ id: idOf('team'), name: z.string(), slug, createdAt: timestamp }).meta({ id: 'Team' });
+export type TeamView = z.infer<typeof teamView>;
+export type ApiKeyView = z.infer<typeof apiKeyView>;
+export type ApiKeyCreated = z.infer<typeof apiKeyCreated>;
+export type Tokens = z.infer<typeof tokens>;
+export type WhoAmI = z.infer<typeof whoAmI>;

@@ -4,7 +4,7 @@
  */
 export { idPrefixes, idOf, objectId, branchName, repositoryPath, timestamp, capabilityName, slug, jsonObject, pageOf, pageQuery, type IdKind } from './ids.ts';
 export { problem, type Problem } from './problem.ts';
-export { permissions, permission, roles, role, login, tokens, refresh, createApiKey, apiKeyView, apiKeyCreated, whoAmI, type Permission, type Role } from './auth.ts';
+export { permissions, permission, roles, role, login, tokens, refresh, createApiKey, apiKeyView, apiKeyCreated, whoAmI, newPassword, changePassword, addUser, setRole, userView, createTeam, teamView, type Permission, type Role, type UserView, type TeamView, type ApiKeyView, type ApiKeyCreated, type Tokens, type WhoAmI } from './auth.ts';
 export {
   createProject, importProject, updateProject, projectView, projectDetail, policyView, assignAgent, assignmentView, operation, executeCapability,
   type AssignmentView, type Operation, type PolicyView, type ProjectDetail, type ProjectView,
