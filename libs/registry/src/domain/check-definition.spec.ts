@@ -136,3 +136,12 @@ describe('the templates that Muster ships', () => {
     });
   });
 });
+
+describe('the guide to definitions', () => {
+  it('shows one that is valid', () => {
+    const guide = readFileSync(new URL('../../../../docs/guides/agent-definitions.md', import.meta.url), 'utf8');
+    const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(guide) ?? [];
+    const [sent] = readSource(example);
+    expect(sent && checkDefinition(sent)).toMatchObject({ metadata: { name: 'fixer' }, limits: { concurrency: 2 } });
+  });
+});
