@@ -13,7 +13,7 @@ import { PushDoor } from './git/push-door.ts';
 import { AssignmentsController } from './http/assignments.controller.ts';
 import { GitController } from './http/git.controller.ts';
 import { ProjectsController } from './http/projects.controller.ts';
-import { streamBodies } from './http/streamed-bodies.ts';
+import { streamArchives } from './http/streamed-bodies.ts';
 import { FindAssignedAgentsHandler } from './queries/find-assigned-agents.ts';
 import { FindProjectHandler } from './queries/find-project.ts';
 import { FindProjectsOfAgentHandler } from './queries/find-projects-of-agent.ts';
@@ -46,6 +46,6 @@ export class ProjectsModule {
   constructor(host: HttpAdapterHost) {
     OwnedIds.register('project', 'projects', { project: 'id' });
     OwnedIds.register('assignment', 'project_assignments');
-    streamBodies(host);
+    streamArchives(host);
   }
 }

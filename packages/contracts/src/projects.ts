@@ -9,7 +9,7 @@ export const createProject = z
   .strictObject({
     name: z.string().min(1).max(200),
     slug: slug.optional(),
-    branch: branchName.default('main').optional(),
+    branch: branchName.optional().describe('default: main; with a source its default branch'),
     source: z.union([z.strictObject({ url: z.url().max(2000) }), z.strictObject({ path: z.string().min(1).max(4096) })]).optional(),
   })
   .meta({ id: 'CreateProject' });

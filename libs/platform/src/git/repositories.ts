@@ -168,7 +168,7 @@ export class Repositories {
       'for-each-ref',
       '--format=%(objectname) %(refname)',
       '--',
-      refName(prefix),
+      prefix === 'refs' ? prefix : refName(prefix),
     ]);
     return text === ''
       ? []

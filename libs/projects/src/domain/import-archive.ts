@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { repositoryPath } from '@muster/contracts';
 import { extract, type Header } from 'tar-stream';
+import { MusterError } from '#kernel';
 import { type Git, killGroup } from '#platform/git';
 import { ArchiveInvalid, SourceTooLarge } from '../projects.errors.ts';
 
@@ -161,14 +162,14 @@ function placeOf(name: string, strip: number): string | null {
   return rest === '' ? null : rest;
 }
 
-function known(error: unknown): Error {
-  if (error instanceof ArchiveInvalid || error instanceof SourceTooLarge) return error;
-  const { code, message } =
-    error instanceof Error ? (error as Error & { code?: string }) : { code: undefined, message: String(error) };
+/** What zlib and tar-stream say about bytes that they cannot read is the sender's to correct. */
+function known(error: unknown): unknown {
+  if (error instanceof MusterError) return error;
+  const { code, message } = error as { readonly code?: string; readonly message?: string };
   const broken =
     code?.startsWith('Z_') === true ||
-    /tar header|Unexpected end|incorrect header|unexpected end|aborted|checksum/i.test(message);
-  return broken ? new ArchiveInvalid(message) : error instanceof Error ? error : new Error(message);
+    /tar header|unexpected end|incorrect header|aborted|checksum/i.test(message ?? '');
+  return broken ? new ArchiveInvalid(message ?? 'it is damaged') : error;
 }
 
 /** Looks at the first bytes; a gzip is unpacked on the way. What comes out is counted, against bombs. */
@@ -205,10 +206,14 @@ async function unpacked(archive: Readable, maxBytes: number): Promise<Readable> 
   let bytes = 0;
   return Readable.from(
     (async function* () {
-      for await (const chunk of source) {
-        bytes += (chunk as Buffer).length;
-        if (bytes > limit) throw new SourceTooLarge(`${maxBytes} bytes unpacked`);
-        yield chunk as Buffer;
+      try {
+        for await (const chunk of source) {
+          bytes += (chunk as Buffer).length;
+          if (bytes > limit) throw new SourceTooLarge(`${maxBytes} bytes unpacked`);
+          yield chunk as Buffer;
+        }
+      } catch (error) {
+        throw known(error);
       }
     })(),
     { objectMode: false },

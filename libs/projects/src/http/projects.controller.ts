@@ -28,7 +28,7 @@ import { UpdateProject } from '../commands/update-project.ts';
 import { ArchiveInvalid } from '../projects.errors.ts';
 import { ListProjects } from '../queries/list-projects.ts';
 import { ShowProject } from '../queries/show-project.ts';
-import { archiveTypes } from './streamed-bodies.ts';
+import { archiveOf, archiveTypes } from './streamed-bodies.ts';
 
 const search = z.strictObject({ ...pageQuery.shape, slug: slug.optional() });
 
@@ -77,7 +77,7 @@ export class ProjectsController {
     const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? '';
     if (!archiveTypes.includes(type))
       throw new ArchiveInvalid(`its Content-Type must be one of ${archiveTypes.join(', ')}`);
-    return this.commands.execute(new ImportProject(actor, query, request.raw));
+    return this.commands.execute(new ImportProject(actor, query, archiveOf(request)));
   }
 
   @Get(':projectId')
