@@ -17,7 +17,7 @@ const change = { message: 'Change', files: [{ path: 'greet.js', content: 'change
 describe('receiving a submission', () => {
   it('answers a repeat with the same submission, also two at once', async () => {
     const project = await world.project();
-    const submission = { ...world.held(project), base: project.head ?? '', ...change };
+    const submission = { ...(await world.held(project)), base: project.head ?? '', ...change };
     const receive = () => world.commands.execute(new ReceiveSubmission(project.teamId, submission));
     const [one, two] = await Promise.all([receive(), receive()]);
     expect(two.id).toBe(one.id);
@@ -27,7 +27,7 @@ describe('receiving a submission', () => {
 
   it('refuses a lost fence, an unknown base, an empty change and a task of another team, and keeps nothing', async () => {
     const project = await world.project();
-    const held = world.held(project);
+    const held = await world.held(project);
     const base = project.head ?? '';
     const receive = (more: object, teamId = project.teamId) =>
       world.commands.execute(new ReceiveSubmission(teamId, { ...held, base, ...change, ...more }));
@@ -62,7 +62,7 @@ describe('receiving a submission', () => {
 `;
     const submission = await world.commands.execute(
       new ReceiveSubmission(project.teamId, {
-        ...world.held(project), base: project.head ?? '', patch, message: 'Patch it\n\nMuster-Landing: land_forged',
+        ...(await world.held(project)), base: project.head ?? '', patch, message: 'Patch it\n\nMuster-Landing: land_forged',
       }), // prettier-ignore
     );
     expect(submission.message).toBe('Patch it');

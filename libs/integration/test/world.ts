@@ -49,26 +49,22 @@ const ids = new SystemIds();
 export class Neighbours extends LeaseGuard {
   readonly projects = new Map<string, ProjectRecord>();
   readonly tasks = new Map<string, TaskView>();
-  readonly fences = new Map<string, number>();
   readonly verifications = new Map<string, VerificationView>();
   readonly requests: VerificationRequest[] = [];
   readonly settled: SettleSubmittedTask[] = [];
   readonly started: StartTask[] = [];
   postLanding: string | undefined;
 
-  override hold(_tx: Tx, taskId: string, fence: number): Promise<HeldAttempt> {
-    const task = this.tasks.get(taskId);
-    if (task === undefined || this.fences.get(taskId) !== fence) {
-      return Promise.reject(new MusterError('runtime.stale_lease', 409, 'This lease is not yours any more. Stop.'));
-    }
+  override async hold(tx: Tx, taskId: string, fence: number): Promise<HeldAttempt> {
+    const [row] = await tx.sql(`select from leases where task_id = $1 and fence = $2 for update`, [taskId, fence]);
+    if (row === undefined) throw new MusterError('runtime.stale_lease', 409, 'This lease is not yours any more. Stop.');
     const attempt = { attemptId: ids.next('attempt'), attempt: 1, instanceId: null, agent: 'author' };
-    const { teamId, projectId, capability } = task;
-    return Promise.resolve({ taskId, fence, teamId, projectId, capability, ...attempt });
+    const { teamId, projectId, capability } = this.task(taskId);
+    return { taskId, fence, teamId, projectId, capability, ...attempt };
   }
 
-  override submitted(_tx: Tx, held: HeldAttempt): Promise<void> {
-    this.fences.delete(held.taskId);
-    return Promise.resolve();
+  override async submitted(tx: Tx, held: HeldAttempt): Promise<void> {
+    await tx.sql(`delete from leases where task_id = $1`, [held.taskId]);
   }
 
   task(taskId: string): TaskView {
@@ -195,6 +191,7 @@ export const FILES = {
 export async function startWorld() {
   const database = await testDatabase();
   const opened = await database.open();
+  await database.sql(`create table leases (task_id text primary key, fence bigint not null)`);
   const dataDir = await mkdtemp(join(tmpdir(), 'muster-integration-'));
   const config = loadConfig({ MUSTER_DATA_DIR: dataDir, MUSTER_ROLE: 'api' });
 
@@ -265,10 +262,10 @@ export async function startWorld() {
     },
 
     /** A task of the project whose attempt holds this fence. */
-    held(project: ProjectRecord): { taskId: string; fence: number } {
+    async held(project: ProjectRecord): Promise<{ taskId: string; fence: number }> {
       const task = neighbours.newTask(project);
       const fence = neighbours.tasks.size + 100;
-      neighbours.fences.set(task.id, fence);
+      await database.sql(`insert into leases (task_id, fence) values ($1, $2)`, [task.id, fence]);
       return { taskId: task.id, fence };
     },
 
@@ -276,7 +273,7 @@ export async function startWorld() {
       const changes = Object.entries(files).map(([path, content]) => ({ path, content }));
       return await commands.execute(
         new ReceiveSubmission(project.teamId, {
-          ...world.held(project), base: base ?? (await world.head(project)), message: 'Say hello better', files: changes,
+          ...(await world.held(project)), base: base ?? (await world.head(project)), message: 'Say hello better', files: changes,
         }), // prettier-ignore
       );
     },

@@ -49,6 +49,8 @@ export class AdvanceLanding {
     // Failed already, but the revert that follows from it was not handed in yet.
     if (row.post_landing === 'failed') return await this.takeBack(row);
     const verification = await this.verification(row);
+    // What was accepted before landing says nothing about what only shows afterwards.
+    if (verification.purpose !== 'post_landing') throw new Error(`${verification.id} is no post-landing verification.`);
     if (verification.id !== row.post_verification_id) {
       await this.database.sql(
         `update landings set post_verification_id = $2 where id = $1 and post_landing = 'pending'`,

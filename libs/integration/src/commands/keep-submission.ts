@@ -38,8 +38,27 @@ export class KeepSubmission {
     return this.ids.next('submission');
   }
 
-  /** The submission that this attempt handed in before, if it did: asking twice is not an error. */
-  async findByFence(teamId: string, taskId: string, fence: number): Promise<SubmissionView | null> {
+  /**
+   * Asking twice is not an error: an attempt that has handed in already gets what it made then. Also when two calls with one
+   * fence run at the same time: the second finds the attempt ended.
+   */
+  async once(
+    teamId: string,
+    task: { readonly taskId: string; readonly fence: number },
+    receive: () => Promise<SubmissionView>,
+  ): Promise<SubmissionView> {
+    const before = await this.findByFence(teamId, task.taskId, task.fence);
+    if (before !== null) return before;
+    try {
+      return await receive();
+    } catch (error) {
+      const first = await this.findByFence(teamId, task.taskId, task.fence);
+      if (first === null) throw error;
+      return first;
+    }
+  }
+
+  private async findByFence(teamId: string, taskId: string, fence: number): Promise<SubmissionView | null> {
     const [row] = await this.database.sql<SubmissionRow>(
       `select ${submissionColumns} from submissions where team_id = $1 and task_id = $2 and fence = $3`,
       [teamId, taskId, fence],
@@ -82,18 +101,6 @@ export class KeepSubmission {
       tx.append(receivedEvent(row));
       return submissionViewOf(row);
     });
-  }
-
-  /** Two calls with one fence at the same time: the second finds the attempt ended and answers with what the first made. */
-  async keepOnce(submission: NewSubmission): Promise<SubmissionView> {
-    try {
-      return await this.keep(submission);
-    } catch (error) {
-      const task = submission.task;
-      const first = task === null ? null : await this.findByFence(submission.teamId, task.taskId, task.fence);
-      if (first === null) throw error;
-      return first;
-    }
   }
 }
 

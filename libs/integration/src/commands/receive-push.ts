@@ -21,12 +21,18 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
   ) {}
 
   async execute({ push }: ReceivePush): Promise<SubmissionView> {
+    if (push.task !== null) {
+      const submission = await this.submissions.once(push.teamId, push.task, () => this.receive(push));
+      if (submission.projectId !== push.projectId) throw new NotFound('task', push.task.taskId);
+      return submission;
+    }
+    return (await this.findOpen(push)) ?? (await this.receive(push));
+  }
+
+  private async receive(push: ReceivePush['push']): Promise<SubmissionView> {
     const { teamId, projectId, commit, task } = push;
     const { project, head } = await this.submissions.target(teamId, projectId);
     if (push.branch !== project.branch) throw new UnknownBranch(push.branch, project.branch);
-    const before =
-      task === null ? await this.findOpen(push) : await this.submissions.findByFence(teamId, task.taskId, task.fence);
-    if (before !== null) return before;
     const agent = task === null ? null : await this.holder(teamId, projectId, task);
 
     if ((await this.repositories.resolve(projectId, commit)) !== commit) throw new UnknownCommit(commit, head);
@@ -40,7 +46,7 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
       commit,
     ]);
 
-    return await this.submissions.keepOnce({
+    return await this.submissions.keep({
       id: this.submissions.newId(),
       teamId,
       projectId,

@@ -19,21 +19,21 @@ export class ReceiveSubmissionHandler implements ICommandHandler<ReceiveSubmissi
   ) {}
 
   async execute({ teamId, submission }: ReceiveSubmission): Promise<SubmissionView> {
-    const { taskId, fence, base } = submission;
-    const task = await this.queries.execute(new FindTask(taskId));
-    if (task === null || task.teamId !== teamId) throw new NotFound('task', taskId);
-    const before = await this.submissions.findByFence(teamId, taskId, fence);
-    if (before !== null) return before;
+    const task = await this.queries.execute(new FindTask(submission.taskId));
+    if (task === null || task.teamId !== teamId) throw new NotFound('task', submission.taskId);
+    return await this.submissions.once(teamId, submission, () => this.receive(teamId, task.projectId, submission));
+  }
 
+  private async receive(teamId: string, projectId: string, submission: CreateSubmission): Promise<SubmissionView> {
+    const { taskId, fence, base } = submission;
     const { agent } = await this.submissions.holderOf(teamId, taskId, fence);
-    const { projectId } = task;
     const { project, head } = await this.submissions.target(teamId, projectId);
     await this.submissions.requireBase(projectId, base, project.branch, head);
     const message = plainMessage(submission.message);
-    const commit = submission.commit ?? (await this.commitOn(projectId, submission, message, agent ?? 'unknown'));
     if (submission.commit !== undefined) await this.requireDescendant(projectId, base, submission.commit);
+    const commit = submission.commit ?? (await this.commitOn(projectId, submission, message, agent ?? 'unknown'));
 
-    return await this.submissions.keepOnce({
+    return await this.submissions.keep({
       id: this.submissions.newId(),
       teamId,
       projectId,
