@@ -74,7 +74,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const place = reachable ? data : '/proc/self/cwd';
   const as = { cwd: data, ...(identity ?? {}), env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '', TZ: 'UTC' } };
 
-  if (!existsSync(join(data, 'PG_VERSION'))) await initialise(bin.initdb, place, password, as);
+  if (!existsSync(join(data, 'PG_VERSION'))) await initialise(bin.initdb, place, password, options.settings?.['fsync'] === 'off', as);
 
   const port = await freePort(await rememberedPort(data));
   const settings = {
@@ -217,6 +217,7 @@ async function initialise(
   initdb: string,
   place: string,
   password: string,
+  fleeting: boolean,
   as: { readonly cwd: string; readonly env: NodeJS.ProcessEnv } & Partial<Identity>,
 ): Promise<void> {
   // initdb reads the password as the other user: a private folder that belongs to them.
@@ -239,6 +240,7 @@ async function initialise(
         '--encoding=UTF8',
         '--locale=C',
         '--no-instructions',
+        ...(fleeting ? ['--no-sync'] : []),
       ],
       as,
     );

@@ -152,7 +152,7 @@ describe('the HTTP pipe', () => {
   const ask = (
     method: string,
     path: string,
-    body: unknown,
+    body?: unknown,
     token: string | null = 'all',
     headers?: Record<string, string>,
   ) => server.request(method, path, body, headers === undefined ? { token } : { token, headers });

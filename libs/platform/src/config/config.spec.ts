@@ -1,0 +1,69 @@
+import { describe, expect, test } from '@jest/globals';
+import { ConfigError, loadConfig } from './index.ts';
+
+describe('the configuration', () => {
+  test('needs nothing', () => {
+    expect(loadConfig({})).toMatchObject({
+      role: 'all',
+      port: 3000,
+      publicUrl: 'http://localhost:3000',
+      databaseUrl: null,
+      leaseSeconds: 30,
+      importHosts: ['*'],
+      retryDelaysSeconds: [5, 15, 30],
+      bodyLimitBytes: 25 * 1024 * 1024,
+      verifiers: 1,
+    });
+    expect(loadConfig({}).dataDir).toMatch(/^\/.*\/\.muster$/);
+  });
+
+  test('names everything that is wrong at once, unknown names too', () => {
+    const wrong = () =>
+      loadConfig({
+        MUSTER_PORT: 'abc',
+        MUSTER_IMPORT_PATHS: '/a:b',
+        MUSTER_RETRY_DELAYS: '5,x',
+        MUSTER_COLOUR: 'red',
+        DATABASE_URL: 'mysql://db',
+        REDIS_URL: 'nonsense',
+      });
+    expect(wrong).toThrow(ConfigError);
+    for (const name of [
+      'MUSTER_PORT',
+      'MUSTER_IMPORT_PATHS',
+      'MUSTER_RETRY_DELAYS',
+      'MUSTER_COLOUR',
+      'DATABASE_URL',
+      'REDIS_URL',
+    ]) {
+      expect(wrong).toThrow(name);
+    }
+  });
+
+  test('reads lists and treats an empty value as not set', () => {
+    const config = loadConfig({
+      MUSTER_IMPORT_PATHS: '/a:/b',
+      MUSTER_IMPORT_HOSTS: 'one.example, two.example',
+      MUSTER_RETRY_DELAYS: '1,2',
+      MUSTER_PORT: '',
+    });
+    expect(config).toMatchObject({
+      importPaths: ['/a', '/b'],
+      importHosts: ['one.example', 'two.example'],
+      retryDelaysSeconds: [1, 2],
+      port: 3000,
+    });
+  });
+
+  test('describes itself with secrets masked', () => {
+    const described = loadConfig({
+      MUSTER_ADMIN_PASSWORD: 'long enough',
+      DATABASE_URL: 'postgres://me:hidden@db:5432/muster',
+    }).describe();
+    const values = Object.fromEntries(described.map(({ name, value }) => [name, value]));
+    expect(values['MUSTER_ADMIN_PASSWORD']).toBe('********');
+    expect(values['DATABASE_URL']).toBe('postgres://me:********@db:5432/muster');
+    expect(values['MUSTER_RETRY_DELAYS']).toBe('5,15,30');
+    expect(JSON.stringify(described)).not.toMatch(/hidden|long enough/);
+  });
+});
