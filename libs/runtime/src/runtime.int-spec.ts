@@ -163,7 +163,7 @@ afterAll(async () => {
 });
 
 const run = <T>(command: Parameters<CommandBus['execute']>[0]): Promise<T> =>
-  app.get(CommandBus).execute(command) as Promise<T>;
+  app.get(CommandBus).execute<typeof command, T>(command);
 const start = (more: Partial<NewTask> = {}): Promise<TaskView> =>
   run(
     new StartTask({
@@ -273,7 +273,9 @@ const everyWrite: readonly (readonly [string, unknown])[] = [
 
 describe('a lost attempt', () => {
   it('is refused every write, and the owner notices nothing', async () => {
-    const [zombie, owner] = [await connect(), await connect()];
+    // Two processes with one key: nothing but the fence tells them apart.
+    const actor = newActor();
+    const [zombie, owner] = [await connect({ actor }), await connect({ actor })];
     const { id } = await start();
     const lost = await takeOnly(zombie, id);
     await expire(id);
@@ -401,7 +403,7 @@ describe('a lease', () => {
     expect(await show(id)).toMatchObject({
       state: 'waiting',
       wait: { reason: 'retry' },
-      error: expect.stringContaining('timed out after 60 s') as string,
+      error: expect.stringContaining('timed out after 60 s'),
     });
     expect((await verb(holder, held, 'complete')).status).toBe(409);
   });
@@ -549,7 +551,7 @@ describe('a submission', () => {
       held = await takeOnly(author, id);
       expect(held.rework).toMatchObject({ round, submissionId, summary: 'a test broke' });
     }
-    expect(await show(id)).toMatchObject({ state: 'failed', error: expect.stringContaining('limit') as string });
+    expect(await show(id)).toMatchObject({ state: 'failed', error: expect.stringContaining('limit') });
   });
 
   it('goes to anyone when the instance that knows it is gone', async () => {
@@ -734,7 +736,7 @@ class Agent {
   closed: number | null = null;
   #seq = 0;
   constructor(readonly socket: WebSocket) {
-    socket.on('message', (raw) => this.got.push(...(JSON.parse(String(raw)) as ServerMessage[])));
+    socket.on('message', (raw) => this.got.push(...(JSON.parse((raw as Buffer).toString()) as ServerMessage[])));
     socket.on('close', (code) => (this.closed = code));
   }
   static async open(actor: Actor): Promise<Agent> {
@@ -896,13 +898,14 @@ describe('the agent socket', () => {
   });
 
   it('tells an agent that slept past its lease, and moves its task to another', async () => {
-    const sleeper = await Agent.open(newActor());
+    const actor = newActor();
+    const sleeper = await Agent.open(actor);
     await sleeper.hello();
     const { id } = await start();
     await sleeper.ask({ type: 'credit', count: 1 });
     const lost = await sleeper.task(id);
     await expire(id);
-    const other = await Agent.open(newActor());
+    const other = await Agent.open(actor);
     await other.hello();
     await other.ask({ type: 'credit', count: 1 });
     const held = await other.task(id);
