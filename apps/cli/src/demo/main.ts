@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { ProjectView, VerificationView } from '@muster/contracts';
 import { MusterClient, Workspace } from '@muster/sdk';
-import { createColors, isColorSupported } from 'picocolors';
+import picocolors from 'picocolors';
 import { Authors } from './author-process.ts';
 import { Journal } from './journal.ts';
 import { printTable, type DemoReport, type StepResult } from './report.ts';
@@ -52,7 +52,7 @@ async function projectRoot(): Promise<string> {
 }
 
 class Demo {
-  readonly #colors = createColors(isColorSupported && !values.json);
+  readonly #colors = picocolors.createColors(picocolors.isColorSupported && !values.json);
   /** With --json, stdout is for the document alone. */
   readonly #write = (text: string): void => void (values.json ? process.stderr : process.stdout).write(text);
   readonly #timeline = new Timeline(this.#colors, this.#write);

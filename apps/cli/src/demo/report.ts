@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
-import type { createColors } from 'picocolors';
+import type picocolors from 'picocolors';
 
-type Colors = ReturnType<typeof createColors>;
+type Colors = ReturnType<typeof picocolors.createColors>;
 
 /** One step of the demo, as `--json` prints it. */
 export interface StepResult {

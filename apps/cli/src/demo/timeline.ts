@@ -1,7 +1,7 @@
 import type { CloudEvent } from '@muster/contracts';
-import type { createColors } from 'picocolors';
+import type picocolors from 'picocolors';
 
-type Colors = ReturnType<typeof createColors>;
+type Colors = ReturnType<typeof picocolors.createColors>;
 
 /** Draws the event stream: one line for each thing that happened, in the words of whoever watches. */
 export class Timeline {
