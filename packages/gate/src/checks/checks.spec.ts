@@ -1,0 +1,217 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { projectPolicy, type Finding, type TestCase } from '@muster/contracts';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { TreeFacts } from '../project/tree-run.ts';
+import { changesBetween } from '../source/changes.ts';
+import { SourceTree } from '../source/tree.ts';
+import type { Check, CheckContext, CheckOutcome, Purpose } from './check.ts';
+import { secretsCheck, secretsIn } from './secrets.ts';
+import { tamperingCheck } from './tampering.ts';
+import { weakenedTestsCheck } from './weakened-tests.ts';
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'gate-checks-'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+type Files = Record<string, string>;
+function treeOf(files: Files): SourceTree {
+  const dir = mkdtempSync(join(root, 'tree-'));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(dir, path)), { recursive: true });
+    if (text.startsWith('->')) symlinkSync(text.slice(2), join(dir, path));
+    else writeFileSync(join(dir, path), text);
+  }
+  return new SourceTree(dir);
+}
+
+const suite = (cases: [string, TestCase['status'], string?][]): TreeFacts => ({
+  build: null,
+  types: null,
+  lint: null,
+  notes: [],
+  tests: {
+    line: 'npm test', ok: true, timedOut: false, exitCode: 0, output: '', ms: 1, detailed: true,
+    cases: cases.map(([name, status, file]) => ({ name, status, file: file ?? 'a.test.js', message: null, ms: 1 })),
+  },
+});
+
+async function run(check: Check, before: Files | null, after: Files, more: Partial<CheckContext> = {}): Promise<CheckOutcome> {
+  const base = before === null ? null : treeOf(before);
+  const candidate = treeOf(after);
+  const purpose: Purpose = 'admission';
+  return await check.run({
+    purpose,
+    policy: projectPolicy.parse({}),
+    candidate,
+    base,
+    restores: null,
+    against: base,
+    changes: changesBetween(base, candidate),
+    installed: { status: 'nothing_needed', reason: '', refused: [], mounts: [], mountPoints: [], has: () => false, digest: '' },
+    candidateFacts: null,
+    baseFacts: null,
+    restoresFacts: async () => null,
+    run: null,
+    signal: undefined,
+    progress: () => undefined,
+    ...more,
+  });
+}
+const vetoes = (result: CheckOutcome): string[] => result.findings.filter((each: Finding) => each.veto).map((each) => each.rule);
+
+// Put together at run time, so that no scanner takes this file for a leak.
+const leaks: readonly [string, string][] = [
+  ['aws-access-key', `key = "${'AKIA'}IOSFODNN7QWERTYU"`],
+  ['github-token', `${'ghp'}_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`],
+  ['slack-token', `${'xoxb'}-1234567890-abcdefghij`],
+  ['stripe-key', `${'sk_live'}_4eC39HqLyjWDarjtT1zdp7dc`],
+  ['google-api-key', `${'AIza'}SyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY`],
+  ['npm-token', `${'npm'}_abcdefghijklmnopqrstuvwxyz0123456789`],
+  ['private-key', `-----BEGIN ${'RSA PRIVATE'} KEY-----`],
+  ['jwt', `${'eyJhbGciOiJIUzI1NiJ9'}.${'eyJzdWIiOiIxMjM0NTY3ODkwIn0'}.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U`],
+  ['url-password', `postgres://admin:${'s3cr3tPa55'}@db.internal/app`],
+  ['assignment', `const dbPassword = '${'Tr0ub4dor&3xyz'}';`],
+  ['assignment', `  "client_secret": "${'q9w8e7r6t5y4u3i2'}",`],
+  ['assignment', `API_KEY=${'7f3kd92lsm48fjw0'}`],
+  ['high-entropy', `f('${'Zk9vR2pXw7QmLb4TnYc8HdJf3GsA6eUi'}')`],
+];
+
+describe('secrets', () => {
+  it.each(leaks)('finds %s', (rule, line) => {
+    expect(secretsIn(line).map((each) => each.rule)).toContain(rule);
+  });
+
+  it.each([
+    "const password = process.env.PASSWORD ?? '';",
+    "password: 'changeme-please',",
+    "const token = '<your-token-here>';",
+    "type: 'password', label: 'Enter your password'",
+    "const secretName = 'my-app-secret-name';",
+    "tokenUrl: 'https://auth.example.com/oauth/token',",
+    "integrity: 'sha512-abc', hash: 'd41d8cd98f00b204e9800998ecf8427e'",
+    'API_KEY=${API_KEY}',
+    "const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';",
+    'const token = await issueToken(user);',
+    "tokens: { access: 'string', refresh: 'string' }",
+    'postgres://user:password@localhost:5432/test',
+  ])('lets pass: %s', (line) => {
+    expect(secretsIn(line)).toEqual([]);
+  });
+
+  it('charges added lines only, by a veto', async () => {
+    const [, old] = leaks[0]!;
+    const [, fresh] = leaks[3]!;
+    const result = await run(secretsCheck, { 'a.js': `${old}\n` }, { 'a.js': `${old}\nlet x;\n// ${fresh}\n` });
+    expect(result.findings.map((each) => [each.rule, each.line, each.veto])).toEqual([['secrets.stripe-key', 3, true]]);
+    expect(JSON.stringify(result)).not.toContain(fresh);
+  });
+});
+
+const testFile = (body: string): Files => ({
+  'a.test.js': `import test from 'node:test';\nimport assert from 'node:assert';\n${body}`,
+});
+const one = "test('one', () => {\n  assert.equal(f(1), 2);\n  assert.equal(f(2), 3);\n});\n";
+const two = "test('two', () => {\n  assert.ok(f(0));\n});\n";
+
+describe('weakened tests', () => {
+  it.each([
+    ['removed', one, ['weakened-tests.removed']],
+    ['skipped by a modifier', one + two.replace('test(', 'test.skip('), ['weakened-tests.skipped']],
+    ['skipped by an option', one + two.replace("'two', ", "'two', { skip: true }, "), ['weakened-tests.skipped']],
+    ['left at once', one + two.replace('{\n', '{\n  return;\n'), ['weakened-tests.skipped']],
+    ['asserting less', one.replace('  assert.equal(f(2), 3);\n', '') + two, ['weakened-tests.assertions_removed']],
+    ['always true', one + two.replace('f(0)', 'true'), ['weakened-tests.always_true']],
+    ['commented out', one + two.replace(/^/gm, '// '), ['weakened-tests.removed']],
+    ['alone', one.replace('test(', 'test.only(') + two, ['weakened-tests.only']],
+  ])('refuses a test that is %s', async (_what, after, expected) => {
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(after)))).toEqual(expected);
+  });
+
+  it('refuses a removed file', async () => {
+    expect(vetoes(await run(weakenedTestsCheck, { ...testFile(one + two), 'b.js': '' }, { 'b.js': '' }))).toHaveLength(2);
+  });
+
+  it('lets tests be added, moved, renamed and reworded', async () => {
+    const moved: Files = { 'test/b.test.js': testFile(one)['a.test.js']!, 'a.test.js': testFile(two.replace("'two'", "'the second'"))['a.test.js']! };
+    expect(await run(weakenedTestsCheck, testFile(one + two), moved)).toMatchObject({ status: 'passed', findings: [] });
+    expect(await run(weakenedTestsCheck, testFile(one), testFile(one + two))).toMatchObject({ status: 'passed', findings: [] });
+  });
+
+  it('believes the runner where the text says nothing', async () => {
+    const result = await run(weakenedTestsCheck, { 'a.js': '1' }, { 'a.js': '2' }, {
+      baseFacts: suite([['x', 'passed'], ['y', 'passed'], ['z', 'skipped']]),
+      candidateFacts: suite([['x', 'skipped']]),
+    });
+    expect(vetoes(result)).toEqual(['weakened-tests.skipped', 'weakened-tests.removed']);
+  });
+
+  it('reads Python as well', async () => {
+    const before = { 'test_a.py': 'def test_one():\n    assert f(1) == 2\n\ndef test_two():\n    assert f(2) == 3\n' };
+    const after = { 'test_a.py': 'import pytest\n\n@pytest.mark.skip\ndef test_one():\n    assert f(1) == 2\n\ndef test_two():\n    assert True\n' };
+    expect(vetoes(await run(weakenedTestsCheck, before, after))).toEqual(['weakened-tests.skipped', 'weakened-tests.always_true']);
+  });
+});
+
+const manifest = (more: object): string => JSON.stringify({ name: 'x', scripts: { test: 'npm run unit', unit: 'jest', start: 'node .' }, dependencies: { a: '1.0.0' }, ...more });
+const ground: Files = {
+  'package.json': manifest({}),
+  'tsconfig.json': '{ "compilerOptions": { "strict": true, }, // all\n "include": ["src"] }',
+  '.github/workflows/ci.yml': 'on: push',
+  'jest.config.js': 'export default {}',
+};
+
+describe('tampering', () => {
+  it.each([
+    ['muster.yaml', { 'muster.yaml': 'threshold: 1' }, ['tampering.gate_settings']],
+    ['CI', { '.github/workflows/ci.yml': 'on: never' }, ['tampering.ci']],
+    ['the runner’s settings', { 'jest.config.js': 'export default { testMatch: [] }' }, ['tampering.test_settings']],
+    ['the registry', { '.npmrc': 'registry=http://evil' }, ['tampering.registry_settings']],
+    ['a script that the test script runs', { 'package.json': manifest({ scripts: { test: 'npm run unit', unit: 'true' } }) }, ['tampering.scripts']],
+    ['what runs before the tests', { 'package.json': manifest({ scripts: { pretest: 'rm -r t', test: 'npm run unit', unit: 'jest' } }) }, ['tampering.scripts']],
+    ['an install script', { 'package.json': manifest({ scripts: { test: 'npm run unit', unit: 'jest', postinstall: 'x' } }) }, ['tampering.scripts']],
+    ['jest’s settings in package.json', { 'package.json': manifest({ jest: { testMatch: [] } }) }, ['tampering.test_settings']],
+    ['strictness', { 'tsconfig.json': '{ "compilerOptions": { "strict": false }, "include": ["src"] }' }, ['tampering.types_loosened']],
+    ['what is compiled', { 'tsconfig.json': '{ "compilerOptions": { "strict": true }, "include": ["src"], "exclude": ["src/bad"] }' }, ['tampering.types_loosened']],
+    ['a link that leads out', { 'src/x.js': '->../../etc/passwd' }, ['tampering.link_outside']],
+    [
+      'the lock’s sources',
+      { 'package-lock.json': JSON.stringify({ lockfileVersion: 3, packages: { 'node_modules/a': { version: '1.0.0', resolved: 'git+ssh://git@host/a.git#1' } } }) },
+      [],
+    ],
+  ])('tells a change to %s', async (_what, change, expected) => {
+    expect(vetoes(await run(tamperingCheck, ground, { ...ground, ...change }))).toEqual(expected);
+  });
+
+  it('refuses lock entries that the installer refused', async () => {
+    const lock = JSON.stringify({ lockfileVersion: 3, packages: { 'node_modules/a': { version: '1.0.0', resolved: 'https://evil.test/a.tgz', integrity: 'sha512-x' } } });
+    const result = await run(tamperingCheck, ground, { ...ground, 'package-lock.json': lock }, {
+      installed: { status: 'refused', reason: '', refused: [], mounts: [], mountPoints: [], has: () => false, digest: '' },
+    });
+    expect(vetoes(result)).toEqual(['tampering.lock_source']);
+  });
+
+  it('lets dependencies, other scripts, stricter types and unrelated settings change', async () => {
+    const after = {
+      ...ground,
+      'package.json': manifest({ dependencies: { a: '2.0.0', b: '1.0.0' }, scripts: { test: 'npm run unit', unit: 'jest', start: 'node main.js', demo: 'x' } }),
+      'tsconfig.json': '{ "compilerOptions": { "strict": true, "noUnusedLocals": true }, "include": ["src", "more"] }',
+      '.editorconfig': 'root = true',
+      '.github/workflows/docs.yml': 'on: push',
+    };
+    expect(await run(tamperingCheck, ground, after)).toMatchObject({ status: 'passed', findings: [] });
+  });
+
+  it('keeps what the project protects', async () => {
+    const policy = projectPolicy.parse({ protected: ['db/**'] });
+    expect(vetoes(await run(tamperingCheck, ground, { ...ground, 'db/1.sql': 'drop' }, { policy }))).toEqual(['tampering.protected']);
+  });
+
+  it('finds new suppressions without refusing for them alone', async () => {
+    const result = await run(tamperingCheck, { 'a.ts': '// eslint-disable-line\n' }, { 'a.ts': '// eslint-disable-line\n// @ts-nocheck\nconst s = "@ts-ignore";\n' });
+    expect(result.findings.map((each) => [each.rule, each.line, each.veto, each.level])).toEqual([['tampering.suppression', 2, false, 'error']]);
+  });
+});

@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pack, type Headers } from 'tar-stream';
+import { lineOf } from '../project/scripts.ts';
+import { addedLines } from './changes.ts';
+import { extractTree } from './extract.ts';
+import { functionsIn } from './functions.ts';
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'gate-source-'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe('functions of a file', () => {
+  it('are found with their names, and what cannot be emptied is left out', () => {
+    const text = `
+      export interface Shape { area(): number }
+      export declare function declared(): void;
+      export function over(a: string): string;
+      export function over(a: unknown): string { return String(a); }
+      abstract class Base { abstract go(): void; constructor(private readonly x: number) {} }
+      class Sub extends Base { constructor() { super(1); } go(): void { this.y = 2; } get y() { return 1; } set y(v) { console.log(v); } y2 = () => this.y; }
+      export const arrow = (a: number) => a + 1;
+      const table = { run() { return arrow(1); }, call: async function () { return await x(); } };
+      [1].map((each) => each * 2);
+      export const wrapped = wrap(async () => { await x(); });
+      export default function () { return table.run(); }
+    `;
+    expect(functionsIn('a.ts', text).map((each) => each.name)).toEqual([
+      'over', 'Sub.go', 'Sub.y', 'Sub.y', 'Sub.y2', 'arrow', 'run', 'call', 'wrapped', 'default',
+    ]);
+  });
+
+  it('are emptied one at a time, ready to run', () => {
+    const [first, second] = functionsIn('a.ts', '#!/usr/bin/env node\nexport const f = (a: number) => ({ a });\nexport function g() {\n  return 1;\n}\n');
+    expect(first?.emptied).toBe('#!/usr/bin/env node\n// @ts-nocheck\nexport const f = (a: number) => { return undefined as never; };\nexport function g() {\n  return 1;\n}\n');
+    expect(second).toMatchObject({ shape: 'constant', line: 3 });
+    expect(functionsIn('a.js', 'function h() {}')[0]).toMatchObject({ shape: 'empty', emptied: "function h() { throw new Error('emptied'); }" });
+    expect(functionsIn('a.js', "function h() { throw new Error('Not implemented'); }")[0]?.placeholder).toMatch(/Not implemented/);
+  });
+
+  it('stay the same when comments and layout change', () => {
+    const [before] = functionsIn('a.js', 'function f(a) { return a; }');
+    const [after] = functionsIn('a.js', '/** Says. */\nfunction f(a) {\n  // why\n  return a;\n}');
+    expect(after?.tokens).toBe(before?.tokens);
+  });
+
+  it('are found in Python by their indentation', () => {
+    const found = functionsIn('a.py', 'class A:\n    def f(self,\n          x):\n        """Doc."""\n        return x + 1\n\ndef g():\n    pass\n');
+    expect(found.map((each) => [each.name, each.line, each.shape])).toEqual([['A.f', 2, 'full'], ['g', 7, 'empty']]);
+    expect(found[0]?.emptied).toContain('          x):\n        return None\n\ndef g');
+  });
+});
+
+describe('what is added', () => {
+  it('is told line by line', () => {
+    expect([...addedLines('a\nb\nc\nd', 'a\nX\nb\nc\nY\nd')]).toEqual(expect.arrayContaining([2, 5]));
+    expect(addedLines('a\nb\nc', 'a\nc').size).toBe(0);
+    expect([...addedLines('', 'a\nb')]).toEqual([1, 2]);
+    expect([...addedLines('a\nb\nc\na\nb\nb\na', 'c\nb\na\nb\na\nc')].length).toBe(2);
+  });
+});
+
+describe('a package script', () => {
+  it('is written out with what it runs', () => {
+    const scripts = { pretest: 'clean', test: 'npm run -s unit && npm run missing; yarn lint', unit: 'jest', lint: 'eslint .' };
+    expect(lineOf(scripts, 'test')).toBe('clean && jest && npm run missing; eslint .');
+    expect(lineOf({ test: 'npm test' }, 'test')).toBe('npm test');
+    expect(lineOf({}, 'test')).toBeNull();
+  });
+});
+
+describe('an archive', () => {
+  const unpack = async (entries: [Headers, string?][]): Promise<string> => {
+    const into = mkdtempSync(join(root, 'into-'));
+    const archive = pack();
+    for (const [header, text] of entries) archive.entry(header, text ?? '');
+    archive.finalize();
+    await extractTree(Readable.from(archive as AsyncIterable<Buffer>), into);
+    return into;
+  };
+
+  it('is unpacked with its links as links', async () => {
+    const into = await unpack([[{ name: 'a/b.sh', mode: 0o755 }, 'x'], [{ name: 'link', type: 'symlink', linkname: '/etc/passwd' }]]);
+    expect(readFileSync(join(into, 'a/b.sh'), 'utf8')).toBe('x');
+    expect(readlinkSync(join(into, 'link'))).toBe('/etc/passwd');
+  });
+
+  it.each<[string, [Headers, string?][]]>([
+    ['leads out', [[{ name: '../out' }, 'x']]],
+    ['is absolute', [[{ name: '/tmp/gate-out' }, 'x']]],
+    ['is git’s own', [[{ name: '.git/hooks/pre-commit' }, 'x']]],
+    ['writes through a link', [[{ name: 'l', type: 'symlink', linkname: '/tmp' }], [{ name: 'l/gate-out' }, 'x']]],
+    ['overwrites a link', [[{ name: 'l', type: 'symlink', linkname: '/tmp/gate-out' }], [{ name: 'l' }, 'x']]],
+    ['is a hard link', [[{ name: 'h', type: 'link', linkname: '/etc/passwd' }]]],
+    ['is a device', [[{ name: 'd', type: 'character-device' }]]],
+  ])('is refused when an entry %s', async (_what, entries) => {
+    await expect(unpack(entries)).rejects.toThrow();
+    expect(existsSync('/tmp/gate-out')).toBe(false);
+  });
+});
