@@ -146,8 +146,7 @@ afterAll(async () => {
 
 interface Answer {
   status: number;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test reads whatever was answered
-  body: any;
+  body: { id: string; head: string; code: string; items: unknown[]; agent_metadata: unknown };
   headers: Headers;
 }
 async function call(
@@ -168,12 +167,16 @@ async function call(
     ...(body === undefined ? {} : { body: raw ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body) }),
   });
   const text = await answer.text();
-  return { status: answer.status, body: text === '' ? null : (JSON.parse(text) as unknown), headers: answer.headers };
+  return {
+    status: answer.status,
+    body: JSON.parse(text === '' ? '{}' : text) as Answer['body'],
+    headers: answer.headers,
+  };
 }
 const project = async (name: string, more: object = {}) => {
   const answer = await call('POST', '/api/projects', { name, ...more });
   expect(answer).toMatchObject({ status: 201 });
-  return answer.body as { id: string; slug: string; head: string; branch: string; gitPath: string };
+  return answer.body as Answer['body'] & { slug: string; branch: string; gitPath: string };
 };
 const git = async (dir: string, ...args: string[]): Promise<{ ok: boolean; says: string }> => {
   const env = {
@@ -269,7 +272,7 @@ describe('an archive', () => {
     );
     const answer = await call('POST', '/api/projects/import?name=Tar', body);
     expect(answer).toMatchObject({ status: 201, body: { name: 'Tar', branch: 'main' } });
-    const { id, head } = answer.body as { id: string; head: string };
+    const { id, head } = answer.body;
     expect((await repositories.readFile(id, head, 'a "quoted" file', 100))?.toString()).toBe('hello');
     expect(await repositories.readFile(id, head, 'link', 100)).toBeNull();
     const entries: Record<string, { mode?: number | undefined; linkname?: string | null | undefined }> = {};
@@ -296,9 +299,7 @@ describe('an archive', () => {
       '/api/projects/import?name=Strip&strip=1',
       await archive([{ name: 'top/a', body: '1' }]),
     );
-    expect(
-      (await repositories.readFile(answer.body.id as string, answer.body.head as string, 'a', 10))?.toString(),
-    ).toBe('1');
+    expect((await repositories.readFile(answer.body.id, answer.body.head, 'a', 10))?.toString()).toBe('1');
   });
   it.each([
     ['a path outside', [{ name: '../x', body: 'x' }]],

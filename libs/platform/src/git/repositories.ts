@@ -614,11 +614,11 @@ export class Repositories {
 
 /** Reads the answers of `git cat-file --batch` one after another, without taking more from the pipe than is asked for. */
 class Blobs {
-  private readonly chunks: AsyncIterator<Buffer>;
+  private readonly chunks: AsyncIterator<Buffer, undefined>;
   private rest: Buffer = Buffer.alloc(0);
 
   constructor(stream: Readable) {
-    this.chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    this.chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   }
 
   async next(): Promise<Buffer> {
@@ -645,7 +645,7 @@ class Blobs {
 
   private async more(): Promise<void> {
     const { value, done } = await this.chunks.next();
-    if (done) throw new Error('git cat-file ended early');
+    if (done === true) throw new Error('git cat-file ended early');
     this.rest = this.rest.length === 0 ? value : Buffer.concat([this.rest, value]);
   }
 }

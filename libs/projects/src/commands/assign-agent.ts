@@ -1,7 +1,7 @@
 import type { AssignmentView } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
 import { validRange } from 'semver';
-import { Clock, Ids } from '#kernel';
+import { Clock, Ids, type Tx } from '#kernel';
 import { FindPublishedVersion } from '#messages/registry';
 import { Database, violatedConstraint } from '#platform/database';
 import { type AssignmentRow, type ProjectRow, toAssignmentView } from '../domain/project.ts';
@@ -51,7 +51,7 @@ export class AssignAgentHandler implements ICommandHandler<AssignAgent> {
             this.clock.now(),
           ],
         );
-        const assigned = row ?? (await this.reassign(tx.sql, projectId, wish.version, published));
+        const assigned = row ?? (await this.reassign(tx, projectId, wish.version, published));
         // PostgreSQL decides whether that version has these skills.
         await tx.sql(
           `insert into project_assignment_capabilities (assignment_id, agent_version_id, capability)
@@ -88,17 +88,17 @@ export class AssignAgentHandler implements ICommandHandler<AssignAgent> {
   }
 
   private async reassign(
-    sql: Database['sql'],
+    tx: Tx,
     projectId: string,
     range: string,
     published: { readonly name: string; readonly agentVersionId: string; readonly version: string },
   ): Promise<Omit<AssignmentRow, 'capabilities'>> {
-    await sql(
+    await tx.sql(
       `delete from project_assignment_capabilities using project_assignments a
        where a.id = assignment_id and a.project_id = $1 and a.agent = $2`,
       [projectId, published.name],
     );
-    const [row] = await sql<Omit<AssignmentRow, 'capabilities'>>(
+    const [row] = await tx.sql<Omit<AssignmentRow, 'capabilities'>>(
       `update project_assignments set version_range = $3, agent_version_id = $4, version = $5
        where project_id = $1 and agent = $2 returning *`,
       [projectId, published.name, range, published.agentVersionId, published.version],

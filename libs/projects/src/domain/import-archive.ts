@@ -174,12 +174,12 @@ function known(error: unknown): unknown {
 
 /** Looks at the first bytes; a gzip is unpacked on the way. What comes out is counted, against bombs. */
 async function unpacked(archive: Readable, maxBytes: number): Promise<Readable> {
-  const iterator = archive[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const iterator = archive[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   let start: Buffer = Buffer.alloc(0);
   try {
     while (start.length < 4) {
       const { value, done } = await iterator.next();
-      if (done) break;
+      if (done === true) break;
       start = Buffer.concat([start, value]);
     }
   } catch (error) {
@@ -192,7 +192,7 @@ async function unpacked(archive: Readable, maxBytes: number): Promise<Readable> 
       yield start;
       for (;;) {
         const { value, done } = await iterator.next();
-        if (done) return;
+        if (done === true) return;
         yield value;
       }
     })(),

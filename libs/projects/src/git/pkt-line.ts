@@ -6,11 +6,11 @@ export const FLUSH = '0000';
 
 /** Reads a stream piece by piece. */
 export class PktReader {
-  private readonly chunks: AsyncIterator<Buffer>;
+  private readonly chunks: AsyncIterator<Buffer, undefined>;
   private rest: Buffer = Buffer.alloc(0);
 
   constructor(stream: Readable) {
-    this.chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    this.chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   }
 
   private async bytes(count: number): Promise<Buffer> {
