@@ -1,4 +1,5 @@
 import type { Type } from '@nestjs/common';
+import { AuthModule } from '#auth';
 import { EventsModule } from '#events';
 import { IntegrationModule } from '#integration';
 import type { DatabaseOptions } from '#platform/database';
@@ -14,6 +15,7 @@ export interface Room {
 
 /** The rooms of the house, one line each. */
 export const rooms: readonly Room[] = [
+  { module: AuthModule },
   { module: ProjectsModule },
   { module: RegistryModule },
   { module: EventsModule },
