@@ -27,7 +27,7 @@ export class SubscriptionInvalid extends MusterError {
     super(
       'events.subscription_invalid',
       400,
-      'Send one JSON message {"type":"subscribe"}; see /api/docs for its fields.',
+      'Send one JSON message {"type":"subscribe"}, with projectId, types and after where you want them.',
       {
         errors,
       },

@@ -7,7 +7,7 @@ import { DeleteDraftHandler } from './commands/delete-draft.ts';
 import { DeprecateVersionHandler } from './commands/deprecate-version.ts';
 import { PublishVersionHandler } from './commands/publish-version.ts';
 import { RegisterAgentsHandler } from './commands/register-agents.ts';
-import { SOURCE_LIMIT_BYTES } from './domain/read-source.ts';
+import { BUNDLE_LIMIT_BYTES } from './domain/read-source.ts';
 import { AgentsController } from './http/agents.controller.ts';
 import { FindAgentHandler } from './queries/find-agent.ts';
 import { FindPublishedVersionHandler } from './queries/find-published-version.ts';
@@ -56,7 +56,7 @@ function takeYaml({ httpAdapter }: HttpAdapterHost): void {
   const fastify = httpAdapter.getInstance<FastifyInstance>();
   fastify.addContentTypeParser(
     ['application/yaml', 'application/x-yaml', 'text/yaml'],
-    { parseAs: 'string', bodyLimit: 2 * SOURCE_LIMIT_BYTES },
+    { parseAs: 'string', bodyLimit: 2 * BUNDLE_LIMIT_BYTES },
     (_request, body, done) => done(null, body),
   );
 }

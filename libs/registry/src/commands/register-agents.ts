@@ -6,8 +6,8 @@ import { Database } from '#platform/database';
 import { type AgentVersionRow, toVersionView } from '../domain/agent-version.ts';
 import { checkDefinition } from '../domain/check-definition.ts';
 import { contentHash } from '../domain/content-hash.ts';
-import { asSent, eachOf, readSource, type SentDefinition } from '../domain/read-source.ts';
-import { DefinitionInvalid, PublishingForbidden, VersionTaken } from '../registry.errors.ts';
+import { asSent, BUNDLE_LIMIT_BYTES, eachOf, readSource, type SentDefinition } from '../domain/read-source.ts';
+import { DefinitionInvalid, DefinitionTooLarge, PublishingForbidden, VersionTaken } from '../registry.errors.ts';
 import { publish, refreshAgent } from './publish-version.ts';
 
 export interface SentAgents {
@@ -48,7 +48,7 @@ export class RegisterAgentsHandler implements ICommandHandler<RegisterAgents> {
   async execute({ actor, sent, single }: RegisterAgents): Promise<Registered> {
     // The route asks for agent.write only: who publishes in the same breath needs what the publish route asks for.
     if (sent.publish && !this.authenticator.allows(actor, 'agent.publish', null)) throw new PublishingForbidden();
-    const definitions = definitionsIn(sent, single);
+    const definitions = await definitionsIn(sent, single);
     // Agents are locked in the order of their names, so that two bundles never wait for each other.
     const order = [...definitions.keys()].sort((a, b) => (nameOf(definitions, a) < nameOf(definitions, b) ? -1 : 1));
     return this.database.transaction(async (tx) => {
@@ -115,17 +115,31 @@ export class RegisterAgentsHandler implements ICommandHandler<RegisterAgents> {
 const nameOf = (definitions: readonly AgentDefinition[], index: number): string =>
   definitions[index]?.metadata.name ?? '';
 
-function definitionsIn({ source, definitions = [] }: SentAgents, single: boolean): AgentDefinition[] {
-  const sent: SentDefinition[] =
-    source === undefined ? definitions.map(asSent) : readSource(source).flatMap(single ? (one) => [one] : eachOf);
-  if (single && sent.length !== 1) {
-    const message = `holds ${sent.length} documents; send several to POST /api/agents/import`;
-    throw new DefinitionInvalid([{ path: '', message, ...(sent[1]?.placeOf([]) ?? {}) }]);
-  }
+async function definitionsIn({ source, definitions = [] }: SentAgents, single: boolean): Promise<AgentDefinition[]> {
+  const sent = single ? oneIn(source, definitions) : severalIn(source, definitions);
   if (sent.length === 0 || sent.length > MAX_DEFINITIONS) {
-    throw new DefinitionInvalid([
-      { path: '', message: `holds ${sent.length} definitions; a bundle has 1 to ${MAX_DEFINITIONS}` },
-    ]);
+    const message = `holds ${sent.length} definitions; a bundle has 1 to ${MAX_DEFINITIONS}`;
+    throw new DefinitionInvalid([{ path: '', message }]);
   }
-  return sent.map((one, index) => checkDefinition(one, single ? [] : [index]));
+  const checked: AgentDefinition[] = [];
+  for (const [index, one] of sent.entries()) {
+    checked.push(checkDefinition(one, single ? [] : [index]));
+    // Compiling schemas keeps the process busy: others get their turn between two definitions.
+    if (sent.length > 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return checked;
+}
+
+function oneIn(source: string | undefined, definitions: readonly unknown[]): SentDefinition[] {
+  const sent = source === undefined ? definitions.map(asSent) : readSource(source);
+  if (sent.length <= 1) return sent;
+  const message = `holds ${sent.length} documents; send several to POST /api/agents/import`;
+  throw new DefinitionInvalid([{ path: '', message, ...(sent[1]?.placeOf([]) ?? {}) }]);
+}
+
+function severalIn(source: string | undefined, definitions: readonly unknown[]): SentDefinition[] {
+  if (source !== undefined) return readSource(source, BUNDLE_LIMIT_BYTES).flatMap(eachOf);
+  const bytes = Buffer.byteLength(JSON.stringify(definitions));
+  if (bytes > BUNDLE_LIMIT_BYTES) throw new DefinitionTooLarge(bytes, BUNDLE_LIMIT_BYTES);
+  return definitions.map(asSent);
 }

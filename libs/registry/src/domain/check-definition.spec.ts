@@ -104,7 +104,7 @@ describe('a definition in YAML', () => {
     ['thousands of nested dashes', '- '.repeat(20_000)],
     ['deep nesting', `a: ${'['.repeat(900)}${']'.repeat(900)}\n`],
     ['too much of anything', `a: ${'x'.repeat(300_000)}\n`],
-    ['fifty thousand keys', Array.from({ length: 25_000 }, (_, i) => `k${i}: 1`).join('\n')],
+    ['many thousand keys', Array.from({ length: 12_000 }, (_, i) => `k${i}: 1`).join('\n')],
     ['a large part behind many aliases', `a: &a "${'x'.repeat(100_000)}"\nb: [${Array(40).fill('*a').join(',')}]\n`],
   ];
   it.each(hostile)('refuses %s quickly', (_what, source) => {
@@ -115,6 +115,13 @@ describe('a definition in YAML', () => {
 });
 
 describe('a definition in JSON', () => {
+  it('is refused when one of its schemas is too large to be compiled', () => {
+    const input = { anyOf: Array.from({ length: 4000 }, () => ({ type: 'string' })) };
+    expect(() =>
+      checkDefinition(asSent({ metadata: { name: 'a', version: '1.0.0' }, skills: [{ name: 'a.b', input }] })),
+    ).toThrow('skills.0.input is larger than');
+  });
+
   it('is refused with paths when it is wrong', () => {
     expect(() => checkDefinition(asSent({ metadata: { name: 'a', version: '1.0.0' } }))).toThrow('skills');
     expect(() => checkDefinition(asSent('text'))).toThrow(MusterError);

@@ -11,6 +11,8 @@ import type { Path, SentDefinition } from './read-source.ts';
 /** Words that stand where an agent's name stands in the routes below /api/agents. */
 const reservedNames: ReadonlySet<string> = new Set(['events', 'import', 'search', 'templates']);
 const MAX_ERRORS = 100;
+/** Compiling is more than linear in what a schema holds. */
+const SCHEMA_LIMIT_BYTES = 32 * 1024;
 
 interface Flaw {
   readonly path: Path;
@@ -109,6 +111,8 @@ function flawsOfSchemas({ skills }: AgentDefinition): Flaw[] {
     strictTuples: false,
     strictRequired: false,
     allowUnionTypes: true,
+    // A large part that is referred to a thousand times would become a thousand large parts of code.
+    inlineRefs: false,
     logger: false,
   });
   addFormats.default(ajv);
@@ -118,7 +122,9 @@ function flawsOfSchemas({ skills }: AgentDefinition): Flaw[] {
       const path = ['skills', index, side];
       try {
         const schema = skill[side];
-        if (ajv.validateSchema(schema) !== true)
+        if (Buffer.byteLength(JSON.stringify(schema)) > SCHEMA_LIMIT_BYTES) {
+          flaws.push({ path, message: `is larger than ${SCHEMA_LIMIT_BYTES} bytes as JSON` });
+        } else if (ajv.validateSchema(schema) !== true)
           flaws.push(...(ajv.errors ?? []).slice(0, 5).map((error) => flawOfSchema(error, path)));
         else ajv.compile(schema);
       } catch (error) {

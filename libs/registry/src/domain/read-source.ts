@@ -13,9 +13,11 @@ import type { FieldError } from '#kernel';
 import { DefinitionInvalid, DefinitionTooLarge } from '../registry.errors.ts';
 
 /** Enough for a hundred skills with their schemas; small enough to be read between two other requests. */
-export const SOURCE_LIMIT_BYTES = 256 * 1024;
+export const SOURCE_LIMIT_BYTES = 128 * 1024;
+/** For several definitions together. */
+export const BUNDLE_LIMIT_BYTES = 2 * SOURCE_LIMIT_BYTES;
 /** Aliases may share a schema between skills; what they unfold to stays within this. */
-const UNFOLDED_LIMIT_BYTES = 1024 * 1024;
+const UNFOLDED_LIMIT_BYTES = 512 * 1024;
 const MAX_ALIASES = 50;
 const MAX_DEPTH = 100;
 const MAX_ERRORS = 100;
@@ -41,9 +43,9 @@ const syntaxWords: Record<string, string> = {
 };
 
 /** Reads every document of a YAML (or JSON) text. @throws DefinitionInvalid with line and column for each error */
-export function readSource(source: string): SentDefinition[] {
+export function readSource(source: string, limit = SOURCE_LIMIT_BYTES): SentDefinition[] {
   const bytes = Buffer.byteLength(source);
-  if (bytes > SOURCE_LIMIT_BYTES) throw new DefinitionTooLarge(bytes, SOURCE_LIMIT_BYTES);
+  if (bytes > limit) throw new DefinitionTooLarge(bytes, limit);
   const lines = new LineCounter();
   const at = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
