@@ -23,7 +23,7 @@ import { ReceiveSubmission, RollBackLanding } from '#messages/integration';
 import { FindProject, type ProjectRecord, ReadPolicy } from '#messages/projects';
 import { FindVerification, RequestVerification, type VerificationRequest } from '#messages/quality';
 import { FindTask, type HeldAttempt, LeaseGuard, SettleSubmittedTask, StartTask } from '#messages/runtime';
-import { Ids, MusterError, SystemIds, type Tx } from '#kernel';
+import { MusterError, SystemIds, type Tx } from '#kernel';
 import { ConfigModule, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
@@ -40,6 +40,9 @@ import { AuditProject } from '../src/queries/audit-project.ts';
 import { Sweep } from '../src/sweep.ts';
 
 const ids = new SystemIds();
+
+/** The stand-in's fences are rows, so that two transactions wait for each other as they do in the runtime room. */
+export const LEASES = 'create table leases (task_id text primary key, fence bigint not null)';
 
 /**
  * The rooms around this one, as far as it asks them: they answer from memory what the real ones answer from their tables.
@@ -180,18 +183,46 @@ class AnswerSettle implements ICommandHandler<SettleSubmittedTask> {
   ],
   exports: [Neighbours, LeaseGuard],
 })
-class NeighboursModule {}
+export class NeighboursModule {}
 
 export const FILES = {
   'greet.js': 'export const greet = () => "hello";\n',
   'other.js': 'export const other = 1;\nexport const third = 2;\n',
 };
 
+/** A project whose branch starts with one imported commit. */
+export async function newProject(
+  repositories: Repositories,
+  neighbours: Neighbours,
+  files: Record<string, string> = FILES,
+): Promise<ProjectRecord> {
+  const id = ids.next('project');
+  const person = { name: 'Someone', email: 'someone@example.org' };
+  const at = { author: person, committer: person, date: new Date('2026-01-01T00:00:00Z') };
+  await repositories.create(id, 'main');
+  const empty = await repositories.commitTree(id, {
+    tree: await repositories.emptyTree(id),
+    parents: [],
+    message: 'Empty',
+    ...at,
+  });
+  const changes = Object.entries(files).map(([path, content]) => ({ path, content }));
+  const tree = await repositories.applyFiles(id, empty, changes);
+  const head = await repositories.commitTree(id, { tree, parents: [], message: 'Import', ...at });
+  await repositories.updateRef(id, 'refs/heads/main', head, NOTHING);
+  const project: ProjectRecord = {
+    id, teamId: ids.next('team'), name: 'Greeter', slug: 'greeter', branch: 'main', head, gitPath: `/git/${id}.git`,
+    createdAt: new Date().toISOString(), importedHead: head,
+  }; // prettier-ignore
+  neighbours.projects.set(id, project);
+  return project;
+}
+
 /** This room on a real PostgreSQL and a real repository, with nothing moving by itself: a test calls the driver. */
 export async function startWorld() {
   const database = await testDatabase();
   const opened = await database.open();
-  await database.sql(`create table leases (task_id text primary key, fence bigint not null)`);
+  await database.sql(LEASES);
   const dataDir = await mkdtemp(join(tmpdir(), 'muster-integration-'));
   const config = loadConfig({ MUSTER_DATA_DIR: dataDir, MUSTER_ROLE: 'api' });
 
@@ -233,29 +264,7 @@ export async function startWorld() {
     sweep: get(Sweep),
     steps: get(LandSubmission),
 
-    /** A project whose branch starts with one imported commit. */
-    async project(files: Record<string, string> = FILES): Promise<ProjectRecord> {
-      const id = get(Ids).next('project');
-      const person = { name: 'Someone', email: 'someone@example.org' };
-      const at = { author: person, committer: person, date: new Date('2026-01-01T00:00:00Z') };
-      await repositories.create(id, 'main');
-      const empty = await repositories.commitTree(id, {
-        tree: await repositories.emptyTree(id),
-        parents: [],
-        message: 'Empty',
-        ...at,
-      });
-      const changes = Object.entries(files).map(([path, content]) => ({ path, content }));
-      const tree = await repositories.applyFiles(id, empty, changes);
-      const head = await repositories.commitTree(id, { tree, parents: [], message: 'Import', ...at });
-      await repositories.updateRef(id, 'refs/heads/main', head, NOTHING);
-      const project: ProjectRecord = {
-        id, teamId: get(Ids).next('team'), name: 'Greeter', slug: 'greeter', branch: 'main', head, gitPath: `/git/${id}.git`,
-        createdAt: new Date().toISOString(), importedHead: head,
-      }; // prettier-ignore
-      neighbours.projects.set(id, project);
-      return project;
-    },
+    project: (files?: Record<string, string>) => newProject(repositories, neighbours, files),
 
     async head(project: ProjectRecord): Promise<string> {
       return (await repositories.resolve(project.id, 'refs/heads/main')) ?? '';
