@@ -2,7 +2,7 @@ import type { AgentDefinition, TaskAssignment } from '@muster/contracts';
 import { MusterClient } from './client.ts';
 import { AttemptContext, isStale, type AgentTask, type TaskContext } from './context.ts';
 import { AgentShutdownError, isRetryable, StaleLeaseError, TaskCancelledError } from './errors.ts';
-import { pause } from './backoff.ts';
+import { atMost } from './backoff.ts';
 import { Http } from './http.ts';
 import type { HeldLease, Hello, Link, LinkOwner } from './link.ts';
 import { PollingLink } from './polling-link.ts';
@@ -168,11 +168,9 @@ export class RunningAgent implements LinkOwner {
     this.#link.pause();
     const reason = options.reason ?? 'stopped';
     const finished = (): Promise<unknown> => Promise.all([...this.#attempts.values()].map((attempt) => attempt.done));
-    const timer = new AbortController();
-    await Promise.race([finished(), pause(options.drainMs ?? 0, timer.signal)]);
-    timer.abort();
+    await atMost(finished(), options.drainMs ?? 0);
     for (const attempt of this.#attempts.values()) attempt.controller.abort(new AgentShutdownError(reason));
-    await Promise.race([finished(), pause(3_000)]);
+    await atMost(finished(), 3_000);
     await this.#link.close(reason);
   }
 

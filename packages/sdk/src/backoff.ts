@@ -25,3 +25,10 @@ export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
     const timer = setTimeout(done, ms);
     signal?.addEventListener('abort', done, { once: true });
   });
+
+/** Waits for the work, but not longer than `ms`; leaves no timer behind. */
+export const atMost = async (work: Promise<unknown>, ms: number): Promise<void> => {
+  const timer = new AbortController();
+  await Promise.race([work, pause(ms, timer.signal)]);
+  timer.abort();
+};

@@ -1,6 +1,6 @@
 import { assignmentMessage } from '@muster/contracts';
 import { z } from 'zod';
-import { backoffMs, pause } from './backoff.ts';
+import { atMost, backoffMs, pause } from './backoff.ts';
 import { MusterApiError } from './errors.ts';
 import type { Http } from './http.ts';
 import type { AttemptVerb, Link, LinkOwner, LinkTimes } from './link.ts';
@@ -130,7 +130,7 @@ export class PollingLink implements Link {
 
   async close(reason: string): Promise<void> {
     if (this.#stop.signal.aborted) return;
-    await Promise.race([
+    await atMost(
       this.#http
         .call({
           method: 'POST',
@@ -139,8 +139,8 @@ export class PollingLink implements Link {
           answer: z.unknown(),
         })
         .catch(() => undefined),
-      pause(2_000),
-    ]);
+      2_000,
+    );
     this.#stop.abort();
     clearInterval(this.#heartbeat);
     this.#wake();

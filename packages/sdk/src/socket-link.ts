@@ -1,7 +1,7 @@
 import { serverFrame, type AgentMessage, type ServerMessage } from '@muster/contracts';
 import { z } from 'zod';
 import { WebSocket } from 'ws';
-import { backoffMs, pause } from './backoff.ts';
+import { atMost, backoffMs, pause } from './backoff.ts';
 import { MusterApiError } from './errors.ts';
 import type { AttemptVerb, Link, LinkOwner, LinkTimes, Outgoing } from './link.ts';
 
@@ -68,7 +68,7 @@ export class SocketLink implements Link {
     if (this.#stop.signal.aborted) return;
     if (this.#welcomed) {
       const said = this.#ask({ type: 'bye', reason: reason.slice(0, 500) }, false).catch(() => undefined);
-      await Promise.race([said, pause(2_000)]);
+      await atMost(said, 2_000);
     }
     this.#stop.abort();
     this.#socket?.close(1000);
