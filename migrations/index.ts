@@ -3,6 +3,7 @@ import { Migration202611210002_auth } from './Migration202611210002_auth.ts';
 import { Migration202611210003_registry } from './Migration202611210003_registry.ts';
 import { Migration202611210004_projects } from './Migration202611210004_projects.ts';
 import { Migration202611210005_runtime } from './Migration202611210005_runtime.ts';
+import { Migration202611210006_quality } from './Migration202611210006_quality.ts';
 import { Migration202611210007_integration } from './Migration202611210007_integration.ts';
 import { Migration202611210008_events } from './Migration202611210008_events.ts';
 
@@ -13,6 +14,7 @@ export const migrations = [
   { name: 'Migration202611210003_registry', class: Migration202611210003_registry },
   { name: 'Migration202611210004_projects', class: Migration202611210004_projects },
   { name: 'Migration202611210005_runtime', class: Migration202611210005_runtime },
+  { name: 'Migration202611210006_quality', class: Migration202611210006_quality },
   { name: 'Migration202611210007_integration', class: Migration202611210007_integration },
   { name: 'Migration202611210008_events', class: Migration202611210008_events },
 ];

@@ -1,0 +1,48 @@
+import type { ProjectPolicy, VerificationFacts, VerificationView } from '@muster/contracts';
+
+export interface VerificationRow {
+  readonly id: string;
+  readonly team_id: string;
+  readonly project_id: string;
+  readonly purpose: VerificationView['purpose'];
+  readonly subject_id: string | null;
+  readonly candidate_tree: string;
+  readonly base_tree: string | null;
+  readonly restores_tree: string | null;
+  readonly rules_digest: string;
+  readonly policy: ProjectPolicy;
+  readonly threshold: number;
+  readonly state: VerificationView['state'];
+  readonly verdict: VerificationView['verdict'];
+  readonly score: number | null;
+  readonly reasons: string[];
+  readonly lost: VerificationView['lost'];
+  readonly facts: VerificationFacts | null;
+  readonly task_id: string | null;
+  readonly created_at: Date;
+  readonly finished_at: Date | null;
+}
+const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, policy,
+  threshold, state, verdict, score, reasons, lost, task_id, created_at, finished_at`;
+export const verificationColumns = `${withoutFacts}, facts`;
+/** For lists: facts may be megabytes each. */
+export const listedColumns = `${withoutFacts}, null as facts`;
+
+export const verificationViewOf = (row: VerificationRow): VerificationView => ({
+  id: row.id,
+  projectId: row.project_id,
+  purpose: row.purpose,
+  subjectId: row.subject_id,
+  candidateTree: row.candidate_tree,
+  baseTree: row.base_tree,
+  state: row.state,
+  verdict: row.verdict,
+  score: row.score,
+  threshold: row.threshold,
+  reasons: row.reasons,
+  lost: row.lost,
+  facts: row.facts,
+  taskId: row.task_id,
+  createdAt: row.created_at.toISOString(),
+  finishedAt: row.finished_at?.toISOString() ?? null,
+});

@@ -1,0 +1,90 @@
+import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, StreamableFile } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  idOf,
+  objectId,
+  pageOf,
+  pageQuery,
+  verificationPurposes,
+  verificationView,
+  type VerificationView,
+} from '@muster/contracts';
+import { toSarif } from '@muster/gate';
+import { z } from 'zod';
+import type { Page } from '#kernel';
+import { FindVerification } from '#messages/quality';
+import { Idempotent, NotFound, Requires } from '#platform/http';
+import { VerifyHead } from '../commands/verify-head.ts';
+import { NoFindings, NotFinished } from '../quality.errors.ts';
+import { ListVerifications } from '../queries/list-verifications.ts';
+import { ReadTree } from '../queries/read-tree.ts';
+
+const verificationId = idOf('verification');
+const projectId = idOf('project');
+const listQuery = pageQuery
+  .extend({
+    purpose: z.enum(verificationPurposes).optional(),
+    state: z.enum(['pending', 'running', 'finished']).optional(),
+  })
+  .strict();
+const verifyHead = z.strictObject({ purpose: z.literal('base').default('base') }).prefault({});
+
+@ApiTags('verifications')
+@Controller('api')
+export class VerificationsController {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+  ) {}
+
+  @Get('verifications/:verificationId')
+  @Requires('verification.read')
+  @ApiResponse({ status: 200, standardSchema: verificationView })
+  async get(@Param('verificationId', { schema: verificationId }) id: string): Promise<VerificationView> {
+    const found = await this.queries.execute(new FindVerification(id));
+    if (found === null) throw new NotFound();
+    return found;
+  }
+
+  @Get('verifications/:verificationId/sarif')
+  @Requires('verification.read')
+  @Header('content-type', 'application/sarif+json; charset=utf-8')
+  async sarif(@Param('verificationId', { schema: verificationId }) id: string): Promise<Record<string, unknown>> {
+    const found = await this.get(id);
+    if (found.state !== 'finished') throw new NotFinished();
+    if (found.facts === null) throw new NoFindings();
+    return toSarif(found.facts);
+  }
+
+  @Get('verifications/:verificationId/trees/:tree')
+  @Requires('system.verify')
+  async tree(
+    @Param('verificationId', { schema: verificationId }) id: string,
+    @Param('tree', { schema: objectId }) tree: string,
+  ): Promise<StreamableFile> {
+    return new StreamableFile(await this.queries.execute(new ReadTree(id, tree)), { type: 'application/x-tar' });
+  }
+
+  @Get('projects/:projectId/verifications')
+  @Requires('verification.read')
+  @ApiResponse({ status: 200, standardSchema: pageOf(verificationView) })
+  list(
+    @Param('projectId', { schema: projectId }) id: string,
+    @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
+  ): Promise<Page<VerificationView>> {
+    return this.queries.execute(new ListVerifications({ ...query, projectId: id }));
+  }
+
+  @Post('projects/:projectId/verifications')
+  @HttpCode(201)
+  @Requires('verification.request')
+  @Idempotent()
+  @ApiResponse({ status: 201, standardSchema: verificationView })
+  verifyHead(
+    @Param('projectId', { schema: projectId }) id: string,
+    @Body({ schema: verifyHead }) _body: z.output<typeof verifyHead>,
+  ): Promise<VerificationView> {
+    return this.commands.execute(new VerifyHead(id));
+  }
+}

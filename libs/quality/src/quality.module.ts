@@ -1,0 +1,29 @@
+import { Module } from '@nestjs/common';
+import { CqrsModule } from '@nestjs/cqrs';
+import { OwnedIds } from '#platform/http';
+import { RequestVerificationHandler } from './commands/request-verification.ts';
+import { SettleVerification } from './commands/settle-verification.ts';
+import { VerifierTasks } from './commands/verifier-tasks.ts';
+import { VerifyHeadHandler } from './commands/verify-head.ts';
+import { VerificationsController } from './http/verifications.controller.ts';
+import { FindVerificationHandler } from './queries/find-verification.ts';
+import { ListVerificationsHandler } from './queries/list-verifications.ts';
+import { ReadTreeHandler } from './queries/read-tree.ts';
+import { SettleWhenTheVerifierAnswered } from './reactions/settle-when-the-verifier-answered.ts';
+import { Sweep } from './sweep.ts';
+
+export const controllers = [VerificationsController];
+export const commandHandlers = [RequestVerificationHandler, VerifyHeadHandler];
+export const queryHandlers = [FindVerificationHandler, ListVerificationsHandler, ReadTreeHandler];
+export const reactions = [SettleWhenTheVerifierAnswered];
+
+@Module({
+  imports: [CqrsModule],
+  controllers,
+  providers: [...commandHandlers, ...queryHandlers, ...reactions, VerifierTasks, SettleVerification, Sweep],
+})
+export class QualityModule {
+  constructor() {
+    OwnedIds.register('verification', 'verifications');
+  }
+}
