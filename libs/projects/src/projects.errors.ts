@@ -98,7 +98,7 @@ export class AssignmentUnknown extends MusterError {
 }
 export class GitBusy extends MusterError {
   constructor() {
-    super('projects.git_busy', 503, 'Too many git connections are open. Try again in a few seconds.');
+    super('projects.git_busy', 503, 'Too many clones, pushes or imports are running. Try again in a few seconds.');
   }
 }
 export class GitRequestInvalid extends MusterError {

@@ -38,7 +38,7 @@ export class CreateProjectHandler implements ICommandHandler<CreateProject> {
     const { source, branch } = wish;
     if (source === undefined)
       return this.founding.found(actor, wish, (id) => this.empty(id, wish.name, branch ?? 'main'));
-    return this.founding.found(actor, wish, async (id) => {
+    return this.founding.import(actor, wish, async (id) => {
       await this.repositories.create(id, branch ?? 'main');
       return importSource(this.git, this.repositories.path(id), source, branch, this.config);
     });

@@ -34,7 +34,7 @@ export class ImportProjectHandler implements ICommandHandler<ImportProject> {
 
   async execute({ actor, wish, archive }: ImportProject): Promise<ProjectView> {
     const { branch, strip } = wish;
-    return this.founding.found(actor, wish, async (id) => {
+    return this.founding.import(actor, wish, async (id) => {
       await this.repositories.create(id, branch);
       const commit = { branch, strip, message: `Import ${wish.name}`, date: this.clock.now() };
       await importArchive(this.git, this.repositories.path(id), archive, commit);

@@ -4,12 +4,17 @@ import { Clock, Ids } from '#kernel';
 import type { Actor } from '#messages/auth';
 import { Database, violatedConstraint } from '#platform/database';
 import { Repositories } from '#platform/git';
-import { SlugTaken } from '../projects.errors.ts';
+import { GitBusy, SlugTaken } from '../projects.errors.ts';
 import { type ProjectRow, slugOf, toProjectView } from './project.ts';
+
+/** Imports take minutes, bandwidth and disk: more at once would leave nothing for the work on the projects that exist. */
+const IMPORTS_AT_ONCE = 4;
 
 /** How a project begins: first its repository is complete, then its row makes it known. A failure leaves neither. */
 @Injectable()
 export class FoundProject {
+  private imports = 0;
+
   constructor(
     private readonly database: Database,
     private readonly repositories: Repositories,
@@ -40,6 +45,17 @@ export class FoundProject {
     } catch (error) {
       await this.repositories.remove(id);
       throw error;
+    }
+  }
+
+  /** `found` for what comes from outside: a few at a time, the others are asked to come back. */
+  async import(...[actor, wish, fill]: Parameters<FoundProject['found']>): Promise<ProjectView> {
+    if (this.imports >= IMPORTS_AT_ONCE) throw new GitBusy();
+    this.imports += 1;
+    try {
+      return await this.found(actor, wish, fill);
+    } finally {
+      this.imports -= 1;
     }
   }
 

@@ -186,7 +186,7 @@ export async function importSource(
         'HEAD',
         ...(wanted === undefined ? [] : [`refs/heads/${wanted}`]),
       ],
-      { env, timeoutMs: 60_000, maxBytes: 1024 * 1024 },
+      { env, timeoutMs: 60_000, maxBytes: 1024 * 1024, apart: true },
     );
     const branch = wanted ?? /^ref: refs\/heads\/(.+)\tHEAD$/m.exec(listed)?.[1] ?? 'main';
     const remote = wanted === undefined ? 'HEAD' : `refs/heads/${wanted}`;
@@ -268,7 +268,7 @@ async function fetch(
         checked.location,
         ...refs,
       ],
-      { env, timeoutMs: TIMEOUT_MS, signal: stop.signal },
+      { env, timeoutMs: TIMEOUT_MS, signal: stop.signal, apart: true },
     );
   } catch (error) {
     if (large) throw new SourceTooLarge(`${MAX_BYTES} bytes`);
