@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiConsumes, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiConsumes, ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
   agentTemplate,
   agentVersionView,
@@ -67,6 +67,7 @@ export class AgentsController {
   @ApiOperation({ summary: 'Register a version of an agent, from YAML or JSON' })
   @ApiConsumes('application/json', 'application/yaml')
   @ApiResponse({ status: 201, standardSchema: agentVersionView })
+  @ApiResponse({ status: 200, description: 'It was there, with the same content', standardSchema: agentVersionView })
   async register(
     @CurrentActor() actor: Actor,
     @Body({ schema: registerBody }) body: z.output<typeof registerAgent>,
@@ -87,6 +88,11 @@ export class AgentsController {
   @ApiOperation({ summary: 'Register several definitions at once, all or none' })
   @ApiConsumes('application/json', 'application/yaml')
   @ApiResponse({ status: 201, standardSchema: versionList })
+  @ApiResponse({
+    status: 200,
+    description: 'All of them were there, with the same content',
+    standardSchema: versionList,
+  })
   async import(
     @CurrentActor() actor: Actor,
     @Body({ schema: importBody }) body: z.output<typeof importAgents>,
@@ -131,6 +137,7 @@ export class AgentsController {
   @Get('templates/:name')
   @Requires('agent.read')
   @Header('content-type', YAML)
+  @ApiProduces('application/yaml')
   @ApiOperation({ summary: 'One template as YAML' })
   async template(@Param('name') name: string): Promise<string> {
     return (await this.queries.execute(new ReadTemplate(name))).source;
@@ -155,6 +162,7 @@ export class AgentsController {
   @Get(':agent/export')
   @Requires('agent.read')
   @Header('content-type', YAML)
+  @ApiProduces('application/yaml')
   @ApiOperation({ summary: 'A definition as YAML; the latest version unless one is named' })
   async export(
     @CurrentActor() actor: Actor,
