@@ -73,13 +73,24 @@ export const honestyCheck: Check = {
     const tried = order.slice(0, mostFunctions);
     const timeoutMs = Math.min(policy.timeoutSeconds * 1000, Math.max(10_000, suite.ms * 3 + 5_000));
     const deadline = performance.now() + policy.timeoutSeconds * 1000;
+    // A control first: the same run with nothing emptied. If that already counts as noticed, it is the way of running that is
+    // noticed, a flag that this runner does not know for instance, and the trials would prove nothing.
+    const control = async (stopAtFirst: boolean): Promise<boolean> => {
+      const untouched = new Map([[tried[0]!.path, candidate.text(tried[0]!.path) ?? '']]);
+      const again = await run.tests({ overrides: untouched, stopAtFirst, timeoutMs });
+      return again !== null && noticed(suite, again) === 'unnoticed';
+    };
+    const stopAtFirst = await control(true);
+    if (!stopAtFirst && !(await control(false))) {
+      return outcome('inconclusive', 'the tests fail when they are run once more with nothing changed, so they cannot show which function they look at', findings, metrics);
+    }
     const trials = new Map<Suspect, Trial>();
     const queue = [...tried];
     const lane = async (): Promise<void> => {
       for (let each = queue.shift(); each !== undefined; each = queue.shift()) {
         signal?.throwIfAborted();
         if (performance.now() > deadline) return;
-        const after = await run.tests({ overrides: new Map([[each.path, each.emptied]]), stopAtFirst: true, timeoutMs });
+        const after = await run.tests({ overrides: new Map([[each.path, each.emptied]]), stopAtFirst, timeoutMs });
         trials.set(each, after === null ? 'unknown' : noticed(suite, after));
         progress(trials.size / tried.length, `emptied ${trials.size} of ${tried.length} changed functions`);
       }

@@ -182,7 +182,11 @@ async function install(given: {
       options.signal?.throwIfAborted();
       if (!existsSync(home)) {
         const said = error !== null && typeof error === 'object' && 'stderr' in error ? String(error.stderr) : String(error);
-        return without('not_run', `npm ci failed: ${said.trim().slice(-1500)}`);
+        const words = said
+          .split('\n')
+          .filter((line) => /^npm error\s+\S/.test(line))
+          .map((line) => line.replace(/^npm error\s+/, ''));
+        return without('not_run', `npm ci failed: ${(words.length > 0 ? words.slice(0, 8).join('; ') : said.trim()).slice(0, 1000)}`);
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });
