@@ -21,7 +21,19 @@ describe('the server', () => {
         .filter(({ permission }) => permission === null)
         .map(({ route }) => route)
         .sort(),
-    ).toMatchInlineSnapshot();
+    ).toMatchInlineSnapshot(`
+     [
+       "GET AuthController.me",
+       "GET HealthController.live",
+       "GET HealthController.measured",
+       "GET HealthController.ready",
+       "GET HealthController.started",
+       "GET ProvenanceController.keys",
+       "POST AuthController.logIn",
+       "POST AuthController.logOut",
+       "POST AuthController.refresh",
+     ]
+    `);
     const sockets = declared.flatMap(({ route }) => (route.startsWith('SOCKET ') ? [route.slice(7)] : []));
     expect(sockets.sort()).toEqual(['/api/runtime/connect', '/api/stream']);
   });

@@ -4,6 +4,7 @@ import { EventsModule } from '#events';
 import { IntegrationModule } from '#integration';
 import type { DatabaseOptions } from '#platform/database';
 import { ProjectsModule } from '#projects';
+import { QualityModule } from '#quality';
 import { RegistryModule } from '#registry';
 import { RuntimeModule } from '#runtime';
 
@@ -20,5 +21,6 @@ export const rooms: readonly Room[] = [
   { module: RegistryModule },
   { module: EventsModule },
   { module: RuntimeModule },
+  { module: QualityModule },
   { module: IntegrationModule },
 ];

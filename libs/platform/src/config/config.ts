@@ -86,7 +86,7 @@ const variables = {
 };
 const secrets: ReadonlySet<string> = new Set(['MUSTER_ADMIN_PASSWORD']);
 /** Read by the programs around the server (CLI, agents, tests), not by the server; known so that they are not refused. */
-const foreign: ReadonlySet<string> = new Set(['MUSTER_URL', 'MUSTER_TOKEN', 'MUSTER_VERIFIER_DIR']);
+const foreign: ReadonlySet<string> = new Set(['MUSTER_URL', 'MUSTER_TOKEN', 'MUSTER_PASSWORD', 'MUSTER_VERIFIER_DIR']);
 
 const schema = z.object(variables);
 type Values = z.output<typeof schema>;
