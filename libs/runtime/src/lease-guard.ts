@@ -11,8 +11,8 @@ export class SqlLeaseGuard extends LeaseGuard {
   async hold(tx: Tx, taskId: string, fence: number): Promise<HeldAttempt> {
     const task = await lockByFence(tx, taskId, fence);
     if (task === null) throw new StaleLease(taskId, fence);
-    const [attempt] = await tx.sql<{ id: string }>(
-      `select id from attempts where fence = $1 and outcome is null for update`,
+    const [attempt] = await tx.sql<{ id: string; holder_id: string }>(
+      `select id, holder_id from attempts where fence = $1 and outcome is null for update`,
       [fence],
     );
     if (attempt === undefined) throw new StaleLease(taskId, fence);
@@ -26,6 +26,7 @@ export class SqlLeaseGuard extends LeaseGuard {
       capability: task.capability,
       agent: task.agent,
       instanceId: task.instance_id,
+      holderId: attempt.holder_id,
     };
   }
 

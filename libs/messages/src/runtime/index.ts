@@ -43,6 +43,8 @@ export interface HeldAttempt {
   /** Name of the agent definition that holds it. */
   readonly agent: string | null;
   readonly instanceId: string | null;
+  /** The actor whose key holds it: fences are no secret, so only this one may hand in under it. */
+  readonly holderId?: string;
 }
 /**
  * Acting under a task's fence in one's own transaction. Kept by the runtime room; every method throws `StaleLease`

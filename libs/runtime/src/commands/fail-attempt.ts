@@ -5,6 +5,7 @@ import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { WakeUps } from '../dispatch/wake-ups.ts';
 import { afterFailure } from '../domain/lease-rules.ts';
+import { storable } from '../domain/storable.ts';
 import { endedOf, type Ended } from '../domain/verb-answers.ts';
 import { StaleLease } from '../runtime.errors.ts';
 import { attemptOf, lock, type Holder } from '../sql/leases.ts';
@@ -39,7 +40,7 @@ export class FailAttemptHandler implements ICommandHandler<FailAttempt> {
       const failures = task.failures + 1;
       const after = await applyFailure(tx, task, {
         outcome: 'failed',
-        error: body.error,
+        error: storable(body.error),
         failures,
         next: afterFailure({
           failures,

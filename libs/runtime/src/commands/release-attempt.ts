@@ -3,6 +3,7 @@ import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { z } from 'zod';
 import { Database } from '#platform/database';
 import { WakeUps } from '../dispatch/wake-ups.ts';
+import { storable } from '../domain/storable.ts';
 import { endedOf, type Ended } from '../domain/verb-answers.ts';
 import { StaleLease } from '../runtime.errors.ts';
 import { attemptOf, lock, type Holder } from '../sql/leases.ts';
@@ -26,6 +27,7 @@ export class ReleaseAttemptHandler implements ICommandHandler<ReleaseAttempt> {
   ) {}
 
   async execute({ by, body }: ReleaseAttempt): Promise<Ended> {
+    const reason = storable(body.reason);
     const answer = await this.database.transaction(async (tx) => {
       const task = await lock(tx, by);
       if (task === null) {
@@ -35,13 +37,13 @@ export class ReleaseAttemptHandler implements ICommandHandler<ReleaseAttempt> {
       }
       const after = await giveBack(tx, task.id, task.instance_id);
       const answer = endedOf(after, by.fence);
-      await closeAttempt(tx, { fence: by.fence, outcome: 'released', error: body.reason, answer });
+      await closeAttempt(tx, { fence: by.fence, outcome: 'released', error: reason, answer });
       tx.append({
         type: 'task.released',
         teamId: task.team_id,
         projectId: task.project_id,
         subject: task.id,
-        data: { taskId: task.id, attempt: task.attempt, fence: by.fence, reason: body.reason },
+        data: { taskId: task.id, attempt: task.attempt, fence: by.fence, reason },
       });
       return answer;
     });

@@ -6,6 +6,7 @@ import { Database } from '#platform/database';
 import { EventLog } from '#platform/eventlog';
 import { ClaimTasks } from '../commands/claim-tasks.ts';
 import { ReleaseAttempt } from '../commands/release-attempt.ts';
+import type { InstanceRow } from '../domain/task-row.ts';
 import { InstanceUnknown } from '../runtime.errors.ts';
 import { touchInstance } from '../sql/instances.ts';
 import { Eligibility } from './eligibility.ts';
@@ -31,9 +32,13 @@ export class LongPoll {
     gone: AbortSignal,
   ): Promise<TaskAssignment[]> {
     const until = Date.now() + q.waitSeconds * 1000;
-    for (;;) {
-      // An open request is a sign of life, as good as a heartbeat.
-      const instance = await touchInstance(this.database, { instanceId, actorId: actor.id, connection: null });
+    let instance: InstanceRow | null = null;
+    for (let touched = 0; ;) {
+      // An open request is a sign of life, as good as a heartbeat; one each second is enough.
+      if (instance === null || Date.now() - touched >= lookEveryMs) {
+        instance = await touchInstance(this.database, { instanceId, actorId: actor.id, connection: null });
+        touched = Date.now();
+      }
       if (instance === null) throw new InstanceUnknown(instanceId);
       const groups = (await this.eligibility.groupsFor([{ instance, actor }])).get(instanceId) ?? [];
       const tasks = await this.commands.execute(new ClaimTasks(instanceId, instance.connection, groups, q.count));

@@ -28,9 +28,9 @@ import type { InstanceRow } from '../domain/task-row.ts';
 import { AlreadyConnected, HelloFirst } from '../runtime.errors.ts';
 import type { Holder } from '../sql/leases.ts';
 
-/** Messages that may wait for their turn before the socket is read no further, and where reading goes on. */
+/** Messages, and bytes of them, that may wait for their turn; then the socket is read no further until all are done. */
 const pauseAt = 4_000;
-const resumeAt = 1_000;
+const pauseAtBytes = 8 * 1024 * 1024;
 /** Messages of one frame, as in the contract. */
 const maxPerFrame = 1_000;
 /** An agent that does not read its socket is cut off here. */
@@ -68,6 +68,7 @@ export class AgentSession implements Receiver {
   private readonly inbox: unknown[] = [];
   private readonly outbox: ServerMessage[] = [];
   private working = false;
+  private waitingBytes = 0;
   private paused = false;
   private flushing = false;
   private saidBye = false;
@@ -143,7 +144,8 @@ export class AgentSession implements Receiver {
       return;
     }
     this.inbox.push(...(frame as unknown[]));
-    if (this.inbox.length > pauseAt && !this.paused) {
+    this.waitingBytes += data.length;
+    if ((this.inbox.length > pauseAt || this.waitingBytes > pauseAtBytes) && !this.paused) {
       this.paused = true;
       this.socket.pause();
     }
@@ -155,13 +157,14 @@ export class AgentSession implements Receiver {
     try {
       for (let next = this.inbox.shift(); next !== undefined && !this.closed; next = this.inbox.shift()) {
         await this.handle(next);
-        if (this.paused && this.inbox.length < resumeAt) {
-          this.paused = false;
-          this.socket.resume();
-        }
       }
     } finally {
       this.working = false;
+      this.waitingBytes = 0;
+      if (this.paused && !this.closed) {
+        this.paused = false;
+        this.socket.resume();
+      }
     }
   }
 

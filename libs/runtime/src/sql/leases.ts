@@ -1,4 +1,5 @@
 import type { Tx } from '#kernel';
+import { storable } from '../domain/storable.ts';
 import type { InstanceLimits, TaskRow } from '../domain/task-row.ts';
 
 type Sql = Pick<Tx, 'sql'>;
@@ -132,9 +133,6 @@ export const writeLog = (
      where l.place <= c.room + 1 and c.before + l.place <= $6 + 1`,
     [q.taskId, q.fence, q.stream, JSON.stringify(q.lines.map(storable)), q.lines.length, q.limit],
   );
-
-/** PostgreSQL's text cannot hold NUL; everything else of an agent's words is kept as it is. */
-const storable = (line: string): string => line.replaceAll('\u0000', '\ufffd');
 
 /** False when a report with this key was counted before. */
 export async function writeCost(
