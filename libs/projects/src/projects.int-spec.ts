@@ -555,4 +555,21 @@ describe('git over HTTP', () => {
     });
     expect(body.status).toBe(400);
   });
+
+  it('takes the compressed bodies that git sends', async () => {
+    const made = await project('Compressed');
+    const answer = await fetch(`${url}${made.gitPath}/git-upload-pack`, {
+      method: 'POST',
+      headers: {
+        authorization: `Basic ${Buffer.from('x:agent').toString('base64')}`,
+        'content-type': 'application/x-git-upload-pack-request',
+        'content-encoding': 'gzip',
+        'git-protocol': 'version=2',
+      },
+      body: new Uint8Array(gzipSync('0014command=ls-refs\n0000')),
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('application/x-git-upload-pack-result');
+    expect(await answer.text()).toContain(`${made.head} refs/heads/main`);
+  });
 });
