@@ -36,21 +36,28 @@ const gitEnv = (extra: Record<string, string> = {}): Record<string, string> => (
 });
 
 async function git(dir: string, args: string[], env: Record<string, string> = {}): Promise<string> {
-  const { stdout } = await promisify(execFile)('git', ['-C', dir, '-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', ...args], {
-    env: gitEnv(env),
-    maxBuffer: 256 * 1024 * 1024,
-    encoding: 'utf8',
-  });
+  const { stdout } = await promisify(execFile)(
+    'git',
+    ['-C', dir, '-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', ...args],
+    {
+      env: gitEnv(env),
+      maxBuffer: 256 * 1024 * 1024,
+      encoding: 'utf8',
+    },
+  );
   return stdout.trimEnd();
 }
 
 /** Every blob of a tree, exactly: `git archive` would leave out what attributes say. */
 async function checkOut(dir: string, tree: string, into: string): Promise<void> {
   const listing = await git(dir, ['ls-tree', '-r', '-z', '--full-tree', tree]);
-  const entries = listing.split('\0').filter(Boolean).flatMap((line) => {
-    const match = /^(\d{6}) blob ([0-9a-f]+)\t([\s\S]*)$/.exec(line);
-    return match === null ? [] : [{ mode: match[1]!, id: match[2]!, path: match[3]! }];
-  });
+  const entries = listing
+    .split('\0')
+    .filter(Boolean)
+    .flatMap((line) => {
+      const match = /^(\d{6}) blob ([0-9a-f]+)\t([\s\S]*)$/.exec(line);
+      return match === null ? [] : [{ mode: match[1]!, id: match[2]!, path: match[3]! }];
+    });
   const packed: Pack = pack();
   const cat = spawn('git', ['-C', dir, 'cat-file', '--batch'], { env: gitEnv(), stdio: ['pipe', 'pipe', 'ignore'] });
   const failed = new Promise<never>((_resolve, reject) => cat.once('error', reject));
@@ -86,7 +93,10 @@ async function checkOut(dir: string, tree: string, into: string): Promise<void> 
     cat.stdin.end();
     packed.finalize();
   })();
-  await Promise.race([Promise.all([filling, extractTree(Readable.from(packed as AsyncIterable<Buffer>), into)]), failed]);
+  await Promise.race([
+    Promise.all([filling, extractTree(Readable.from(packed as AsyncIterable<Buffer>), into)]),
+    failed,
+  ]);
 }
 
 async function policyAt(dir: string, ref: string): Promise<ProjectPolicy> {
@@ -100,7 +110,9 @@ async function policyAt(dir: string, ref: string): Promise<ProjectPolicy> {
 }
 
 /** The gate on a local folder: the same checks, policy read from the base, the candidate what the folder holds. */
-export async function verifyFolder(options: VerifyFolderOptions): Promise<{ facts: VerificationFacts; policy: ProjectPolicy; judgement: Judgement }> {
+export async function verifyFolder(
+  options: VerifyFolderOptions,
+): Promise<{ facts: VerificationFacts; policy: ProjectPolicy; judgement: Judgement }> {
   const root = await git(options.dir, ['rev-parse', '--show-toplevel']);
   const base = await git(root, ['rev-parse', '--verify', '--end-of-options', `${options.baseRef ?? 'HEAD'}^{commit}`]);
   const baseTree = await git(root, ['rev-parse', `${base}^{tree}`]);
@@ -112,7 +124,10 @@ export async function verifyFolder(options: VerifyFolderOptions): Promise<{ fact
     await git(root, ['add', '--all'], index);
     const candidateTree = await git(root, ['write-tree'], index);
     const policy = await policyAt(root, base);
-    await Promise.all([checkOut(root, candidateTree, join(work, 'candidate')), checkOut(root, baseTree, join(work, 'base'))]);
+    await Promise.all([
+      checkOut(root, candidateTree, join(work, 'candidate')),
+      checkOut(root, baseTree, join(work, 'base')),
+    ]);
     const facts = await runVerification({
       candidateDir: join(work, 'candidate'),
       baseDir: join(work, 'base'),

@@ -37,8 +37,10 @@ export interface Judgement {
   lost: Lost[];
 }
 
-const placeOf = (finding: Finding): string => (finding.path === null ? '' : ` [${finding.path}${finding.line === null ? '' : `:${finding.line}`}]`);
-const ordered = <T>(items: readonly T[], keyOf: (item: T) => string): T[] => [...items].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0));
+const placeOf = (finding: Finding): string =>
+  finding.path === null ? '' : ` [${finding.path}${finding.line === null ? '' : `:${finding.line}`}]`;
+const ordered = <T>(items: readonly T[], keyOf: (item: T) => string): T[] =>
+  [...items].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0));
 
 /**
  * Score and verdict from facts: pure, so that the same facts always score the same, wherever and in whatever order they were found.
@@ -52,12 +54,23 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
   const vetoes: Finding[] = [];
   const checks = ordered(facts.checks, (check) => check.check);
   for (const check of checks) {
-    for (const finding of ordered(check.findings, (each) => `${each.rule}\0${each.path ?? ''}\0${String(each.line ?? 0).padStart(8, '0')}\0${each.fingerprint}`)) {
+    for (const finding of ordered(
+      check.findings,
+      (each) => `${each.rule}\0${each.path ?? ''}\0${String(each.line ?? 0).padStart(8, '0')}\0${each.fingerprint}`,
+    )) {
       if (finding.veto) vetoes.push(finding);
       const spent = perCategory.get(check.category) ?? 0;
       const points = Math.min(pointsPerFinding[check.category][finding.level], mostPerCategory[check.category] - spent);
       perCategory.set(check.category, spent + points);
-      if (points > 0) lost.push({ category: check.category, points, rule: finding.rule, path: finding.path, line: finding.line, remedy: finding.remedy });
+      if (points > 0)
+        lost.push({
+          category: check.category,
+          points,
+          rule: finding.rule,
+          path: finding.path,
+          line: finding.line,
+          remedy: finding.remedy,
+        });
     }
   }
   const total = [...perCategory.values()].reduce((sum, points) => sum + points, 0);
@@ -66,16 +79,27 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
   const byCheck = new Map(checks.map((check) => [check.check, check]));
   const rank = (finding: Finding): number => weightiest.indexOf(byCheck.get(finding.check)?.category ?? 'style');
   vetoes.sort((a, b) => rank(a) - rank(b));
-  const reasons = vetoes.map((finding) => `${finding.rule}: ${finding.message.split('\n')[0] ?? ''}${placeOf(finding)}`);
+  const reasons = vetoes.map(
+    (finding) => `${finding.rule}: ${finding.message.split('\n')[0] ?? ''}${placeOf(finding)}`,
+  );
   for (const name of requiredFor(policy, purpose)) {
     const check = byCheck.get(name);
     if (check === undefined) reasons.push(`${name}: this check is required and there is no such check`);
-    else if (check.status === 'not_run' || check.status === 'inconclusive') reasons.push(`${name}: required, and ${check.status === 'not_run' ? 'not run' : 'inconclusive'}: ${check.summary}`);
-    else if (check.status === 'failed' && purpose !== 'base' && !check.findings.some((each) => each.veto)) reasons.push(`${name}: required, and failed: ${check.summary}`);
+    else if (check.status === 'not_run' || check.status === 'inconclusive')
+      reasons.push(
+        `${name}: required, and ${check.status === 'not_run' ? 'not run' : 'inconclusive'}: ${check.summary}`,
+      );
+    else if (check.status === 'failed' && purpose !== 'base' && !check.findings.some((each) => each.veto))
+      reasons.push(`${name}: required, and failed: ${check.summary}`);
   }
   if (purpose !== 'post_landing' && score < policy.threshold) {
-    const worst = [...lost].sort((a, b) => b.points - a.points).slice(0, 3).map((each) => each.rule);
-    reasons.push(`score: ${score} is below the threshold of ${policy.threshold}${worst.length > 0 ? `, most of it lost to ${[...new Set(worst)].join(', ')}` : ''}`);
+    const worst = [...lost]
+      .sort((a, b) => b.points - a.points)
+      .slice(0, 3)
+      .map((each) => each.rule);
+    reasons.push(
+      `score: ${score} is below the threshold of ${policy.threshold}${worst.length > 0 ? `, most of it lost to ${[...new Set(worst)].join(', ')}` : ''}`,
+    );
   }
   return { score, verdict: reasons.length === 0 ? 'accepted' : 'rejected', reasons, lost };
 }

@@ -17,7 +17,10 @@ export function toSarif(facts: VerificationFacts): Record<string, unknown> {
       },
       automationDetails: { id: `muster/${check.check}/${facts.candidateTree}` },
       invocations: [
-        { executionSuccessful: check.status === 'passed' || check.status === 'failed', exitCodeDescription: `${check.status}: ${check.summary}` },
+        {
+          executionSuccessful: check.status === 'passed' || check.status === 'failed',
+          exitCodeDescription: `${check.status}: ${check.summary}`,
+        },
       ],
       results: check.findings.map((each) => ({
         ruleId: each.rule,
@@ -31,7 +34,10 @@ export function toSarif(facts: VerificationFacts): Record<string, unknown> {
               locations: [
                 {
                   physicalLocation: {
-                    artifactLocation: { uri: each.path.split('/').map(encodeURIComponent).join('/'), uriBaseId: '%SRCROOT%' },
+                    artifactLocation: {
+                      uri: each.path.split('/').map(encodeURIComponent).join('/'),
+                      uriBaseId: '%SRCROOT%',
+                    },
                     ...(each.line === null ? {} : { region: { startLine: each.line } }),
                   },
                 },

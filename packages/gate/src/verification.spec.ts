@@ -38,7 +38,12 @@ function write(files: Files): { dir: string; tree: string } {
     mkdirSync(dirname(join(dir, path)), { recursive: true });
     writeFileSync(join(dir, path), text);
   }
-  return { dir, tree: createHash('sha1').update(JSON.stringify(Object.entries(files).sort())).digest('hex') };
+  return {
+    dir,
+    tree: createHash('sha1')
+      .update(JSON.stringify(Object.entries(files).sort()))
+      .digest('hex'),
+  };
 }
 
 interface Given {
@@ -50,7 +55,9 @@ interface Given {
   sandbox?: Sandbox;
 }
 
-async function verify(given: Given): Promise<VerificationFacts & { judgement: Judgement; rules: string[]; statusOf: Record<string, string> }> {
+async function verify(
+  given: Given,
+): Promise<VerificationFacts & { judgement: Judgement; rules: string[]; statusOf: Record<string, string> }> {
   const candidate = write(given.candidate);
   const base = given.base === null ? null : write(given.base ?? project);
   const restores = given.restores === undefined ? null : write(given.restores);
@@ -60,7 +67,14 @@ async function verify(given: Given): Promise<VerificationFacts & { judgement: Ju
     candidateDir: candidate.dir,
     baseDir: base?.dir ?? null,
     restoresDir: restores?.dir ?? null,
-    input: { purpose, candidateTree: candidate.tree, baseTree: base?.tree ?? null, restoresTree: restores?.tree ?? null, policy, rulesDigest: 'rules' },
+    input: {
+      purpose,
+      candidateTree: candidate.tree,
+      baseTree: base?.tree ?? null,
+      restoresTree: restores?.tree ?? null,
+      policy,
+      rulesDigest: 'rules',
+    },
     workDir: mkdtempSync(join(root, 'work-')),
     cacheDir: join(root, 'cache'),
     sandbox: given.sandbox ?? sandbox,
@@ -87,21 +101,34 @@ describe('a verification', () => {
   });
 
   it('names the test that a change breaks', async () => {
-    const facts = await verify({ candidate: { ...project, 'src/sum.js': 'export function sum(a, b) {\n  return a - b;\n}\n' } });
+    const facts = await verify({
+      candidate: { ...project, 'src/sum.js': 'export function sum(a, b) {\n  return a - b;\n}\n' },
+    });
     expect(facts.judgement.verdict).toBe('rejected');
     expect(facts.judgement.reasons[0]).toMatch(/tests\.broken: .*adds two numbers.*test\/sum\.test\.js/);
     expect(JSON.stringify(toSarif(facts))).toContain('tests.broken');
   });
 
   it('charges nobody for what failed on the branch already, and shows it', async () => {
-    const broken = { ...project, 'test/old.test.js': "import test from 'node:test';\ntest('is broken', () => { throw new Error('old'); });\n" };
-    const facts = await verify({ base: broken, candidate: { ...broken, 'src/twice.js': twice, 'test/twice.test.js': twiceTest } });
+    const broken = {
+      ...project,
+      'test/old.test.js': "import test from 'node:test';\ntest('is broken', () => { throw new Error('old'); });\n",
+    };
+    const facts = await verify({
+      base: broken,
+      candidate: { ...broken, 'src/twice.js': twice, 'test/twice.test.js': twiceTest },
+    });
     expect(facts.baseFailures).toEqual(['is broken (test/old.test.js)']);
     expect(facts.judgement.reasons).toEqual([]);
   });
 
   it('refuses a new test that fails', async () => {
-    const facts = await verify({ candidate: { ...project, 'test/new.test.js': "import test from 'node:test';\ntest('fails', () => { throw new Error('no'); });\n" } });
+    const facts = await verify({
+      candidate: {
+        ...project,
+        'test/new.test.js': "import test from 'node:test';\ntest('fails', () => { throw new Error('no'); });\n",
+      },
+    });
     expect(facts.rules).toContain('tests.new_failure');
     expect(facts.judgement.verdict).toBe('rejected');
   });
@@ -116,7 +143,8 @@ describe('a verification', () => {
       candidate: {
         ...project,
         'src/price.js': 'export function priceWithTax(net) {\n  return 0;\n}\n',
-        'test/price.test.js': "import test from 'node:test';\nimport assert from 'node:assert';\nimport { priceWithTax } from '../src/price.js';\ntest('has a price', () => { assert.ok(priceWithTax); });\n",
+        'test/price.test.js':
+          "import test from 'node:test';\nimport assert from 'node:assert';\nimport { priceWithTax } from '../src/price.js';\ntest('has a price', () => { assert.ok(priceWithTax); });\n",
       },
     });
     expect(facts.rules).toEqual(expect.arrayContaining(['honesty.stub', 'honesty.untested_function']));
@@ -124,7 +152,9 @@ describe('a verification', () => {
   });
 
   it('does not ask for tests where only comments changed', async () => {
-    const facts = await verify({ candidate: { ...project, 'src/sum.js': '// Adds.\nexport function sum(a, b) {\n  return a + b; // both\n}\n' } });
+    const facts = await verify({
+      candidate: { ...project, 'src/sum.js': '// Adds.\nexport function sum(a, b) {\n  return a + b; // both\n}\n' },
+    });
     expect(facts.checks.find((each) => each.check === 'honesty')?.summary).toBe('no function was added or changed');
     expect(facts.judgement.verdict).toBe('accepted');
   });
@@ -143,25 +173,45 @@ describe('a verification', () => {
     expect(facts.checks.map((each) => each.check)).toEqual(['post-landing']);
     expect(facts.checks[0]?.summary).toMatch(/exit code 3: checking the shop/);
     expect(facts.judgement.verdict).toBe('rejected');
-    const good = await verify({ purpose: 'post_landing', candidate: project, policy: { postLanding: 'test -f src/sum.js' } });
+    const good = await verify({
+      purpose: 'post_landing',
+      candidate: project,
+      policy: { postLanding: 'test -f src/sum.js' },
+    });
     expect(good.judgement.verdict).toBe('accepted');
   });
 
   it('shows a base as it is', async () => {
-    const facts = await verify({ purpose: 'base', candidate: { ...project, 'test/old.test.js': "import test from 'node:test';\ntest('is broken', () => { throw new Error('old'); });\n" }, base: null });
+    const facts = await verify({
+      purpose: 'base',
+      candidate: {
+        ...project,
+        'test/old.test.js': "import test from 'node:test';\ntest('is broken', () => { throw new Error('old'); });\n",
+      },
+      base: null,
+    });
     expect(facts.baseFailures).toEqual(['is broken (test/old.test.js)']);
     expect(facts.judgement.verdict).toBe('accepted');
   });
 
   it('never counts what was not run as passed', async () => {
-    const facts = await verify({ candidate: project, sandbox: { driver: null, proven: false, notes: ['no sandbox withstood the proof'] } });
+    const facts = await verify({
+      candidate: project,
+      sandbox: { driver: null, proven: false, notes: ['no sandbox withstood the proof'] },
+    });
     expect(facts.statusOf).toMatchObject({ tests: 'not_run', secrets: 'passed', tampering: 'passed' });
-    expect(facts.judgement.reasons).toEqual([expect.stringMatching(/^tests: required, and not run: .*no sandbox withstood/)]);
+    expect(facts.judgement.reasons).toEqual([
+      expect.stringMatching(/^tests: required, and not run: .*no sandbox withstood/),
+    ]);
   });
 
   it('judges by the branch’s scripts and refuses a change to them', async () => {
     const facts = await verify({
-      candidate: { ...project, 'package.json': JSON.stringify({ name: 'sample', type: 'module', scripts: { test: 'true' } }), 'src/sum.js': 'export const sum = () => 0;\n' },
+      candidate: {
+        ...project,
+        'package.json': JSON.stringify({ name: 'sample', type: 'module', scripts: { test: 'true' } }),
+        'src/sum.js': 'export const sum = () => 0;\n',
+      },
     });
     expect(facts.rules).toEqual(expect.arrayContaining(['tampering.scripts', 'tests.broken']));
   });
@@ -169,7 +219,11 @@ describe('a verification', () => {
   it('builds before it tests and compares types with the branch', async () => {
     const built: Files = {
       ...project,
-      'package.json': JSON.stringify({ name: 'sample', type: 'module', scripts: { build: 'mkdir -p dist && cp src/sum.js dist/', test: 'node --test test/*.test.js' } }),
+      'package.json': JSON.stringify({
+        name: 'sample',
+        type: 'module',
+        scripts: { build: 'mkdir -p dist && cp src/sum.js dist/', test: 'node --test test/*.test.js' },
+      }),
       'test/sum.test.js': project['test/sum.test.js']!.replace('../src/sum.js', '../dist/sum.js'),
     };
     const good = { ...built, 'src/sum.js': 'export function sum(a, b) {\n  return b + a;\n}\n' };

@@ -90,16 +90,25 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   mkdirSync(options.cacheDir, { recursive: true });
   const cache = new FactsCache(options.cacheDir);
   const candidate = new SourceTree(options.candidateDir);
-  const base = options.baseDir === null || purpose === 'base' || purpose === 'post_landing' ? null : new SourceTree(options.baseDir);
+  const base =
+    options.baseDir === null || purpose === 'base' || purpose === 'post_landing'
+      ? null
+      : new SourceTree(options.baseDir);
   const restores = options.restoresDir === null || purpose !== 'revert' ? null : new SourceTree(options.restoresDir);
   // How a project is built and tested is read from the branch; a change that says otherwise is judged by what the branch says.
   const scripts = { ...scriptsOf(candidate), ...(purpose === 'revert' ? {} : scriptsOf(base)) };
   const runs: TreeRun[] = [];
   const install = async (tree: SourceTree): Promise<Installed> =>
-    await installDependencies(tree, { cacheDir: options.cacheDir, registry: options.npmRegistry ?? null, signal, onLog: options.onLog });
+    await installDependencies(tree, {
+      cacheDir: options.cacheDir,
+      registry: options.npmRegistry ?? null,
+      signal,
+      onLog: options.onLog,
+    });
   const runnable = async (tree: SourceTree): Promise<{ installed: Installed; run: TreeRun | null }> => {
     const installed = await install(tree);
-    if (sandbox.driver === null || installed.status === 'not_run' || installed.status === 'refused') return { installed, run: null };
+    if (sandbox.driver === null || installed.status === 'not_run' || installed.status === 'refused')
+      return { installed, run: null };
     const commands = commandsFor(tree, scripts, policy);
     const run = new TreeRun(tree, commands, installed, {
       driver: sandbox.driver,
@@ -111,10 +120,23 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     runs.push(run);
     return { installed, run };
   };
-  const factsOf = async (id: string, { installed, run }: { installed: Installed; run: TreeRun | null }, reuse: boolean): Promise<TreeFacts | null> => {
+  const factsOf = async (
+    id: string,
+    { installed, run }: { installed: Installed; run: TreeRun | null },
+    reuse: boolean,
+  ): Promise<TreeFacts | null> => {
     if (run === null) return null;
     const key = createHash('sha256')
-      .update(JSON.stringify([id, input.rulesDigest, tools.digest, installed.digest, commandsKey(run.commands), policy.timeoutSeconds]))
+      .update(
+        JSON.stringify([
+          id,
+          input.rulesDigest,
+          tools.digest,
+          installed.digest,
+          commandsKey(run.commands),
+          policy.timeoutSeconds,
+        ]),
+      )
       .digest('hex');
     const known = reuse ? cache.get(key) : null;
     if (known !== null) return known;
@@ -131,12 +153,17 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     let baseFacts: TreeFacts | null = null;
     let restored: Promise<TreeFacts | null> | undefined;
     const restoresFacts = (): Promise<TreeFacts | null> =>
-      (restored ??= restores === null || input.restoresTree === null ? Promise.resolve(null) : runnable(restores).then((each) => factsOf(input.restoresTree!, each, true)));
+      (restored ??=
+        restores === null || input.restoresTree === null
+          ? Promise.resolve(null)
+          : runnable(restores).then((each) => factsOf(input.restoresTree!, each, true)));
     if (purpose !== 'post_landing') {
       say(0.1, 'running build, tests, types and lint');
       [candidateFacts, baseFacts] = await Promise.all([
         factsOf(input.candidateTree, prepared, false),
-        base === null || input.baseTree === null ? null : runnable(base).then((each) => factsOf(input.baseTree!, each, true)),
+        base === null || input.baseTree === null
+          ? null
+          : runnable(base).then((each) => factsOf(input.baseTree!, each, true)),
       ]);
       if (purpose === 'revert') await restoresFacts();
     }
@@ -159,11 +186,15 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       progress: (done, message) => say(0.5 + 0.48 * done, message),
     };
     const checks = await Promise.all(
-      (options.checks ?? allChecks).filter((check) => check.purposes.includes(purpose)).map((check) => runCheck(check, context, sandbox)),
+      (options.checks ?? allChecks)
+        .filter((check) => check.purposes.includes(purpose))
+        .map((check) => runCheck(check, context, sandbox)),
     );
     signal?.throwIfAborted();
     const failing = (facts: TreeFacts | null): string[] =>
-      (facts?.tests?.cases ?? []).filter((each) => each.status === 'failed').map((each) => (each.file === null ? each.name : `${each.name} (${each.file})`));
+      (facts?.tests?.cases ?? [])
+        .filter((each) => each.status === 'failed')
+        .map((each) => (each.file === null ? each.name : `${each.name} (${each.file})`));
     say(1, 'done');
     return {
       candidateTree: input.candidateTree,
@@ -184,9 +215,15 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
 
 async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): Promise<CheckFacts> {
   const started = performance.now();
-  const finish = (result: CheckOutcome): CheckFacts => ({ check: check.name, category: check.category, ...result, ms: Math.round(performance.now() - started) });
+  const finish = (result: CheckOutcome): CheckFacts => ({
+    check: check.name,
+    category: check.category,
+    ...result,
+    ms: Math.round(performance.now() - started),
+  });
   const { installed } = context;
-  if (check.needs.includes('installed') && installed.status === 'not_run') return finish(outcome('not_run', installed.reason));
+  if (check.needs.includes('installed') && installed.status === 'not_run')
+    return finish(outcome('not_run', installed.reason));
   if (check.needs.includes('installed') && installed.status === 'refused') {
     return finish(outcome('not_run', `${installed.reason}: ${installed.refused.slice(0, 5).join('; ')}`));
   }
@@ -197,6 +234,8 @@ async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): 
     return finish(await check.run(context));
   } catch (error) {
     context.signal?.throwIfAborted();
-    return finish(outcome('inconclusive', `the check itself failed: ${error instanceof Error ? error.message : String(error)}`));
+    return finish(
+      outcome('inconclusive', `the check itself failed: ${error instanceof Error ? error.message : String(error)}`),
+    );
   }
 }

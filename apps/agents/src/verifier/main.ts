@@ -14,7 +14,9 @@ mkdirSync(settings.dir, { recursive: true });
 rmSync(join(settings.dir, 'runs'), { recursive: true, force: true });
 
 const sandbox = await detectSandbox(settings.sandbox, [settings.dir]);
-process.stdout.write(`verifier: sandbox ${sandbox.driver?.name ?? 'none'} (${sandbox.proven ? 'proven' : 'not proven'})\n`);
+process.stdout.write(
+  `verifier: sandbox ${sandbox.driver?.name ?? 'none'} (${sandbox.proven ? 'proven' : 'not proven'})\n`,
+);
 for (const note of sandbox.notes) process.stdout.write(`verifier: ${note}\n`);
 
 const agent = defineAgent({
@@ -22,7 +24,8 @@ const agent = defineAgent({
   capacity,
   labels: { sandbox: sandbox.driver?.name ?? 'none' },
   capabilities: {
-    'muster.verify': async (task, context) => JSON.parse(JSON.stringify(await verify(task, context, settings, sandbox))),
+    'muster.verify': async (task, context) =>
+      JSON.parse(JSON.stringify(await verify(task, context, settings, sandbox))),
   },
 });
 const running = await agent.connect({
@@ -42,6 +45,9 @@ const stop = (reason: string): void => {
 };
 process.on('SIGTERM', () => stop('SIGTERM'));
 process.on('SIGINT', () => stop('SIGINT'));
-process.stdin.on('end', () => stop('the server is gone')).on('close', () => stopping || stop('the server is gone')).resume();
+process.stdin
+  .on('end', () => stop('the server is gone'))
+  .on('close', () => stopping || stop('the server is gone'))
+  .resume();
 await running.ended;
 process.exit(0);

@@ -6,9 +6,15 @@ import { sandboxChoices } from '@muster/gate';
 const settings = z.object({
   MUSTER_URL: z.url(),
   MUSTER_TOKEN: z.string().min(1),
-  MUSTER_VERIFIER_DIR: z.string().min(1).default(join(homedir(), '.cache', 'muster-verifier')),
+  MUSTER_VERIFIER_DIR: z
+    .string()
+    .min(1)
+    .default(join(homedir(), '.cache', 'muster-verifier')),
   MUSTER_SANDBOX: z.enum(sandboxChoices).default('auto'),
-  MUSTER_NPM_REGISTRY: z.union([z.url(), z.literal('').transform(() => null)]).nullable().default(null),
+  MUSTER_NPM_REGISTRY: z
+    .union([z.url(), z.literal('').transform(() => null)])
+    .nullable()
+    .default(null),
 });
 
 export interface Settings {

@@ -9,7 +9,13 @@ import type { Settings } from './settings.ts';
 /** A report at most this often: a renewal of the lease needs no more, and a suite of tests has much to say. */
 const progressEveryMs = 500;
 
-async function fetchTree(settings: Settings, verificationId: string, tree: string, into: string, signal: AbortSignal): Promise<void> {
+async function fetchTree(
+  settings: Settings,
+  verificationId: string,
+  tree: string,
+  into: string,
+  signal: AbortSignal,
+): Promise<void> {
   const answer = await fetch(`${settings.url}/api/verifications/${verificationId}/trees/${tree}`, {
     headers: { authorization: `Bearer ${settings.token}` },
     redirect: 'error',
@@ -18,15 +24,23 @@ async function fetchTree(settings: Settings, verificationId: string, tree: strin
   if (!answer.ok || answer.body === null) {
     const said = (await answer.text().catch(() => '')).slice(0, 500);
     const message = `tree ${tree} could not be fetched: ${answer.status} ${said}`;
-    throw answer.status >= 400 && answer.status < 500 && answer.status !== 429 ? new PermanentError(message) : new Error(message);
+    throw answer.status >= 400 && answer.status < 500 && answer.status !== 429
+      ? new PermanentError(message)
+      : new Error(message);
   }
   await extractTree(Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]), into);
 }
 
 /** One `muster.verify` task: fetch the trees, establish the facts, answer them. The server draws the conclusions. */
-export async function verify(task: AgentTask, context: TaskContext, settings: Settings, sandbox: Sandbox): Promise<VerificationFacts> {
+export async function verify(
+  task: AgentTask,
+  context: TaskContext,
+  settings: Settings,
+  sandbox: Sandbox,
+): Promise<VerificationFacts> {
   const parsed = verifyInput.safeParse(task.input);
-  if (!parsed.success) throw new PermanentError(`the input of ${task.taskId} is not that of a verification: ${parsed.error.message}`);
+  if (!parsed.success)
+    throw new PermanentError(`the input of ${task.taskId} is not that of a verification: ${parsed.error.message}`);
   const input = parsed.data;
   await mkdir(join(settings.dir, 'runs'), { recursive: true });
   const folder = await mkdtemp(join(settings.dir, 'runs', 'run-'));
@@ -38,7 +52,9 @@ export async function verify(task: AgentTask, context: TaskContext, settings: Se
     void context.progress(message, ratio).catch(() => undefined);
   };
   try {
-    const trees = [...new Set([input.candidateTree, input.baseTree, input.restoresTree].filter((tree) => tree !== null))];
+    const trees = [
+      ...new Set([input.candidateTree, input.baseTree, input.restoresTree].filter((tree) => tree !== null)),
+    ];
     for (const tree of trees) await fetchTree(settings, input.verificationId, tree, join(folder, tree), context.signal);
     const at = (tree: string | null): string | null => (tree === null ? null : join(folder, tree));
     return await runVerification({

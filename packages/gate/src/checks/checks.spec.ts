@@ -34,12 +34,23 @@ const suite = (cases: [string, TestCase['status'], string?][]): TreeFacts => ({
   lint: null,
   notes: [],
   tests: {
-    line: 'npm test', ok: true, timedOut: false, exitCode: 0, output: '', ms: 1, detailed: true,
+    line: 'npm test',
+    ok: true,
+    timedOut: false,
+    exitCode: 0,
+    output: '',
+    ms: 1,
+    detailed: true,
     cases: cases.map(([name, status, file]) => ({ name, status, file: file ?? 'a.test.js', message: null, ms: 1 })),
   },
 });
 
-async function run(check: Check, before: Files | null, after: Files, more: Partial<CheckContext> = {}): Promise<CheckOutcome> {
+async function run(
+  check: Check,
+  before: Files | null,
+  after: Files,
+  more: Partial<CheckContext> = {},
+): Promise<CheckOutcome> {
   const base = before === null ? null : treeOf(before);
   const candidate = treeOf(after);
   const purpose: Purpose = 'admission';
@@ -51,7 +62,15 @@ async function run(check: Check, before: Files | null, after: Files, more: Parti
     restores: null,
     against: base,
     changes: changesBetween(base, candidate),
-    installed: { status: 'nothing_needed', reason: '', refused: [], mounts: [], mountPoints: [], has: () => false, digest: '' },
+    installed: {
+      status: 'nothing_needed',
+      reason: '',
+      refused: [],
+      mounts: [],
+      mountPoints: [],
+      has: () => false,
+      digest: '',
+    },
     candidateFacts: null,
     baseFacts: null,
     restoresFacts: async () => null,
@@ -61,7 +80,8 @@ async function run(check: Check, before: Files | null, after: Files, more: Parti
     ...more,
   });
 }
-const vetoes = (result: CheckOutcome): string[] => result.findings.filter((each: Finding) => each.veto).map((each) => each.rule);
+const vetoes = (result: CheckOutcome): string[] =>
+  result.findings.filter((each: Finding) => each.veto).map((each) => each.rule);
 
 // Put together at run time, so that no scanner takes this file for a leak.
 const leaks: readonly [string, string][] = [
@@ -132,31 +152,60 @@ describe('weakened tests', () => {
   });
 
   it('refuses a removed file', async () => {
-    expect(vetoes(await run(weakenedTestsCheck, { ...testFile(one + two), 'b.js': '' }, { 'b.js': '' }))).toHaveLength(2);
+    expect(vetoes(await run(weakenedTestsCheck, { ...testFile(one + two), 'b.js': '' }, { 'b.js': '' }))).toHaveLength(
+      2,
+    );
   });
 
   it('lets tests be added, moved, renamed and reworded', async () => {
-    const moved: Files = { 'test/b.test.js': testFile(one)['a.test.js']!, 'a.test.js': testFile(two.replace("'two'", "'the second'"))['a.test.js']! };
+    const moved: Files = {
+      'test/b.test.js': testFile(one)['a.test.js']!,
+      'a.test.js': testFile(two.replace("'two'", "'the second'"))['a.test.js']!,
+    };
     expect(await run(weakenedTestsCheck, testFile(one + two), moved)).toMatchObject({ status: 'passed', findings: [] });
-    expect(await run(weakenedTestsCheck, testFile(one), testFile(one + two))).toMatchObject({ status: 'passed', findings: [] });
+    expect(await run(weakenedTestsCheck, testFile(one), testFile(one + two))).toMatchObject({
+      status: 'passed',
+      findings: [],
+    });
   });
 
   it('believes the runner where the text says nothing', async () => {
-    const result = await run(weakenedTestsCheck, { 'a.js': '1' }, { 'a.js': '2' }, {
-      baseFacts: suite([['x', 'passed'], ['y', 'passed'], ['z', 'skipped']]),
-      candidateFacts: suite([['x', 'skipped']]),
-    });
+    const result = await run(
+      weakenedTestsCheck,
+      { 'a.js': '1' },
+      { 'a.js': '2' },
+      {
+        baseFacts: suite([
+          ['x', 'passed'],
+          ['y', 'passed'],
+          ['z', 'skipped'],
+        ]),
+        candidateFacts: suite([['x', 'skipped']]),
+      },
+    );
     expect(vetoes(result)).toEqual(['weakened-tests.skipped', 'weakened-tests.removed']);
   });
 
   it('reads Python as well', async () => {
     const before = { 'test_a.py': 'def test_one():\n    assert f(1) == 2\n\ndef test_two():\n    assert f(2) == 3\n' };
-    const after = { 'test_a.py': 'import pytest\n\n@pytest.mark.skip\ndef test_one():\n    assert f(1) == 2\n\ndef test_two():\n    assert True\n' };
-    expect(vetoes(await run(weakenedTestsCheck, before, after))).toEqual(['weakened-tests.skipped', 'weakened-tests.always_true']);
+    const after = {
+      'test_a.py':
+        'import pytest\n\n@pytest.mark.skip\ndef test_one():\n    assert f(1) == 2\n\ndef test_two():\n    assert True\n',
+    };
+    expect(vetoes(await run(weakenedTestsCheck, before, after))).toEqual([
+      'weakened-tests.skipped',
+      'weakened-tests.always_true',
+    ]);
   });
 });
 
-const manifest = (more: object): string => JSON.stringify({ name: 'x', scripts: { test: 'npm run unit', unit: 'jest', start: 'node .' }, dependencies: { a: '1.0.0' }, ...more });
+const manifest = (more: object): string =>
+  JSON.stringify({
+    name: 'x',
+    scripts: { test: 'npm run unit', unit: 'jest', start: 'node .' },
+    dependencies: { a: '1.0.0' },
+    ...more,
+  });
 const ground: Files = {
   'package.json': manifest({}),
   'tsconfig.json': '{ "compilerOptions": { "strict": true, }, // all\n "include": ["src"] }',
@@ -170,16 +219,45 @@ describe('tampering', () => {
     ['CI', { '.github/workflows/ci.yml': 'on: never' }, ['tampering.ci']],
     ['the runner’s settings', { 'jest.config.js': 'export default { testMatch: [] }' }, ['tampering.test_settings']],
     ['the registry', { '.npmrc': 'registry=http://evil' }, ['tampering.registry_settings']],
-    ['a script that the test script runs', { 'package.json': manifest({ scripts: { test: 'npm run unit', unit: 'true' } }) }, ['tampering.scripts']],
-    ['what runs before the tests', { 'package.json': manifest({ scripts: { pretest: 'rm -r t', test: 'npm run unit', unit: 'jest' } }) }, ['tampering.scripts']],
-    ['an install script', { 'package.json': manifest({ scripts: { test: 'npm run unit', unit: 'jest', postinstall: 'x' } }) }, ['tampering.scripts']],
-    ['jest’s settings in package.json', { 'package.json': manifest({ jest: { testMatch: [] } }) }, ['tampering.test_settings']],
-    ['strictness', { 'tsconfig.json': '{ "compilerOptions": { "strict": false }, "include": ["src"] }' }, ['tampering.types_loosened']],
-    ['what is compiled', { 'tsconfig.json': '{ "compilerOptions": { "strict": true }, "include": ["src"], "exclude": ["src/bad"] }' }, ['tampering.types_loosened']],
+    [
+      'a script that the test script runs',
+      { 'package.json': manifest({ scripts: { test: 'npm run unit', unit: 'true' } }) },
+      ['tampering.scripts'],
+    ],
+    [
+      'what runs before the tests',
+      { 'package.json': manifest({ scripts: { pretest: 'rm -r t', test: 'npm run unit', unit: 'jest' } }) },
+      ['tampering.scripts'],
+    ],
+    [
+      'an install script',
+      { 'package.json': manifest({ scripts: { test: 'npm run unit', unit: 'jest', postinstall: 'x' } }) },
+      ['tampering.scripts'],
+    ],
+    [
+      'jest’s settings in package.json',
+      { 'package.json': manifest({ jest: { testMatch: [] } }) },
+      ['tampering.test_settings'],
+    ],
+    [
+      'strictness',
+      { 'tsconfig.json': '{ "compilerOptions": { "strict": false }, "include": ["src"] }' },
+      ['tampering.types_loosened'],
+    ],
+    [
+      'what is compiled',
+      { 'tsconfig.json': '{ "compilerOptions": { "strict": true }, "include": ["src"], "exclude": ["src/bad"] }' },
+      ['tampering.types_loosened'],
+    ],
     ['a link that leads out', { 'src/x.js': '->../../etc/passwd' }, ['tampering.link_outside']],
     [
       'the lock’s sources',
-      { 'package-lock.json': JSON.stringify({ lockfileVersion: 3, packages: { 'node_modules/a': { version: '1.0.0', resolved: 'git+ssh://git@host/a.git#1' } } }) },
+      {
+        'package-lock.json': JSON.stringify({
+          lockfileVersion: 3,
+          packages: { 'node_modules/a': { version: '1.0.0', resolved: 'git+ssh://git@host/a.git#1' } },
+        }),
+      },
       [],
     ],
   ])('tells a change to %s', async (_what, change, expected) => {
@@ -187,17 +265,36 @@ describe('tampering', () => {
   });
 
   it('refuses lock entries that the installer refused', async () => {
-    const lock = JSON.stringify({ lockfileVersion: 3, packages: { 'node_modules/a': { version: '1.0.0', resolved: 'https://evil.test/a.tgz', integrity: 'sha512-x' } } });
-    const result = await run(tamperingCheck, ground, { ...ground, 'package-lock.json': lock }, {
-      installed: { status: 'refused', reason: '', refused: [], mounts: [], mountPoints: [], has: () => false, digest: '' },
+    const lock = JSON.stringify({
+      lockfileVersion: 3,
+      packages: { 'node_modules/a': { version: '1.0.0', resolved: 'https://evil.test/a.tgz', integrity: 'sha512-x' } },
     });
+    const result = await run(
+      tamperingCheck,
+      ground,
+      { ...ground, 'package-lock.json': lock },
+      {
+        installed: {
+          status: 'refused',
+          reason: '',
+          refused: [],
+          mounts: [],
+          mountPoints: [],
+          has: () => false,
+          digest: '',
+        },
+      },
+    );
     expect(vetoes(result)).toEqual(['tampering.lock_source']);
   });
 
   it('lets dependencies, other scripts, stricter types and unrelated settings change', async () => {
     const after = {
       ...ground,
-      'package.json': manifest({ dependencies: { a: '2.0.0', b: '1.0.0' }, scripts: { test: 'npm run unit', unit: 'jest', start: 'node main.js', demo: 'x' } }),
+      'package.json': manifest({
+        dependencies: { a: '2.0.0', b: '1.0.0' },
+        scripts: { test: 'npm run unit', unit: 'jest', start: 'node main.js', demo: 'x' },
+      }),
       'tsconfig.json': '{ "compilerOptions": { "strict": true, "noUnusedLocals": true }, "include": ["src", "more"] }',
       '.editorconfig': 'root = true',
       '.github/workflows/docs.yml': 'on: push',
@@ -207,11 +304,19 @@ describe('tampering', () => {
 
   it('keeps what the project protects', async () => {
     const policy = projectPolicy.parse({ protected: ['db/**'] });
-    expect(vetoes(await run(tamperingCheck, ground, { ...ground, 'db/1.sql': 'drop' }, { policy }))).toEqual(['tampering.protected']);
+    expect(vetoes(await run(tamperingCheck, ground, { ...ground, 'db/1.sql': 'drop' }, { policy }))).toEqual([
+      'tampering.protected',
+    ]);
   });
 
   it('finds new suppressions without refusing for them alone', async () => {
-    const result = await run(tamperingCheck, { 'a.ts': '// eslint-disable-line\n' }, { 'a.ts': '// eslint-disable-line\n// @ts-nocheck\nconst s = "@ts-ignore";\n' });
-    expect(result.findings.map((each) => [each.rule, each.line, each.veto, each.level])).toEqual([['tampering.suppression', 2, false, 'error']]);
+    const result = await run(
+      tamperingCheck,
+      { 'a.ts': '// eslint-disable-line\n' },
+      { 'a.ts': '// eslint-disable-line\n// @ts-nocheck\nconst s = "@ts-ignore";\n' },
+    );
+    expect(result.findings.map((each) => [each.rule, each.line, each.veto, each.level])).toEqual([
+      ['tampering.suppression', 2, false, 'error'],
+    ]);
   });
 });

@@ -7,11 +7,16 @@ export const lintCheck: Check = {
   purposes: everyPurpose,
   run({ purpose, candidateFacts, baseFacts }) {
     const lint = candidateFacts?.lint ?? null;
-    if (lint === null) return outcome('not_run', candidateFacts?.notes.find((note) => note.startsWith('lint')) ?? 'the project has no lint');
+    if (lint === null)
+      return outcome(
+        'not_run',
+        candidateFacts?.notes.find((note) => note.startsWith('lint')) ?? 'the project has no lint',
+      );
     if (lint.ok) return outcome('passed', `${lint.line} succeeded`);
     const how = lint.timedOut ? 'ran out of time' : `ended with exit code ${lint.exitCode}`;
     if (purpose === 'base') return outcome('failed', `${lint.line} ${how}`);
-    if (baseFacts?.lint != null && !baseFacts.lint.ok) return outcome('inconclusive', `${lint.line} ${how}, as it did on the branch before`);
+    if (baseFacts?.lint != null && !baseFacts.lint.ok)
+      return outcome('inconclusive', `${lint.line} ${how}, as it did on the branch before`);
     return outcome('failed', `${lint.line} ${how}`, [
       findingOf({
         check: 'lint',

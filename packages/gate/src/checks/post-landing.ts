@@ -7,7 +7,8 @@ export const postLandingCheck: Check = {
   needs: ['sandbox', 'installed'],
   purposes: ['post_landing'],
   async run({ policy, run }) {
-    if (policy.postLanding === undefined || run === null) return outcome('not_run', 'the project names no post-landing command');
+    if (policy.postLanding === undefined || run === null)
+      return outcome('not_run', 'the project names no post-landing command');
     const result = await run.command(policy.postLanding);
     if (result.ok) return outcome('passed', `\`${policy.postLanding}\` succeeded`, [], { ms: result.ms });
     const how = result.timedOut ? 'ran out of time' : `ended with exit code ${result.exitCode}`;

@@ -3,10 +3,18 @@ import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 const known: readonly { rule: string; what: string; pattern: RegExp }[] = [
   { rule: 'aws-access-key', what: 'an AWS access key id', pattern: /\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{16}\b/ },
-  { rule: 'github-token', what: 'a GitHub token', pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})\b/ },
+  {
+    rule: 'github-token',
+    what: 'a GitHub token',
+    pattern: /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})\b/,
+  },
   { rule: 'gitlab-token', what: 'a GitLab token', pattern: /\bglpat-[A-Za-z0-9_-]{20,}/ },
   { rule: 'slack-token', what: 'a Slack token', pattern: /\bxox[abeoprs]-[A-Za-z0-9-]{10,}/ },
-  { rule: 'slack-webhook', what: 'a Slack webhook', pattern: /hooks\.slack\.com\/services\/T[A-Z0-9]{6,}\/B[A-Z0-9]{6,}\/[A-Za-z0-9]{16,}/ },
+  {
+    rule: 'slack-webhook',
+    what: 'a Slack webhook',
+    pattern: /hooks\.slack\.com\/services\/T[A-Z0-9]{6,}\/B[A-Z0-9]{6,}\/[A-Za-z0-9]{16,}/,
+  },
   { rule: 'stripe-key', what: 'a Stripe key', pattern: /\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}/ },
   { rule: 'google-api-key', what: 'a Google API key', pattern: /\bAIza[A-Za-z0-9_-]{35}/ },
   { rule: 'google-oauth-secret', what: 'a Google OAuth secret', pattern: /\bGOCSPX-[A-Za-z0-9_-]{20,}/ },
@@ -17,13 +25,23 @@ const known: readonly { rule: string; what: string; pattern: RegExp }[] = [
   { rule: 'twilio-key', what: 'a Twilio key', pattern: /\bSK[0-9a-f]{32}\b/ },
   { rule: 'model-api-key', what: 'a model provider’s key', pattern: /\bsk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}/ },
   { rule: 'private-key', what: 'a private key', pattern: /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/ },
-  { rule: 'jwt', what: 'a signed token', pattern: /\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/ },
-  { rule: 'url-password', what: 'an address with a password in it', pattern: /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/'"`$<{]{1,60}:(?!password@|pass@|secret@|\*+@|x+@)[^\s:@/'"`$<{]{6,}@(?!localhost\b|127\.0\.0\.1\b|example\b)[^\s'"]/i },
+  {
+    rule: 'jwt',
+    what: 'a signed token',
+    pattern: /\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/,
+  },
+  {
+    rule: 'url-password',
+    what: 'an address with a password in it',
+    pattern:
+      /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/'"`$<{]{1,60}:(?!password@|pass@|secret@|\*+@|x+@)[^\s:@/'"`$<{]{6,}@(?!localhost\b|127\.0\.0\.1\b|example\b)[^\s'"]/i,
+  },
 ];
 
 const assignment =
   /(?<![A-Za-z0-9])([A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|token|credential)s?)["'`]?\s*(?::\s*[A-Za-z<>[\]| ]{1,30}\s*)?(?:=|:|=>|:=)\s*(["'`])((?:(?!\2).){8,})\2/gi;
-const environmentLine = /^\s*(?:export\s+)?([A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|API_?KEY|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)[A-Z0-9_]*)\s*=\s*([^\s"'`#$<]{8,})\s*$/;
+const environmentLine =
+  /^\s*(?:export\s+)?([A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|API_?KEY|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)[A-Z0-9_]*)\s*=\s*([^\s"'`#$<]{8,})\s*$/;
 const placeholder =
   /^(?:<.*>|\$\{?.*|\{\{.*|%.*%|\*+|x+|\.+|-+)$|example|sample|placeholder|change[-_ ]?me|replace|dummy|fake|your[-_ ]|todo|redacted|lorem|foobar|process\.env|not[-_]?(?:a[-_])?(?:real|secret)|^(?:test|password|passwd|secret|token|hunter2?)[-_]?\d{0,4}$|^[a-z]+(?:[ ][a-zA-Z,.]+){2,}/i;
 /** A name, a path or an address: long, and no secret. */
@@ -65,7 +83,8 @@ export function secretsIn(line: string): Leak[] {
   if (leaks.length > 0) return leaks;
   for (const hit of line.matchAll(assignment)) {
     const value = hit[3]!;
-    if (!placeholder.test(value) && !harmless.test(value) && !/\$\{|\s{1}.*\s/.test(value)) leaks.push({ rule: 'assignment', what: `a literal value for “${hit[1]}”`, column: value });
+    if (!placeholder.test(value) && !harmless.test(value) && !/\$\{|\s{1}.*\s/.test(value))
+      leaks.push({ rule: 'assignment', what: `a literal value for “${hit[1]}”`, column: value });
   }
   const set = environmentLine.exec(line);
   if (set !== null && !placeholder.test(set[2]!) && !harmless.test(set[2]!) && !/[()[\]{};]/.test(set[2]!)) {
@@ -73,7 +92,8 @@ export function secretsIn(line: string): Leak[] {
   }
   if (leaks.length > 0) return leaks;
   for (const hit of line.matchAll(quoted)) {
-    if (looksRandom(hit[2]!) && !placeholder.test(hit[2]!)) leaks.push({ rule: 'high-entropy', what: 'a string as random as a key', column: hit[2]! });
+    if (looksRandom(hit[2]!) && !placeholder.test(hit[2]!))
+      leaks.push({ rule: 'high-entropy', what: 'a string as random as a key', column: hit[2]! });
   }
   return leaks;
 }
@@ -104,14 +124,18 @@ export const secretsCheck: Check = {
               message: `This line holds ${leak.what} (${leak.column.slice(0, 4)}…).`,
               path: change.path,
               line: index + 1,
-              remedy: 'Take it out, read it from the environment at run time, and revoke it where it was issued: whoever saw this change has it.',
+              remedy:
+                'Take it out, read it from the environment at run time, and revoke it where it was issued: whoever saw this change has it.',
               key: leak.column,
             }),
           );
         }
       }
     }
-    const summary = findings.length === 0 ? `no secret in ${lines} added lines` : `${findings.length} found in ${lines} ${purpose === 'base' ? '' : 'added '}lines`;
+    const summary =
+      findings.length === 0
+        ? `no secret in ${lines} added lines`
+        : `${findings.length} found in ${lines} ${purpose === 'base' ? '' : 'added '}lines`;
     return outcome(findings.length > 0 ? 'failed' : 'passed', summary, findings, { lines, found: findings.length });
   },
 };

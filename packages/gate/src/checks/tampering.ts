@@ -9,22 +9,70 @@ import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 /** What decides how a change is judged. A change may not move the bar that it is measured by. */
 const rules: readonly { rule: string; what: string; globs: string[]; added: boolean }[] = [
-  { rule: 'gate_settings', what: 'the gate’s own settings', globs: ['muster.{yaml,yml}', '.muster.{yaml,yml}', '.muster/**'], added: true },
-  { rule: 'registry_settings', what: 'where packages come from', globs: ['**/.npmrc', '**/.yarnrc', '**/.yarnrc.yml', '**/.pnpmfile.cjs', '**/pip.conf'], added: true },
+  {
+    rule: 'gate_settings',
+    what: 'the gate’s own settings',
+    globs: ['muster.{yaml,yml}', '.muster.{yaml,yml}', '.muster/**'],
+    added: true,
+  },
+  {
+    rule: 'registry_settings',
+    what: 'where packages come from',
+    globs: ['**/.npmrc', '**/.yarnrc', '**/.yarnrc.yml', '**/.pnpmfile.cjs', '**/pip.conf'],
+    added: true,
+  },
   {
     rule: 'ci',
     what: 'continuous integration',
-    globs: ['.github/{workflows,actions}/**', '.gitlab-ci.yml', '.circleci/**', 'Jenkinsfile', 'azure-pipelines.yml', '.travis.yml', 'bitbucket-pipelines.yml', '.ci/**', '.buildkite/**'],
+    globs: [
+      '.github/{workflows,actions}/**',
+      '.gitlab-ci.yml',
+      '.circleci/**',
+      'Jenkinsfile',
+      'azure-pipelines.yml',
+      '.travis.yml',
+      'bitbucket-pipelines.yml',
+      '.ci/**',
+      '.buildkite/**',
+    ],
     added: false,
   },
-  { rule: 'hooks', what: 'git hooks', globs: ['.husky/**', '.githooks/**', '.pre-commit-config.yaml', 'lefthook.{yml,yaml}', '.lintstagedrc*'], added: false },
+  {
+    rule: 'hooks',
+    what: 'git hooks',
+    globs: ['.husky/**', '.githooks/**', '.pre-commit-config.yaml', 'lefthook.{yml,yaml}', '.lintstagedrc*'],
+    added: false,
+  },
   {
     rule: 'test_settings',
     what: 'how tests are found and run',
-    globs: ['**/jest.config.*', '**/vitest.{config,workspace}.*', '**/.mocharc*', '**/{pytest,tox}.ini', '**/{.c8rc,.nycrc}*', '**/stryker.conf*', '**/karma.conf.*', '**/playwright.config.*'],
+    globs: [
+      '**/jest.config.*',
+      '**/vitest.{config,workspace}.*',
+      '**/.mocharc*',
+      '**/{pytest,tox}.ini',
+      '**/{.c8rc,.nycrc}*',
+      '**/stryker.conf*',
+      '**/karma.conf.*',
+      '**/playwright.config.*',
+    ],
     added: false,
   },
-  { rule: 'lint_settings', what: 'the lint rules', globs: ['**/eslint.config.*', '**/.eslintrc*', '**/.eslintignore', '**/biome.json*', '**/.oxlintrc.json', '**/{ruff,.ruff}.toml', '**/.flake8', '**/mypy.ini'], added: false },
+  {
+    rule: 'lint_settings',
+    what: 'the lint rules',
+    globs: [
+      '**/eslint.config.*',
+      '**/.eslintrc*',
+      '**/.eslintignore',
+      '**/biome.json*',
+      '**/.oxlintrc.json',
+      '**/{ruff,.ruff}.toml',
+      '**/.flake8',
+      '**/mypy.ini',
+    ],
+    added: false,
+  },
 ];
 
 const suppressions: readonly [RegExp, string][] = [
@@ -50,15 +98,41 @@ const record = (value: unknown): Record<string, unknown> =>
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 const strictOptions = [
-  'strict', 'noImplicitAny', 'strictNullChecks', 'strictFunctionTypes', 'strictBindCallApply', 'strictPropertyInitialization', 'noImplicitThis',
-  'useUnknownInCatchVariables', 'alwaysStrict', 'noUnusedLocals', 'noUnusedParameters', 'exactOptionalPropertyTypes', 'noImplicitReturns',
-  'noFallthroughCasesInSwitch', 'noUncheckedIndexedAccess', 'noImplicitOverride', 'noPropertyAccessFromIndexSignature', 'checkJs',
+  'strict',
+  'noImplicitAny',
+  'strictNullChecks',
+  'strictFunctionTypes',
+  'strictBindCallApply',
+  'strictPropertyInitialization',
+  'noImplicitThis',
+  'useUnknownInCatchVariables',
+  'alwaysStrict',
+  'noUnusedLocals',
+  'noUnusedParameters',
+  'exactOptionalPropertyTypes',
+  'noImplicitReturns',
+  'noFallthroughCasesInSwitch',
+  'noUncheckedIndexedAccess',
+  'noImplicitOverride',
+  'noPropertyAccessFromIndexSignature',
+  'checkJs',
 ];
-const looseOptions = ['skipLibCheck', 'noCheck', 'allowUnreachableCode', 'allowUnusedLabels', 'suppressImplicitAnyIndexErrors', 'noEmitOnError'];
+const looseOptions = [
+  'skipLibCheck',
+  'noCheck',
+  'allowUnreachableCode',
+  'allowUnusedLabels',
+  'suppressImplicitAnyIndexErrors',
+  'noEmitOnError',
+];
 
 const relaxedJson = (text: string | null): Record<string, unknown> => {
   try {
-    return record(JSON.parse((text ?? '{}').replace(/("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, '$1').replace(/,(\s*[}\]])/g, '$1')));
+    return record(
+      JSON.parse(
+        (text ?? '{}').replace(/("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, '$1').replace(/,(\s*[}\]])/g, '$1'),
+      ),
+    );
   } catch {
     return {};
   }
@@ -71,33 +145,70 @@ export function loosened(before: string | null, after: string | null): string[] 
   const found: string[] = [];
   for (const name of strictOptions) if (wasOptions[name] === true && isOptions[name] !== true) found.push(name);
   for (const name of strictOptions) if (wasOptions[name] === undefined && isOptions[name] === false) found.push(name);
-  for (const name of looseOptions.slice(0, -1)) if (wasOptions[name] !== true && isOptions[name] === true) found.push(name);
+  for (const name of looseOptions.slice(0, -1))
+    if (wasOptions[name] !== true && isOptions[name] === true) found.push(name);
   const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-  if (list(is['exclude']).some((each) => !list(was['exclude']).includes(each)) && before !== null) found.push('exclude');
-  for (const key of ['include', 'files']) if (list(was[key]).some((each) => !list(is[key]).includes(each))) found.push(key);
+  if (list(is['exclude']).some((each) => !list(was['exclude']).includes(each)) && before !== null)
+    found.push('exclude');
+  for (const key of ['include', 'files'])
+    if (list(was[key]).some((each) => !list(is[key]).includes(each))) found.push(key);
   if (was['extends'] !== undefined && !same(was['extends'], is['extends'])) found.push('extends');
   return found;
 }
 
 const judgedScripts = ['test', 'build', 'lint', 'typecheck', 'check'];
 const installScripts = ['preinstall', 'install', 'postinstall', 'prepare', 'prepublish', 'preprepare', 'postprepare'];
-const settingKeys = ['jest', 'vitest', 'mocha', 'ava', 'tap', 'c8', 'nyc', 'eslintConfig', 'eslintIgnore', 'lint-staged', 'husky', 'xo', 'stryker'];
+const settingKeys = [
+  'jest',
+  'vitest',
+  'mocha',
+  'ava',
+  'tap',
+  'c8',
+  'nyc',
+  'eslintConfig',
+  'eslintIgnore',
+  'lint-staged',
+  'husky',
+  'xo',
+  'stryker',
+];
 
-function* manifestTampering(before: SourceTree, after: SourceTree): Generator<{ rule: string; key: string; message: string }> {
+function* manifestTampering(
+  before: SourceTree,
+  after: SourceTree,
+): Generator<{ rule: string; key: string; message: string }> {
   const [was, is] = [scriptsOf(before), scriptsOf(after)];
   for (const name of judgedScripts) {
     const line = lineOf(was, name);
     if (line !== null && line !== lineOf(is, name) && !/no test specified/.test(line)) {
-      yield { rule: 'scripts', key: name, message: `The package script “${name}” (or what runs before, after or within it) was \`${line}\` and is \`${lineOf(is, name) ?? 'gone'}\` now.` };
+      yield {
+        rule: 'scripts',
+        key: name,
+        message: `The package script “${name}” (or what runs before, after or within it) was \`${line}\` and is \`${lineOf(is, name) ?? 'gone'}\` now.`,
+      };
     }
   }
   for (const name of installScripts) {
-    if (is[name] !== undefined && is[name] !== was[name]) yield { rule: 'scripts', key: name, message: `The package script “${name}”, which runs on every machine that installs, is \`${is[name]}\` now.` };
+    if (is[name] !== undefined && is[name] !== was[name])
+      yield {
+        rule: 'scripts',
+        key: name,
+        message: `The package script “${name}”, which runs on every machine that installs, is \`${is[name]}\` now.`,
+      };
   }
   const [wasManifest, isManifest] = [before.json('package.json') ?? {}, after.json('package.json') ?? {}];
   for (const key of settingKeys) {
-    const used = wasManifest[key] !== undefined || (lineOf(was, 'test') ?? '').includes(key) || (lineOf(was, 'lint') ?? '').includes(key.replace(/Config$|Ignore$/, ''));
-    if (used && !same(wasManifest[key], isManifest[key])) yield { rule: 'test_settings', key, message: `package.json's “${key}”, by which this change is judged, was changed.` };
+    const used =
+      wasManifest[key] !== undefined ||
+      (lineOf(was, 'test') ?? '').includes(key) ||
+      (lineOf(was, 'lint') ?? '').includes(key.replace(/Config$|Ignore$/, ''));
+    if (used && !same(wasManifest[key], isManifest[key]))
+      yield {
+        rule: 'test_settings',
+        key,
+        message: `package.json's “${key}”, by which this change is judged, was changed.`,
+      };
   }
 }
 
@@ -119,11 +230,13 @@ export const tamperingCheck: Check = {
           path,
           line,
           key,
-          remedy: 'Take this part out of the change. What decides how changes are judged is changed by people, in a change of its own.',
+          remedy:
+            'Take this part out of the change. What decides how changes are judged is changed by people, in a change of its own.',
         }),
       );
     };
-    const isProtected = policy.protected.length > 0 ? picomatch(policy.protected as string[], { dot: true }) : () => false;
+    const isProtected =
+      policy.protected.length > 0 ? picomatch(policy.protected as string[], { dot: true }) : () => false;
     const testLine = against === null ? '' : (lineOf(scriptsOf(against), 'test') ?? '');
     const lintLine = against === null ? '' : (lineOf(scriptsOf(against), 'lint') ?? '');
     for (const { path, status, addedLines } of changes) {
@@ -133,11 +246,23 @@ export const tamperingCheck: Check = {
         if (!picomatch.isMatch(path, globs, { dot: true })) continue;
         // A first settings file of a tool that the branch does not use changes nobody's bar; one for a tool in use can lower it.
         const base = posix.basename(path).replace(/^\./, '');
-        const inUse = (rule === 'test_settings' && ['jest', 'vitest', 'mocha', 'pytest', 'c8', 'nyc', 'playwright'].some((tool) => base.startsWith(tool) && testLine.includes(tool))) || (rule === 'lint_settings' && ['eslint', 'biome', 'oxlint', 'ruff', 'mypy', 'flake8'].some((tool) => base.startsWith(tool) && lintLine.includes(tool)));
+        const inUse =
+          (rule === 'test_settings' &&
+            ['jest', 'vitest', 'mocha', 'pytest', 'c8', 'nyc', 'playwright'].some(
+              (tool) => base.startsWith(tool) && testLine.includes(tool),
+            )) ||
+          (rule === 'lint_settings' &&
+            ['eslint', 'biome', 'oxlint', 'ruff', 'mypy', 'flake8'].some(
+              (tool) => base.startsWith(tool) && lintLine.includes(tool),
+            ));
         if (against === null && rule !== 'registry_settings') continue;
         if (status !== 'added' || added || inUse) veto(rule, `This change ${did} ${path}: ${what}.`, path);
       }
-      if (/(^|\/)vite\.config\.[mc]?[jt]s$/.test(path) && status !== 'added' && /\btest\s*:/.test(`${against?.text(path) ?? ''}${candidate.text(path) ?? ''}`)) {
+      if (
+        /(^|\/)vite\.config\.[mc]?[jt]s$/.test(path) &&
+        status !== 'added' &&
+        /\btest\s*:/.test(`${against?.text(path) ?? ''}${candidate.text(path) ?? ''}`)
+      ) {
         veto('test_settings', `This change ${did} ${path}, which holds how tests are run.`, path);
       }
       if (/(^|\/)tsconfig[^/]*\.json$/.test(path) && against !== null && status !== 'added') {
@@ -145,7 +270,10 @@ export const tamperingCheck: Check = {
         if (options.length > 0) veto('types_loosened', `${path} checks less than before: ${options.join(', ')}.`, path);
       }
       const link = candidate.files.get(path);
-      if (typeof link === 'string' && (posix.isAbsolute(link) || posix.normalize(posix.join(posix.dirname(path), link)).startsWith('..'))) {
+      if (
+        typeof link === 'string' &&
+        (posix.isAbsolute(link) || posix.normalize(posix.join(posix.dirname(path), link)).startsWith('..'))
+      ) {
         veto('link_outside', `${path} is a link to ${link.slice(0, 200)}, outside the repository.`, path);
       }
       if (status !== 'removed' && (isScript(path) || isPython(path))) {
@@ -170,19 +298,23 @@ export const tamperingCheck: Check = {
       }
     }
     if (against !== null && changes.some(({ path }) => path === 'package.json')) {
-      for (const { rule, key, message } of manifestTampering(against, candidate)) veto(rule, message, 'package.json', key);
+      for (const { rule, key, message } of manifestTampering(against, candidate))
+        veto(rule, message, 'package.json', key);
     }
     for (const path of ['package-lock.json', 'npm-shrinkwrap.json']) {
       if (!changes.some((change) => change.path === path) || !candidate.has(path)) continue;
       const known = new Set(lockProblems(against?.json(path) ?? {}, null));
       for (const problem of lockProblems(candidate.json(path) ?? {}, null)) {
-        if (!known.has(problem) && (installed.status === 'refused' || !/is not a registry tarball/.test(problem))) veto('lock_source', `${path}: ${problem}.`, path, problem);
+        if (!known.has(problem) && (installed.status === 'refused' || !/is not a registry tarball/.test(problem)))
+          veto('lock_source', `${path}: ${problem}.`, path, problem);
       }
     }
     const vetoes = findings.filter((each) => each.veto).length;
     return outcome(
       findings.length > 0 ? 'failed' : 'passed',
-      findings.length > 0 ? `${vetoes} change${vetoes === 1 ? '' : 's'} to what judges changes, ${findings.length - vetoes} silenced tools` : 'nothing that judges changes was touched',
+      findings.length > 0
+        ? `${vetoes} change${vetoes === 1 ? '' : 's'} to what judges changes, ${findings.length - vetoes} silenced tools`
+        : 'nothing that judges changes was touched',
       findings,
       { vetoes, suppressions: findings.length - vetoes },
     );

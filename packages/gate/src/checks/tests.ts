@@ -15,13 +15,21 @@ export const testsCheck: Check = {
       return outcome(
         'not_run',
         candidateFacts?.notes.find((note) => note.startsWith('tests')) ??
-          (policy.checks.test === false ? 'switched off in muster.yaml' : 'the project has no tests that the gate knows how to run; add a `test` script or name a command in muster.yaml'),
+          (policy.checks.test === false
+            ? 'switched off in muster.yaml'
+            : 'the project has no tests that the gate knows how to run; add a `test` script or name a command in muster.yaml'),
       );
     }
     const now = byName(suite.cases);
     const before = byName(baseFacts?.tests?.cases ?? []);
     const count = (status: TestCase['status']): number => suite.cases.filter((each) => each.status === status).length;
-    const metrics: Record<string, number> = { total: suite.cases.length, passed: count('passed'), failed: count('failed'), skipped: count('skipped'), ms: suite.ms };
+    const metrics: Record<string, number> = {
+      total: suite.cases.length,
+      passed: count('passed'),
+      failed: count('failed'),
+      skipped: count('skipped'),
+      ms: suite.ms,
+    };
     const tool = { name: run.commands.tests?.runner ?? 'command', version: process.version };
     const counted = `${metrics['passed']} of ${suite.cases.length} passed`;
     if (purpose === 'base') return outcome(suite.ok ? 'passed' : 'failed', counted, [], metrics, tool);
@@ -52,7 +60,12 @@ export const testsCheck: Check = {
     if (charged.length > 0) {
       const findings = charged.map(([key, test]) => {
         const known = before.get(key);
-        const what = known === undefined ? 'is new and fails' : known.status === 'skipped' ? 'was skipped before and fails' : 'passed on the branch and now fails';
+        const what =
+          known === undefined
+            ? 'is new and fails'
+            : known.status === 'skipped'
+              ? 'was skipped before and fails'
+              : 'passed on the branch and now fails';
         return findingOf({
           check: 'tests',
           rule: known === undefined ? 'tests.new_failure' : 'tests.broken',
@@ -64,9 +77,24 @@ export const testsCheck: Check = {
           key: test.name,
         });
       });
-      return outcome('failed', `${counted}; ${charged.length} failing because of this change: ${charged.slice(0, 5).map(([, test]) => `“${test.name}”${placeOf(test)}`).join(', ')}`, [...findings, ...notes], metrics, tool);
+      return outcome(
+        'failed',
+        `${counted}; ${charged.length} failing because of this change: ${charged
+          .slice(0, 5)
+          .map(([, test]) => `“${test.name}”${placeOf(test)}`)
+          .join(', ')}`,
+        [...findings, ...notes],
+        metrics,
+        tool,
+      );
     }
     const failing = (metrics['failed'] ?? 0) - flaky.length;
-    return outcome('passed', `${counted}${failing > 0 ? `; ${failing} failed on the branch already` : ''}${flaky.length > 0 ? `; ${flaky.length} flaky` : ''}`, notes, metrics, tool);
+    return outcome(
+      'passed',
+      `${counted}${failing > 0 ? `; ${failing} failed on the branch already` : ''}${flaky.length > 0 ? `; ${flaky.length} flaky` : ''}`,
+      notes,
+      metrics,
+      tool,
+    );
   },
 };

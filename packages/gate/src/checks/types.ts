@@ -21,10 +21,18 @@ export const typesCheck: Check = {
       );
     }
     const tool = { name: 'tsc', version: 'the project’s own' };
-    if (!types.ok && types.errors.length === 0) return outcome('inconclusive', `tsc ended with exit code ${types.exitCode} and no error that can be read`, [], {}, tool);
+    if (!types.ok && types.errors.length === 0)
+      return outcome(
+        'inconclusive',
+        `tsc ended with exit code ${types.exitCode} and no error that can be read`,
+        [],
+        {},
+        tool,
+      );
     // Lines move, so an error is known by file, code and text, and counted.
     const known = new Map<string, number>();
-    const keyOf = (error: { path: string; code: string; message: string }): string => `${error.path} ${error.code} ${error.message}`;
+    const keyOf = (error: { path: string; code: string; message: string }): string =>
+      `${error.path} ${error.code} ${error.message}`;
     for (const error of baseFacts?.types?.errors ?? []) known.set(keyOf(error), (known.get(keyOf(error)) ?? 0) + 1);
     const fresh = types.errors.filter((error) => {
       const left = known.get(keyOf(error)) ?? 0;
@@ -32,8 +40,16 @@ export const typesCheck: Check = {
       return left <= 0;
     });
     const metrics = { errors: types.errors.length, new: purpose === 'base' ? 0 : fresh.length };
-    if (purpose === 'base') return outcome(types.ok ? 'passed' : 'failed', `${types.errors.length} type errors`, [], metrics, tool);
-    if (fresh.length === 0) return outcome('passed', types.errors.length === 0 ? 'no type errors' : `${types.errors.length} type errors, all there before`, [], metrics, tool);
+    if (purpose === 'base')
+      return outcome(types.ok ? 'passed' : 'failed', `${types.errors.length} type errors`, [], metrics, tool);
+    if (fresh.length === 0)
+      return outcome(
+        'passed',
+        types.errors.length === 0 ? 'no type errors' : `${types.errors.length} type errors, all there before`,
+        [],
+        metrics,
+        tool,
+      );
     return outcome(
       'failed',
       `${fresh.length} new type error${fresh.length === 1 ? '' : 's'}`,

@@ -5,7 +5,8 @@ import { writtenTests, type WrittenTest } from '../source/test-cases.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
-const remedy = 'Put the test back as it was and correct the code instead. If the test itself is wrong, a person has to say so.';
+const remedy =
+  'Put the test back as it was and correct the code instead. If the test itself is wrong, a person has to say so.';
 
 interface Placed extends WrittenTest {
   path: string;
@@ -36,9 +37,23 @@ export const weakenedTestsCheck: Check = {
       const key = `${leaf(name)}`;
       if (named.has(key)) return;
       named.add(key);
-      findings.push(findingOf({ check: 'weakened-tests', rule: `weakened-tests.${rule}`, level: 'error', veto: true, message, path, line, remedy, key: `${rule} ${name}` }));
+      findings.push(
+        findingOf({
+          check: 'weakened-tests',
+          rule: `weakened-tests.${rule}`,
+          level: 'error',
+          veto: true,
+          message,
+          path,
+          line,
+          remedy,
+          key: `${rule} ${name}`,
+        }),
+      );
     };
-    const changedTests = changes.filter((change) => isTestFile(change.path) && change.status !== 'added').map((change) => change.path);
+    const changedTests = changes
+      .filter((change) => isTestFile(change.path) && change.status !== 'added')
+      .map((change) => change.path);
     const nowAll = testsOf(candidate, candidate.files.keys());
     const nowNamed = new Map(nowAll.map((test) => [test.name, test]));
     const nowLeaves = new Map(nowAll.map((test) => [leaf(test.name), test]));
@@ -47,20 +62,41 @@ export const weakenedTestsCheck: Check = {
     const before = testsOf(against, changedTests);
     for (const test of before) {
       if (test.skipped) continue;
-      const now = inPlace.get(`${test.path}\n${test.name}`) ?? nowNamed.get(test.name) ?? nowLeaves.get(leaf(test.name));
+      const now =
+        inPlace.get(`${test.path}\n${test.name}`) ?? nowNamed.get(test.name) ?? nowLeaves.get(leaf(test.name));
       if (now === undefined) {
         if (nowBodies.has(test.body)) continue; // only its name changed
         report('removed', test.name, test.path, null, `The test “${test.name}” of ${test.path} is gone.`);
       } else if (now.skipped) {
         report('skipped', test.name, now.path, now.line, `The test “${test.name}” is skipped now.`);
       } else if (now.assertions < test.assertions) {
-        const what = now.assertions === 0 && now.trivialAssertions > 0 ? 'now asserts only what is always true' : `asserts less: ${now.assertions} assertion${now.assertions === 1 ? '' : 's'} instead of ${test.assertions}`;
-        report(now.assertions === 0 ? 'always_true' : 'assertions_removed', test.name, now.path, now.line, `The test “${test.name}” ${what}.`);
+        const what =
+          now.assertions === 0 && now.trivialAssertions > 0
+            ? 'now asserts only what is always true'
+            : `asserts less: ${now.assertions} assertion${now.assertions === 1 ? '' : 's'} instead of ${test.assertions}`;
+        report(
+          now.assertions === 0 ? 'always_true' : 'assertions_removed',
+          test.name,
+          now.path,
+          now.line,
+          `The test “${test.name}” ${what}.`,
+        );
       }
     }
-    const onlyBefore = new Set(testsOf(against, against.files.keys()).filter((test) => test.only).map((test) => test.name));
+    const onlyBefore = new Set(
+      testsOf(against, against.files.keys())
+        .filter((test) => test.only)
+        .map((test) => test.name),
+    );
     for (const test of nowAll) {
-      if (test.only && !onlyBefore.has(test.name)) report('only', test.name, test.path, test.line, `“${test.name}” is marked “only”, which switches every other test off.`);
+      if (test.only && !onlyBefore.has(test.name))
+        report(
+          'only',
+          test.name,
+          test.path,
+          test.line,
+          `“${test.name}” is marked “only”, which switches every other test off.`,
+        );
     }
     const wasSuite = (purpose === 'revert' ? await restoresFacts() : baseFacts)?.tests ?? null;
     const isSuite = candidateFacts?.tests ?? null;
@@ -74,21 +110,45 @@ export const weakenedTestsCheck: Check = {
         if (now === undefined && (test.name === test.file || / (can be run|ends well)$/.test(test.name))) continue;
         // A file that fails as a whole hides its cases; that failure is charged by the tests check. So is a case renamed with its body kept.
         if (now === undefined && (unreadable.has(test.file) || isSuite.timedOut)) continue;
-        if (now === undefined && before.some((each) => leaf(each.name) === leaf(test.name) && nowBodies.has(each.body))) continue;
-        if (now === undefined) report('removed', test.name, test.file, null, `The test “${test.name}”${test.file === null ? '' : ` of ${test.file}`} ran on the branch and no longer runs.`);
-        else if (now.status === 'skipped') report('skipped', test.name, now.file, null, `The test “${test.name}” ran on the branch and is skipped now.`);
+        if (now === undefined && before.some((each) => leaf(each.name) === leaf(test.name) && nowBodies.has(each.body)))
+          continue;
+        if (now === undefined)
+          report(
+            'removed',
+            test.name,
+            test.file,
+            null,
+            `The test “${test.name}”${test.file === null ? '' : ` of ${test.file}`} ran on the branch and no longer runs.`,
+          );
+        else if (now.status === 'skipped')
+          report('skipped', test.name, now.file, null, `The test “${test.name}” ran on the branch and is skipped now.`);
       }
     }
-    const weak = changes.filter((change) => change.status !== 'removed' && isTestFile(change.path)).map((change) => change.path);
+    const weak = changes
+      .filter((change) => change.status !== 'removed' && isTestFile(change.path))
+      .map((change) => change.path);
     const beforeNames = new Set(before.map((test) => test.name));
     for (const test of testsOf(candidate, weak)) {
       if (!beforeNames.has(test.name) && !test.skipped && test.assertions === 0 && test.trivialAssertions > 0) {
         findings.push(
-          findingOf({ check: 'weakened-tests', rule: 'weakened-tests.proves_nothing', level: 'warning', message: `The new test “${test.name}” asserts only what is always true.`, path: test.path, line: test.line, remedy: 'Assert what the code answers.' }),
+          findingOf({
+            check: 'weakened-tests',
+            rule: 'weakened-tests.proves_nothing',
+            level: 'warning',
+            message: `The new test “${test.name}” asserts only what is always true.`,
+            path: test.path,
+            line: test.line,
+            remedy: 'Assert what the code answers.',
+          }),
         );
       }
     }
     const vetoes = findings.filter((each) => each.veto).length;
-    return outcome(vetoes > 0 ? 'failed' : 'passed', vetoes > 0 ? `${vetoes} test${vetoes === 1 ? '' : 's'} weakened` : 'no test is gone, skipped or asserts less', findings, { weakened: vetoes });
+    return outcome(
+      vetoes > 0 ? 'failed' : 'passed',
+      vetoes > 0 ? `${vetoes} test${vetoes === 1 ? '' : 's'} weakened` : 'no test is gone, skipped or asserts less',
+      findings,
+      { weakened: vetoes },
+    );
   },
 };

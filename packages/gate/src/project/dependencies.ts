@@ -32,11 +32,13 @@ const without = (status: Installed['status'], reason: string, refused: string[] 
 });
 
 type Json = Record<string, unknown>;
-const record = (value: unknown): Json => (value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {});
+const record = (value: unknown): Json =>
+  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
 const publicRegistries = new Set(['registry.npmjs.org', 'registry.yarnpkg.com']);
 
 /** A workspace's folder as the lock names it; anything that leads out of the project, or into nowhere, is none. */
-const staysInside = (path: string): boolean => !posix.isAbsolute(path) && !posix.normalize(path).startsWith('..') && !path.includes('\\');
+const staysInside = (path: string): boolean =>
+  !posix.isAbsolute(path) && !posix.normalize(path).startsWith('..') && !path.includes('\\');
 
 /**
  * What in a lock would make npm fetch something else than a tarball of the registry. `resolved` itself is dropped afterwards, so
@@ -47,7 +49,8 @@ export function lockProblems(lock: Json, registryHost: string | null): string[] 
   for (const [place, value] of Object.entries(record(lock['packages']))) {
     const entry = record(value);
     const resolved = entry['resolved'];
-    if (place.includes('..') || posix.isAbsolute(place)) problems.push(`the lock places a package at ${place}, outside the project`);
+    if (place.includes('..') || posix.isAbsolute(place))
+      problems.push(`the lock places a package at ${place}, outside the project`);
     if (typeof resolved !== 'string') continue;
     if (entry['link'] === true) {
       if (!staysInside(resolved)) problems.push(`${place} links to ${resolved}, outside the project`);
@@ -59,9 +62,12 @@ export function lockProblems(lock: Json, registryHost: string | null): string[] 
     } catch {
       // not an address at all
     }
-    const known = url !== null && /^https?:$/.test(url.protocol) && (publicRegistries.has(url.host) || url.host === registryHost);
-    if (!known || !url!.pathname.includes('/-/')) problems.push(`${place} is resolved from ${resolved.slice(0, 200)}, which is not a registry tarball`);
-    else if (typeof entry['integrity'] !== 'string' && entry['inBundle'] !== true) problems.push(`${place} has no integrity hash`);
+    const known =
+      url !== null && /^https?:$/.test(url.protocol) && (publicRegistries.has(url.host) || url.host === registryHost);
+    if (!known || !url!.pathname.includes('/-/'))
+      problems.push(`${place} is resolved from ${resolved.slice(0, 200)}, which is not a registry tarball`);
+    else if (typeof entry['integrity'] !== 'string' && entry['inBundle'] !== true)
+      problems.push(`${place} has no integrity hash`);
   }
   return problems;
 }
@@ -71,7 +77,9 @@ const specProblems = (manifest: Json, path: string): string[] =>
     Object.entries(record(manifest[kind])).flatMap(([name, spec]) =>
       typeof spec === 'string' && /^(git|github:|gitlab:|bitbucket:|gist:|https?:|ssh:|[\w-]+\/[\w.-]+(#|$))/.test(spec)
         ? [`${path}: ${name} comes from ${spec.slice(0, 200)}, not from the registry`]
-        : typeof spec === 'string' && /^(file|link):/.test(spec) && !staysInside(posix.join(posix.dirname(path), spec.replace(/^\w+:/, '')))
+        : typeof spec === 'string' &&
+            /^(file|link):/.test(spec) &&
+            !staysInside(posix.join(posix.dirname(path), spec.replace(/^\w+:/, '')))
           ? [`${path}: ${name} comes from ${spec.slice(0, 200)}, outside the project`]
           : [],
     ),
@@ -98,7 +106,12 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
   const lockPath = ['npm-shrinkwrap.json', 'package-lock.json'].find((path) => tree.has(path));
   if (lockPath === undefined) {
     const other = ['yarn.lock', 'pnpm-lock.yaml', 'bun.lockb', 'bun.lock'].find((path) => tree.has(path));
-    return without('not_run', other === undefined ? 'the project has dependencies and no lock file; commit package-lock.json' : `${other} is not supported yet; only npm's lock files are`);
+    return without(
+      'not_run',
+      other === undefined
+        ? 'the project has dependencies and no lock file; commit package-lock.json'
+        : `${other} is not supported yet; only npm's lock files are`,
+    );
   }
   const lock = tree.json(lockPath);
   if (lock === null || typeof lock['lockfileVersion'] !== 'number' || lock['lockfileVersion'] < 2) {
@@ -107,7 +120,9 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
   const registry = options.registry;
   const problems = lockProblems(lock, registry === null ? null : new URL(registry).host);
   const packages = record(lock['packages']);
-  const workspaces = Object.keys(packages).filter((place) => place !== '' && !place.includes('node_modules') && staysInside(place));
+  const workspaces = Object.keys(packages).filter(
+    (place) => place !== '' && !place.includes('node_modules') && staysInside(place),
+  );
   const manifests = new Map<string, Json>();
   for (const path of ['package.json', ...workspaces.map((place) => `${place}/package.json`)]) {
     const each = tree.json(path);
@@ -117,7 +132,8 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
       manifests.set(path, rest);
     }
   }
-  if (problems.length > 0) return without('refused', `${lockPath} asks for what does not come from the registry`, problems.slice(0, 50));
+  if (problems.length > 0)
+    return without('refused', `${lockPath} asks for what does not come from the registry`, problems.slice(0, 50));
   const tools = toolchain();
   if (tools.npmCli === null) return without('not_run', 'npm was not found on this machine');
   const strippedPackages = Object.fromEntries(
@@ -130,7 +146,16 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
   );
   const stripped = JSON.stringify({ ...lock, dependencies: undefined, packages: strippedPackages });
   const digest = createHash('sha256')
-    .update(JSON.stringify([[...manifests], stripped, tools.nodeVersion.split('.')[0], process.platform, process.arch, registry]))
+    .update(
+      JSON.stringify([
+        [...manifests],
+        stripped,
+        tools.nodeVersion.split('.')[0],
+        process.platform,
+        process.arch,
+        registry,
+      ]),
+    )
     .digest('hex')
     .slice(0, 40);
   const existing = running.get(`${options.cacheDir} ${digest}`);
@@ -162,44 +187,84 @@ async function install(given: {
         writeFileSync(join(folder, path), JSON.stringify(manifest));
       }
       writeFileSync(join(folder, 'package-lock.json'), given.stripped);
-      writeFileSync(join(folder, '.npmrc'), `ignore-scripts=true\naudit=false\nfund=false\nupdate-notifier=false\n${options.registry === null ? '' : `registry=${options.registry}\n`}`);
+      writeFileSync(
+        join(folder, '.npmrc'),
+        `ignore-scripts=true\naudit=false\nfund=false\nupdate-notifier=false\n${options.registry === null ? '' : `registry=${options.registry}\n`}`,
+      );
       options.onLog?.('installing dependencies from the lock file');
       const env: Record<string, string> = { HOME: homedir(), NO_COLOR: '1' };
-      for (const name of ['PATH', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE']) {
+      for (const name of [
+        'PATH',
+        'HTTP_PROXY',
+        'HTTPS_PROXY',
+        'NO_PROXY',
+        'http_proxy',
+        'https_proxy',
+        'no_proxy',
+        'NODE_EXTRA_CA_CERTS',
+        'SSL_CERT_FILE',
+      ]) {
         const value = process.env[name];
         if (value !== undefined) env[name] = value;
       }
       await promisify(execFile)(
         tools.node,
-        [tools.npmCli!, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--include=dev', '--cache', join(options.cacheDir, 'npm')],
-        { cwd: folder, env, timeout: 300_000, maxBuffer: 16 * 1024 * 1024, ...(options.signal ? { signal: options.signal } : {}) },
+        [
+          tools.npmCli!,
+          'ci',
+          '--ignore-scripts',
+          '--no-audit',
+          '--no-fund',
+          '--prefer-offline',
+          '--include=dev',
+          '--cache',
+          join(options.cacheDir, 'npm'),
+        ],
+        {
+          cwd: folder,
+          env,
+          timeout: 300_000,
+          maxBuffer: 16 * 1024 * 1024,
+          ...(options.signal ? { signal: options.signal } : {}),
+        },
       );
       mkdirSync(join(folder, 'node_modules'), { recursive: true });
-      for (const cache of ['.vite', '.vite-temp', '.cache']) mkdirSync(join(folder, 'node_modules', cache), { recursive: true });
+      for (const cache of ['.vite', '.vite-temp', '.cache'])
+        mkdirSync(join(folder, 'node_modules', cache), { recursive: true });
       makeReadable(folder);
       renameSync(folder, home);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (!existsSync(home)) {
-        const said = error !== null && typeof error === 'object' && 'stderr' in error ? String(error.stderr) : String(error);
+        const said =
+          error !== null && typeof error === 'object' && 'stderr' in error ? String(error.stderr) : String(error);
         const words = said
           .split('\n')
           .filter((line) => /^npm error\s+\S/.test(line))
           .map((line) => line.replace(/^npm error\s+/, ''));
-        return without('not_run', `npm ci failed: ${(words.length > 0 ? words.slice(0, 8).join('; ') : said.trim()).slice(0, 1000)}`);
+        return without(
+          'not_run',
+          `npm ci failed: ${(words.length > 0 ? words.slice(0, 8).join('; ') : said.trim()).slice(0, 1000)}`,
+        );
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
   }
-  const places = ['node_modules', ...given.workspaces.map((place) => `${place}/node_modules`)].filter((place) => existsSync(join(home, place)));
+  const places = ['node_modules', ...given.workspaces.map((place) => `${place}/node_modules`)].filter((place) =>
+    existsSync(join(home, place)),
+  );
   return {
     status: 'installed',
     reason: 'installed from the lock file',
     refused: [],
     mounts: [
       ...places.map((place) => ({ from: join(home, place), to: `${sandboxPaths.work}/${place}`, mode: 'ro' as const })),
-      ...['.vite', '.vite-temp', '.cache'].map((cache) => ({ from: '', to: `${sandboxPaths.work}/node_modules/${cache}`, mode: 'tmpfs' as const })),
+      ...['.vite', '.vite-temp', '.cache'].map((cache) => ({
+        from: '',
+        to: `${sandboxPaths.work}/node_modules/${cache}`,
+        mode: 'tmpfs' as const,
+      })),
     ],
     mountPoints: places,
     has: (name) => existsSync(join(home, 'node_modules', name)),

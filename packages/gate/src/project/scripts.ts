@@ -4,7 +4,9 @@ export type Scripts = Readonly<Record<string, string>>;
 
 const strings = (value: unknown): Record<string, string> =>
   value !== null && typeof value === 'object'
-    ? Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
+    ? Object.fromEntries(
+        Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+      )
     : {};
 
 export const scriptsOf = (tree: SourceTree | null): Scripts => strings(tree?.json('package.json')?.['scripts']);
@@ -32,5 +34,7 @@ export function lineOf(scripts: Scripts, name: string, depth = 0): string | null
       return line === null ? whole : `${before}${space}${/\|/.test(line) ? `( ${line} )` : line}`;
     },
   );
-  return [scripts[`pre${name}`], inlined, scripts[`post${name}`]].filter((part) => part !== undefined && part !== '').join(' && ');
+  return [scripts[`pre${name}`], inlined, scripts[`post${name}`]]
+    .filter((part) => part !== undefined && part !== '')
+    .join(' && ');
 }

@@ -37,7 +37,8 @@ const wirings: readonly Wiring[] = [
   {
     runner: 'mocha',
     matches: /(^|[\s/])_?mocha(\.js)?(\s|$)/,
-    wire: (step, { report }, stop) => `${step} --reporter json --reporter-option output=${report}${stop ? ' --bail' : ''}`,
+    wire: (step, { report }, stop) =>
+      `${step} --reporter json --reporter-option output=${report}${stop ? ' --bail' : ''}`,
   },
   {
     runner: 'node:test',
@@ -63,14 +64,24 @@ function planFor(label: string, line: string): TestPlan {
   return {
     runner: wiring.runner,
     label,
-    line: (places, stop) => parts.map((part, index) => (index === at ? wiring.wire(part, places, stop) : part)).join(''),
+    line: (places, stop) =>
+      parts.map((part, index) => (index === at ? wiring.wire(part, places, stop) : part)).join(''),
   };
 }
 
 /** How this project tests itself, or null when it does not. The scripts are those of the branch wherever the branch has them. */
-export function detectTests(tree: SourceTree, scripts: Scripts, wish: boolean | string, pytest: boolean): TestPlan | null {
+export function detectTests(
+  tree: SourceTree,
+  scripts: Scripts,
+  wish: boolean | string,
+  pytest: boolean,
+): TestPlan | null {
   if (wish === false) return null;
-  if (typeof wish === 'string') return planFor(wish, wish.replace(/^npm (?:run )?(test)$/, (_all, name: string) => lineOf(scripts, name) ?? wish));
+  if (typeof wish === 'string')
+    return planFor(
+      wish,
+      wish.replace(/^npm (?:run )?(test)$/, (_all, name: string) => lineOf(scripts, name) ?? wish),
+    );
   const line = lineOf(scripts, 'test');
   if (line !== null && !/no test specified/.test(line)) return planFor('npm test', line);
   const paths = [...tree.files.keys()];
@@ -133,7 +144,11 @@ const mochaTest = z.object({
   err: z.record(z.string(), z.unknown()).optional(),
 });
 const mochaReport = z.object({ tests: z.array(mochaTest), pending: z.array(mochaTest), failures: z.array(mochaTest) });
-const junitCase = z.looseObject({ name: z.coerce.string(), classname: z.coerce.string().optional(), time: z.coerce.number().optional() });
+const junitCase = z.looseObject({
+  name: z.coerce.string(),
+  classname: z.coerce.string().optional(),
+  time: z.coerce.number().optional(),
+});
 
 /** The test cases of a runner's report, paths relative to the project; null when the report is not one. */
 export function readCases(runner: TestRunner, report: string, work: string): TestCase[] | null {
@@ -166,12 +181,25 @@ function parseCases(runner: TestRunner, report: string, inside: (path: string) =
     case 'vitest':
       return jestReport.parse(JSON.parse(report)).testResults.flatMap((file) => [
         ...(file.status === 'failed' && file.assertionResults.length === 0
-          ? [{ name: `${inside(file.name)} can be run`, file: file.name, status: 'failed' as const, message: file.message ?? null, ms: null }]
+          ? [
+              {
+                name: `${inside(file.name)} can be run`,
+                file: file.name,
+                status: 'failed' as const,
+                message: file.message ?? null,
+                ms: null,
+              },
+            ]
           : []),
         ...file.assertionResults.map((each) => ({
           name: each.fullName.trim(),
           file: file.name,
-          status: each.status === 'passed' ? ('passed' as const) : each.status === 'failed' ? ('failed' as const) : ('skipped' as const),
+          status:
+            each.status === 'passed'
+              ? ('passed' as const)
+              : each.status === 'failed'
+                ? ('failed' as const)
+                : ('skipped' as const),
           message: each.failureMessages?.join('\n') || null,
           ms: each.duration ?? null,
         })),
@@ -206,7 +234,10 @@ function parseCases(runner: TestRunner, report: string, inside: (path: string) =
             const failure = each['failure'] ?? each['error'];
             found.push({
               name: each.name,
-              file: each.classname === undefined || each.classname === '' ? null : `${each.classname.replaceAll('.', '/')}.py`,
+              file:
+                each.classname === undefined || each.classname === ''
+                  ? null
+                  : `${each.classname.replaceAll('.', '/')}.py`,
               status: failure !== undefined ? 'failed' : each['skipped'] !== undefined ? 'skipped' : 'passed',
               message: failure === undefined ? null : JSON.stringify(failure).slice(0, 4000),
               ms: each.time === undefined ? null : each.time * 1000,

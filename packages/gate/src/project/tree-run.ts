@@ -127,7 +127,11 @@ export class TreeRun {
     };
   }
 
-  private async runIn(workDir: string, line: string, more: { mounts?: SandboxMount[]; reportDir?: string; timeoutMs?: number } = {}): Promise<SandboxResult> {
+  private async runIn(
+    workDir: string,
+    line: string,
+    more: { mounts?: SandboxMount[]; reportDir?: string; timeoutMs?: number } = {},
+  ): Promise<SandboxResult> {
     for (const place of this.installed.mountPoints) mkdirSync(join(workDir, place), { recursive: true });
     const { driver } = this.options;
     const { work } = driver.paths({ workDir });
@@ -167,7 +171,9 @@ export class TreeRun {
    * The whole suite, as the project runs it. With `overrides` on changed files the build runs again first, since tests may look
    * at its output; that build may fail, because what counts is whether a test does.
    */
-  async tests(options: { overrides?: ReadonlyMap<string, string>; stopAtFirst?: boolean; timeoutMs?: number } = {}): Promise<SuiteOutcome | null> {
+  async tests(
+    options: { overrides?: ReadonlyMap<string, string>; stopAtFirst?: boolean; timeoutMs?: number } = {},
+  ): Promise<SuiteOutcome | null> {
     const plan = this.commands.tests;
     if (plan === null) return null;
     const overrides = options.overrides ?? new Map<string, string>();
@@ -198,11 +204,17 @@ export class TreeRun {
         if (cases === null || cases.length === 0) {
           const status = outcome.ok ? ('passed' as const) : ('failed' as const);
           const message = outcome.ok ? null : outcome.timedOut ? 'ran out of time' : outcome.output.slice(-2000);
-          return { ...outcome, cases: [{ name: plan.label, file: null, status, message, ms: outcome.ms }], detailed: false };
+          return {
+            ...outcome,
+            cases: [{ name: plan.label, file: null, status, message, ms: outcome.ms }],
+            detailed: false,
+          };
         }
         // Exit code and report must agree: a runner that fails without a failing case failed at something that it does not name.
         if (!outcome.ok && !cases.some((each) => each.status === 'failed')) {
-          const message = outcome.timedOut ? 'ran out of time' : `exit ${outcome.exitCode}: ${outcome.output.slice(-1500)}`;
+          const message = outcome.timedOut
+            ? 'ran out of time'
+            : `exit ${outcome.exitCode}: ${outcome.output.slice(-1500)}`;
           cases.push({ name: `${plan.label} ends well`, file: null, status: 'failed', message, ms: null });
         }
         return { ...outcome, ok: outcome.ok && !cases.some((each) => each.status === 'failed'), cases, detailed: true };
@@ -217,12 +229,14 @@ export class TreeRun {
     const line = 'node node_modules/typescript/bin/tsc --noEmit --pretty false -p .';
     const result = await this.inCopy(new Map(), async (folder) => await this.runIn(folder, line));
     const outcome = this.outcome('tsc --noEmit', result);
-    const errors = [...plain(result.stdout).matchAll(/^([^\s(][^(\n]*)\((\d+),\d+\): error (TS\d+): (.*)$/gm)].map((match) => ({
-      path: match[1]!,
-      line: Number(match[2]),
-      code: match[3]!,
-      message: match[4]!,
-    }));
+    const errors = [...plain(result.stdout).matchAll(/^([^\s(][^(\n]*)\((\d+),\d+\): error (TS\d+): (.*)$/gm)].map(
+      (match) => ({
+        path: match[1]!,
+        line: Number(match[2]),
+        code: match[3]!,
+        message: match[4]!,
+      }),
+    );
     return { ...outcome, errors };
   }
 

@@ -58,15 +58,26 @@ export const bwrapDriver: SandboxDriver = {
     const seen = (from: string): string => (root ? join(folder, String(sources.indexOf(from))) : from);
     const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
     const system = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'].flatMap((name) =>
-      !exists(`/${name}`) ? [] : lstatSync(`/${name}`).isSymbolicLink()
-        ? ['--symlink', readlinkSync(`/${name}`), `/${name}`]
-        : ['--ro-bind', `/${name}`, `/${name}`],
+      !exists(`/${name}`)
+        ? []
+        : lstatSync(`/${name}`).isSymbolicLink()
+          ? ['--symlink', readlinkSync(`/${name}`), `/${name}`]
+          : ['--ro-bind', `/${name}`, `/${name}`],
     );
-    const settings = ['ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'alternatives', 'localtime', 'ssl/certs', 'ssl/openssl.cnf'].flatMap(
-      (name) => (exists(`/etc/${name}`) ? ['--ro-bind', `/etc/${name}`, `/etc/${name}`] : []),
-    );
+    const settings = [
+      'ld.so.cache',
+      'ld.so.conf',
+      'ld.so.conf.d',
+      'alternatives',
+      'localtime',
+      'ssl/certs',
+      'ssl/openssl.cnf',
+    ].flatMap((name) => (exists(`/etc/${name}`) ? ['--ro-bind', `/etc/${name}`, `/etc/${name}`] : []));
     // bubblewrap takes the contents of small files from descriptors; the shell in front of it opens them.
-    const files = etc.map((_file, index) => `${index + 4}<<'END${index}'`).join(' ') + '\n' + etc.map(([, text], index) => `${text}END${index}\n`).join('');
+    const files =
+      etc.map((_file, index) => `${index + 4}<<'END${index}'`).join(' ') +
+      '\n' +
+      etc.map(([, text], index) => `${text}END${index}\n`).join('');
     const argv = [
       'bwrap',
       '--unshare-user',

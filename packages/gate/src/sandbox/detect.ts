@@ -17,9 +17,16 @@ export interface Sandbox {
 const inOrder: readonly SandboxDriver[] = [bwrapDriver, unshareDriver];
 
 /** Proves the drivers from the strongest down and answers the first that withstands; a driver that does not is never used. */
-export async function detectSandbox(choice: SandboxChoice = 'auto', baitFolders: readonly string[] = []): Promise<Sandbox> {
+export async function detectSandbox(
+  choice: SandboxChoice = 'auto',
+  baitFolders: readonly string[] = [],
+): Promise<Sandbox> {
   if (choice === 'none-i-accept-the-risk') {
-    return { driver: directDriver, proven: false, notes: ['submitted code runs without a sandbox, as the operator asked by name'] };
+    return {
+      driver: directDriver,
+      proven: false,
+      notes: ['submitted code runs without a sandbox, as the operator asked by name'],
+    };
   }
   const notes: string[] = [];
   for (const driver of inOrder) {

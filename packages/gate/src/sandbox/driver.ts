@@ -140,7 +140,7 @@ const kill = (pid: number): void => {
 /** Kills a process and everything below it, children first read and then killed so that none is orphaned meanwhile. */
 function killTree(pid: number): void {
   const all: number[] = [];
-  for (const queue = [pid]; queue.length > 0 && all.length < 5000; ) {
+  for (const queue = [pid]; queue.length > 0 && all.length < 5000;) {
     const next = queue.shift()!;
     all.push(next);
     queue.push(...childrenOf(next));
@@ -198,7 +198,9 @@ export async function launch(
     });
     options.signal?.throwIfAborted();
     if (!ready && !timedOut) {
-      throw new SandboxError(`the sandbox could not be set up: ${stderr.toString().trim().slice(-2000) || `exit ${exitCode}`}`);
+      throw new SandboxError(
+        `the sandbox could not be set up: ${stderr.toString().trim().slice(-2000) || `exit ${exitCode}`}`,
+      );
     }
     return {
       exitCode: timedOut ? null : exitCode,

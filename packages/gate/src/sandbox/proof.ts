@@ -78,7 +78,10 @@ export async function proveSandbox(driver: SandboxDriver, baitFolders: readonly 
   }
   const canaries = folders.map((folder) => join(folder, 'canary'));
   const workDir = mkdtempSync(join(tmpdir(), 'muster-proof-'));
-  const bystander = spawn('sleep', ['300.5'], { env: { PATH: process.env['PATH'] ?? '', MUSTER_BAIT: secret }, stdio: 'ignore' });
+  const bystander = spawn('sleep', ['300.5'], {
+    env: { PATH: process.env['PATH'] ?? '', MUSTER_BAIT: secret },
+    stdio: 'ignore',
+  });
   const listener = createServer((socket) => socket.end());
   const before = process.env['MUSTER_BAIT'];
   try {
@@ -107,13 +110,17 @@ export async function proveSandbox(driver: SandboxDriver, baitFolders: readonly 
     });
     const line = /^PROOF (.*)$/m.exec(result.stdout)?.[1];
     if (line === undefined) {
-      return { proven: false, notes: [`the attempts did not finish: ${(result.stderr || `exit ${result.exitCode}`).slice(-500)}`] };
+      return {
+        proven: false,
+        notes: [`the attempts did not finish: ${(result.stderr || `exit ${result.exitCode}`).slice(-500)}`],
+      };
     }
     const { got, works } = proof.parse(JSON.parse(line));
     const notes = Object.entries(got)
       .filter(([, won]) => won !== null)
       .map(([name, won]) => `it could ${name.replace(/ \d+$/, '')}: ${won}`);
-    if (canaries.some((canary) => existsSync(`${canary}.written`))) notes.push('it could write to a folder of the host');
+    if (canaries.some((canary) => existsSync(`${canary}.written`)))
+      notes.push('it could write to a folder of the host');
     if (bystander.exitCode !== null || bystander.signalCode !== null) notes.push('it could kill a process of the host');
     if (works['workFolder'] !== true) notes.push('it could not write to its own work folder');
     const proven = notes.length === 0;

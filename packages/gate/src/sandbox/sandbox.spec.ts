@@ -1,6 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bwrapDriver } from './bwrap.ts';
@@ -32,8 +43,10 @@ const drivers: readonly [SandboxDriver, string][] = [
 ];
 for (const [driver, program] of drivers) {
   const there = spawnSync(program, ['--version']).status === 0;
-  if (!there && driver === unshareDriver && process.env['CI'] === 'true') throw new Error(`${program} is not installed, and CI needs it`);
-  if (!there) process.stderr.write(`\n*** SKIPPED: the escapes from ${driver.name}, because ${program} is not installed ***\n`);
+  if (!there && driver === unshareDriver && process.env['CI'] === 'true')
+    throw new Error(`${program} is not installed, and CI needs it`);
+  if (!there)
+    process.stderr.write(`\n*** SKIPPED: the escapes from ${driver.name}, because ${program} is not installed ***\n`);
   const suite = there ? describe : describe.skip;
   suite(`the ${driver.name} sandbox`, () => {
     it('withstands every escape that is tried at start', async () => {
@@ -80,7 +93,8 @@ for (const [driver, program] of drivers) {
       });
       expect(result).toMatchObject({ timedOut: true, exitCode: null });
       expect(Date.now() - started).toBeLessThan(5000);
-      for (let tries = 0; alive(marker).length > 0 && tries < 50; tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+      for (let tries = 0; alive(marker).length > 0 && tries < 50; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 50));
       expect(alive(marker)).toEqual([]);
     });
 
@@ -94,27 +108,46 @@ for (const [driver, program] of drivers) {
          await ${driver.name}Driver.run({ command: 'sleep ${marker}', workDir: ${JSON.stringify(work())} });`,
       );
       expect(spawnSync(process.execPath, ['--conditions=muster-source', script]).signal).toBe('SIGKILL');
-      for (let tries = 0; alive(marker).length > 0 && tries < 50; tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+      for (let tries = 0; alive(marker).length > 0 && tries < 50; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 50));
       expect(alive(marker)).toEqual([]);
     });
 
     it('is stopped by a signal, keeps the end of what is printed, and answers exit codes', async () => {
       const controller = new AbortController();
       setTimeout(() => controller.abort(new Error('enough')), 300);
-      await expect(driver.run({ command: 'sleep 60', workDir: work(), signal: controller.signal })).rejects.toThrow('enough');
-      const loud = await driver.run({ command: 'yes | head -c 3000000; echo end; exit 7', workDir: work(), limits: { outputBytes: 10_000 } });
+      await expect(driver.run({ command: 'sleep 60', workDir: work(), signal: controller.signal })).rejects.toThrow(
+        'enough',
+      );
+      const loud = await driver.run({
+        command: 'yes | head -c 3000000; echo end; exit 7',
+        workDir: work(),
+        limits: { outputBytes: 10_000 },
+      });
       expect(loud.exitCode).toBe(7);
       expect(loud.stdout.length).toBeLessThan(80_000);
       expect(loud.stdout).toMatch(/end\n$/);
     });
 
     it('holds the limits on memory, processes and file sizes', async () => {
-      const memory = await driver.run({ command: ['node', '-e', 'const a=[];for(;;)a.push(Buffer.alloc(1<<24,1))'], workDir: work(), limits: { memoryMb: 700, timeoutMs: 20_000 } });
+      const memory = await driver.run({
+        command: ['node', '-e', 'const a=[];for(;;)a.push(Buffer.alloc(1<<24,1))'],
+        workDir: work(),
+        limits: { memoryMb: 700, timeoutMs: 20_000 },
+      });
       expect(memory.exitCode).not.toBe(0);
       expect(memory.timedOut).toBe(false);
-      const forks = await driver.run({ command: 'i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done; wait', workDir: work(), limits: { processes: 40, timeoutMs: 8000 } });
+      const forks = await driver.run({
+        command: 'i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done; wait',
+        workDir: work(),
+        limits: { processes: 40, timeoutMs: 8000 },
+      });
       expect(forks.stderr).toMatch(/fork|Resource temporarily unavailable/i);
-      const file = await driver.run({ command: 'head -c 20000000 /dev/zero > big', workDir: work(), limits: { fileMb: 1 } });
+      const file = await driver.run({
+        command: 'head -c 20000000 /dev/zero > big',
+        workDir: work(),
+        limits: { fileMb: 1 },
+      });
       expect(file.exitCode).not.toBe(0);
     });
   });
@@ -127,7 +160,10 @@ describe('a sandbox', () => {
   });
 
   it('is never claimed where the operator asked for none', async () => {
-    expect(await detectSandbox('none-i-accept-the-risk')).toMatchObject({ proven: false, notes: [expect.stringContaining('without a sandbox')] });
+    expect(await detectSandbox('none-i-accept-the-risk')).toMatchObject({
+      proven: false,
+      notes: [expect.stringContaining('without a sandbox')],
+    });
   });
 
   it('hands over no report that is a link, a pipe, shared or too large', () => {

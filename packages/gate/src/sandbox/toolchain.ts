@@ -25,7 +25,11 @@ const findOnPath = (program: string): string | null => {
 
 const answer = (program: string, args: string[]): string | null => {
   try {
-    return execFileSync(program, args, { encoding: 'utf8', timeout: 20_000, stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    return execFileSync(program, args, {
+      encoding: 'utf8',
+      timeout: 20_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   } catch {
     return null;
   }
@@ -40,7 +44,11 @@ function findNpm(): string | null {
     if (folder === '' || !existsSync(npm)) continue;
     const real = realpathSync(npm);
     if (real.endsWith('npm-cli.js')) return real;
-    for (const near of ['../lib/node_modules/npm/bin/npm-cli.js', '../npm/bin/npm-cli.js', '../../npm/bin/npm-cli.js']) {
+    for (const near of [
+      '../lib/node_modules/npm/bin/npm-cli.js',
+      '../npm/bin/npm-cli.js',
+      '../../npm/bin/npm-cli.js',
+    ]) {
       const candidate = join(dirname(real), near);
       if (existsSync(candidate)) return candidate;
     }

@@ -14,7 +14,11 @@ export function changesBetween(before: SourceTree | null, after: SourceTree): Fi
     if (before === null || !before.has(path)) {
       changes.push({ path, status: 'added', addedLines: addedLines('', after.text(path) ?? '') });
     } else if (before.content(path) !== after.content(path)) {
-      changes.push({ path, status: 'changed', addedLines: addedLines(before.text(path) ?? '', after.text(path) ?? '') });
+      changes.push({
+        path,
+        status: 'changed',
+        addedLines: addedLines(before.text(path) ?? '', after.text(path) ?? ''),
+      });
     }
   }
   for (const path of before?.files.keys() ?? []) {

@@ -14,7 +14,11 @@ export interface ExtractLimits {
  * Unpacks a tree that others wrote into an empty folder of ours. Every path must be one that a repository can have; links are made
  * as links and nothing is ever written through one; anything that is neither file, folder nor link is refused.
  */
-export async function extractTree(archive: Readable, into: string, limits: ExtractLimits = { files: 200_000, bytes: 4 * 1024 ** 3 }): Promise<void> {
+export async function extractTree(
+  archive: Readable,
+  into: string,
+  limits: ExtractLimits = { files: 200_000, bytes: 4 * 1024 ** 3 },
+): Promise<void> {
   mkdirSync(into, { recursive: true });
   const extract = tar.extract();
   const folders = new Set<string>(['.', '']);
@@ -36,22 +40,33 @@ export async function extractTree(archive: Readable, into: string, limits: Extra
         entry.resume();
         continue;
       }
-      if (!repositoryPath.safeParse(path).success) throw new Error(`the archive holds a path that no repository may have: ${path.slice(0, 200)}`);
-      if (++files > limits.files || (bytes += header.size ?? 0) > limits.bytes) throw new Error('the archive is larger than allowed');
+      if (!repositoryPath.safeParse(path).success)
+        throw new Error(`the archive holds a path that no repository may have: ${path.slice(0, 200)}`);
+      if (++files > limits.files || (bytes += header.size ?? 0) > limits.bytes)
+        throw new Error('the archive is larger than allowed');
       if (header.type === 'directory') {
         folder(path);
         entry.resume();
         continue;
       }
       folder(dirname(path));
-      if (lstatSync(join(into, path), { throwIfNoEntry: false }) !== undefined) throw new Error(`the archive holds ${path.slice(0, 200)} twice`);
+      if (lstatSync(join(into, path), { throwIfNoEntry: false }) !== undefined)
+        throw new Error(`the archive holds ${path.slice(0, 200)} twice`);
       if (header.type === 'symlink') {
         symlinkSync(header.linkname ?? '', join(into, path));
         entry.resume();
       } else if (header.type === 'file' || header.type === 'contiguous-file') {
-        await pipeline(entry, createWriteStream(join(into, path), { flags: 'wx', mode: ((header.mode ?? 0o644) & 0o111) !== 0 ? 0o755 : 0o644 }));
+        await pipeline(
+          entry,
+          createWriteStream(join(into, path), {
+            flags: 'wx',
+            mode: ((header.mode ?? 0o644) & 0o111) !== 0 ? 0o755 : 0o644,
+          }),
+        );
       } else {
-        throw new Error(`the archive holds ${path.slice(0, 200)} of a kind that no repository may have: ${header.type ?? 'unknown'}`);
+        throw new Error(
+          `the archive holds ${path.slice(0, 200)} of a kind that no repository may have: ${header.type ?? 'unknown'}`,
+        );
       }
     }
   })();

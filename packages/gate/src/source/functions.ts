@@ -22,8 +22,12 @@ export function functionsIn(path: string, text: string): SourceFunction[] {
 
 export function parseScript(path: string, text: string): ts.SourceFile {
   const kind = /\.[mc]?tsx?$/.test(path)
-    ? path.endsWith('x') ? ts.ScriptKind.TSX : ts.ScriptKind.TS
-    : path.endsWith('x') ? ts.ScriptKind.JSX : ts.ScriptKind.JS;
+    ? path.endsWith('x')
+      ? ts.ScriptKind.TSX
+      : ts.ScriptKind.TS
+    : path.endsWith('x')
+      ? ts.ScriptKind.JSX
+      : ts.ScriptKind.JS;
   return ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true, kind);
 }
 
@@ -42,12 +46,18 @@ export function tokensOf(node: ts.Node, file: ts.SourceFile): string {
 
 const isConstant = (expression: ts.Expression | undefined): boolean => {
   if (expression === undefined) return true;
-  if (ts.isAsExpression(expression) || ts.isParenthesizedExpression(expression) || ts.isSatisfiesExpression(expression)) return isConstant(expression.expression);
+  if (ts.isAsExpression(expression) || ts.isParenthesizedExpression(expression) || ts.isSatisfiesExpression(expression))
+    return isConstant(expression.expression);
   if (ts.isPrefixUnaryExpression(expression)) return isConstant(expression.operand);
   if (ts.isIdentifier(expression)) return expression.text === 'undefined' || expression.text === 'NaN';
   if (ts.isArrayLiteralExpression(expression)) return expression.elements.every((each) => isConstant(each));
-  if (ts.isObjectLiteralExpression(expression)) return expression.properties.every((each) => ts.isPropertyAssignment(each) && isConstant(each.initializer));
-  if (ts.isCallExpression(expression)) return /^Promise\.(resolve|reject)$/.test(expression.expression.getText()) && expression.arguments.every((each) => isConstant(each));
+  if (ts.isObjectLiteralExpression(expression))
+    return expression.properties.every((each) => ts.isPropertyAssignment(each) && isConstant(each.initializer));
+  if (ts.isCallExpression(expression))
+    return (
+      /^Promise\.(resolve|reject)$/.test(expression.expression.getText()) &&
+      expression.arguments.every((each) => isConstant(each))
+    );
   return (
     ts.isStringLiteralLike(expression) ||
     ts.isNumericLiteral(expression) ||
@@ -60,18 +70,34 @@ const shapeOf = (body: ts.ConciseBody): SourceFunction['shape'] => {
   if (!ts.isBlock(body)) return isConstant(body) ? 'constant' : 'full';
   if (body.statements.length === 0) return 'empty';
   const only = body.statements.length === 1 ? body.statements[0] : undefined;
-  return only !== undefined && ts.isReturnStatement(only) ? (only.expression === undefined ? 'empty' : isConstant(only.expression) ? 'constant' : 'full') : 'full';
+  return only !== undefined && ts.isReturnStatement(only)
+    ? only.expression === undefined
+      ? 'empty'
+      : isConstant(only.expression)
+        ? 'constant'
+        : 'full'
+    : 'full';
 };
 
 function nameOf(node: ts.Node): string | null {
   if (ts.isConstructorDeclaration(node)) return 'constructor';
-  if ((ts.isFunctionDeclaration(node) || ts.isMethodDeclaration(node) || ts.isAccessor(node)) && node.name !== undefined) return node.name.getText();
+  if (
+    (ts.isFunctionDeclaration(node) || ts.isMethodDeclaration(node) || ts.isAccessor(node)) &&
+    node.name !== undefined
+  )
+    return node.name.getText();
   if (ts.isFunctionDeclaration(node)) return 'default';
   if (ts.isArrowFunction(node) || ts.isFunctionExpression(node)) {
     let parent: ts.Node = node.parent;
-    while (ts.isParenthesizedExpression(parent) || ts.isAsExpression(parent) || ts.isSatisfiesExpression(parent)) parent = parent.parent;
-    if ((ts.isVariableDeclaration(parent) || ts.isPropertyAssignment(parent) || ts.isPropertyDeclaration(parent)) && parent.initializer !== undefined) return parent.name.getText();
-    if (ts.isBinaryExpression(parent) && parent.operatorToken.kind === ts.SyntaxKind.EqualsToken) return parent.left.getText();
+    while (ts.isParenthesizedExpression(parent) || ts.isAsExpression(parent) || ts.isSatisfiesExpression(parent))
+      parent = parent.parent;
+    if (
+      (ts.isVariableDeclaration(parent) || ts.isPropertyAssignment(parent) || ts.isPropertyDeclaration(parent)) &&
+      parent.initializer !== undefined
+    )
+      return parent.name.getText();
+    if (ts.isBinaryExpression(parent) && parent.operatorToken.kind === ts.SyntaxKind.EqualsToken)
+      return parent.left.getText();
     if (ts.isExportAssignment(parent)) return 'default';
     // A function handed to a wrapper that is given a name: `export const handler = wrap(async () => …)`.
     if (ts.isCallExpression(parent) && ts.isVariableDeclaration(parent.parent)) return parent.parent.name.getText();
@@ -85,7 +111,8 @@ function scriptFunctions(path: string, text: string): SourceFunction[] {
   const typed = isTypeScript(path);
   const visit = (node: ts.Node, within: readonly string[]): void => {
     let inside = within;
-    if ((ts.isClassDeclaration(node) || ts.isClassExpression(node)) && node.name !== undefined) inside = [...within, node.name.text];
+    if ((ts.isClassDeclaration(node) || ts.isClassExpression(node)) && node.name !== undefined)
+      inside = [...within, node.name.text];
     if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
       const body = node.body as ts.ConciseBody;
       const name = nameOf(node);
@@ -94,9 +121,15 @@ function scriptFunctions(path: string, text: string): SourceFunction[] {
         const block = ts.isBlock(body) ? body : null;
         // `constructor(private readonly x: X) {}` has its work in its parameters; `super(...)` alone is what none would do too.
         const superCalls = ts.isConstructorDeclaration(node)
-          ? (block?.statements.filter((each) => ts.isExpressionStatement(each) && ts.isCallExpression(each.expression) && each.expression.expression.kind === ts.SyntaxKind.SuperKeyword) ?? [])
+          ? (block?.statements.filter(
+              (each) =>
+                ts.isExpressionStatement(each) &&
+                ts.isCallExpression(each.expression) &&
+                each.expression.expression.kind === ts.SyntaxKind.SuperKeyword,
+            ) ?? [])
           : [];
-        const nothingToEmpty = ts.isConstructorDeclaration(node) && (block?.statements.length ?? 0) === superCalls.length;
+        const nothingToEmpty =
+          ts.isConstructorDeclaration(node) && (block?.statements.length ?? 0) === superCalls.length;
         if (!nothingToEmpty) {
           const nothing = typed ? 'return undefined as never;' : 'return undefined;';
           const replacement =
@@ -110,8 +143,15 @@ function scriptFunctions(path: string, text: string): SourceFunction[] {
           const start = body.getStart(file);
           const changed = text.slice(0, start) + replacement + text.slice(body.getEnd());
           const comments = block === null ? '' : text.slice(body.getStart(file), body.getEnd());
-          const thrown = block?.statements.length === 1 && ts.isThrowStatement(block.statements[0]!) ? block.statements[0].getText(file) : '';
-          const unfinished = placeholderText.test(thrown) ? thrown : shape !== 'full' && placeholderText.test(comments) ? comments : null;
+          const thrown =
+            block?.statements.length === 1 && ts.isThrowStatement(block.statements[0]!)
+              ? block.statements[0].getText(file)
+              : '';
+          const unfinished = placeholderText.test(thrown)
+            ? thrown
+            : shape !== 'full' && placeholderText.test(comments)
+              ? comments
+              : null;
           found.push({
             name: [...inside, name].join('.'),
             line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
@@ -171,14 +211,19 @@ function pythonFunctions(text: string): SourceFunction[] {
           ? 'constant'
           : 'full';
     const pad = ' '.repeat(indent + 4);
-    const unfinished = /NotImplementedError/.test(only) || (shape !== 'full' && placeholderText.test(body)) ? body : null;
+    const unfinished =
+      /NotImplementedError/.test(only) || (shape !== 'full' && placeholderText.test(body)) ? body : null;
     found.push({
       name,
       line: at + 1,
       tokens: [...lines.slice(at, headEnd + 1).map((each) => each.trim()), ...code].join(' '),
       shape,
       placeholder: unfinished === null ? null : unfinished.trim().replace(/\s+/g, ' ').slice(0, 120),
-      emptied: [...lines.slice(0, headEnd + 1), shape === 'empty' ? `${pad}raise RuntimeError('emptied')` : `${pad}return None`, ...lines.slice(end)].join('\n'),
+      emptied: [
+        ...lines.slice(0, headEnd + 1),
+        shape === 'empty' ? `${pad}raise RuntimeError('emptied')` : `${pad}return None`,
+        ...lines.slice(end),
+      ].join('\n'),
     });
   }
   return found;

@@ -23,7 +23,9 @@ export const isPython = (path: string): boolean => path.endsWith('.py');
 export const isProductSource = (path: string): boolean =>
   (isScript(path) || isPython(path)) &&
   !isTestFile(path) &&
-  !/(^|\/)(node_modules|dist|build|coverage|vendor|fixtures|__fixtures__|__mocks__|examples?|bench(marks?)?|docs?)\//.test(path) &&
+  !/(^|\/)(node_modules|dist|build|coverage|vendor|fixtures|__fixtures__|__mocks__|examples?|bench(marks?)?|docs?)\//.test(
+    path,
+  ) &&
   !/(^|\/)[^/]*\.config\.[mc]?[jt]s$/.test(path) &&
   !/(^|\/)(\.[^/]*rc\.[mc]?js|gulpfile\.js|Gruntfile\.js|setup\.py|conftest\.py)$/.test(path) &&
   !/\.min\.js$/.test(path);

@@ -31,16 +31,35 @@ describe('functions of a file', () => {
       export default function () { return table.run(); }
     `;
     expect(functionsIn('a.ts', text).map((each) => each.name)).toEqual([
-      'over', 'Sub.go', 'Sub.y', 'Sub.y', 'Sub.y2', 'arrow', 'run', 'call', 'wrapped', 'default',
+      'over',
+      'Sub.go',
+      'Sub.y',
+      'Sub.y',
+      'Sub.y2',
+      'arrow',
+      'run',
+      'call',
+      'wrapped',
+      'default',
     ]);
   });
 
   it('are emptied one at a time, ready to run', () => {
-    const [first, second] = functionsIn('a.ts', '#!/usr/bin/env node\nexport const f = (a: number) => ({ a });\nexport function g() {\n  return 1;\n}\n');
-    expect(first?.emptied).toBe('#!/usr/bin/env node\n// @ts-nocheck\nexport const f = (a: number) => { return undefined as never; };\nexport function g() {\n  return 1;\n}\n');
+    const [first, second] = functionsIn(
+      'a.ts',
+      '#!/usr/bin/env node\nexport const f = (a: number) => ({ a });\nexport function g() {\n  return 1;\n}\n',
+    );
+    expect(first?.emptied).toBe(
+      '#!/usr/bin/env node\n// @ts-nocheck\nexport const f = (a: number) => { return undefined as never; };\nexport function g() {\n  return 1;\n}\n',
+    );
     expect(second).toMatchObject({ shape: 'constant', line: 3 });
-    expect(functionsIn('a.js', 'function h() {}')[0]).toMatchObject({ shape: 'empty', emptied: "function h() { throw new Error('emptied'); }" });
-    expect(functionsIn('a.js', "function h() { throw new Error('Not implemented'); }")[0]?.placeholder).toMatch(/Not implemented/);
+    expect(functionsIn('a.js', 'function h() {}')[0]).toMatchObject({
+      shape: 'empty',
+      emptied: "function h() { throw new Error('emptied'); }",
+    });
+    expect(functionsIn('a.js', "function h() { throw new Error('Not implemented'); }")[0]?.placeholder).toMatch(
+      /Not implemented/,
+    );
   });
 
   it('stay the same when comments and layout change', () => {
@@ -50,8 +69,14 @@ describe('functions of a file', () => {
   });
 
   it('are found in Python by their indentation', () => {
-    const found = functionsIn('a.py', 'class A:\n    def f(self,\n          x):\n        """Doc."""\n        return x + 1\n\ndef g():\n    pass\n');
-    expect(found.map((each) => [each.name, each.line, each.shape])).toEqual([['A.f', 2, 'full'], ['g', 7, 'empty']]);
+    const found = functionsIn(
+      'a.py',
+      'class A:\n    def f(self,\n          x):\n        """Doc."""\n        return x + 1\n\ndef g():\n    pass\n',
+    );
+    expect(found.map((each) => [each.name, each.line, each.shape])).toEqual([
+      ['A.f', 2, 'full'],
+      ['g', 7, 'empty'],
+    ]);
     expect(found[0]?.emptied).toContain('          x):\n        return None\n\ndef g');
   });
 });
@@ -67,7 +92,12 @@ describe('what is added', () => {
 
 describe('a package script', () => {
   it('is written out with what it runs', () => {
-    const scripts = { pretest: 'clean', test: 'npm run -s unit && npm run missing; yarn lint', unit: 'jest', lint: 'eslint .' };
+    const scripts = {
+      pretest: 'clean',
+      test: 'npm run -s unit && npm run missing; yarn lint',
+      unit: 'jest',
+      lint: 'eslint .',
+    };
     expect(lineOf(scripts, 'test')).toBe('clean && jest && npm run missing; eslint .');
     expect(lineOf({ test: 'npm test' }, 'test')).toBe('npm test');
     expect(lineOf({}, 'test')).toBeNull();
@@ -85,7 +115,10 @@ describe('an archive', () => {
   };
 
   it('is unpacked with its links as links', async () => {
-    const into = await unpack([[{ name: 'a/b.sh', mode: 0o755 }, 'x'], [{ name: 'link', type: 'symlink', linkname: '/etc/passwd' }]]);
+    const into = await unpack([
+      [{ name: 'a/b.sh', mode: 0o755 }, 'x'],
+      [{ name: 'link', type: 'symlink', linkname: '/etc/passwd' }],
+    ]);
     expect(readFileSync(join(into, 'a/b.sh'), 'utf8')).toBe('x');
     expect(readlinkSync(join(into, 'link'))).toBe('/etc/passwd');
   });

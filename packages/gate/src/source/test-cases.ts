@@ -21,11 +21,18 @@ export function writtenTests(path: string, text: string): WrittenTest[] {
 }
 
 const isLiteral = (node: ts.Node): boolean =>
-  ts.isLiteralExpression(node) || [ts.SyntaxKind.TrueKeyword, ts.SyntaxKind.FalseKeyword, ts.SyntaxKind.NullKeyword].includes(node.kind);
+  ts.isLiteralExpression(node) ||
+  [ts.SyntaxKind.TrueKeyword, ts.SyntaxKind.FalseKeyword, ts.SyntaxKind.NullKeyword].includes(node.kind);
 
 function rootOf(node: ts.Expression): ts.Expression {
   let at = node;
-  while (ts.isPropertyAccessExpression(at) || ts.isCallExpression(at) || ts.isAwaitExpression(at) || ts.isNonNullExpression(at)) at = at.expression;
+  while (
+    ts.isPropertyAccessExpression(at) ||
+    ts.isCallExpression(at) ||
+    ts.isAwaitExpression(at) ||
+    ts.isNonNullExpression(at)
+  )
+    at = at.expression;
   return at;
 }
 
@@ -47,7 +54,8 @@ function countAssertions(body: ts.Node): { real: number; trivial: number } {
     if (ts.isCallExpression(node)) {
       const root = rootOf(node);
       const name = ts.isIdentifier(root) ? root.text : '';
-      const isContext = name === 't' && /^t\.(skip|todo|test|plan|diagnostic|mock|before|after|end)/.test(node.expression.getText());
+      const isContext =
+        name === 't' && /^t\.(skip|todo|test|plan|diagnostic|mock|before|after|end)/.test(node.expression.getText());
       if (!inside && assertionRoot.test(name) && !isContext) {
         if (isTrivial(node)) count.trivial++;
         else count.real++;
@@ -69,7 +77,9 @@ function scriptTests(path: string, text: string): WrittenTest[] {
       const kind = /^(?:t\.|test\.|x|f)?(test|it|specify|describe|suite|context)\b((?:\.\w+)*)/.exec(callee);
       const [first] = node.arguments;
       if (kind !== null && first !== undefined && ts.isStringLiteralLike(first)) {
-        const body = [...node.arguments].reverse().find((each) => ts.isArrowFunction(each) || ts.isFunctionExpression(each));
+        const body = [...node.arguments]
+          .reverse()
+          .find((each) => ts.isArrowFunction(each) || ts.isFunctionExpression(each));
         const options = node.arguments.find((each) => ts.isObjectLiteralExpression(each))?.getText(file) ?? '';
         const off =
           skipped ||
@@ -109,8 +119,15 @@ function pythonTests(text: string): WrittenTest[] {
     if (head === null) continue;
     const indent = head[1]!.length;
     let end = at + 1;
-    while (end < lines.length && (lines[end]!.trim() === '' || lines[end]!.length - lines[end]!.trimStart().length > indent)) end++;
-    const body = lines.slice(at + 1, end).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
+    while (
+      end < lines.length &&
+      (lines[end]!.trim() === '' || lines[end]!.length - lines[end]!.trimStart().length > indent)
+    )
+      end++;
+    const body = lines
+      .slice(at + 1, end)
+      .map((line) => line.trim())
+      .filter((line) => line !== '' && !line.startsWith('#'));
     let decorators = '';
     for (let above = at - 1; above >= 0 && lines[above]!.trim().startsWith('@'); above--) decorators += lines[above];
     const asserts = body.filter((line) => /^assert\b|self\.assert|pytest\.raises|\.assert_/.test(line));
@@ -118,7 +135,9 @@ function pythonTests(text: string): WrittenTest[] {
     found.push({
       name: head[2]!,
       line: at + 1,
-      skipped: /mark\.(skip|xfail)|unittest\.skip/.test(decorators) || /^(pytest\.skip\(|return$|self\.skipTest\()/.test(body[0] ?? ''),
+      skipped:
+        /mark\.(skip|xfail)|unittest\.skip/.test(decorators) ||
+        /^(pytest\.skip\(|return$|self\.skipTest\()/.test(body[0] ?? ''),
       only: false,
       assertions: asserts.length - trivial.length,
       trivialAssertions: trivial.length,

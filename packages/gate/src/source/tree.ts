@@ -75,7 +75,9 @@ export class SourceTree {
   json(path: string): Record<string, unknown> | null {
     try {
       const value: unknown = JSON.parse(this.text(path) ?? '');
-      return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+      return value !== null && typeof value === 'object' && !Array.isArray(value)
+        ? (value as Record<string, unknown>)
+        : null;
     } catch {
       return null;
     }
@@ -83,7 +85,12 @@ export class SourceTree {
 }
 
 /** Copies files, folders and links as they are, leaving out pipes and devices; `overrides` replaces the text of files on the way. */
-export function copyTree(from: string, to: string, overrides: ReadonlyMap<string, string> = new Map(), inside = ''): void {
+export function copyTree(
+  from: string,
+  to: string,
+  overrides: ReadonlyMap<string, string> = new Map(),
+  inside = '',
+): void {
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const path = inside === '' ? entry.name : `${inside}/${entry.name}`;
