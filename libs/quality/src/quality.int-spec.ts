@@ -1,0 +1,259 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type {
+  CheckFacts,
+  ProjectView,
+  TaskAssignment,
+  VerificationFacts,
+  VerificationView,
+  VerifyInput,
+} from '@muster/contracts';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
+import { Authenticator } from '#messages/auth';
+import { FindVerification, RequestVerification, type VerificationRequest } from '#messages/quality';
+import { CancelTask } from '#messages/runtime';
+import { Repositories } from '#platform/git';
+import { startApp, type TestServer } from '#test/app';
+import { Sweep } from './sweep.ts';
+
+let folder: string;
+let server: TestServer;
+let project: ProjectView;
+let verifier: string;
+let instanceId: string;
+let rounds = 0;
+
+/** The whole server, with a verifier that is played here over the routes that the real one uses. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'muster-quality-'));
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=S', '-c', 'user.email=s@example.org', ...args], { cwd: folder });
+  git('init', '--quiet', '-b', 'main');
+  await writeFile(join(folder, 'greet.js'), 'export const greet = () => "hello";\n');
+  git('add', '.');
+  git('commit', '--quiet', '-m', 'Begin');
+  server = await startApp({ env: { MUSTER_IMPORT_PATHS: folder } });
+  const made = await server.request('POST', '/api/projects', { name: 'Greeter', source: { path: folder } });
+  expect(made.status).toBe(201);
+  project = made.body;
+  verifier = await server.app.get(Authenticator).issueSystemKey('verifier');
+  const hello = await server.request(
+    'POST',
+    '/api/runtime/instances',
+    { agent: 'muster-verifier', capabilities: ['muster.verify'], capacity: 10 },
+    { token: verifier },
+  );
+  expect(hello.status).toBe(201);
+  ({ instanceId } = hello.body as { instanceId: string });
+});
+afterAll(async () => {
+  await server?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const ask = (more: Partial<VerificationRequest> = {}): Promise<VerificationView> =>
+  server.app.get(CommandBus).execute(
+    new RequestVerification({
+      teamId: project.teamId,
+      projectId: project.id,
+      purpose: 'admission',
+      subjectId: null,
+      candidateTree: (++rounds).toString(16).padStart(40, '0'),
+      baseTree: 'b'.repeat(40),
+      restoresTree: null,
+      rulesCommit: project.head ?? '',
+      ...more,
+    }),
+  );
+const find = async (id: string): Promise<VerificationView> => {
+  const found = await server.app.get(QueryBus).execute(new FindVerification(id));
+  if (found === null) throw new Error(`no verification ${id}`);
+  return found;
+};
+const claim = async (): Promise<{ task: TaskAssignment; input: VerifyInput }> => {
+  const { status, body } = await server.request(
+    'POST',
+    `/api/runtime/instances/${instanceId}/claim`,
+    { waitSeconds: 5, count: 1 },
+    { token: verifier },
+  );
+  expect(status).toBe(200);
+  const [task] = (body as { tasks: TaskAssignment[] }).tasks;
+  if (task === undefined) throw new Error('no task came');
+  return { task, input: task.input as unknown as VerifyInput };
+};
+const answer = async (task: TaskAssignment, verb: 'complete' | 'fail', body: object): Promise<void> => {
+  const path = `/api/tasks/${task.taskId}/attempts/${task.fence}/${verb}`;
+  expect((await server.request('POST', path, body, { token: verifier })).status).toBeLessThan(300);
+};
+const check = (name: string, more: Partial<CheckFacts> = {}): CheckFacts => ({
+  check: name,
+  category: 'tests',
+  status: 'passed',
+  summary: 'fine',
+  findings: [],
+  metrics: {},
+  tool: null,
+  ms: 1,
+  ...more,
+});
+const factsFor = (input: VerifyInput, more: Partial<VerificationFacts> = {}): VerificationFacts => ({
+  candidateTree: input.candidateTree,
+  baseTree: input.baseTree,
+  rulesDigest: input.rulesDigest,
+  toolchain: { digest: 'd', node: '24', platform: 'linux-x64', sandbox: 'unshare', gate: '0.1.0' },
+  sandbox: { driver: 'unshare', proven: true, notes: [] },
+  checks: input.policy.required.map((name) => check(name)),
+  baseFailures: [],
+  testCases: [],
+  ms: 5,
+  ...more,
+});
+const finished = async (id: string): Promise<VerificationView> => {
+  for (let round = 0; round < 100; round++) {
+    const found = await find(id);
+    if (found.state === 'finished') return found;
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+  throw new Error(`verification ${id} did not finish`);
+};
+const played = async (asked: VerificationView, more: Partial<VerificationFacts> = {}): Promise<VerificationView> => {
+  const { task, input } = await claim();
+  await answer(task, 'complete', { output: factsFor(input, more) });
+  return finished(asked.id);
+};
+
+describe('a verification', () => {
+  test('is accepted on facts about exactly what was asked, and told once', async () => {
+    const asked = await ask();
+    expect(asked).toMatchObject({ state: 'pending', verdict: null, taskId: expect.any(String) });
+    const done = await played(asked);
+    expect(done).toMatchObject({ verdict: 'accepted', score: 100, reasons: [] });
+    const events = await server.database.sql(
+      `select type from (select type, subject from event_inbox union all select type, subject from events) e
+       where subject = $1 and type = 'verification.finished'`,
+      [asked.id],
+    );
+    expect(events).toHaveLength(1);
+  });
+
+  test('of one question is made once, however many ask at once, and answered from evidence later', async () => {
+    const candidateTree = 'c'.repeat(40);
+    const asked = await Promise.all(Array.from({ length: 12 }, () => ask({ candidateTree })));
+    expect(new Set(asked.map(({ id }) => id)).size).toBe(1);
+    expect(new Set(asked.map(({ taskId }) => taskId)).size).toBe(1);
+    const [first] = asked;
+    await played(first as VerificationView);
+    expect(await ask({ candidateTree })).toMatchObject({ id: first?.id, state: 'finished', verdict: 'accepted' });
+    const other = await ask({ candidateTree, baseTree: 'd'.repeat(40) });
+    expect(other.id).not.toBe(first?.id);
+    await played(other);
+  });
+
+  test.each([
+    ['another tree', { candidateTree: 'e'.repeat(40) }],
+    ['a comparison with another tree', { baseTree: 'e'.repeat(40) }],
+    ['other rules', { rulesDigest: 'softer' }],
+  ])('is refused when the verifier answered for %s', async (what, more) => {
+    const done = await played(await ask(), more);
+    expect(done).toMatchObject({ verdict: 'rejected', facts: null });
+    expect(done.reasons[0]).toContain(what);
+  });
+
+  test('is refused when the answer is no facts at all', async () => {
+    const asked = await ask();
+    const { task } = await claim();
+    await answer(task, 'complete', { output: { verdict: 'accepted', score: 100 } });
+    expect(await finished(asked.id)).toMatchObject({ verdict: 'rejected', score: null });
+  });
+
+  test('is refused when a required check was not run, and tried anew for the next who asks', async () => {
+    const candidateTree = 'f'.repeat(40);
+    const asked = await ask({ candidateTree });
+    const { task, input } = await claim();
+    const checks = input.policy.required.map((name, at) => check(name, at === 0 ? { status: 'not_run' } : {}));
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    expect(await finished(asked.id)).toMatchObject({ verdict: 'rejected' });
+    const again = await ask({ candidateTree });
+    expect(again.id).not.toBe(asked.id);
+    expect(await played(again)).toMatchObject({ verdict: 'accepted' });
+  });
+
+  test('whose verifier fails for good or is cancelled is refused, never accepted', async () => {
+    const failing = await ask();
+    const { task } = await claim();
+    await answer(task, 'fail', { error: 'no sandbox here', retryable: false });
+    expect((await finished(failing.id)).reasons).toEqual(['could not be verified: no sandbox here']);
+    const cancelled = await ask();
+    await server.app.get(CommandBus).execute(new CancelTask(cancelled.taskId ?? '', 'not wanted'));
+    expect(await finished(cancelled.id)).toMatchObject({ verdict: 'rejected', score: null });
+  });
+
+  test('that lost its task to a crash gets it from the sweep', async () => {
+    const asked = await ask();
+    const { task, input } = await claim();
+    await server.database.sql(
+      `update verifications set task_id = null, next_action_at = clock_timestamp() where id = $1`,
+      [asked.id],
+    );
+    await server.app.get(Sweep).sweep();
+    expect(await find(asked.id)).toMatchObject({ taskId: task.taskId, state: 'pending' });
+    await answer(task, 'complete', { output: factsFor(input) });
+    expect(await finished(asked.id)).toMatchObject({ verdict: 'accepted' });
+  });
+
+  test('cannot be accepted without facts, not even in the database', async () => {
+    const asked = await ask();
+    await expect(
+      server.database.sql(
+        `update verifications set state = 'finished', verdict = 'accepted', score = 100, finished_at = now(), next_action_at = null where id = $1`,
+        [asked.id],
+      ),
+    ).rejects.toThrow(/check/);
+    await played(asked);
+  });
+});
+
+describe('the routes', () => {
+  test("verify the branch's head, give its trees to the verifier only, and print SARIF", async () => {
+    const posted = await server.request('POST', `/api/projects/${project.id}/verifications`, {});
+    expect(posted.status).toBe(201);
+    const asked = posted.body as VerificationView;
+    const tree = await server.app.get(Repositories).treeOf(project.id, project.head ?? '');
+    expect(asked).toMatchObject({ purpose: 'base', candidateTree: tree, baseTree: null });
+
+    const path = `/api/verifications/${asked.id}`;
+    expect((await server.request('GET', `${path}/trees/${tree}`)).status).toBe(403);
+    expect(
+      (await server.request('GET', `${path}/trees/${'a'.repeat(40)}`, undefined, { token: verifier })).status,
+    ).toBe(404);
+    const tar = await server.request('GET', `${path}/trees/${tree}`, undefined, { token: verifier });
+    expect(tar.status).toBe(200);
+    expect(tar.body as string).toContain('export const greet');
+    expect((await find(asked.id)).state).toBe('running');
+    expect((await server.request('GET', `${path}/sarif`)).status).toBe(409);
+
+    await played(asked);
+    const sarif = await server.request('GET', `${path}/sarif`);
+    expect(sarif.headers.get('content-type')).toContain('application/sarif+json');
+    expect(sarif.body).toMatchObject({ version: '2.1.0' });
+    const list = await server.request('GET', `/api/projects/${project.id}/verifications?limit=3&purpose=base`);
+    expect((list.body as { items: VerificationView[] }).items.map(({ id }) => id)).toEqual([asked.id]);
+  });
+
+  test("keep another team's verifications out of sight", async () => {
+    const owner = { email: 'owner@elsewhere.example.org', password: 'a long enough password' };
+    await server.request('POST', '/api/teams', { name: 'Elsewhere', slug: 'elsewhere', owner });
+    const { accessToken: token } = (await server.request('POST', '/api/auth/login', owner, { token: null })).body as {
+      accessToken: string;
+    };
+    const asked = await ask();
+    for (const path of [`/api/verifications/${asked.id}`, `/api/projects/${project.id}/verifications`]) {
+      expect((await server.request('GET', path, undefined, { token })).status).toBe(404);
+    }
+    await played(asked);
+  });
+});
