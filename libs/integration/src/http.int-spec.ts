@@ -63,6 +63,7 @@ beforeAll(async () => {
   neighbours = server.app.get(Neighbours);
   project = await newProject(server.app.get(Repositories), neighbours);
   token = actorOf(project.teamId);
+  neighbours.holder = token;
   stranger = actorOf(ids.next('team'));
 });
 afterAll(async () => {

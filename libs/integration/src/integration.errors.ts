@@ -9,6 +9,18 @@ export class NotFound extends MusterError {
   }
 }
 
+/** Fences are numbers that anybody may read; they count only together with the key that holds the attempt. */
+export class NotYourAttempt extends MusterError {
+  constructor(taskId: string, fence: number) {
+    super(
+      'integration.not_your_attempt',
+      403,
+      `The attempt with fence ${fence} is held with another key. Submit with the key that the agent connected with.`,
+      { data: { taskId, fence } },
+    );
+  }
+}
+
 export class UnknownBase extends MusterError {
   constructor(base: string, branch: string, head: string) {
     super(

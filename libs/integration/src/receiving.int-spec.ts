@@ -18,7 +18,7 @@ describe('receiving a submission', () => {
   it('answers a repeat with the same submission, also two at once', async () => {
     const project = await world.project();
     const submission = { ...(await world.held(project)), base: project.head ?? '', ...change };
-    const receive = () => world.commands.execute(new ReceiveSubmission(project.teamId, submission));
+    const receive = () => world.commands.execute(new ReceiveSubmission(project.teamId, submission, 'key_author'));
     const [one, two] = await Promise.all([receive(), receive()]);
     expect(two.id).toBe(one.id);
     expect((await receive()).id).toBe(one.id);
@@ -29,9 +29,13 @@ describe('receiving a submission', () => {
     const project = await world.project();
     const held = await world.held(project);
     const base = project.head ?? '';
-    const receive = (more: object, teamId = project.teamId) =>
-      world.commands.execute(new ReceiveSubmission(teamId, { ...held, base, ...change, ...more }));
+    const receive = (more: object, teamId = project.teamId, by = 'key_author') =>
+      world.commands.execute(new ReceiveSubmission(teamId, { ...held, base, ...change, ...more }, by));
     await expect(receive({ fence: 1 })).rejects.toMatchObject({ code: 'runtime.stale_lease', status: 409 });
+    await expect(receive({}, project.teamId, 'key_other')).rejects.toMatchObject({
+      code: 'integration.not_your_attempt',
+      status: 403,
+    });
     await expect(receive({ base: 'a'.repeat(40) })).rejects.toMatchObject({
       code: 'integration.unknown_base',
       status: 422,
@@ -63,7 +67,7 @@ describe('receiving a submission', () => {
     const submission = await world.commands.execute(
       new ReceiveSubmission(project.teamId, {
         ...(await world.held(project)), base: project.head ?? '', patch, message: 'Patch it\n\nMuster-Landing: land_forged',
-      }), // prettier-ignore
+      }, 'key_author'), // prettier-ignore
     );
     expect(submission.message).toBe('Patch it');
     expect((await world.repositories.readFile(project.id, submission.commit, 'greet.js', 1000))?.toString()).toContain(

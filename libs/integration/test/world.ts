@@ -57,11 +57,19 @@ export class Neighbours extends LeaseGuard {
   readonly settled: SettleSubmittedTask[] = [];
   readonly started: StartTask[] = [];
   postLanding: string | undefined;
+  /** The actor that every attempt belongs to. */
+  holder = 'key_author';
 
   override async hold(tx: Tx, taskId: string, fence: number): Promise<HeldAttempt> {
     const [row] = await tx.sql(`select from leases where task_id = $1 and fence = $2 for update`, [taskId, fence]);
     if (row === undefined) throw new MusterError('runtime.stale_lease', 409, 'This lease is not yours any more. Stop.');
-    const attempt = { attemptId: ids.next('attempt'), attempt: 1, instanceId: null, agent: 'author' };
+    const attempt = {
+      attemptId: ids.next('attempt'),
+      attempt: 1,
+      instanceId: null,
+      agent: 'author',
+      holderId: this.holder,
+    };
     const { teamId, projectId, capability } = this.task(taskId);
     return { taskId, fence, teamId, projectId, capability, ...attempt };
   }
@@ -283,7 +291,7 @@ export async function startWorld() {
       return await commands.execute(
         new ReceiveSubmission(project.teamId, {
           ...(await world.held(project)), base: base ?? (await world.head(project)), message: 'Say hello better', files: changes,
-        }), // prettier-ignore
+        }, neighbours.holder), // prettier-ignore
       );
     },
 

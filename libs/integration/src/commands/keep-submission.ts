@@ -7,7 +7,7 @@ import { Ids, type NewEvent, type Tx } from '#kernel';
 import { Database } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
-import { EmptyBranch, EmptyChange, NotFound, UnknownBase } from '../integration.errors.ts';
+import { EmptyBranch, EmptyChange, NotFound, NotYourAttempt, UnknownBase } from '../integration.errors.ts';
 
 export interface NewSubmission {
   readonly id: string;
@@ -66,10 +66,15 @@ export class KeepSubmission {
     return row === undefined ? null : submissionViewOf(row);
   }
 
-  /** Refuses a lost attempt before any work is done for it; the one that counts is checked again under lock. */
-  async holderOf(teamId: string, taskId: string, fence: number): Promise<{ agent: string | null }> {
+  /** Refuses a lost attempt before any work is done for it; the hold that counts is taken again with the row. */
+  async holderOf(
+    teamId: string,
+    { taskId, fence }: { readonly taskId: string; readonly fence: number },
+    actorId: string,
+  ): Promise<{ agent: string | null }> {
     const held = await this.database.transaction((tx) => this.leases.hold(tx, taskId, fence));
     if (held.teamId !== teamId) throw new NotFound('task', taskId);
+    if (held.holderId !== actorId) throw new NotYourAttempt(taskId, fence);
     return { agent: held.agent };
   }
 

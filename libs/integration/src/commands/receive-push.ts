@@ -33,7 +33,7 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
     const { teamId, projectId, commit, task } = push;
     const { project, head } = await this.submissions.target(teamId, projectId);
     if (push.branch !== project.branch) throw new UnknownBranch(push.branch, project.branch);
-    const agent = task === null ? null : await this.holder(teamId, projectId, task);
+    const agent = task === null ? null : await this.holder(push, task);
 
     if ((await this.repositories.resolve(projectId, commit)) !== commit) throw new UnknownCommit(commit, head);
     const base = await this.mergeBase(projectId, head, commit);
@@ -62,14 +62,13 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
   }
 
   private async holder(
-    teamId: string,
-    projectId: string,
+    { teamId, projectId, pushedBy }: ReceivePush['push'],
     task: { taskId: string; fence: number },
   ): Promise<string | null> {
     const found = await this.queries.execute(new FindTask(task.taskId));
     if (found === null || found.teamId !== teamId || found.projectId !== projectId)
       throw new NotFound('task', task.taskId);
-    return (await this.submissions.holderOf(teamId, task.taskId, task.fence)).agent;
+    return (await this.submissions.holderOf(teamId, task, pushedBy)).agent;
   }
 
   /** Where the pushed history left the branch; null when it never was on it. */

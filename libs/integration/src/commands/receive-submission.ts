@@ -18,15 +18,22 @@ export class ReceiveSubmissionHandler implements ICommandHandler<ReceiveSubmissi
     private readonly clock: Clock,
   ) {}
 
-  async execute({ teamId, submission }: ReceiveSubmission): Promise<SubmissionView> {
+  async execute({ teamId, submission, submittedBy }: ReceiveSubmission): Promise<SubmissionView> {
     const task = await this.queries.execute(new FindTask(submission.taskId));
     if (task === null || task.teamId !== teamId) throw new NotFound('task', submission.taskId);
-    return await this.submissions.once(teamId, submission, () => this.receive(teamId, task.projectId, submission));
+    return await this.submissions.once(teamId, submission, () =>
+      this.receive(teamId, task.projectId, submission, submittedBy),
+    );
   }
 
-  private async receive(teamId: string, projectId: string, submission: CreateSubmission): Promise<SubmissionView> {
+  private async receive(
+    teamId: string,
+    projectId: string,
+    submission: CreateSubmission,
+    submittedBy: string,
+  ): Promise<SubmissionView> {
     const { taskId, fence, base } = submission;
-    const { agent } = await this.submissions.holderOf(teamId, taskId, fence);
+    const { agent } = await this.submissions.holderOf(teamId, submission, submittedBy);
     const { project, head } = await this.submissions.target(teamId, projectId);
     await this.submissions.requireBase(projectId, base, project.branch, head);
     const message = plainMessage(submission.message);
@@ -44,7 +51,7 @@ export class ReceiveSubmissionHandler implements ICommandHandler<ReceiveSubmissi
       message,
       claim: submission.claim?.replaceAll('\0', '') ?? null,
       agent,
-      requestedBy: agent ?? taskId,
+      requestedBy: submittedBy,
     });
   }
 

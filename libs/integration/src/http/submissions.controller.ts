@@ -40,7 +40,7 @@ export class SubmissionsController {
     @Body({ schema: createSubmission }) body: z.output<typeof createSubmission>,
     @CurrentActor() actor: Actor,
   ): Promise<SubmissionView> {
-    return this.commands.execute(new ReceiveSubmission(actor.teamId, body));
+    return this.commands.execute(new ReceiveSubmission(actor.teamId, body, actor.id));
   }
 
   @Get()

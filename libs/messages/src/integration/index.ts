@@ -5,6 +5,8 @@ export class ReceiveSubmission extends Command<SubmissionView> {
   constructor(
     readonly teamId: string,
     readonly submission: CreateSubmission,
+    /** The actor that hands it in: the one whose key holds the attempt, or it is refused. */
+    readonly submittedBy: string,
   ) {
     super();
   }
