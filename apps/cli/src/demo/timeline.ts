@@ -6,7 +6,9 @@ type Colors = ReturnType<typeof picocolors.createColors>;
 /** Draws the event stream: one line for each thing that happened, in the words of whoever watches. */
 export class Timeline {
   readonly #startedAt = Date.now();
+  /** By the id of the task, and of what came of it. */
   readonly #names = new Map<string, string>();
+  readonly #quiet = new Set<string>();
 
   constructor(
     private readonly colors: Colors,
@@ -28,7 +30,16 @@ export class Timeline {
   draw(event: CloudEvent): void {
     const { data } = event;
     const word = (name: string): string => (typeof data[name] === 'string' ? data[name] : '');
-    const who = this.#names.get(word('taskId')) ?? '';
+    // Muster's own verifications are told by their outcome; their tasks would only double it.
+    if (
+      data['capability'] === 'muster.verify' ||
+      this.#quiet.has(word('taskId')) ||
+      word('agent') === 'muster-verifier'
+    ) {
+      this.#quiet.add(word('taskId'));
+      return;
+    }
+    const who = this.#nameOf(event.type, data);
     const { green, red, yellow, cyan, dim } = this.colors;
     switch (event.type) {
       case 'task.created':
@@ -51,6 +62,10 @@ export class Timeline {
         );
       case 'submission.received':
         return this.#line(who, cyan('⇡'), `${word('kind') || 'change'} handed in as ${word('commit').slice(0, 10)}`);
+      case 'verification.requested':
+        return who === ''
+          ? undefined
+          : this.#line(who, dim('…'), dim(`verifying (${word('purpose').replace('_', ' ')})`));
       case 'submission.accepted':
         return this.#line(who, green('✓'), `accepted with ${String(data['score'])} points`);
       case 'submission.rejected':
@@ -65,6 +80,8 @@ export class Timeline {
           `${data['kind'] === 'revert' ? 'revert landed' : 'landed'} as ${word('commit').slice(0, 10)}  tree(landed) ${word('landedTree').slice(0, 10)} ${equal ? '==' : '≠'} tree(verified) ${word('verifiedTree').slice(0, 10)}`,
         );
       }
+      case 'landing.post_landing_passed':
+        return this.#line(who, green('✓'), dim('the check after landing passes'));
       case 'landing.post_landing_failed':
         return this.#line(who, red('✗'), `the check after landing fails: ${firstLine(word('summary'))}`);
       case 'landing.rolled_back':
@@ -76,6 +93,18 @@ export class Timeline {
       default:
         return;
     }
+  }
+
+  #nameOf(type: string, data: Record<string, unknown>): string {
+    const ids = ['taskId', 'submissionId', 'landingId', 'subjectId']
+      .map((field) => data[field])
+      .filter((id) => typeof id === 'string');
+    const known = ids.map((id) => this.#names.get(id)).find((name) => name !== undefined);
+    const name = known ?? (data['kind'] === 'revert' ? 'revert' : '');
+    // What came of a task goes by the task's name from here on.
+    if (name !== '' && type !== 'verification.requested')
+      for (const id of ids) if (!this.#names.has(id)) this.#names.set(id, name);
+    return name;
   }
 
   #line(who: string, mark: string, text: string): void {
