@@ -1,5 +1,5 @@
 import { detectSandbox } from '@muster/gate';
-import { defineAgent } from '@muster/sdk';
+import { defineAgent, type JsonValue } from '@muster/sdk';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSettings } from './settings.ts';
@@ -25,7 +25,7 @@ const agent = defineAgent({
   labels: { sandbox: sandbox.driver?.name ?? 'none' },
   capabilities: {
     'muster.verify': async (task, context) =>
-      JSON.parse(JSON.stringify(await verify(task, context, settings, sandbox))),
+      JSON.parse(JSON.stringify(await verify(task, context, settings, sandbox))) as JsonValue,
   },
 });
 const running = await agent.connect({

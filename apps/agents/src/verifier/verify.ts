@@ -28,7 +28,7 @@ async function fetchTree(
       ? new PermanentError(message)
       : new Error(message);
   }
-  await extractTree(Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]), into);
+  await extractTree(Readable.fromWeb(answer.body), into);
 }
 
 /** One `muster.verify` task: fetch the trees, establish the facts, answer them. The server draws the conclusions. */

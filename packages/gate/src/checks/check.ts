@@ -22,10 +22,10 @@ export interface CheckContext {
   installed: Installed;
   candidateFacts: TreeFacts | null;
   baseFacts: TreeFacts | null;
-  restoresFacts(): Promise<TreeFacts | null>;
+  restoresFacts: () => Promise<TreeFacts | null>;
   run: TreeRun | null;
   signal: AbortSignal | undefined;
-  progress(done: number, message: string): void;
+  progress: (done: number, message: string) => void;
 }
 
 export type CheckOutcome = Omit<CheckFacts, 'check' | 'category' | 'ms'>;

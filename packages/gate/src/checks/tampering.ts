@@ -235,8 +235,7 @@ export const tamperingCheck: Check = {
         }),
       );
     };
-    const isProtected =
-      policy.protected.length > 0 ? picomatch(policy.protected as string[], { dot: true }) : () => false;
+    const isProtected = policy.protected.length > 0 ? picomatch(policy.protected, { dot: true }) : () => false;
     const testLine = against === null ? '' : (lineOf(scriptsOf(against), 'test') ?? '');
     const lintLine = against === null ? '' : (lineOf(scriptsOf(against), 'lint') ?? '');
     for (const { path, status, addedLines } of changes) {

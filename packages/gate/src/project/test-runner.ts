@@ -167,6 +167,9 @@ export function readCases(runner: TestRunner, report: string, work: string): Tes
   }
 }
 
+const messageOf = (error: Record<string, unknown> | undefined): string =>
+  typeof error?.['message'] === 'string' ? error['message'] : 'failed';
+
 function parseCases(runner: TestRunner, report: string, inside: (path: string) => string): TestCase[] {
   switch (runner) {
     case 'node:test':
@@ -214,7 +217,7 @@ function parseCases(runner: TestRunner, report: string, inside: (path: string) =
           name: each.fullTitle,
           file: each.file ?? null,
           status: skipped.has(each.fullTitle) ? 'skipped' : failed ? 'failed' : 'passed',
-          message: failed ? String(each.err?.['message'] ?? 'failed') : null,
+          message: failed ? messageOf(each.err) : null,
           ms: each.duration ?? null,
         };
       });

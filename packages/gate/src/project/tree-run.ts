@@ -78,9 +78,7 @@ const discard = (folder: string): void => {
 };
 
 const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stderr}`.trim().slice(-6000);
-const plain = (text: string): string =>
-  // eslint-disable-next-line no-control-regex -- colours are escape sequences
-  text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
+const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
 
 /** One tree made ready to run: copied, its dependencies mounted, built. Every command then gets a fresh copy of what the build left. */
 export class TreeRun {

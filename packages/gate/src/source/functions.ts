@@ -114,7 +114,7 @@ function scriptFunctions(path: string, text: string): SourceFunction[] {
     if ((ts.isClassDeclaration(node) || ts.isClassExpression(node)) && node.name !== undefined)
       inside = [...within, node.name.text];
     if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
-      const body = node.body as ts.ConciseBody;
+      const body = node.body;
       const name = nameOf(node);
       if (name !== null) {
         const shape = shapeOf(body);

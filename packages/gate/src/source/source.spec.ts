@@ -3,11 +3,13 @@ import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { pack, type Headers } from 'tar-stream';
+import { pack, type Header } from 'tar-stream';
 import { lineOf } from '../project/scripts.ts';
 import { addedLines } from './changes.ts';
 import { extractTree } from './extract.ts';
 import { functionsIn } from './functions.ts';
+
+type Entry = Partial<Header> & { name: string };
 
 let root: string;
 beforeAll(() => {
@@ -105,7 +107,7 @@ describe('a package script', () => {
 });
 
 describe('an archive', () => {
-  const unpack = async (entries: [Headers, string?][]): Promise<string> => {
+  const unpack = async (entries: [Entry, string?][]): Promise<string> => {
     const into = mkdtempSync(join(root, 'into-'));
     const archive = pack();
     for (const [header, text] of entries) archive.entry(header, text ?? '');
@@ -123,7 +125,7 @@ describe('an archive', () => {
     expect(readlinkSync(join(into, 'link'))).toBe('/etc/passwd');
   });
 
-  it.each<[string, [Headers, string?][]]>([
+  it.each<[string, [Entry, string?][]]>([
     ['leads out', [[{ name: '../out' }, 'x']]],
     ['is absolute', [[{ name: '/tmp/gate-out' }, 'x']]],
     ['is git’s own', [[{ name: '.git/hooks/pre-commit' }, 'x']]],
