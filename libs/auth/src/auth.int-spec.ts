@@ -80,6 +80,18 @@ describe('logging in', () => {
     expect(codeOf(await attempt(password))).toBe('auth.too_many_attempts');
   });
 
+  test('and making keys answers odd characters with a 4xx', async () => {
+    const odd = 'a\u0000b\ud800';
+    const answers = [
+      await server.request('POST', '/api/auth/login', { email: odd, password: odd }, { token: null }),
+      await server.request('POST', '/api/auth/refresh', { refreshToken: odd }, { token: null }),
+      await server.request('POST', '/api/keys', { name: odd }),
+      await server.request('POST', '/api/users', { email: 'odd@example.org', name: odd, password, role: 'viewer' }),
+      await server.request('GET', '/api/keys?cursor=WyJcdTAwMDAiXQ'),
+    ];
+    for (const { status } of answers) expect([400, 401]).toContain(status);
+  });
+
   test('refuses a token that somebody else signed, altered or left unsigned', async () => {
     const [head = '', body = '', signature = ''] = server.admin.token.split('.');
     const none = Buffer.from(JSON.stringify({ alg: 'none', typ: 'JWT' })).toString('base64url');
@@ -304,10 +316,9 @@ describe('the first start', () => {
   test('makes one administrator, however many servers start', async () => {
     const admin = server.app.get(FirstAdmin);
     expect(admin.takeNotice()).toBeNull();
-    const again = Reflect.get(admin, 'make').bind(admin) as () => Promise<void>;
     await server.database.sql(`update teams set slug = 'default-before' where slug = 'default'`);
     await server.database.sql(`update users set email = 'before@localhost' where email = 'admin@localhost'`);
-    await Promise.all([again(), again(), again()]);
+    await Promise.all([admin.make(), admin.make(), admin.make()]);
     const [count] = await server.database.sql<{ n: number }>(
       `select count(*) as n from users where email = 'admin@localhost'`,
     );
@@ -321,5 +332,8 @@ describe('the first start', () => {
     expect(authenticator.allows(actor, 'system.verify', null)).toBe(true);
     expect(authenticator.allows(actor, 'landing.rollback', projectId)).toBe(false);
     expect(await server.database.sql('select id from api_keys where id = $1', [actor.id])).toEqual([]);
+    const next = await authenticator.issueSystemKey('verifier');
+    expect(await authenticator.authenticate(key)).toBeNull();
+    expect(await authenticator.authenticate(next)).not.toBeNull();
   });
 });

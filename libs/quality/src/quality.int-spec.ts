@@ -47,7 +47,7 @@ beforeAll(async () => {
     { token: verifier },
   );
   expect(hello.status).toBe(201);
-  ({ instanceId } = hello.body as { instanceId: string });
+  ({ instanceId } = hello.body);
 });
 afterAll(async () => {
   await server?.close();

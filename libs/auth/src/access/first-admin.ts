@@ -40,7 +40,8 @@ export class FirstAdmin implements OnApplicationBootstrap {
     return this.prepared;
   }
 
-  private async make(): Promise<void> {
+  /** Again is no harm: what is there stays. */
+  async make(): Promise<void> {
     const { adminEmail: email, adminPassword: configured } = this.config;
     const [team] = await this.database.sql(`select id from teams where slug = 'default'`);
     if (team !== undefined) {

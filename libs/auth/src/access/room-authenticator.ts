@@ -61,7 +61,13 @@ export class RoomAuthenticator extends Authenticator {
     return this.revocations.listen(listener);
   }
 
+  /** A newer key of the same purpose takes the place of the one before: the process that held that one has ended. */
   issueSystemKey(purpose: string): Promise<string> {
+    for (const [hash, actor] of this.system) {
+      if (actor.name !== purpose) continue;
+      this.system.delete(hash);
+      this.revocations.tell([actor.id]);
+    }
     const id = this.ids.next('apiKey');
     const credential = credentialOfKey(id, newSecret());
     this.system.set(hashOf(credential), {
