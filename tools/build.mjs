@@ -2,7 +2,7 @@
 // Types are not checked here (`npm run typecheck` does): a start should not wait for what CI has proven.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,13 +59,45 @@ function compile(project) {
   }
 }
 
+/** Two builds at once would read each other's halves. The lock of one that was killed is taken over. */
+async function alone(work) {
+  const lock = join(root, 'dist', '.building');
+  await mkdir(join(root, 'dist'), { recursive: true });
+  for (let tries = 0; ; tries++) {
+    try {
+      await writeFile(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      const owner = Number(await readFile(lock, 'utf8').catch(() => '0'));
+      if (tries > 3000 || (owner > 0 && !isRunning(owner))) await rm(lock, { force: true });
+      await new Promise((wake) => setTimeout(wake, 100));
+    }
+  }
+  process.once('exit', () => rmSync(lock, { force: true }));
+  await work();
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
 const wholePlaces = [
   join(root, 'dist', 'apps', 'server', 'src', 'main.js'),
   ...packages.map((name) => join(root, 'packages', name, 'dist', 'index.js')),
 ];
-const files = await sources();
-const stamp = await stampOf(files);
-if ((await readFile(stampFile, 'utf8').catch(() => '')) !== stamp || !wholePlaces.every((file) => existsSync(file))) {
+const isFresh = async (stamp) =>
+  (await readFile(stampFile, 'utf8').catch(() => '')) === stamp && wholePlaces.every((file) => existsSync(file));
+
+async function build() {
+  const files = await sources();
+  const stamp = await stampOf(files);
+  if (await isFresh(stamp)) return;
   const start = Date.now();
   process.stderr.write('Building … ');
   // A state of tsc without the files that it tells of would skip them.
@@ -89,3 +121,5 @@ if ((await readFile(stampFile, 'utf8').catch(() => '')) !== stamp || !wholePlace
   await writeFile(stampFile, stamp);
   process.stderr.write(`done in ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
 }
+
+if (!(await isFresh(await stampOf(await sources())))) await alone(build);

@@ -37,7 +37,9 @@ export async function startServer(
     if (databaseUrl === null) {
       const postgres = await startPostgres({
         folder: join(config.dataDir, 'postgres'),
-        log: (message) => logger !== false && logger.log(message, 'postgres'),
+        log: (message) => {
+          if (logger !== false) logger.log(message, 'postgres');
+        },
       });
       undo.push(() => postgres.stop());
       databaseUrl = postgres.url;

@@ -1,6 +1,7 @@
-import { Controller, Get, Header, ServiceUnavailableException } from '@nestjs/common';
+import { Controller, Get, Header, Res, ServiceUnavailableException } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
+import type { FastifyReply } from 'fastify';
 import { Drain, Public, Requires } from '#platform/http';
 import { Database } from '#platform/database';
 import { EventLog } from '#platform/eventlog';
@@ -45,8 +46,15 @@ export class HealthController {
 
   @Get('health')
   @Requires('health.read')
-  detail(): ReturnType<HealthCheckService['check']> {
-    return this.checks.check([() => this.#database(), () => this.#eventLog()]);
+  async detail(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
+    try {
+      return await this.checks.check([() => this.#database(), () => this.#eventLog()]);
+    } catch (error) {
+      // Operators want to read what is down, not only that something is.
+      if (!(error instanceof ServiceUnavailableException)) throw error;
+      void reply.status(503);
+      return error.getResponse() as object;
+    }
   }
 
   @Get('metrics')

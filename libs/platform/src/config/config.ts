@@ -180,7 +180,7 @@ export class Config {
   }
 }
 
-function masked(name: string, value: unknown): string {
+function masked(name: string, value: Values[keyof Values]): string {
   if (value === undefined) return '';
   if (secrets.has(name)) return '********';
   const text = Array.isArray(value) ? value.join(name === 'MUSTER_IMPORT_PATHS' ? ':' : ',') : String(value);

@@ -1,6 +1,5 @@
 import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { type AnyEntity, type EntityClass, type EntitySchema, MikroORM } from '@mikro-orm/postgresql';
-import type { Pool } from 'pg';
 import { Ids } from '#kernel';
 import { Database } from './database.ts';
 import { openOrm, type MigrationList } from './orm.ts';
@@ -31,7 +30,7 @@ export class DatabaseModule implements OnApplicationShutdown {
         {
           provide: Database,
           useFactory: async (orm: MikroORM, ids: Ids) => {
-            const pool = (await orm.em.getConnection().getNativeClient()) as Pool;
+            const pool = await orm.em.getConnection().getNativeClient();
             return new Database(orm, pool, ids);
           },
           inject: [MikroORM, Ids],

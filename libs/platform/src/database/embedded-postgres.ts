@@ -72,9 +72,10 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   // leads to the same folder: it is entered before the privileges are dropped.
   const reachable = identity === null || (await reachableBy(identity, data));
   const place = reachable ? data : '/proc/self/cwd';
-  const as = { cwd: data, ...(identity ?? {}), env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '', TZ: 'UTC' } };
+  const as = { cwd: data, ...(identity ?? {}), env: { LC_ALL: 'C', PATH: '/usr/local/bin:/usr/bin:/bin', TZ: 'UTC' } };
 
-  if (!existsSync(join(data, 'PG_VERSION'))) await initialise(bin.initdb, place, password, options.settings?.['fsync'] === 'off', as);
+  if (!existsSync(join(data, 'PG_VERSION')))
+    await initialise(bin.initdb, place, password, options.settings?.['fsync'] === 'off', as);
 
   const port = await freePort(await rememberedPort(data));
   const settings = {

@@ -182,7 +182,7 @@ describe('the event log', () => {
     const heard: string[] = [];
     let failures = 2;
     await worker(one, a.log, 'react-in-test', ['thing.*'], async ({ data }) => {
-      const n = String(data['n']);
+      const n = data['n'] as string;
       if (n === 'bad' && failures-- > 0) throw new Error('not yet');
       heard.push(n);
     });
@@ -225,7 +225,7 @@ describe('the event log', () => {
     const react = (who: string) => async (happened: CloudEvent) => {
       expect(++inside).toBe(1);
       await pause(1);
-      heard.push(`${who}${String(happened.data['n'])}`);
+      heard.push(`${who}${happened.data['n'] as number}`);
       inside--;
     };
     const send = (n: number) => one.transaction(async (tx) => tx.append(event('count.up', { data: { n } })));

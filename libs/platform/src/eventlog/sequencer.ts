@@ -84,9 +84,9 @@ export class Sequencer implements OnApplicationBootstrap, OnApplicationShutdown 
 
   async #connected(ready: () => void): Promise<void> {
     const client = new pg.Client({ ...this.database.connection, application_name: 'muster event log' });
-    let lost: Error | null = null;
+    const lost: Error[] = [];
     client.on('error', (error) => {
-      lost = error;
+      lost.push(error);
       this.#wake();
     });
     client.on('notification', ({ channel, payload }) => {
@@ -98,7 +98,7 @@ export class Sequencer implements OnApplicationBootstrap, OnApplicationShutdown 
     await client.query('listen muster_events; listen muster_inbox');
     ready();
     while (!this.#stopping) {
-      if (lost !== null) throw lost;
+      if (lost[0] !== undefined) throw lost[0];
       this.#hinted = false;
       if (!this.#elected) {
         const { rows } = await client.query<{ elected: boolean }>('select pg_try_advisory_lock($1) as elected', [

@@ -5,14 +5,8 @@ import { traceIdOf } from './request.ts';
 
 /** Raw bytes that a handler reads itself: git's own protocol. They never sit in memory as a whole. */
 const streamed = /^application\/x-git-[a-z-]+$/;
-/** Raw bytes as a Buffer, up to the body limit: uploaded archives. */
-const buffered = [
-  'application/octet-stream',
-  'application/gzip',
-  'application/x-gzip',
-  'application/x-tar',
-  'application/zip',
-];
+/** Raw bytes as a Buffer, up to the body limit. */
+const buffered = ['application/octet-stream', 'application/zip'];
 
 /** Fastify as Muster serves it: limits, request ids, security headers, the body types that rooms read. */
 export function httpAdapter(config: Config): FastifyAdapter {

@@ -119,7 +119,7 @@ class ThingsController {
 @SocketEndpoint({ path: '/api/echo', permission: 'project.read' })
 class EchoEndpoint implements AcceptsSockets {
   onConnection(socket: WebSocket, actor: Actor): void {
-    socket.on('message', (data) => socket.send(`${actor.name}: ${String(data)}`));
+    socket.on('message', (data) => socket.send(`${actor.name}: ${(data as Buffer).toString()}`));
   }
 }
 

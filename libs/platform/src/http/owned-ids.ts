@@ -49,7 +49,7 @@ export class OwnedIds {
   async owners(ids: readonly string[]): Promise<Owner[]> {
     const byPrefix = Map.groupBy(ids, (id) => id.slice(0, id.indexOf('_')));
     const found = await Promise.all(
-      [...byPrefix].map(([prefix, some]) => {
+      [...byPrefix].map(async ([prefix, some]) => {
         const table = tables.get(prefix);
         if (table === undefined) return [];
         return this.database.sql<Owner>(

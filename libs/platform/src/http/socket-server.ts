@@ -68,7 +68,7 @@ export class SocketServer implements OnApplicationBootstrap, BeforeApplicationSh
   async beforeApplicationShutdown(): Promise<void> {
     clearInterval(this.#ping);
     this.#offRevoked();
-    await Promise.all([...this.#endpoints.values()].map(({ accepts }) => accepts.onDrain?.()));
+    await Promise.all([...this.#endpoints.values()].map(async ({ accepts }) => accepts.onDrain?.()));
     const sockets = [...this.#open.keys()];
     const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const socket of sockets) socket.close(1001, 'the server is stopping');
