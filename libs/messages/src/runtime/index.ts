@@ -44,7 +44,7 @@ export interface HeldAttempt {
   readonly agent: string | null;
   readonly instanceId: string | null;
   /** The actor whose key holds it: fences are no secret, so only this one may hand in under it. */
-  readonly holderId?: string;
+  readonly holderId: string;
 }
 /**
  * Acting under a task's fence in one's own transaction. Kept by the runtime room; every method throws `StaleLease`
