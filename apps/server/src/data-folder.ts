@@ -25,7 +25,8 @@ export async function takeDataFolder(folder: string): Promise<() => Promise<void
         if ((await readFile(path, 'utf8').catch(() => '')) === mine) await rm(path, { force: true });
       };
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST') || tries > 3) throw error;
+      if (!(typeof error === 'object' && error !== null && 'code' in error && error.code === 'EEXIST') || tries > 3)
+        throw error;
       const [pid, start] = (await readFile(path, 'utf8').catch(() => '')).split(' ');
       const owner = Number(pid);
       if (owner !== process.pid && Number.isInteger(owner) && owner > 0 && (await startOf(owner)) === start) {
