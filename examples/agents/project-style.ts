@@ -102,6 +102,8 @@ const codePattern = /\.([cm]?[jt]sx?)$/;
 const testPattern =
   /(\.|-|_)(test|spec)\.[cm]?[jt]sx?$|(^|\/)(tests?|__tests__|spec)\/[^/]+(\/[^/]+)*\.[cm]?[jt]sx?$|(^|\/)tests?\.[cm]?[jt]sx?$/;
 
+const sayingTest = /(test|spec)[^/]*$/i;
+
 interface SourceImport {
   readonly specifier: string;
   readonly file: string;
@@ -136,7 +138,10 @@ async function readJavaScriptStyle(
   const manifest = JSON.parse(await readText(root, 'package.json')) as PackageJson;
   const tests = [
     ...known.filter((path) => codePattern.test(path)),
-    ...files.filter((path) => testPattern.test(path) && codePattern.test(path)),
+    // Files that say themselves that they are tests come before what merely lies beside them.
+    ...files
+      .filter((path) => testPattern.test(path) && codePattern.test(path))
+      .sort((left, right) => Number(sayingTest.test(right)) - Number(sayingTest.test(left))),
   ];
   let sampleTest: string | null = null;
   let sampleImport: SourceImport | null = null;
@@ -182,8 +187,14 @@ async function readJavaScriptStyle(
       ? kebab
       : (name: string): string => name;
 
+  // A script that names the file runs that file and no other: new tests go to its end.
+  const onlyFile = Object.values(manifest.scripts ?? {}).some((command) =>
+    command.split(/[\s'"]+/).some((word) => posix.normalize(word) === sampleTest),
+  );
+
   const modulePath = (idea: Idea): string => `${sourceFolder}${nameLike(idea.name)}${extension}`;
   const testPath = (idea: Idea): string => {
+    if (onlyFile) return sampleTest;
     const suffix = /((?:\.|-|_)(?:test|spec))?\.[cm]?[jt]sx?$/.exec(basename(sampleTest))![0].replace(/x$/, '');
     return posix.join(posix.dirname(sampleTest), `${nameLike(idea.name)}${suffix}`);
   };
@@ -229,6 +240,10 @@ async function readJavaScriptStyle(
           '',
         ]);
     const strict = !testEsm && /^['"]use strict['"]/m.test(testSample) ? ["'use strict';", ''] : [];
+    if (onlyFile) {
+      const missing = imports.filter((line) => !/(assert|expect|test|it)\b/.test(line) || !declares(testSample, line));
+      return `${testSample.trimEnd()}\n\n${finishTest([...missing, from, '', ...checks].join('\n').trimEnd())}`;
+    }
     return finishTest([...strict, ...imports, from, '', ...checks].join('\n').trimEnd());
   };
   const head = !sourceEsm && /^['"]use strict['"]/m.test(sourceText) ? finish("'use strict';\n") + '\n' : '';
@@ -243,6 +258,12 @@ async function readJavaScriptStyle(
     testText,
   };
 }
+
+/** Whether a file brings in already what this line would bring in. */
+const declares = (text: string, line: string): boolean => {
+  const names = /(?:import|const)\s+\{?\s*([\w\s,]+?)\s*\}?\s+(?:from|=)/.exec(line)?.[1]?.split(/\s*,\s*/) ?? [];
+  return names.every((name) => new RegExp(`(?:import|const|var|let)[^;\\n]*\\b${name}\\b`).test(text));
+};
 
 const literal = (value: number | string | boolean): string =>
   typeof value === 'string' ? `'${value}'` : String(value);

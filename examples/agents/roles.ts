@@ -16,11 +16,15 @@ export type Role = (desk: Desk) => Promise<Work>;
 
 /** What an author has before it: the task, a checkout, and the project's way of writing. */
 export class Desk {
-  constructor(
-    readonly task: AgentTask,
-    readonly ctx: TaskContext,
-    readonly checkout: Workspace,
-  ) {}
+  readonly task: AgentTask;
+  readonly ctx: TaskContext;
+  readonly checkout: Workspace;
+
+  constructor(task: AgentTask, ctx: TaskContext, checkout: Workspace) {
+    this.task = task;
+    this.ctx = ctx;
+    this.checkout = checkout;
+  }
 
   /** A word of the task's input, checked. */
   word(name: string): string | null {

@@ -22,7 +22,7 @@ const write = (event: AgentEvent | { type: 'told'; code: string; taskId: string;
   void process.stdout.write(`${JSON.stringify(event)}\n`);
 
 const change: TaskHandler = async (task, ctx) => {
-  if (task.rework && roleName !== 'conflicts')
+  if (task.rework?.reason === 'rejected')
     throw new PermanentError(`I have nothing better than what was refused: ${task.rework.summary}`);
   await ctx.progress('checking out', 0.1);
   const checkout = await ctx.workspace();

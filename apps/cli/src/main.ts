@@ -1,47 +1,4 @@
-import { Command, CommanderError } from 'commander';
-import { addAgentCommands } from './commands/agent-exec.ts';
-import { addProjectCommands } from './commands/projects.ts';
-import { addSessionCommands } from './commands/session.ts';
-import { addTaskCommands } from './commands/tasks.ts';
-import { addVerifyCommand } from './commands/verify.ts';
-import { explain } from './output.ts';
-
-/** Options that every command takes, before or after its name. */
-export interface Globals {
-  readonly json: boolean;
-  readonly url?: string;
-  readonly token?: string;
-}
-
-export const buildProgram = (): { program: Command; globals: () => Globals } => {
-  const program = new Command('muster')
-    .description('Take durable work to agents, and prove, land and roll back what they hand in.')
-    .option('--json', 'print JSON, in the shapes of the REST API', false)
-    .option('--url <url>', 'the server; default MUSTER_URL, the kept session, or http://localhost:3000')
-    .option('--token <token>', 'an API key; default MUSTER_TOKEN or the kept session')
-    .showHelpAfterError('(muster --help lists the commands)')
-    .enablePositionalOptions(false)
-    .exitOverride();
-  const globals = (): Globals => program.opts<Globals>();
-  addSessionCommands(program, globals);
-  addProjectCommands(program, globals);
-  addTaskCommands(program, globals);
-  addAgentCommands(program, globals);
-  addVerifyCommand(program, globals);
-  return { program, globals };
-};
-
-export const main = async (args: readonly string[]): Promise<number> => {
-  const { program, globals } = buildProgram();
-  try {
-    await program.parseAsync([...args], { from: 'user' });
-    return Number(process.exitCode ?? 0);
-  } catch (error) {
-    // Commander has printed its own words already.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
-    return explain(error, globals().json);
-  }
-};
+import { main } from './program.ts';
 
 // Left to end by itself, so that what was printed reaches a pipe.
 process.exitCode = await main(process.argv.slice(2));

@@ -21,32 +21,38 @@ export class MusterApiError extends Error {
 export class StaleLeaseError extends Error {
   readonly code = 'runtime.stale_lease';
 
-  constructor(
-    readonly taskId: string,
-    readonly fence: number,
-    options?: ErrorOptions,
-  ) {
+  readonly taskId: string;
+  readonly fence: number;
+
+  constructor(taskId: string, fence: number, options?: ErrorOptions) {
     super(`The lease on ${taskId} (fence ${fence}) is not ours any more. Stop working on it.`, options);
     this.name = 'StaleLeaseError';
+    this.taskId = taskId;
+    this.fence = fence;
   }
 }
 
 /** The task was cancelled while it was being worked on. */
 export class TaskCancelledError extends Error {
-  constructor(
-    readonly taskId: string,
-    readonly reason: string,
-  ) {
+  readonly taskId: string;
+  readonly reason: string;
+
+  constructor(taskId: string, reason: string) {
     super(`Task ${taskId} was cancelled: ${reason}`);
     this.name = 'TaskCancelledError';
+    this.taskId = taskId;
+    this.reason = reason;
   }
 }
 
 /** This process is going away and its time to finish is over; the task goes back to the queue without losing an attempt. */
 export class AgentShutdownError extends Error {
-  constructor(readonly reason: string) {
+  readonly reason: string;
+
+  constructor(reason: string) {
     super(`The agent is shutting down: ${reason}`);
     this.name = 'AgentShutdownError';
+    this.reason = reason;
   }
 }
 

@@ -14,13 +14,16 @@ export interface WorkspaceOptions {
 }
 
 export class GitError extends Error {
-  constructor(
-    readonly args: readonly string[],
-    readonly exitCode: number | null,
-    readonly stderr: string,
-  ) {
+  readonly args: readonly string[];
+  readonly exitCode: number | null;
+  readonly stderr: string;
+
+  constructor(args: readonly string[], exitCode: number | null, stderr: string) {
     super(`git ${args[0]} failed: ${stderr.trim().slice(-2_000) || `exit code ${exitCode}`}`);
     this.name = 'GitError';
+    this.args = args;
+    this.exitCode = exitCode;
+    this.stderr = stderr;
   }
 }
 

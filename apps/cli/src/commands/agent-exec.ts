@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { defineAgent, runAgent, type AgentTask, type JsonValue, type TaskContext, type TaskHandler } from '@muster/sdk';
 import type { Command } from 'commander';
-import type { Globals } from '../main.ts';
+import type { Globals } from '../program.ts';
 import { printJson, printLine } from '../output.ts';
 import { connect, connection, environmentFor, UsageError } from '../settings.ts';
 

@@ -4,7 +4,7 @@ import type { ProjectView } from '@muster/contracts';
 import type { MusterClient } from '@muster/sdk';
 import colors from 'picocolors';
 import type { Command } from 'commander';
-import type { Globals } from '../main.ts';
+import type { Globals } from '../program.ts';
 import { printFields, printJson, printLine, printTable, short, state } from '../output.ts';
 import { connect, UsageError } from '../settings.ts';
 

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { MusterClient } from '@muster/sdk';
 import type { Command } from 'commander';
-import type { Globals } from '../main.ts';
+import type { Globals } from '../program.ts';
 import { printFields, printJson, printLine } from '../output.ts';
 import { connect, forgetSession, keepSession, passwordFromEnvironment, serverUrl, UsageError } from '../settings.ts';
 

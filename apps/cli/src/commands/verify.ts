@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { detectSandbox, sandboxChoices, toSarif, verifyFolder, type SandboxChoice } from '@muster/gate';
 import type { Command } from 'commander';
 import colors from 'picocolors';
-import type { Globals } from '../main.ts';
+import type { Globals } from '../program.ts';
 import { printJson, printLine, printTable, state } from '../output.ts';
 import { UsageError } from '../settings.ts';
 

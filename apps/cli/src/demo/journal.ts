@@ -50,6 +50,11 @@ export class Journal {
     return this.#await((event) => types.includes(event.type) && fits(event.data), what, seconds);
   }
 
+  /** The first event, past or to come, that fits. */
+  firstWhere(wanted: (event: CloudEvent) => boolean, what: string): Promise<CloudEvent> {
+    return this.#await(wanted, what, this.patienceSeconds);
+  }
+
   count(type: string, fits: (data: Record<string, unknown>) => boolean): number {
     return this.#events.filter((event) => event.type === type && fits(event.data)).length;
   }
