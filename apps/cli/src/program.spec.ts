@@ -1,0 +1,119 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { main } from './program.ts';
+
+const project = {
+  id: 'proj_01jd9x0m4ve2tbk6x3h2v4q8zr',
+  teamId: 'team_01jd9x0m4ve2tbk6x3h2v4q8zr',
+  name: 'Ledger',
+  slug: 'ledger',
+  branch: 'main',
+  head: 'a'.repeat(40),
+  gitPath: '/git/proj.git',
+  createdAt: '2026-11-21T00:00:00.000Z',
+};
+const answers: Record<string, { status: number; body: unknown }> = {
+  'GET /api/projects': { status: 200, body: { items: [project], nextCursor: null } },
+  [`GET /api/projects/${project.id}/audit`]: {
+    status: 200,
+    body: {
+      projectId: project.id,
+      branch: 'main',
+      ok: false,
+      checked: 1,
+      publicKeys: [],
+      commits: [
+        {
+          commit: 'b'.repeat(40),
+          tree: 'c'.repeat(40),
+          subject: 'Sneak in',
+          kind: 'unknown',
+          landingId: null,
+          problems: ['no landing vouches for it'],
+        },
+      ],
+    },
+  },
+  'POST /api/tasks': {
+    status: 400,
+    body: {
+      type: 'about:blank',
+      title: 'Bad Request',
+      status: 400,
+      code: 'request.invalid',
+      detail: 'Correct the fields named in errors.',
+      errors: [{ path: 'capability', message: 'must look like code.review' }],
+    },
+  },
+};
+
+describe('the command line', () => {
+  let server: Server;
+  let home: string;
+  let out = '';
+  let err = '';
+  const seen: Array<string | undefined> = [];
+  const kept = process.env['XDG_CONFIG_HOME'];
+  const muster = async (...args: string[]): Promise<number> => {
+    out = err = '';
+    jest.spyOn(process.stdout, 'write').mockImplementation((chunk) => ((out += String(chunk)), true));
+    jest.spyOn(process.stderr, 'write').mockImplementation((chunk) => ((err += String(chunk)), true));
+    const { port } = server.address() as AddressInfo;
+    return main([...args, '--url', `http://127.0.0.1:${port}`, '--token', 'secret']);
+  };
+  beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), 'muster-cli-'));
+    process.env['XDG_CONFIG_HOME'] = home;
+    server = createServer((request: IncomingMessage, response) => {
+      seen.push(request.headers.authorization);
+      const { status, body } = answers[`${request.method} ${request.url?.split('?')[0]}`] ?? { status: 404, body: {} };
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+    process.exitCode = 0;
+  });
+  afterAll(async () => {
+    if (kept === undefined) delete process.env['XDG_CONFIG_HOME'];
+    else process.env['XDG_CONFIG_HOME'] = kept;
+    await new Promise((resolve) => server.close(resolve));
+    await rm(home, { recursive: true, force: true });
+  });
+
+  it('prints tables for people and the API’s own shape for programs', async () => {
+    expect(await muster('project', 'list')).toBe(0);
+    expect(out).toMatch(/ledger.*main/);
+    expect(await muster('project', 'list', '--json')).toBe(0);
+    expect(JSON.parse(out)).toEqual({ items: [project], nextCursor: null });
+    expect(seen).toContain('Bearer secret');
+  });
+
+  it('ends with 1 when the audit finds something, and names it', async () => {
+    expect(await muster('audit', 'ledger')).toBe(1);
+    expect(out).toMatch(/no landing vouches for it/);
+  });
+
+  it('says what the server said, field by field', async () => {
+    expect(await muster('tasks', 'create', '--project', project.id, '--capability', 'Nonsense')).toBe(1);
+    expect(err).toMatch(/Correct the fields named in errors/);
+    expect(err).toMatch(/capability: must look like code.review/);
+    expect(await muster('tasks', 'create', '--project', project.id, '--capability', 'Nonsense', '--json')).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({ code: 'request.invalid' });
+  });
+
+  it('refuses what it does not understand with exit code 64', async () => {
+    expect(await muster('tasks', 'create', '--project', project.id, '--capability', 'a.b', '--input', 'nonsense')).toBe(
+      64,
+    );
+    expect(err).toMatch(/JSON object/);
+    expect(await muster('no-such-command')).toBe(64);
+    expect(await muster('project', 'show', 'unknown')).toBe(64);
+    expect(err).toMatch(/There is no project unknown/);
+  });
+});
