@@ -77,7 +77,7 @@ describe('scripted authors', () => {
       },
     ],
   ])('write like the project: %s', async (_what, files, wanted) => {
-    const { folder, gone } = await project(files as unknown as Record<string, string>);
+    const { folder, gone } = await project(files);
     try {
       const style = await readStyle(folder);
       expect(style.runner).toBe(wanted.runner);

@@ -5,13 +5,7 @@ import { addSessionCommands } from './commands/session.ts';
 import { addTaskCommands } from './commands/tasks.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { explain } from './output.ts';
-
-/** Options that every command takes, before or after its name. */
-export interface Globals {
-  readonly json: boolean;
-  readonly url?: string;
-  readonly token?: string;
-}
+import type { Globals } from './settings.ts';
 
 export const buildProgram = (): { program: Command; globals: () => Globals } => {
   const program = new Command('muster')

@@ -7,6 +7,13 @@ import { z } from 'zod';
 const kept = z.object({ url: z.string(), accessToken: z.string().optional(), refreshToken: z.string().optional() });
 export type KeptSession = z.infer<typeof kept>;
 
+/** Options that every command takes, before or after its name. */
+export interface Globals {
+  readonly json: boolean;
+  readonly url?: string;
+  readonly token?: string;
+}
+
 /** A mistake of whoever typed the command: printed without a stack, exit code 64. */
 export class UsageError extends Error {}
 

@@ -119,7 +119,7 @@ describe('an agent on the socket', () => {
   });
 
   it('completes a task with what the handler returns, under its fence, and frees the slot', async () => {
-    await start((task) => ({ length: String(task.input['text']).length }));
+    await start((task) => ({ length: JSON.stringify(task.input['text']).length - 2 }));
     muster.send({ type: 'task', task: assignment(1, 7) });
     await until(() => muster.of('credit').length === 2);
     expect(muster.of('complete')).toMatchObject([{ taskId: id('task', 1), fence: 7, output: { length: 3 } }]);

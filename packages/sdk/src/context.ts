@@ -184,7 +184,7 @@ export class AttemptContext implements TaskContext {
 
   async #write(verb: WithoutLease<AttemptVerb>): Promise<void> {
     const written = this.#guarded(() =>
-      this.#link.request({ ...verb, taskId: this.#task.taskId, fence: this.#task.fence } as AttemptVerb),
+      this.#link.request({ ...verb, taskId: this.#task.taskId, fence: this.#task.fence }),
     );
     // A report that nobody waits for must not end the process; a lost lease is told through the signal.
     written.catch(() => undefined);

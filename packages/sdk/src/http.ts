@@ -142,7 +142,7 @@ export class Http {
           ...(body === undefined ? {} : { body }),
         });
         const text = await response.text();
-        if (response.ok) return call.answer.parse(text === '' ? undefined : parsed(text)) as z.infer<T>;
+        if (response.ok) return call.answer.parse(text === '' ? undefined : parsed(text));
         throw new MusterApiError(problemOf(response.status, text));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;

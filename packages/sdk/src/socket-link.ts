@@ -238,7 +238,7 @@ export class SocketLink implements Link {
 
   #ask(message: Outgoing, lasting: boolean): Promise<unknown> {
     if (this.#stop.signal.aborted) return Promise.reject(new Error('The agent has closed its connection.'));
-    const numbered = { ...message, seq: this.#seq++ } as AgentMessage;
+    const numbered = { ...message, seq: this.#seq++ };
     return new Promise((resolve, reject) => {
       this.#pending.set(numbered.seq, { message: numbered, resolve, reject, lasting });
       if (!this.#welcomed) return;

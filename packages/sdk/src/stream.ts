@@ -29,7 +29,7 @@ export async function* subscribe(
     const inbox: CloudEvent[] = [];
     let wake: () => void = () => undefined;
     let open = true;
-    let refusal: Error | null = null;
+    const refusals: Error[] = [];
     const socket = new WebSocket(socketUrl(url, '/api/stream'), {
       headers: { authorization: `Bearer ${await token(renew).catch(() => '')}` },
       handshakeTimeout: 10_000,
@@ -67,7 +67,7 @@ export async function* subscribe(
           case 'error': {
             const document = problemSchema.safeParse(message.problem);
             if (document.success && document.data.status < 500 && document.data.status !== 401)
-              refusal = new MusterApiError(document.data);
+              refusals.push(new MusterApiError(document.data));
             socket.terminate();
             break;
           }
@@ -78,8 +78,8 @@ export async function* subscribe(
       renew = response.statusCode === 401 && !renew;
       const status = response.statusCode ?? 0;
       if (!renew && status >= 400 && status < 500 && status !== 429)
-        refusal = new Error(
-          `${url} refuses the event stream with ${status}. Check the token and its permission event.read.`,
+        refusals.push(
+          new Error(`${url} refuses the event stream with ${status}. Check the token and its permission event.read.`),
         );
       socket.terminate();
       ended();
@@ -104,6 +104,7 @@ export async function* subscribe(
       subscription.signal?.removeEventListener('abort', stop);
       socket.terminate();
     }
+    const [refusal] = refusals;
     if (refusal) throw refusal;
   }
 }

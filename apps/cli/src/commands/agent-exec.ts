@@ -2,9 +2,8 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { defineAgent, runAgent, type AgentTask, type JsonValue, type TaskContext, type TaskHandler } from '@muster/sdk';
 import type { Command } from 'commander';
-import type { Globals } from '../program.ts';
 import { printJson, printLine } from '../output.ts';
-import { connect, connection, environmentFor, UsageError } from '../settings.ts';
+import { connect, connection, environmentFor, UsageError, type Globals } from '../settings.ts';
 
 interface ExecOptions {
   readonly capability: string[];

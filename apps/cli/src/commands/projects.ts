@@ -4,9 +4,8 @@ import type { ProjectView } from '@muster/contracts';
 import type { MusterClient } from '@muster/sdk';
 import colors from 'picocolors';
 import type { Command } from 'commander';
-import type { Globals } from '../program.ts';
 import { printFields, printJson, printLine, printTable, short, state } from '../output.ts';
-import { connect, UsageError } from '../settings.ts';
+import { connect, UsageError, type Globals } from '../settings.ts';
 
 /** A project by id, or by its slug. */
 export const findProject = async (client: MusterClient, idOrSlug: string): Promise<string> => {

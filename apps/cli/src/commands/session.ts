@@ -1,9 +1,16 @@
 import { createInterface } from 'node:readline/promises';
 import { MusterClient } from '@muster/sdk';
 import type { Command } from 'commander';
-import type { Globals } from '../program.ts';
 import { printFields, printJson, printLine } from '../output.ts';
-import { connect, forgetSession, keepSession, passwordFromEnvironment, serverUrl, UsageError } from '../settings.ts';
+import {
+  connect,
+  forgetSession,
+  keepSession,
+  passwordFromEnvironment,
+  serverUrl,
+  UsageError,
+  type Globals,
+} from '../settings.ts';
 
 const askSecretly = async (question: string): Promise<string> => {
   if (!process.stdin.isTTY) {

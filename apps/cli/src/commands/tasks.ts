@@ -2,9 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { taskState, type Priority } from '@muster/contracts';
 import type { JsonValue } from '@muster/sdk';
 import type { Command } from 'commander';
-import type { Globals } from '../program.ts';
 import { printFields, printJson, printLine, printTable, state } from '../output.ts';
-import { connect, UsageError } from '../settings.ts';
+import { connect, UsageError, type Globals } from '../settings.ts';
 import { findProject } from './projects.ts';
 
 const parseInput = (text: string): Record<string, JsonValue> => {

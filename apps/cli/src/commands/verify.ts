@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { detectSandbox, sandboxChoices, toSarif, verifyFolder, type SandboxChoice } from '@muster/gate';
 import type { Command } from 'commander';
 import colors from 'picocolors';
-import type { Globals } from '../program.ts';
 import { printJson, printLine, printTable, state } from '../output.ts';
-import { UsageError } from '../settings.ts';
+import { UsageError, type Globals } from '../settings.ts';
 
 interface VerifyOptions {
   readonly base: string;

@@ -154,9 +154,9 @@ class Play {
       'a submission',
     );
     if (event.type !== 'submission.received') {
-      const error = String(event.data['error']);
+      const error = typeof event.data['error'] === 'string' ? event.data['error'] : 'without a word';
       const cannot = /cannot be played here: ([\s\S]*)/.exec(error);
-      if (cannot) throw new NotPlayable(cannot[1]!);
+      if (cannot) throw new NotPlayable(cannot[1]);
       throw new Mismatch(`its agent failed: ${error} ${this.author.lastWords}`);
     }
     const id = text(event, 'submissionId');

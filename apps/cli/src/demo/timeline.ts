@@ -30,6 +30,7 @@ export class Timeline {
   draw(event: CloudEvent): void {
     const { data } = event;
     const word = (name: string): string => (typeof data[name] === 'string' ? data[name] : '');
+    const number = (name: string): string => (typeof data[name] === 'number' ? String(data[name]) : '?');
     // Muster's own verifications are told by their outcome; their tasks would only double it.
     if (
       data['capability'] === 'muster.verify' ||
@@ -48,18 +49,14 @@ export class Timeline {
         return this.#line(
           who,
           cyan('▶'),
-          `${word('agent')} takes it, attempt ${String(data['attempt'])}, fence ${String(data['fence'])}`,
+          `${word('agent')} takes it, attempt ${number('attempt')}, fence ${number('fence')}`,
         );
       case 'task.lease_expired':
-        return this.#line(who, yellow('⏱'), `the lease of attempt ${String(data['attempt'])} ran out`);
+        return this.#line(who, yellow('⏱'), `the lease of attempt ${number('attempt')} ran out`);
       case 'task.attempt_failed':
         return this.#line(who, yellow('↯'), `gave up: ${firstLine(word('error'))}`);
       case 'task.requeued':
-        return this.#line(
-          who,
-          yellow('↩'),
-          `goes back to its agent (${word('reason')}, round ${String(data['round'])})`,
-        );
+        return this.#line(who, yellow('↩'), `goes back to its agent (${word('reason')}, round ${number('round')})`);
       case 'submission.received':
         return this.#line(who, cyan('⇡'), `${word('kind') || 'change'} handed in as ${word('commit').slice(0, 10)}`);
       case 'verification.requested':
@@ -67,9 +64,9 @@ export class Timeline {
           ? undefined
           : this.#line(who, dim('…'), dim(`verifying (${word('purpose').replace('_', ' ')})`));
       case 'submission.accepted':
-        return this.#line(who, green('✓'), `accepted with ${String(data['score'])} points`);
+        return this.#line(who, green('✓'), `accepted with ${number('score')} points`);
       case 'submission.rejected':
-        return this.#line(who, red('✗'), `refused with ${String(data['score'])} points: ${reasonsOf(data['reasons'])}`);
+        return this.#line(who, red('✗'), `refused with ${number('score')} points: ${reasonsOf(data['reasons'])}`);
       case 'submission.conflicted':
         return this.#line(who, yellow('≠'), `conflicts with what has landed: ${listOf(data['paths'])}`);
       case 'landing.landed': {
