@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cruise, type ICruiseResult } from 'dependency-cruiser';
 
 // The rules are JavaScript configuration; they have no types of their own.
-const { default: rules } = (await import('../../.dependency-cruiser.mjs' as string)) as {
+const { default: rules } = (await import(new URL('../../.dependency-cruiser.mjs', import.meta.url).href)) as {
   default: { forbidden: { name: string; comment: string }[]; options: Record<string, unknown> };
 };
 

@@ -1,7 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import type { Histogram } from '@opentelemetry/api';
+import { type Histogram, metrics } from '@opentelemetry/api';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { Database } from '#platform/database';
 import { SocketServer } from '#platform/http';
@@ -20,7 +21,10 @@ class PullReader extends MetricReader {
 @Injectable()
 export class Metrics implements OnApplicationShutdown {
   readonly #reader = new PullReader();
-  readonly #provider = new MeterProvider({ readers: [this.#reader] });
+  readonly #provider = new MeterProvider({
+    readers: [this.#reader],
+    resource: resourceFromAttributes({ 'service.name': 'muster' }),
+  });
   readonly #serializer = new PrometheusSerializer(undefined, false, undefined, false, false);
   readonly #loop = monitorEventLoopDelay({ resolution: 20 });
   readonly requests: Histogram;
@@ -29,6 +33,8 @@ export class Metrics implements OnApplicationShutdown {
     private readonly database: Database,
     private readonly sockets: SocketServer,
   ) {
+    // Rooms ask the API for their meters and know nothing of this provider.
+    metrics.setGlobalMeterProvider(this.#provider);
     const meter = this.#provider.getMeter('muster');
     this.requests = meter.createHistogram('http.server.request.duration.seconds', {
       description: 'How long requests took, by route and status.',
@@ -111,6 +117,7 @@ export class Metrics implements OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     this.#loop.disable();
+    metrics.disable();
     await this.#provider.shutdown();
   }
 }

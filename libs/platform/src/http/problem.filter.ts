@@ -69,7 +69,7 @@ export function toProblem(error: unknown): Problem {
 }
 
 const shape = (status: number, code: string, detail: string): Problem => ({
-  type: `https://muster.dev/problems/${code}`,
+  type: `urn:muster:problem:${code}`,
   title: STATUS_CODES[status] ?? 'Error',
   status,
   code,

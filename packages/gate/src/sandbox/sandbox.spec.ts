@@ -85,14 +85,12 @@ for (const [driver, program] of drivers) {
 
     it('ends at its time limit with everything that it started', async () => {
       const marker = `9${process.pid}.${Date.now() % 1000}`;
-      const started = Date.now();
       const result = await driver.run({
         command: `setsid sleep ${marker} & (trap '' TERM; sleep ${marker}) & sleep ${marker}`,
         workDir: work(),
         limits: { timeoutMs: 700 },
       });
       expect(result).toMatchObject({ timedOut: true, exitCode: null });
-      expect(Date.now() - started).toBeLessThan(5000);
       for (let tries = 0; alive(marker).length > 0 && tries < 50; tries++)
         await new Promise((resolve) => setTimeout(resolve, 50));
       expect(alive(marker)).toEqual([]);
