@@ -19,7 +19,7 @@ interface Manifest {
     selector?: Record<string, unknown>;
     template?: {
       metadata: { labels: Record<string, string> };
-      spec: { containers: Container[]; automountServiceAccountToken: boolean };
+      spec: { containers: Container[]; automountServiceAccountToken: boolean; enableServiceLinks: boolean };
     };
   };
 }
@@ -78,6 +78,8 @@ describe('the Helm chart', () => {
         ]),
       );
       expect(() => loadConfig(environment)).not.toThrow();
+      // Otherwise a service called muster would add MUSTER_SERVICE_HOST and the like, which the server refuses.
+      expect(manifest.spec.template!.spec.enableServiceLinks).toBe(false);
     }
   });
 
