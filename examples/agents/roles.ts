@@ -133,7 +133,8 @@ const escaped = (words: string): string => words.replace(/[.*+?^${}()|[\]\\]/g, 
 
 const editsTheGate: Role = async (desk) => {
   const idea = desk.idea('divisor');
-  await desk.addFunction(idea);
+  // Where there is no suite to write for, the settings alone are touched.
+  await desk.addFunction(idea).catch(() => null);
   const settings = await desk.read('muster.yaml');
   await desk.write(
     'muster.yaml',
@@ -146,14 +147,14 @@ const editsTheGate: Role = async (desk) => {
 
 const leaksASecret: Role = async (desk) => {
   const idea = desk.idea('median');
-  const style = await desk.addFunction(idea);
+  const style = await desk.addFunction(idea).catch(() => null);
   // Made up while it runs, so that no repository holds even a false one.
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
   const draw = (length: number, from: string): string =>
     Array.from({ length }, () => from[randomInt(from.length)]).join('');
   const id = ['AK', 'IA', draw(16, letters)].join('');
   const secret = draw(40, `${letters}${letters.toLowerCase()}0189+/`);
-  const path = style.modulePath(idea);
+  const path = style?.modulePath(idea) ?? 'deploy-settings.js';
   const python = path.endsWith('.py');
   const line = (name: string, value: string): string =>
     python ? `${name} = '${value}'` : `const ${name} = '${value}';`;
@@ -162,7 +163,7 @@ const leaksASecret: Role = async (desk) => {
     path,
     `${text}\n${line('awsAccessKeyId', id)}\n${line('awsSecretAccessKey', secret)}\n${python ? '' : 'void awsAccessKeyId;\nvoid awsSecretAccessKey;\n'}`,
   );
-  return { message: `Add ${idea.name}`, claim: 'With tests.' };
+  return { message: style ? `Add ${idea.name}` : 'Add deploy settings', claim: 'Ready to use.' };
 };
 
 const stub: Role = async (desk) => {

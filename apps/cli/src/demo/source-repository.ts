@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { cp, readFile, stat, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestCase } from '@muster/contracts';
 import { parseDocument } from 'yaml';
+import { z } from 'zod';
 
 const run = promisify(execFile);
 
@@ -13,6 +14,8 @@ export interface SourceRepository {
   readonly folder: string;
   /** Why there is no post-landing check that the demo could make fail; null when there is one. */
   readonly noRollback: string | null;
+  /** What was added to the copy, in words for whoever watches. */
+  readonly added: readonly string[];
 }
 
 const gitEnvironment = (): NodeJS.ProcessEnv => ({
@@ -42,7 +45,7 @@ export async function copyLedger(example: string, folder: string): Promise<Sourc
   await git(folder, 'init', '--quiet', '--initial-branch=main');
   await git(folder, 'add', '--all');
   await git(folder, 'commit', '--quiet', '-m', 'Keep a ledger');
-  return { name: 'ledger', folder, noRollback: null };
+  return { name: 'ledger', folder, noRollback: null, added: [] };
 }
 
 /** What the rollback step exceeds: a limit that no test of a project knows. */
@@ -73,6 +76,7 @@ export async function cloneRepository(source: string, folder: string): Promise<S
       .split(/[/:]/)
       .at(-1) || 'repository';
 
+  const added: string[] = [];
   const settings = join(folder, 'muster.yaml');
   const document = parseDocument(await readFile(settings, 'utf8').catch(() => ''));
   const own = document.get('postLanding');
@@ -81,7 +85,11 @@ export async function cloneRepository(source: string, folder: string): Promise<S
     if (document.get('timeoutSeconds') === undefined) document.set('timeoutSeconds', 900);
     document.set('postLanding', sizeBudget);
     await writeFile(settings, String(document));
-    await git(folder, 'add', '--force', 'muster.yaml');
+    added.push('muster.yaml');
+  }
+  if (await lockDependencies(folder)) added.push('package-lock.json');
+  if (added.length > 0) {
+    await git(folder, 'add', '--force', '--', ...added);
     await git(folder, 'commit', '--quiet', '-m', 'Let Muster judge changes');
   }
   return {
@@ -91,7 +99,49 @@ export async function cloneRepository(source: string, folder: string): Promise<S
       own === undefined
         ? null
         : 'its muster.yaml has a post-landing check of its own, which the demo cannot know how to fail',
+    added,
   };
+}
+
+const manifestShape = z.object({
+  dependencies: z.record(z.string(), z.string()).default({}),
+  devDependencies: z.record(z.string(), z.string()).default({}),
+});
+
+/** The gate installs from npm's lock file only; a copy without one gets it. Answers whether it was written. */
+async function lockDependencies(folder: string): Promise<boolean> {
+  const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => null);
+  if (text === null) return false;
+  const manifest = manifestShape.safeParse(JSON.parse(text));
+  if (
+    !manifest.success ||
+    Object.keys({ ...manifest.data.dependencies, ...manifest.data.devDependencies }).length === 0
+  )
+    return false;
+  for (const name of ['package-lock.json', 'npm-shrinkwrap.json']) {
+    const lock = await readFile(join(folder, name), 'utf8').catch(() => null);
+    if (lock !== null && /"lockfileVersion": *[23]/.test(lock)) return false;
+  }
+  try {
+    const options = [
+      '--package-lock-only',
+      '--package-lock=true',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--silent',
+    ];
+    await run('npm', ['install', ...options], { cwd: folder, timeout: 180_000, maxBuffer: 64 * 1024 * 1024 });
+  } catch {
+    // The verification of the base says what that means for its checks.
+    await rm(join(folder, 'package-lock.json'), { force: true });
+    await git(folder, 'checkout', '--quiet', '--', '.');
+    return false;
+  }
+  return stat(join(folder, 'package-lock.json')).then(
+    () => true,
+    () => false,
+  );
 }
 
 export const archive = async (folder: string): Promise<Buffer<ArrayBuffer>> => {

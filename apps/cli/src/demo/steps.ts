@@ -39,6 +39,8 @@ interface Found {
 export interface Step {
   readonly name: string;
   readonly expected: string;
+  /** Can be played where no test runs. */
+  readonly withoutTests?: true;
   /** Answers what happened, in a sentence; throws Mismatch or NotPlayable. */
   play(stage: Stage, found: Found): Promise<string>;
 }
@@ -328,6 +330,7 @@ const removedTest: Step = {
 const tampering: Step = {
   name: 'gate settings edited',
   expected: 'refused for touching the gate',
+  withoutTests: true,
   async play(stage, found) {
     const play = await Play.begin(stage, this, found, 'demo-tamperer', 'edits-the-gate', 'Find common divisors', {
       idea: 'divisor',
@@ -339,6 +342,7 @@ const tampering: Step = {
 const secret: Step = {
   name: 'hard-coded secret',
   expected: 'refused for the secret, whatever the score',
+  withoutTests: true,
   async play(stage, found) {
     const play = await Play.begin(stage, this, found, 'demo-leaker', 'leaks-a-secret', 'Find the middle of three', {
       idea: 'median',
