@@ -130,6 +130,31 @@ export const ideas = {
       { says: 'ignores the sign', given: [-25], answer: 7 },
     ],
   },
+  // Two wishes under one name: who comes second has a conflict.
+  longest: {
+    name: 'measureWords',
+    about: 'The length of the longest word.',
+    parameters: [['text', 'string']],
+    result: 'number',
+    javascript: ["const lengths = text.split(' ').map((word) => word.length);", 'return Math.max(...lengths);'],
+    python: ["return max(len(word) for word in text.split(' '))"],
+    cases: [
+      { says: 'looks at every word', given: ['to be or not'], answer: 3 },
+      { says: 'takes a single word as it is', given: ['word'], answer: 4 },
+    ],
+  },
+  shortest: {
+    name: 'measureWords',
+    about: 'The length of the shortest word.',
+    parameters: [['text', 'string']],
+    result: 'number',
+    javascript: ["const lengths = text.split(' ').map((word) => word.length);", 'return Math.min(...lengths);'],
+    python: ["return min(len(word) for word in text.split(' '))"],
+    cases: [
+      { says: 'looks at every word', given: ['to be or not'], answer: 2 },
+      { says: 'takes a single word as it is', given: ['word'], answer: 4 },
+    ],
+  },
 } as const satisfies Record<string, Idea>;
 
 export type IdeaName = keyof typeof ideas;

@@ -323,6 +323,15 @@ function testWords(
   }
 }
 
+/** The same without const, let, arrows and destructuring, for projects that still parse ECMAScript 5. */
+const toOldSyntax = (code: string): string =>
+  code
+    .replace(/(?:const|let) \{ (\w+) \} = (require\([^)]*\))/g, 'var $1 = $2.$1')
+    .replace(/\b(?:const|let) /g, 'var ')
+    .replace(/\(([\w, ]*)\) => \{/g, 'function ($1) {')
+    .replace(/\((\w+)\) => ((?:[^()]|\([^()]*\))+)\)/g, 'function ($1) { return $2; })')
+    .replace(/(\w+(?:\.\w+)*)\(\.\.\.(\w+)\)/g, '$1.apply(null, $2)');
+
 /** Takes over the sample's quotes, semicolons and indentation. */
 function styler(sample: string): (code: string) => string {
   const double = (sample.match(/"/g)?.length ?? 0) > (sample.match(/'/g)?.length ?? 0);
@@ -330,8 +339,9 @@ function styler(sample: string): (code: string) => string {
   const ends = lines.filter((line) => /;\s*$/.test(line)).length;
   const open = lines.filter((line) => /[\w)\]'"]\s*$/.test(line)).length;
   const indent = lines.some((line) => line.startsWith('\t')) ? '\t' : (/^( {2}| {4})\S/m.exec(sample)?.[1] ?? '  ');
+  const old = /^\s*var\s/m.test(sample) && !/\b(const|let)\s|=>/.test(sample);
   return (code) => {
-    let text = code.replace(/^( {2})+/gm, (spaces) => indent.repeat(spaces.length / 2));
+    let text = (old ? toOldSyntax(code) : code).replace(/^( {2})+/gm, (spaces) => indent.repeat(spaces.length / 2));
     if (ends < open / 4) text = text.replace(/;$/gm, '');
     if (double) text = text.replace(/'/g, '"');
     return `${text.trimEnd()}\n`;

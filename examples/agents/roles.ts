@@ -203,21 +203,19 @@ const conflicts: Role = async (desk) => {
       claim: rework ? 'Reworked on top of the other wording.' : 'One line.',
     };
   }
-  const shared = ideas.repeats;
-  const own = voice === 'first' ? ideas.repeats : ideas.digits;
+  const wish: Idea = voice === 'first' ? ideas.longest : ideas.shortest;
   const style = await desk.style();
-  const place: Idea = { ...own, name: shared.name };
-  const taken = await desk.read(style.modulePath(shared));
-  if (taken === null) {
-    await desk.write(style.modulePath(place), style.moduleText(place));
-    await desk.write(style.testPath(place), style.testText(place));
-    return { message: `Add ${place.name} (${voice})`, claim: own.about };
+  if ((await desk.read(style.modulePath(wish))) === null) {
+    await desk.addFunction(wish);
+    return { message: `Add ${wish.name} (${voice})`, claim: wish.about };
   }
-  // The name is taken on the branch: ours moves to a file of its own.
-  const other: Idea = { ...own, name: `${own.name}Reworked` };
-  await desk.write(style.modulePath(other), style.moduleText(other));
-  await desk.write(style.testPath(other), style.testText(other));
-  return { message: `Add ${other.name} (${voice})`, claim: 'Reworked: moved out of the way of the other change.' };
+  // The name is taken on the branch by now: ours gets another.
+  const renamed: Idea = { ...wish, name: voice === 'first' ? 'longestWord' : 'shortestWord' };
+  await desk.addFunction(renamed);
+  return {
+    message: `Add ${renamed.name} (${voice})`,
+    claim: 'Reworked: renamed, because the other change has the name.',
+  };
 };
 
 /** Passes every test and is still wrong: what only the post-landing check sees. */

@@ -127,6 +127,7 @@ class Play {
     title: string,
     input: Record<string, JsonValue> = {},
   ): Promise<Play> {
+    stage.timeline.expect(title, step.name);
     const play = new Play(stage, step, found, agent, role);
     const task = await stage.client.tasks.create({
       projectId: stage.projectId,

@@ -8,6 +8,7 @@ export class Timeline {
   readonly #startedAt = Date.now();
   /** By the id of the task, and of what came of it. */
   readonly #names = new Map<string, string>();
+  readonly #expected = new Map<string, string>();
   readonly #quiet = new Set<string>();
 
   constructor(
@@ -18,6 +19,11 @@ export class Timeline {
   /** From now on a task's lines carry this name. */
   name(taskId: string, name: string): void {
     this.#names.set(taskId, name);
+  }
+
+  /** The next task that is created with this title will carry this name. */
+  expect(title: string, name: string): void {
+    this.#expected.set(title, name);
   }
 
   say(text: string): void {
@@ -40,6 +46,8 @@ export class Timeline {
       this.#quiet.add(word('taskId'));
       return;
     }
+    const expected = event.type === 'task.created' ? this.#expected.get(word('title')) : undefined;
+    if (expected !== undefined) this.#names.set(word('taskId'), expected);
     const who = this.#nameOf(event.type, data);
     const { green, red, yellow, cyan, dim } = this.colors;
     switch (event.type) {
