@@ -1,32 +1,20 @@
-import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { type AnyEntity, type EntityClass, type EntitySchema, MikroORM } from '@mikro-orm/postgresql';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { MikroOrmModule } from '@mikro-orm/nestjs';
+import { MikroORM } from '@mikro-orm/postgresql';
 import { Ids } from '#kernel';
 import { Database } from './database.ts';
-import { openOrm, type MigrationList } from './orm.ts';
+import { type DatabaseOptions, ormOptions } from './orm.ts';
 
-export interface DatabaseOptions {
-  readonly url: string;
-  /** What the rooms keep: each room's `entities`. */
-  readonly entities: readonly (EntityClass<AnyEntity> | EntitySchema)[];
-  readonly migrations: MigrationList;
-  readonly poolSize: number;
-}
-
+/** MikroORM closes its connections as the last of the house to go: what else stops may still write. */
 @Module({})
-export class DatabaseModule implements OnApplicationShutdown {
-  constructor(private readonly orm: MikroORM) {}
-
-  /** The last to go: what else stops may still write. */
-  async onApplicationShutdown(): Promise<void> {
-    await this.orm.close(true);
-  }
-
+export class DatabaseModule {
   static forRoot(options: DatabaseOptions): DynamicModule {
     return {
       module: DatabaseModule,
       global: true,
+      // A command forks an entity manager of its own, so requests need none.
+      imports: [MikroOrmModule.forRoot({ ...ormOptions(options), registerRequestContext: false })],
       providers: [
-        { provide: MikroORM, useFactory: () => openOrm(options) },
         {
           provide: Database,
           useFactory: async (orm: MikroORM, ids: Ids) => {
@@ -36,7 +24,7 @@ export class DatabaseModule implements OnApplicationShutdown {
           inject: [MikroORM, Ids],
         },
       ],
-      exports: [MikroORM, Database],
+      exports: [Database],
     };
   }
 }

@@ -1,17 +1,32 @@
 import { Migrator } from '@mikro-orm/migrations';
-import { type MigrationObject, MikroORM } from '@mikro-orm/postgresql';
+import {
+  type AnyEntity,
+  defineConfig,
+  type EntityClass,
+  type EntitySchema,
+  type MigrationObject,
+  MikroORM,
+  type Options,
+} from '@mikro-orm/postgresql';
 import pg from 'pg';
-import type { DatabaseOptions } from './database.module.ts';
 
 export type MigrationList = readonly MigrationObject[];
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** What the rooms keep: each room's `entities`. */
+  readonly entities: readonly (EntityClass<AnyEntity> | EntitySchema)[];
+  readonly migrations: MigrationList;
+  readonly poolSize: number;
+}
 
 /** int8 as a number: our counters stay far below 2^53. Numerics as numbers too; timestamps as Date, json parsed (pg's own). */
 const types = new pg.TypeOverrides();
 types.setTypeParser(pg.types.builtins.INT8, Number);
 types.setTypeParser(pg.types.builtins.NUMERIC, Number);
 
-export function openOrm(options: Pick<DatabaseOptions, 'url' | 'entities' | 'poolSize'>): Promise<MikroORM> {
-  return MikroORM.init({
+export function ormOptions(options: Pick<DatabaseOptions, 'url' | 'entities' | 'poolSize'>): Options {
+  return defineConfig({
     clientUrl: options.url,
     entities: [...options.entities],
     discovery: { warnWhenNoEntities: false },
@@ -20,6 +35,10 @@ export function openOrm(options: Pick<DatabaseOptions, 'url' | 'entities' | 'poo
     forceUtcTimezone: true,
   });
 }
+
+/** Outside of the server, which opens it through its module. */
+export const openOrm = (options: Parameters<typeof ormOptions>[0]): Promise<MikroORM> =>
+  MikroORM.init(ormOptions(options));
 
 /** Any number that no other program locks in this database. */
 const migrationLock = 7_265_001;
