@@ -11,6 +11,8 @@ export type Purpose = VerifyInput['purpose'];
 export interface CheckContext {
   purpose: Purpose;
   policy: ProjectPolicy;
+  /** The person who lets this change touch what judges changes; null when nobody does. */
+  approvedBy: string | null;
   candidate: SourceTree;
   /** The head of the branch. */
   base: SourceTree | null;

@@ -3,10 +3,11 @@ import { projectPolicy, type Finding, type TestCase } from '@muster/contracts';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { TreeFacts } from '../project/tree-run.ts';
+import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
 import { changesBetween } from '../source/changes.ts';
 import { SourceTree } from '../source/tree.ts';
 import type { Check, CheckContext, CheckOutcome, Purpose } from './check.ts';
+import { honestyCheck } from './honesty.ts';
 import { secretsCheck, secretsIn } from './secrets.ts';
 import { tamperingCheck } from './tampering.ts';
 import { weakenedTestsCheck } from './weakened-tests.ts';
@@ -57,6 +58,7 @@ async function run(
   return await check.run({
     purpose,
     policy: projectPolicy.parse({}),
+    approvedBy: null,
     candidate,
     base,
     restores: null,
@@ -318,5 +320,45 @@ describe('tampering', () => {
     expect(result.findings.map((each) => [each.rule, each.line, each.veto, each.level])).toEqual([
       ['tampering.suppression', 2, false, 'error'],
     ]);
+  });
+});
+
+describe('honesty', () => {
+  const cases = (...failed: string[]): TestCase[] =>
+    ['a_known_bug', 'doubles'].map((name) => ({
+      name,
+      file: 'test_it.py',
+      status: failed.includes(name) ? 'failed' : 'passed',
+      message: null,
+      ms: 1,
+    }));
+  const outcomeOf = (each: TestCase[]): NonNullable<TreeFacts['tests']> => ({
+    ...suite([]).tests!,
+    cases: each,
+    ok: each.every(({ status }) => status === 'passed'),
+  });
+  /** A runner that stops at its first failure when it is asked to, and knows what the emptied function breaks. */
+  const runner = (...known: string[]): TreeRun =>
+    ({
+      tests: ({ overrides, stopAtFirst }: { overrides: ReadonlyMap<string, string>; stopAtFirst: boolean }) => {
+        const emptied = [...overrides.values()].some((text) => text.includes('return None'));
+        const all = cases(...known, ...(emptied ? ['doubles'] : []));
+        const first = all.findIndex(({ status }) => status === 'failed');
+        return Promise.resolve(outcomeOf(stopAtFirst && first >= 0 ? all.slice(0, first + 1) : all));
+      },
+    }) as unknown as TreeRun;
+
+  it.each([
+    ['passes', []],
+    ['has a failure of old', ['a_known_bug']],
+  ])('sees that a test notices, in a suite that %s', async (_name, known) => {
+    const facts = { ...suite([]), tests: outcomeOf(cases(...known)) };
+    const result = await run(
+      honestyCheck,
+      {},
+      { 'src/twice.py': 'def twice(value):\n    return value * 2\n' },
+      { candidateFacts: facts, baseFacts: facts, run: runner(...known) },
+    );
+    expect(result).toMatchObject({ status: 'passed', findings: [] });
   });
 });

@@ -120,7 +120,8 @@ export const honestyCheck: Check = {
       const again = await run.tests({ overrides: untouched, stopAtFirst, timeoutMs });
       return again !== null && noticed(suite, again) === 'unnoticed';
     };
-    const stopAtFirst = await control(true);
+    // Where something fails anyway, a runner that stops at the first failure stops there, before any test that could notice.
+    const stopAtFirst = suite.ok && (await control(true));
     if (!stopAtFirst && !(await control(false))) {
       return outcome(
         'inconclusive',
