@@ -69,8 +69,9 @@ export const ideas = {
     parameters: [['text', 'string']],
     result: 'string',
     javascript: [
-      "const words = text.split(' ').filter((word) => word !== '');",
-      "return words.map((word) => word.charAt(0).toUpperCase()).join('');",
+      "let initials = '';",
+      "for (const word of text.split(' ')) initials += word.charAt(0).toUpperCase();",
+      'return initials;',
     ],
     python: ["return ''.join(word[0].upper() for word in text.split(' ') if word)"],
     cases: [
