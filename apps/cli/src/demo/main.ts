@@ -67,6 +67,11 @@ class Demo {
     this.#folder = await mkdtemp(join(tmpdir(), 'muster-demo-'));
     // PostgreSQL, where it runs as a user of its own, must be able to walk in.
     await chmod(this.#folder, 0o755);
+    // What the demo's processes put aside goes with the folder, also of those that are killed on purpose.
+    const aside = join(this.#folder, 'tmp');
+    await mkdir(aside);
+    await chmod(aside, 0o1777);
+    process.env['TMPDIR'] = aside;
     this.#timeline.say(values.repo === undefined ? 'playing on examples/ledger' : `copying ${values.repo}`);
     const source =
       values.repo === undefined
