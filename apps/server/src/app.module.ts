@@ -1,6 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { CqrsModule } from '@nestjs/cqrs';
-import { ScheduleModule } from '@nestjs/schedule';
 import { ObservabilityModule } from '#observability';
 import { BlobsModule } from '#platform/blobs';
 import { type Config, ConfigModule } from '#platform/config';
@@ -8,6 +7,7 @@ import { DatabaseModule } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
 import { GitModule } from '#platform/git';
 import { HttpModule } from '#platform/http';
+import { RoundsModule } from '#platform/rounds';
 import { migrations } from '../../../migrations/index.ts';
 import type { Room } from './rooms.ts';
 
@@ -30,7 +30,7 @@ export class AppModule {
         GitModule,
         HttpModule,
         CqrsModule.forRoot(),
-        ScheduleModule.forRoot(),
+        RoundsModule,
         ObservabilityModule,
         ...rooms.map((room) => room.module),
       ],

@@ -1,7 +1,8 @@
-import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
+import { Rounds } from '#platform/rounds';
 import { AdvanceLanding } from './commands/advance-landing.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
 import { submissionRef } from './domain/submission.ts';
@@ -20,16 +21,11 @@ const ORPHAN_AGE_MS = 3_600_000;
  */
 @Injectable()
 export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger(Sweep.name);
-  private timer: NodeJS.Timeout | null = null;
-  private round: Promise<void> = Promise.resolve();
-  private stopped = false;
-  private tidiedAt = 0;
-
   constructor(
     private readonly config: Config,
     private readonly database: Database,
     private readonly repositories: Repositories,
+    private readonly rounds: Rounds,
     private readonly submissions: AdvanceSubmission,
     private readonly landings: AdvanceLanding,
     private readonly provenance: Provenance,
@@ -39,38 +35,37 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     if (this.config.role !== 'all' && this.config.role !== 'worker') return;
     await this.provenance.key();
     await this.database.sql(`update submissions set next_action_at = muster_now() where state = 'landing'`);
-    this.again(0);
+    this.rounds.begin('landing', EVERY_MS, (signal) => this.sweep(signal), 0);
+    this.rounds.begin('orphaned submissions', TIDY_EVERY_MS, (signal) => this.tidy(Date.now(), signal), 0);
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    this.stopped = true;
-    if (this.timer !== null) clearTimeout(this.timer);
-    await this.round;
+    await this.rounds.beforeApplicationShutdown();
     await this.submissions.stop();
   }
 
   /** One round: whatever is due, oldest first. */
-  async sweep(): Promise<void> {
+  async sweep(signal?: AbortSignal): Promise<void> {
     const due = await this.database.sql<{ id: string }>(
       `select id from submissions where next_action_at <= muster_now() order by next_action_at, id limit $1`,
       [BATCH],
     );
-    for (const { id } of due) if (!this.stopped) await this.submissions.run(id);
+    for (const { id } of due) if (!signal?.aborted) await this.submissions.run(id);
     const landings = await this.database.sql<{ id: string }>(
       `select id from landings where next_action_at <= muster_now() order by next_action_at, id limit $1`,
       [BATCH],
     );
-    for (const { id } of landings) if (!this.stopped) await this.landings.run(id);
+    for (const { id } of landings) if (!signal?.aborted) await this.landings.run(id);
   }
 
   /** Takes the refs that a crash or a lost fence left without a submission. */
-  async tidy(now: number): Promise<number> {
+  async tidy(now: number, signal?: AbortSignal): Promise<number> {
     const projects = await this.database.sql<{ project_id: string }>(
       `select distinct project_id from submissions order by project_id limit 1000`,
     );
     let taken = 0;
     for (const { project_id: projectId } of projects) {
-      if (this.stopped || !(await this.repositories.exists(projectId))) continue;
+      if (signal?.aborted || !(await this.repositories.exists(projectId))) continue;
       const refs = new Map(
         (await this.repositories.refs(projectId, 'refs/muster/submissions')).map(({ ref, object }) => [
           ref.slice(submissionRef('').length),
@@ -91,29 +86,6 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
       }
     }
     return taken;
-  }
-
-  private again(afterMs: number): void {
-    if (this.stopped) return;
-    this.timer = setTimeout(() => {
-      this.round = this.once().finally(() => this.again(EVERY_MS));
-    }, afterMs);
-  }
-
-  private async once(): Promise<void> {
-    try {
-      await this.sweep();
-      const now = performance.now();
-      if (this.tidiedAt === 0 || now - this.tidiedAt > TIDY_EVERY_MS) {
-        this.tidiedAt = now;
-        await this.tidy(Date.now());
-      }
-    } catch (error) {
-      this.logger.error(
-        `The sweep failed and tries again: ${String(error)}`,
-        error instanceof Error ? error.stack : undefined,
-      );
-    }
   }
 }
 

@@ -80,10 +80,7 @@ const dispatch = [WakeUps, Eligibility, Dispatcher, LongPoll, TaskEnd, LeaseSwee
   exports: [LeaseGuard],
 })
 export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutdown {
-  constructor(
-    private readonly dispatcher: Dispatcher,
-    private readonly sweep: LeaseSweep,
-  ) {
+  constructor(private readonly dispatcher: Dispatcher) {
     OwnedIds.register('task', 'tasks');
     OwnedIds.register('attempt', 'attempts');
     OwnedIds.register('instance', 'instances', { project: null });
@@ -91,10 +88,9 @@ export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutd
 
   onApplicationBootstrap(): void {
     this.dispatcher.start();
-    this.sweep.start();
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all([this.dispatcher.stop(), this.sweep.stop()]);
+    await this.dispatcher.stop();
   }
 }

@@ -6,7 +6,9 @@ import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { type Actor, Authenticator } from '#messages/auth';
 import { MusterError, SystemIds } from '#kernel';
+import { Database } from '#platform/database';
 import { startApp, type TestServer } from '#test/app';
+import { IdempotencyKeys } from './idempotency-keys.ts';
 import {
   type AcceptsSockets,
   CurrentActor,
@@ -269,6 +271,21 @@ describe('the HTTP pipe', () => {
     const refused = { 'idempotency-key': 'k3' };
     expect(await ask('POST', '/api/things', { name: '' }, 'all', refused)).toMatchObject({ status: 400 });
     expect(await ask('POST', '/api/things', { name: 'fine' }, 'all', refused)).toMatchObject({ status: 201 });
+  });
+
+  test('forgets an Idempotency-Key after a week and not before', async () => {
+    const aged = (days: number) =>
+      server.app
+        .get(Database)
+        .sql(`update idempotency_keys set created_at = clock_timestamp() - make_interval(days => $1)`, [days]);
+    const headers = { 'idempotency-key': 'weekly' };
+    const first = await ask('POST', '/api/things', { name: 'once' }, 'all', headers);
+    await aged(6);
+    await server.app.get(IdempotencyKeys).forget();
+    expect((await ask('POST', '/api/things', { name: 'once' }, 'all', headers)).body).toEqual(first.body);
+    await aged(8);
+    await server.app.get(IdempotencyKeys).forget();
+    expect((await ask('POST', '/api/things', { name: 'once' }, 'all', headers)).body).not.toEqual(first.body);
   });
 
   const socket = (path: string, token: string | null) =>

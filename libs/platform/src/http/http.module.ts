@@ -1,7 +1,9 @@
 import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
+import { RoundsModule } from '#platform/rounds';
 import { AccessGuard } from './access.guard.ts';
 import { Drain } from './drain.ts';
+import { IdempotencyKeys } from './idempotency-keys.ts';
 import { IdempotencyInterceptor } from './idempotent.ts';
 import { OwnedIds } from './owned-ids.ts';
 import { ProblemFilter } from './problem.filter.ts';
@@ -11,10 +13,11 @@ import { validationPipe } from './validation.ts';
 /** What every route has: the guard, the schema check, errors as problem+json, idempotency where it is asked for. */
 @Global()
 @Module({
-  imports: [DiscoveryModule],
+  imports: [DiscoveryModule, RoundsModule],
   providers: [
     OwnedIds,
     IdempotencyInterceptor,
+    IdempotencyKeys,
     Drain,
     SocketServer,
     { provide: APP_GUARD, useClass: AccessGuard },

@@ -1,7 +1,8 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Tx } from '#kernel';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
+import { Rounds } from '#platform/rounds';
 import { afterFailure, offlineAfterSeconds } from '../domain/lease-rules.ts';
 import type { TaskRow } from '../domain/task-row.ts';
 import { applyFailure, wait } from '../sql/outcomes.ts';
@@ -22,39 +23,16 @@ const everyMs = 1_000;
  * rows that one has locked are skipped by the others.
  */
 @Injectable()
-export class LeaseSweep {
-  private readonly log = new Logger('lease-sweep');
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
-  private stopped = false;
-
+export class LeaseSweep implements OnApplicationBootstrap {
   constructor(
     private readonly database: Database,
     private readonly config: Config,
     private readonly wakeUps: WakeUps,
+    private readonly rounds: Rounds,
   ) {}
 
-  start(): void {
-    if (this.config.role !== 'all' && this.config.role !== 'worker') return;
-    this.stopped = false;
-    this.next();
-  }
-
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    await this.running;
-  }
-
-  private next(): void {
-    this.timer = setTimeout(() => {
-      this.running = this.once()
-        .catch((error: unknown) => this.log.error({ err: error }, 'the sweep failed and is tried again'))
-        .then(() => {
-          if (!this.stopped) this.next();
-        });
-    }, everyMs);
-    this.timer.unref();
+  onApplicationBootstrap(): void {
+    this.rounds.begin('leases', everyMs, () => this.once());
   }
 
   /** One pass over everything that is due. */

@@ -1,0 +1,2 @@
+export { Rounds, type Round } from './rounds.ts';
+export { RoundsModule } from './rounds.module.ts';

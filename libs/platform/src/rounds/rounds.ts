@@ -1,0 +1,56 @@
+import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
+import { SchedulerRegistry } from '@nestjs/schedule';
+import { Config } from '#platform/config';
+
+/** @param signal aborts when the server stops: end after the row at hand */
+export type Round = (signal: AbortSignal) => Promise<unknown>;
+
+/**
+ * Work that comes round again: the looks that keep the promise that nothing is stuck. A round never overlaps itself: the pause
+ * begins when it has ended, however it ended. Only servers that do background work (roles all and worker) go on rounds.
+ */
+@Injectable()
+export class Rounds implements BeforeApplicationShutdown {
+  readonly #log = new Logger('rounds');
+  readonly #stopping = new AbortController();
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(
+    private readonly config: Config,
+    private readonly registry: SchedulerRegistry,
+  ) {}
+
+  /** Begins; `firstMs` is the pause before the first round. */
+  begin(name: string, everyMs: number, round: Round, firstMs = everyMs): void {
+    if (this.config.role === 'all' || this.config.role === 'worker') this.#wait(name, everyMs, round, firstMs);
+  }
+
+  /** No further rounds; those under way are waited for. Safe to call before the hook does. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.#stopping.abort();
+    for (const name of this.registry.getTimeouts()) {
+      if (this.#running.has(name)) this.registry.deleteTimeout(name);
+    }
+    await Promise.all(this.#running.values());
+  }
+
+  #wait(name: string, everyMs: number, round: Round, pauseMs: number): void {
+    if (!this.#running.has(name)) this.#running.set(name, Promise.resolve());
+    const timeout = setTimeout(() => {
+      this.registry.deleteTimeout(name);
+      this.#running.set(name, this.#once(name, everyMs, round));
+    }, pauseMs);
+    timeout.unref();
+    this.registry.addTimeout(name, timeout);
+  }
+
+  async #once(name: string, everyMs: number, round: Round): Promise<void> {
+    try {
+      await round(this.#stopping.signal);
+    } catch (error) {
+      if (!this.#stopping.signal.aborted)
+        this.#log.error({ err: error, round: name, msg: 'A round failed and comes again' });
+    }
+    if (!this.#stopping.signal.aborted) this.#wait(name, everyMs, round, everyMs);
+  }
+}
