@@ -85,6 +85,38 @@ const specProblems = (manifest: Json, path: string): string[] =>
     ),
   );
 
+const dependencyKinds = ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'] as const;
+/** `latest`, `next`: what the registry calls by a name, where a range would say which versions will do. */
+const isTag = (spec: unknown): boolean =>
+  typeof spec === 'string' && /^(?!x$)[a-z][\w.-]*$/i.test(spec) && !/^v\d/.test(spec);
+
+/** The version that the lock has for a package as seen from this place, looked up as Node would. */
+function lockedVersion(packages: Json, from: string, name: string): string | null {
+  for (let place = from; ; place = place.includes('/') ? posix.dirname(place) : '') {
+    const version = record(packages[posix.join(place, 'node_modules', name)])['version'];
+    if (typeof version === 'string') return version;
+    if (place === '') return null;
+  }
+}
+
+/**
+ * A manifest or an entry of the lock with its tags replaced by the versions that the lock has for them. A lock pins what a tag
+ * meant when it was written; npm would ask again what it means today, since the entries no longer say where they came from.
+ */
+export function withoutTags(packages: Json, place: string, manifest: Json): Json {
+  const pinned: Json = { ...manifest };
+  for (const kind of dependencyKinds) {
+    if (manifest[kind] === undefined) continue;
+    pinned[kind] = Object.fromEntries(
+      Object.entries(record(manifest[kind])).map(([name, spec]) => [
+        name,
+        isTag(spec) ? (lockedVersion(packages, place, name) ?? spec) : spec,
+      ]),
+    );
+  }
+  return pinned;
+}
+
 const running = new Map<string, Promise<Installed>>();
 
 export interface InstallOptions {
@@ -129,7 +161,7 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
     if (each !== null) {
       problems.push(...specProblems(each, path));
       const { scripts: _scripts, ...rest } = each;
-      manifests.set(path, rest);
+      manifests.set(path, withoutTags(packages, path === 'package.json' ? '' : posix.dirname(path), rest));
     }
   }
   if (problems.length > 0)
@@ -141,7 +173,7 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
       const entry = record(value);
       if (entry['link'] === true) return [place, entry];
       const { resolved: _resolved, ...rest } = entry;
-      return [place, rest];
+      return [place, withoutTags(packages, place, rest)];
     }),
   );
   const stripped = JSON.stringify({ ...lock, dependencies: undefined, packages: strippedPackages });
@@ -241,7 +273,8 @@ async function install(given: {
         const words = said
           .split('\n')
           .filter((line) => /^npm error\s+\S/.test(line))
-          .map((line) => line.replace(/^npm error\s+/, ''));
+          .map((line) => line.replace(/^npm error\s+/, ''))
+          .filter((line) => !/^(Clean install a project|Usage:|npm ci|Options:|\[|aliases:|Run "npm help)/.test(line));
         return without(
           'not_run',
           `npm ci failed: ${(words.length > 0 ? words.slice(0, 8).join('; ') : said.trim()).slice(0, 1000)}`,
