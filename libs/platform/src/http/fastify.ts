@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { Config } from '#platform/config';
+import { InvalidRequest } from './http.errors.ts';
+import { isNestedTooDeep, maxNesting } from './nesting.ts';
 import { traceIdOf } from './request.ts';
 
 /** Raw bytes that a handler reads itself: git's own protocol. They never sit in memory as a whole. */
 const streamed = /^application\/x-git-[a-z-]+$/;
 /** Raw bytes as a Buffer, up to the body limit. */
 const buffered = ['application/octet-stream', 'application/zip'];
+
+const isStream = (body: object): boolean => 'pipe' in body && typeof body.pipe === 'function';
 
 /** Fastify as Muster serves it: limits, request ids, security headers, the body types that rooms read. */
 export function httpAdapter(config: Config): FastifyAdapter {
@@ -47,6 +51,16 @@ export function httpAdapter(config: Config): FastifyAdapter {
         : "default-src 'none'; frame-ancestors 'none'",
     );
     if (request.url.startsWith('/api/') && !docs) void reply.header('cache-control', 'no-store');
+    done();
+  });
+  // Before schemas look at it: they recurse.
+  fastify.addHook('preValidation', (request, _reply, done) => {
+    const { body } = request;
+    const json = typeof body === 'object' && body !== null && !Buffer.isBuffer(body) && !isStream(body);
+    if (json && isNestedTooDeep(body)) {
+      done(new InvalidRequest([{ path: '', message: `is nested deeper than ${maxNesting} levels` }]));
+      return;
+    }
     done();
   });
   return adapter;

@@ -14,3 +14,4 @@ export { Drain } from './drain.ts';
 export { SocketServer } from './socket-server.ts';
 export { assertEveryRouteDeclares, type DeclaredRoute } from './route-declarations.ts';
 export { httpAdapter } from './fastify.ts';
+export { isNestedTooDeep, maxNesting } from './nesting.ts';

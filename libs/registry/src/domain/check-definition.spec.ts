@@ -100,6 +100,7 @@ describe('a definition in YAML', () => {
         .join('\n')}\n`,
     ],
     ['an alias of itself', 'a: &a [*a]\n'],
+    ['aliases of what holds them, twice each', '&a [&b [*a, *b]]\n'],
     ['thousands of brackets', '['.repeat(100_000)],
     ['thousands of nested dashes', '- '.repeat(20_000)],
     ['deep nesting', `a: ${'['.repeat(900)}${']'.repeat(900)}\n`],

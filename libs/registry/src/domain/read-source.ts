@@ -164,8 +164,9 @@ function unfold(document: Document.Parsed, at: (offset: number) => Place): unkno
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
-    if (depthOf(value) > MAX_DEPTH) throw tooDeep();
+    // First the one that notices a circle (an alias to what holds it): counting levels of a circle never ends.
     if (Buffer.byteLength(JSON.stringify(value) ?? '') > UNFOLDED_LIMIT_BYTES) throw tooManyAliases(at);
+    if (depthOf(value) > MAX_DEPTH) throw tooDeep();
   } catch (error) {
     if (error instanceof ReferenceError) throw tooManyAliases(at);
     if (error instanceof RangeError || error instanceof TypeError) throw tooDeep();

@@ -9,7 +9,7 @@ import {
 import type { CommandBus } from '@nestjs/cqrs';
 import type { WebSocket } from 'ws';
 import type { Actor } from '#messages/auth';
-import { NotAllowed, toProblem, visibleProjects } from '#platform/http';
+import { isNestedTooDeep, maxNesting, NotAllowed, toProblem, visibleProjects } from '#platform/http';
 import { MusterError } from '#kernel';
 import { AppendLog } from '../commands/append-log.ts';
 import { CompleteAttempt } from '../commands/complete-attempt.ts';
@@ -149,7 +149,12 @@ export class AgentSession implements Receiver {
       this.paused = true;
       this.socket.pause();
     }
-    if (!this.working) void this.work();
+    if (!this.working) {
+      void this.work().catch((error: unknown) => {
+        this.parts.warn(error, 'a message broke its session');
+        this.socket.close(1011, 'server error');
+      });
+    }
   }
 
   private async work(): Promise<void> {
@@ -169,6 +174,11 @@ export class AgentSession implements Receiver {
   }
 
   private async handle(raw: unknown): Promise<void> {
+    // Before the schema looks at it: it recurses.
+    if (isNestedTooDeep(raw)) {
+      this.refuse(seqOf(raw), invalid([{ path: '', message: `is nested deeper than ${maxNesting} levels` }]));
+      return;
+    }
     const parsed = agentMessage.safeParse(raw);
     if (!parsed.success) {
       this.refuse(
