@@ -4,12 +4,13 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Startup } from '#observability';
 import type { Config } from '#platform/config';
-import { migrate, startPostgres } from '#platform/database';
-import { assertEveryRouteDeclares, Drain, httpAdapter } from '#platform/http';
+import { migrate } from '#platform/database';
+import { assertEveryRouteDeclares, Drain, httpAdapter, SocketAdapter } from '#platform/http';
 import { migrations } from '../../../migrations/index.ts';
 import { serveApiDocument } from './api-document.ts';
 import { AppModule } from './app.module.ts';
 import { takeDataFolder } from './data-folder.ts';
+import { PostgresKeeper } from './postgres-keeper.ts';
 import { rooms as allRooms, type Room } from './rooms.ts';
 import { VerifierSupervisor } from './verifier-supervisor.ts';
 
@@ -35,7 +36,7 @@ export async function startServer(
     undo.push(await takeDataFolder(config.dataDir));
     let databaseUrl = config.databaseUrl;
     if (databaseUrl === null) {
-      const postgres = await startPostgres({
+      const postgres = await PostgresKeeper.start({
         folder: join(config.dataDir, 'postgres'),
         log: (message) => {
           if (logger !== false) logger.log(message, 'postgres');
@@ -57,6 +58,7 @@ export async function startServer(
     );
     undo.push(() => app.close());
     assertEveryRouteDeclares(app);
+    app.useWebSocketAdapter(app.get(SocketAdapter));
     serveApiDocument(app);
     await app.listen(config.port, config.host);
 

@@ -8,6 +8,7 @@ import {
   mkdir,
   mkdtemp,
   open,
+  readdir,
   readFile,
   rename,
   rm,
@@ -31,6 +32,8 @@ export interface PostgresServer {
   readonly url: string;
   /** True when a server that outlived its Muster was still running and was taken over. */
   readonly adopted: boolean;
+  /** Whether its process is still there. */
+  alive(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -59,10 +62,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const data = join(options.folder, 'data');
   const identity = userInfo().uid === 0 ? await unprivilegedUser() : null;
   // The folder may be passed through (its PostgreSQL runs as somebody else) but not be listed.
-  await mkdir(data, { recursive: true, mode: 0o711 });
-  await chmod(data, 0o700);
-  if (identity !== null) await chown(data, identity.uid, identity.gid);
-
+  await mkdir(options.folder, { recursive: true, mode: 0o711 });
   const password = await rememberedPassword(join(options.folder, 'password'));
   const running = await runningPostmaster(data, password);
   if (running !== null) return { ...running, adopted: true };
@@ -70,12 +70,26 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const bin = await programs(identity, options.log ?? (() => {}));
   // PostgreSQL insists on absolute paths. Where its user cannot walk the real one (a home with mode 0700 above), this one
   // leads to the same folder: it is entered before the privileges are dropped.
-  const reachable = identity === null || (await reachableBy(identity, data));
-  const place = reachable ? data : '/proc/self/cwd';
-  const as = { cwd: data, ...(identity ?? {}), env: { LC_ALL: 'C', PATH: '/usr/local/bin:/usr/bin:/bin', TZ: 'UTC' } };
+  const placeOf = async (folder: string): Promise<string> =>
+    identity === null || (await reachableBy(identity, folder)) ? folder : '/proc/self/cwd';
+  const env = { LC_ALL: 'C', PATH: '/usr/local/bin:/usr/bin:/bin', TZ: 'UTC' };
 
-  if (!existsSync(join(data, 'PG_VERSION')))
-    await initialise(bin.initdb, place, password, options.settings?.['fsync'] === 'off', as);
+  // Made beside its place and moved there when it is complete: what was killed in the middle is not taken for a database.
+  for (const name of await readdir(options.folder))
+    if (name.startsWith('draft-'))
+      await rm(join(options.folder, name), { recursive: true, force: true }).catch(() => {});
+  if (!existsSync(join(data, 'PG_VERSION'))) {
+    const draft = await mkdtemp(join(options.folder, 'draft-'));
+    const passwordFile = `${draft}.password`;
+    await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
+    if (identity !== null) for (const path of [draft, passwordFile]) await chown(path, identity.uid, identity.gid);
+    const as = { cwd: draft, ...(identity ?? {}), env };
+    await initialise(bin.initdb, await placeOf(draft), passwordFile, options.settings?.['fsync'] === 'off', as);
+    await rm(passwordFile);
+    await rename(draft, data);
+  }
+  const place = await placeOf(data);
+  const as = { cwd: data, ...(identity ?? {}), env };
 
   const port = await freePort(await rememberedPort(data));
   const settings = {
@@ -113,7 +127,12 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     if (await answers(url)) break;
     await sleep(25);
   }
-  return { url, adopted: false, stop: () => stopProcess(child.pid ?? 0, () => ended !== null) };
+  return {
+    url,
+    adopted: false,
+    alive: () => Promise.resolve(ended === null),
+    stop: () => stopProcess(child.pid ?? 0, () => ended !== null),
+  };
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((wake) => setTimeout(wake, ms));
@@ -136,7 +155,9 @@ async function answers(url: string): Promise<boolean> {
 async function rememberedPassword(path: string): Promise<string> {
   if (existsSync(path)) return (await readFile(path, 'utf8')).trim();
   const password = randomBytes(24).toString('base64url');
-  await writeFile(path, password, { mode: 0o600 });
+  // Whole or not at all.
+  await writeFile(`${path}.new`, password, { mode: 0o600 });
+  await rename(`${path}.new`, path);
   return password;
 }
 
@@ -151,7 +172,7 @@ const rememberedPort = async (data: string): Promise<number> =>
   Number((await readFile(join(data, 'postmaster.opts'), 'utf8').catch(() => '')).match(/port=(\d+)/)?.[1] ?? 0);
 
 /** The server that a killed Muster left behind, or null. A pid file that is somebody else's by now is removed. */
-async function runningPostmaster(data: string, password: string): Promise<Pick<PostgresServer, 'url' | 'stop'> | null> {
+async function runningPostmaster(data: string, password: string): Promise<Omit<PostgresServer, 'adopted'> | null> {
   const found = await postmasterFile(data);
   if (found === null) return null;
   if (!(await isPostgres(found.pid))) {
@@ -161,7 +182,9 @@ async function runningPostmaster(data: string, password: string): Promise<Pick<P
   const url = urlOf(found.port, password);
   for (let tries = 0; tries < 200; tries++) {
     // A new file may take the place of an old one while the old server ends.
-    if (await answers(url)) return { url, stop: () => stopProcess(found.pid, () => false) };
+    if (await answers(url)) {
+      return { url, alive: () => isPostgres(found.pid), stop: () => stopProcess(found.pid, () => false) };
+    }
     if (!(await isPostgres(found.pid))) return null;
     await sleep(50);
   }
@@ -217,41 +240,42 @@ async function freePort(wanted: number): Promise<number> {
 async function initialise(
   initdb: string,
   place: string,
-  password: string,
+  passwordFile: string,
   fleeting: boolean,
   as: { readonly cwd: string; readonly env: NodeJS.ProcessEnv } & Partial<Identity>,
 ): Promise<void> {
-  // initdb reads the password as the other user: a private folder that belongs to them.
-  const folder = await mkdtemp(join(tmpdir(), 'muster-initdb-'));
+  // The other user may be closed out of the folder that the file is in: it is handed over open.
+  const handle = await open(passwordFile, 'r');
+  let said = '';
   try {
-    const file = join(folder, 'password');
-    await writeFile(file, `${password}\n`, { mode: 0o600 });
-    if (as.uid !== undefined && as.gid !== undefined) {
-      await chown(file, as.uid, as.gid);
-      await chown(folder, as.uid, as.gid);
-    }
-    await run(
+    const child = spawn(
       initdb,
       [
         '-D',
         place,
         '--username=muster',
-        `--pwfile=${file}`,
+        '--pwfile=/dev/fd/3',
         '--auth=scram-sha-256',
         '--encoding=UTF8',
         '--locale=C',
         '--no-instructions',
         ...(fleeting ? ['--no-sync'] : []),
       ],
-      as,
+      { ...as, stdio: ['ignore', 'ignore', 'pipe', handle.fd] },
     );
+    child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
+    const ended = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, signal) => resolve(code ?? signal));
+    });
+    if (ended !== 0) throw new Error(said.trim() || `initdb ended with ${ended}`);
   } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
     throw new PostgresUnavailable(
-      `The built-in PostgreSQL could not be initialised: ${said}. Or set DATABASE_URL to a PostgreSQL of yours.`,
+      `The built-in PostgreSQL could not be initialised: ${error instanceof Error ? error.message : String(error)}. ` +
+        'Or set DATABASE_URL to a PostgreSQL of yours.',
     );
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await handle.close();
   }
 }
 
