@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -59,6 +59,15 @@ describe('the built-in PostgreSQL', () => {
     const server = await start();
     expect(server.adopted).toBe(false);
     expect(await query(server.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
+  test('starts after its first start was killed in the middle', async () => {
+    await mkdir(join(folder, 'postgres', 'draft-killed'), { recursive: true });
+    await writeFile(join(folder, 'postgres', 'draft-killed', 'PG_VERSION'), '18');
+    await writeFile(join(folder, 'postgres', 'draft-killed.password'), 'secret');
+    const server = await start();
+    expect(await query(server.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+    expect((await readdir(join(folder, 'postgres'))).sort()).toEqual(['data', 'log', 'password']);
   });
 
   (userInfo().uid === 0 ? test : test.skip)('works for root below a folder that only root may enter', async () => {
