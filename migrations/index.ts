@@ -6,6 +6,7 @@ import { Migration202611210005_runtime } from './Migration202611210005_runtime.t
 import { Migration202611210006_quality } from './Migration202611210006_quality.ts';
 import { Migration202611210007_integration } from './Migration202611210007_integration.ts';
 import { Migration202611210008_events } from './Migration202611210008_events.ts';
+import { Migration202611210009_people } from './Migration202611210009_people.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -17,4 +18,5 @@ export const migrations = [
   { name: 'Migration202611210006_quality', class: Migration202611210006_quality },
   { name: 'Migration202611210007_integration', class: Migration202611210007_integration },
   { name: 'Migration202611210008_events', class: Migration202611210008_events },
+  { name: 'Migration202611210009_people', class: Migration202611210009_people },
 ];

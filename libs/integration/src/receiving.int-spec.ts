@@ -102,16 +102,60 @@ describe('receiving a submission', () => {
       commit,
       task: null,
       pushedBy: 'user_p',
+      person: null,
     };
     const one = await world.commands.execute(new ReceivePush(push));
     expect(one).toMatchObject({ base, commit, message: 'Push 2', taskId: null, agent: null });
     expect((await world.commands.execute(new ReceivePush(push))).id).toBe(one.id);
+    expect(one.approvedBy).toBeNull();
     await expect(world.commands.execute(new ReceivePush({ ...push, branch: 'other' }))).rejects.toMatchObject({
       code: 'integration.unknown_branch',
     });
     await world.submissions.run(one.id);
     expect((await world.judge(one.id, 'accepted')).state).toBe('landed');
     expect(await world.repositories.log(project.id, base, await world.head(project), 9)).toHaveLength(2);
+  });
+
+  it('remembers which person handed a change in, asks for its evidence under that name, and signs it', async () => {
+    const project = await world.project();
+    const base = project.head ?? '';
+    const someone = { name: 'Person', email: 'person@example.org' };
+    const tree = await world.repositories.applyFiles(project.id, base, [
+      { path: 'muster.yaml', content: 'threshold: 70\n' },
+    ]);
+    const made = { tree, parents: [base], message: 'Ask for less', author: someone, committer: someone };
+    const commit = await world.repositories.commitTree(project.id, { ...made, date: new Date(0) });
+    const push = { teamId: project.teamId, projectId: project.id, branch: 'main', commit, task: null };
+    const byKey = await world.commands.execute(new ReceivePush({ ...push, pushedBy: 'key_k', person: null }));
+    const person = { id: 'user_01jd9x0m4ve2tbk6x3h2v4q8zr', name: 'Ada' };
+    const byPerson = await world.commands.execute(new ReceivePush({ ...push, pushedBy: person.id, person }));
+    // The same commit, but not the same word on it.
+    expect(byPerson.id).not.toBe(byKey.id);
+    expect(byPerson.approvedBy).toEqual(person);
+    await world.submissions.run(byKey.id);
+    await world.submissions.run(byPerson.id);
+    const asked = (id: string) => world.neighbours.requests.find(({ subjectId }) => subjectId === id);
+    expect(asked(byKey.id)).toMatchObject({ approvedBy: null });
+    expect(asked(byPerson.id)).toMatchObject({ approvedBy: `Ada (${person.id})`, rulesCommit: base });
+
+    // Evidence that another's word brought about is none for this one.
+    await world.opened.sql('update submissions set verification_id = $2 where id = $1', [
+      byKey.id,
+      (await world.row(byPerson.id)).verification_id,
+    ]);
+    world.finish((await world.row(byPerson.id)).verification_id, 'accepted');
+    await world.submissions.run(byKey.id);
+    expect((await world.row(byKey.id)).state).toBe('queued');
+    expect(await world.head(project)).toBe(base);
+    await world.opened.sql(`update submissions set state = 'failed', next_action_at = null where id = $1`, [byKey.id]);
+
+    await world.submissions.run(byPerson.id);
+    expect((await world.row(byPerson.id)).state).toBe('landed');
+    const { statement } = await world.landingOf(byPerson.id);
+    expect(JSON.parse(Buffer.from(statement?.payload ?? '', 'base64').toString())).toMatchObject({
+      predicate: { muster: { approvedBy: person, agent: null, task: null } },
+    });
+    expect(await world.audit(project)).toMatchObject({ ok: true, checked: 2 });
   });
 
   it('sweeps the refs that a crash left without a row, and only when they are old', async () => {

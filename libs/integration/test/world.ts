@@ -106,12 +106,13 @@ class AnswerRequest implements ICommandHandler<RequestVerification> {
         v.projectId === request.projectId &&
         v.candidateTree === request.candidateTree &&
         v.baseTree === request.baseTree &&
+        v.approvedBy === request.approvedBy &&
         (v.purpose === 'post_landing') === (request.purpose === 'post_landing'),
     );
     if (equal !== undefined) return Promise.resolve(equal);
-    const { projectId, purpose, subjectId, candidateTree, baseTree } = request;
+    const { projectId, purpose, subjectId, candidateTree, baseTree, approvedBy } = request;
     const view: VerificationView = {
-      id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, state: 'running', verdict: null, score: null,
+      id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, approvedBy, state: 'running', verdict: null, score: null,
       threshold: 85, reasons: [], lost: [], facts: null, taskId: null, createdAt: new Date().toISOString(), finishedAt: null,
     }; // prettier-ignore
     this.neighbours.verifications.set(view.id, view);

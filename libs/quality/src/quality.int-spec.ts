@@ -65,6 +65,7 @@ const ask = (more: Partial<VerificationRequest> = {}): Promise<VerificationView>
       baseTree: 'b'.repeat(40),
       restoresTree: null,
       rulesCommit: project.head ?? '',
+      approvedBy: null,
       ...more,
     }),
   );
@@ -151,6 +152,13 @@ describe('a verification', () => {
     const other = await ask({ candidateTree, baseTree: 'd'.repeat(40) });
     expect(other.id).not.toBe(first?.id);
     await played(other);
+    // A person's word is part of the question, and the verifier is told whose it is.
+    const approved = await ask({ candidateTree, approvedBy: 'Ada (user_1)' });
+    expect(approved.id).not.toBe(first?.id);
+    const { task, input } = await claim();
+    expect(input.approvedBy).toBe('Ada (user_1)');
+    await answer(task, 'complete', { output: factsFor(input) });
+    expect(await finished(approved.id)).toMatchObject({ verdict: 'accepted', approvedBy: 'Ada (user_1)' });
   });
 
   test.each([

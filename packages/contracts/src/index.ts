@@ -24,7 +24,7 @@ export {
   type Finding, type TestCase, type CheckFacts, type VerificationFacts, type ProjectPolicy, type VerifyInput, type VerificationView,
 } from './verification.ts';
 export {
-  submissionStates, submissionState, fileChange, createSubmission, submissionView, landingStates, landingView, rollbackLanding, auditReport,
-  type CreateSubmission, type SubmissionView, type LandingView, type AuditReport,
+  submissionStates, submissionState, fileChange, createSubmission, approver, submissionView, landingStates, landingView, rollbackLanding, auditReport,
+  type Approver, type CreateSubmission, type SubmissionView, type LandingView, type AuditReport,
 } from './submissions.ts';
 export { instanceStates, instanceView, type InstanceView } from './instances.ts';

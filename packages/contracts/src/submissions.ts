@@ -32,6 +32,10 @@ export const createSubmission = z
   .meta({ id: 'CreateSubmission' });
 export type CreateSubmission = z.input<typeof createSubmission>;
 
+/** A person who handed a change in without a task: they answer for what it changes of the project's rules. */
+export const approver = z.object({ id: idOf('user'), name: z.string() });
+export type Approver = z.infer<typeof approver>;
+
 export const submissionView = z
   .object({
     id: idOf('submission'),
@@ -43,6 +47,7 @@ export const submissionView = z
     commit: objectId,
     message: z.string(),
     agent: z.string().nullable(),
+    approvedBy: approver.nullable().describe('the person who handed it in and may let it change the project’s rules; null for agents’ work'),
     state: submissionState,
     verificationId: idOf('verification').nullable(),
     conflicts: z.array(conflictHunk),

@@ -106,6 +106,8 @@ export const verifyInput = z.object({
   restoresTree: objectId.nullable(),
   policy: projectPolicy,
   rulesDigest: z.string(),
+  /** The person who handed the change in and thereby lets it touch what decides how changes are judged; null for agents' work. */
+  approvedBy: z.string().max(500).nullable().default(null),
 });
 export type VerifyInput = z.infer<typeof verifyInput>;
 
@@ -126,6 +128,7 @@ export const verificationView = z
     subjectId: z.string().nullable().describe('the submission or landing that asked'),
     candidateTree: objectId,
     baseTree: objectId.nullable(),
+    approvedBy: z.string().nullable().describe('the person who let the change touch what judges changes; null: nobody did'),
     state: z.enum(['pending', 'running', 'finished']),
     verdict: verdict.nullable(),
     score: z.number().nullable(),

@@ -17,7 +17,8 @@ export interface VerificationOptions {
   candidateDir: string;
   baseDir: string | null;
   restoresDir: string | null;
-  input: Pick<VerifyInput, 'purpose' | 'candidateTree' | 'baseTree' | 'restoresTree' | 'policy' | 'rulesDigest'>;
+  input: Pick<VerifyInput, 'purpose' | 'candidateTree' | 'baseTree' | 'restoresTree' | 'policy' | 'rulesDigest'> &
+    Partial<Pick<VerifyInput, 'approvedBy'>>;
   /** For this verification only; may be removed afterwards. */
   workDir: string;
   /** Shared by all: dependencies, and what earlier trees showed. */
@@ -172,6 +173,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     const context: CheckContext = {
       purpose,
       policy,
+      approvedBy: input.approvedBy ?? null,
       candidate,
       base,
       restores,

@@ -123,6 +123,7 @@ export class AdvanceLanding {
         baseTree: await this.repositories.treeOf(row.project_id, row.before),
         restoresTree: null,
         rulesCommit: row.commit,
+        approvedBy: null,
       }),
     );
   }

@@ -9,7 +9,7 @@ import { Database, type Transaction } from '#platform/database';
 import { Repositories } from '#platform/git';
 import type { LandingRow } from '../domain/landing.ts';
 import { reworkOf } from '../domain/lessons.ts';
-import { isFinal, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
+import { approvalOf, isFinal, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
 import { EvidenceMismatch, LandSubmission } from './land-submission.ts';
 
 /** From received to settled with all evidence at hand is eight; a few more for a branch that moves meanwhile. */
@@ -121,6 +121,7 @@ export class AdvanceSubmission {
         baseTree,
         restoresTree: row.restores_tree,
         rulesCommit: head,
+        approvedBy: approvalOf(row.approved_by),
       }),
     );
     const written = await this.change(row, {

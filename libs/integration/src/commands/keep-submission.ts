@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import type { SubmissionView } from '@muster/contracts';
+import type { Approver, SubmissionView } from '@muster/contracts';
 import { FindProject, type ProjectRecord } from '#messages/projects';
 import { LeaseGuard } from '#messages/runtime';
 import { Ids, type NewEvent, type Tx } from '#kernel';
@@ -21,6 +21,7 @@ export interface NewSubmission {
   readonly claim: string | null;
   readonly agent: string | null;
   readonly requestedBy: string;
+  readonly approvedBy: Approver | null;
 }
 
 /** What every way of handing in a change has in common: the branch it is for, the ref that keeps it, the row and its fence. */
@@ -123,8 +124,8 @@ export async function insertSubmission(
 ): Promise<SubmissionRow> {
   const [row] = await tx.sql<SubmissionRow>(
     `insert into submissions (id, team_id, project_id, task_id, fence, kind, branch, base, commit, tree, message, claim, agent,
-       requested_by, reverts_landing_id, restores_tree, state, conflicts, reasons, next_action_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, muster_now())
+       requested_by, reverts_landing_id, restores_tree, state, conflicts, reasons, approved_by, next_action_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, $20::jsonb, muster_now())
      returning ${submissionColumns}`,
     [
       s.id,
@@ -146,6 +147,7 @@ export async function insertSubmission(
       s.state ?? 'received',
       JSON.stringify(s.conflicts ?? []),
       JSON.stringify(s.reasons ?? []),
+      s.approvedBy === null ? null : JSON.stringify(s.approvedBy),
     ],
   );
   if (row === undefined) throw new Error('An inserted row did not come back.');
@@ -162,6 +164,7 @@ export const receivedEvent = (row: SubmissionRow): NewEvent => ({
     taskId: row.task_id,
     kind: row.kind,
     agent: row.agent,
+    approvedBy: row.approved_by,
     branch: row.branch,
     commit: row.commit,
   },

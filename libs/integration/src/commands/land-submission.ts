@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import type { VerificationView } from '@muster/contracts';
+import type { Approver, VerificationView } from '@muster/contracts';
 import { ReadPolicy } from '#messages/projects';
 import { FindVerification } from '#messages/quality';
 import { Clock, Ids, MusterError } from '#kernel';
@@ -9,7 +9,7 @@ import { Repositories } from '#platform/git';
 import { agentIdentity, landedMessage, MUSTER } from '../domain/commit-message.ts';
 import { digestOf, type Envelope } from '../domain/dsse.ts';
 import { landingColumns, type LandingRow, NOTES_REF } from '../domain/landing.ts';
-import type { SubmissionRow } from '../domain/submission.ts';
+import { approvalOf, type SubmissionRow } from '../domain/submission.ts';
 import { Provenance } from '../provenance.ts';
 
 /** Evidence that is not about the very thing that is to land. Ends the intent, never the submission: it is verified anew. */
@@ -37,7 +37,8 @@ export class LandSubmission {
     const { candidate_head: before, verification_id: verificationId, candidate_tree: tree } = row;
     if (before === null || verificationId === null || tree === null)
       throw new EvidenceMismatch('There is no verification.');
-    const verification = await this.evidence(row.project_id, { verificationId, tree, before });
+    const approvedBy = row.approved_by;
+    const verification = await this.evidence(row.project_id, { verificationId, tree, before, approvedBy });
     const id = this.ids.next('landing');
     const message = landedMessage(row.message, {
       submission: row.id,
@@ -60,14 +61,15 @@ export class LandSubmission {
         if (still === undefined) return null;
         const [landing] = await tx.sql<LandingRow>(
           `insert into landings (id, team_id, project_id, submission_id, verification_id, task_id, fence, kind, agent, author, branch,
-             before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, state)
+             before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, approved_by, state)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
              (select statement_digest from landings where project_id = $3 and commit = $12 and state in ('landed', 'rolled_back')),
-             $19, 'intended')
+             $19, $20::jsonb, 'intended')
            returning ${landingColumns}`,
           [
             id, row.team_id, row.project_id, row.id, verification.id, row.task_id, row.fence, row.kind, row.agent, author, row.branch,
             before, commit, tree, verification.candidateTree, message, committedAt, verification.score ?? 0, row.reverts_landing_id,
+            approvedBy && JSON.stringify(approvedBy),
           ], // prettier-ignore
         );
         return landing ?? null;
@@ -88,7 +90,8 @@ export class LandSubmission {
     const ref = `refs/heads/${landing.branch}`;
     const head = await this.repositories.resolve(projectId, ref);
     if (head !== null && head !== before) return await this.holds(landing, head);
-    await this.evidence(projectId, { verificationId: landing.verification_id, tree: landing.verified_tree, before });
+    const { verification_id: verificationId, verified_tree: tree, approved_by: approvedBy } = landing;
+    await this.evidence(projectId, { verificationId, tree, before, approvedBy });
     const made = await this.commit(projectId, {
       tree: landing.landed_tree,
       before,
@@ -221,7 +224,7 @@ export class LandSubmission {
   /** An accepted verification of exactly this tree against exactly this head, or nothing. */
   private async evidence(
     projectId: string,
-    want: { verificationId: string; tree: string; before: string },
+    want: { verificationId: string; tree: string; before: string; approvedBy: Approver | null },
   ): Promise<VerificationView> {
     const verification = await this.verification(want.verificationId);
     if (verification.projectId !== projectId) throw new EvidenceMismatch('The verification is about another project.');
@@ -238,6 +241,9 @@ export class LandSubmission {
     }
     if (verification.baseTree !== (await this.repositories.treeOf(projectId, want.before))) {
       throw new EvidenceMismatch(`${verification.id} was not compared with ${want.before}.`);
+    }
+    if (verification.approvedBy !== approvalOf(want.approvedBy)) {
+      throw new EvidenceMismatch(`${verification.id} was let through by ${verification.approvedBy ?? 'nobody'}.`);
     }
     return verification;
   }

@@ -58,6 +58,7 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
       claim: push.claim?.replaceAll('\0', '') ?? null,
       agent,
       requestedBy: push.pushedBy,
+      approvedBy: task === null ? push.person : null,
     });
   }
 
@@ -79,14 +80,15 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
     return code === 0 ? stdout.toString('utf8').trim() : null;
   }
 
-  /** The same commit pushed again while it is on its way is the same submission. */
+  /** The same commit pushed again while it is on its way is the same submission; a person's word is not a key's, though. */
   private async findOpen(push: ReceivePush['push']): Promise<SubmissionView | null> {
     const [row] = await this.database.sql<SubmissionRow>(
       `select ${submissionColumns} from submissions
        where team_id = $1 and project_id = $2 and branch = $3 and commit = $4 and task_id is null
+         and approved_by ->> 'id' is not distinct from $5
          and state in ('received', 'verifying', 'queued', 'landing')
        order by id limit 1`,
-      [push.teamId, push.projectId, push.branch, push.commit],
+      [push.teamId, push.projectId, push.branch, push.commit, push.person?.id ?? null],
     );
     return row === undefined ? null : submissionViewOf(row);
   }

@@ -52,6 +52,7 @@ export class ReceiveSubmissionHandler implements ICommandHandler<ReceiveSubmissi
       claim: submission.claim?.replaceAll('\0', '') ?? null,
       agent,
       requestedBy: submittedBy,
+      approvedBy: null,
     });
   }
 

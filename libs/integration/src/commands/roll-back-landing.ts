@@ -75,6 +75,7 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
           claim: null,
           agent: null,
           requestedBy,
+          approvedBy: null,
           kind: 'revert',
           tree: reverted.clean ? reverted.tree : headTree,
           revertsLandingId: landing.id,

@@ -1,6 +1,7 @@
 import type { VerificationView } from '@muster/contracts';
 import { digestOf, envelope, openEnvelope } from './dsse.ts';
 import type { LandingRow } from './landing.ts';
+import { approvalOf } from './submission.ts';
 import { landingStatement, type LandingStatement } from './statement.ts';
 
 /** A commit of the branch as git has it. */
@@ -103,6 +104,10 @@ export function problemsOf(
     hold(
       verification.candidateTree === audited.tree,
       `The record of ${verification.id} is about the tree ${verification.candidateTree}.`,
+    );
+    hold(
+      verification.approvedBy === approvalOf(muster.approvedBy),
+      `The record of ${verification.id} says it was let through by ${verification.approvedBy ?? 'nobody'}.`,
     );
     hold(
       verification.score === muster.score,

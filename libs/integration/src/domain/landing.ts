@@ -1,4 +1,4 @@
-import type { LandingView } from '@muster/contracts';
+import type { Approver, LandingView } from '@muster/contracts';
 import type { Envelope } from './dsse.ts';
 
 /** A row of `landings`: all that is needed to make the same commit and the same statement again after a crash. */
@@ -13,6 +13,7 @@ export interface LandingRow {
   readonly kind: 'change' | 'revert';
   readonly agent: string | null;
   readonly author: string;
+  readonly approved_by: Approver | null;
   readonly branch: string;
   readonly before: string;
   readonly commit: string;
@@ -39,7 +40,7 @@ const iso = (column: string): string =>
   `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
 
 export const landingColumns = `
-  id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, branch, before, commit,
+  id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, branch, before, commit,
   landed_tree, verified_tree, message, ${iso('committed_at')}, score, previous_statement, statement, statement_digest, state,
   post_landing, post_verification_id, reverts_landing_id, rolled_back_by, follow_up_task_id,
   next_action_at is not null as pending, failures, ${iso('landed_at')}`;

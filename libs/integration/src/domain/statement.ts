@@ -1,4 +1,4 @@
-import type { VerificationView } from '@muster/contracts';
+import { approver, type VerificationView } from '@muster/contracts';
 import { z } from 'zod';
 import type { LandingRow } from './landing.ts';
 
@@ -28,6 +28,8 @@ export const landingStatement = z.object({
       task: z.string().nullable(),
       fence: z.number().nullable(),
       agent: z.string().nullable(),
+      /** The person who handed it in and answers for what it changes of the rules. */
+      approvedBy: approver.nullable().default(null),
       before: z.string(),
       verification: z.string(),
       purpose: z.string(),
@@ -72,6 +74,7 @@ export function statementOf(landing: LandingRow, verification: VerificationView)
         task: landing.task_id,
         fence: landing.fence,
         agent: landing.agent,
+        approvedBy: landing.approved_by,
         before: landing.before,
         verification: verification.id,
         purpose: verification.purpose,

@@ -1,4 +1,4 @@
-import type { ConflictHunk, SubmissionView } from '@muster/contracts';
+import type { Approver, ConflictHunk, SubmissionView } from '@muster/contracts';
 
 /** A row of `submissions`. `step` counts its transitions: a writer that read an older step writes nothing. */
 export interface SubmissionRow {
@@ -15,6 +15,7 @@ export interface SubmissionRow {
   readonly message: string;
   readonly agent: string | null;
   readonly requested_by: string;
+  readonly approved_by: Approver | null;
   readonly reverts_landing_id: string | null;
   readonly restores_tree: string | null;
   readonly state: SubmissionView['state'];
@@ -41,13 +42,17 @@ const iso = (column: string): string =>
 
 /** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
 export const submissionColumns = `
-  id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by,
+  id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by, approved_by,
   reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, turn::float8 as turn,
   accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures,
   ${iso('created_at')}, ${iso('updated_at')}`;
 
 export const finalStates = ['landed', 'rejected', 'conflicted', 'failed'] as const;
 export const isFinal = (state: SubmissionView['state']): boolean => (finalStates as readonly string[]).includes(state);
+
+/** How evidence names the person who let a change through. */
+export const approvalOf = (approver: Approver | null): string | null =>
+  approver === null ? null : `${approver.name.slice(0, 200)} (${approver.id})`;
 
 /** Where a submission's commit is kept: agents may fetch it, nobody may push it. */
 export const submissionRef = (submissionId: string): string => `refs/muster/submissions/${submissionId}`;
@@ -62,6 +67,7 @@ export const submissionViewOf = (row: SubmissionRow): SubmissionView => ({
   commit: row.commit,
   message: row.message,
   agent: row.agent,
+  approvedBy: row.approved_by,
   state: row.state,
   verificationId: row.verification_id,
   conflicts: row.conflicts,

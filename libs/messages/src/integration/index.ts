@@ -1,4 +1,4 @@
-import type { CreateSubmission, LandingView, SubmissionView } from '@muster/contracts';
+import type { Approver, CreateSubmission, LandingView, SubmissionView } from '@muster/contracts';
 import { Command, Query } from '@nestjs/cqrs';
 
 export class ReceiveSubmission extends Command<SubmissionView> {
@@ -22,6 +22,8 @@ export class ReceivePush extends Command<SubmissionView> {
       /** From the push options `task` and `fence`; null when a person with `repository.import` pushes without a task. */
       readonly task: { readonly taskId: string; readonly fence: number } | null;
       readonly pushedBy: string;
+      /** The person who pushes; null when a key does, whoever it belongs to. Counts only without a task. */
+      readonly person: Approver | null;
       readonly claim?: string;
     },
   ) {

@@ -13,8 +13,10 @@ export interface VerificationRequest {
   readonly restoresTree: string | null;
   /** The landed commit whose `muster.yaml` gives the rules. */
   readonly rulesCommit: string;
+  /** The person who lets the change touch what judges changes, in words; null when nobody does. */
+  readonly approvedBy: string | null;
 }
-/** Evidence is keyed by (candidate, base, restores, rules, toolchain) and never computed twice: an equal finished one is returned. */
+/** Evidence is keyed by (candidate, base, restores, rules, approval, toolchain) and never computed twice: an equal finished one is returned. */
 export class RequestVerification extends Command<VerificationView> {
   constructor(readonly request: VerificationRequest) {
     super();

@@ -137,6 +137,8 @@ export class PushDoor implements OnApplicationBootstrap, OnApplicationShutdown {
           commit,
           task,
           pushedBy: push.actor.id,
+          // A key acts for whoever holds it, an agent too: only who has logged in is a person.
+          person: push.actor.kind === 'user' ? { id: push.actor.id, name: push.actor.name } : null,
           ...(claim === undefined ? {} : { claim }),
         }),
       );

@@ -20,7 +20,7 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
 
   async execute({ request }: RequestVerification): Promise<VerificationView> {
     const { policy } = await this.queries.execute(new ReadPolicy(request.projectId, request.rulesCommit));
-    const rulesDigest = rulesDigestOf(policy, request.purpose);
+    const rulesDigest = rulesDigestOf(policy, request);
     const key = evidenceKeyOf(request, rulesDigest);
     const id = this.ids.next('verification');
     // Again only when the row that was in the way ended without evidence between the two statements.
@@ -28,8 +28,8 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
       const made = await this.database.transaction(async (tx) => {
         const [row] = await tx.sql<VerificationRow>(
           `insert into verifications (id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_commit,
-             rules_digest, evidence_key, policy, threshold, next_action_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, clock_timestamp() + interval '10 seconds')
+             rules_digest, evidence_key, policy, threshold, approved_by, next_action_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14, clock_timestamp() + interval '10 seconds')
            on conflict (project_id, evidence_key) where reusable do nothing
            returning ${verificationColumns}`,
           [
@@ -46,6 +46,7 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
             key,
             JSON.stringify(policy),
             policy.threshold,
+            request.approvedBy,
           ],
         );
         if (row !== undefined) {

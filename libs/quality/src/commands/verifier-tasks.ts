@@ -22,6 +22,7 @@ export class VerifierTasks {
       restoresTree: row.restores_tree,
       policy: row.policy,
       rulesDigest: row.rules_digest,
+      approvedBy: row.approved_by,
     };
     const task = await this.commands.execute(
       new StartTask({

@@ -35,6 +35,7 @@ export class VerifyHeadHandler implements ICommandHandler<VerifyHead> {
         baseTree: null,
         restoresTree: null,
         rulesCommit: project.head,
+        approvedBy: null,
       }),
     );
   }

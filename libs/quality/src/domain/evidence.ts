@@ -15,9 +15,11 @@ export function canonical(value: unknown): string {
   return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`).join(',')}}`;
 }
 
-/** What is asked: the project's rules, the gate that knows what they mean, and what for. */
-export const rulesDigestOf = (policy: ProjectPolicy, purpose: VerificationRequest['purpose']): string =>
-  sha256(canonical({ gate: GATE_VERSION, policy, purpose }));
+/** What is asked: the project's rules, the gate that knows what they mean, what for, and who let it change them, if anyone. */
+export const rulesDigestOf = (
+  policy: ProjectPolicy,
+  { purpose, approvedBy }: Pick<VerificationRequest, 'purpose' | 'approvedBy'>,
+): string => sha256(canonical({ gate: GATE_VERSION, policy, purpose, approvedBy: approvedBy ?? undefined }));
 
 /** Two requests of one key have the same answer. */
 export const evidenceKeyOf = (request: VerificationRequest, rulesDigest: string): string =>

@@ -10,6 +10,7 @@ export interface VerificationRow {
   readonly base_tree: string | null;
   readonly restores_tree: string | null;
   readonly rules_digest: string;
+  readonly approved_by: string | null;
   readonly policy: ProjectPolicy;
   readonly threshold: number;
   readonly state: VerificationView['state'];
@@ -22,7 +23,7 @@ export interface VerificationRow {
   readonly created_at: Date;
   readonly finished_at: Date | null;
 }
-const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, policy,
+const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, approved_by, policy,
   threshold, state, verdict, score, reasons, lost, task_id, created_at, finished_at`;
 export const verificationColumns = `${withoutFacts}, facts`;
 /** For lists: facts may be megabytes each. */
@@ -35,6 +36,7 @@ export const verificationViewOf = (row: VerificationRow): VerificationView => ({
   subjectId: row.subject_id,
   candidateTree: row.candidate_tree,
   baseTree: row.base_tree,
+  approvedBy: row.approved_by,
   state: row.state,
   verdict: row.verdict,
   score: row.score,

@@ -311,6 +311,38 @@ describe('tampering', () => {
     ]);
   });
 
+  it('notes, and refuses no more, what a person let through: of the rules, and of nothing else', async () => {
+    const policy = projectPolicy.parse({ protected: ['db/**'] });
+    const after = {
+      ...ground,
+      'muster.yaml': 'threshold: 70',
+      '.github/workflows/ci.yml': 'on: never',
+      'jest.config.js': 'export default { testMatch: [] }',
+      'package.json': manifest({ scripts: { test: 'npm run unit', unit: 'node --test' } }),
+      'db/1.sql': 'create table a()',
+    };
+    const approvedBy = 'Ada (user_1)';
+    const given = await run(tamperingCheck, ground, after, { policy, approvedBy });
+    expect(given).toMatchObject({ status: 'passed', summary: expect.stringContaining('let through by Ada (user_1)') });
+    expect(new Set(given.findings.map(({ rule }) => rule))).toEqual(
+      new Set(['gate_settings', 'ci', 'test_settings', 'scripts', 'protected'].map((rule) => `tampering.${rule}`)),
+    );
+    for (const each of given.findings) {
+      expect(each).toMatchObject({ level: 'note', veto: false });
+      expect(each.message).toContain('Let through by Ada (user_1)');
+    }
+
+    const more = { ...after, 'src/x.js': '->../../etc/passwd', 'src/y.js': '// eslint-disable-line\n' };
+    const refused = await run(tamperingCheck, ground, more, { policy, approvedBy });
+    expect(refused.status).toBe('failed');
+    expect(vetoes(refused)).toEqual(['tampering.link_outside']);
+    expect(refused.findings.filter(({ level }) => level === 'error')).toHaveLength(2);
+
+    const agents = await run(tamperingCheck, ground, after, { policy });
+    expect(vetoes(agents)).toContain('tampering.gate_settings');
+    expect(agents.findings[0]?.remedy).toMatch(/refs\/muster\/submissions\/<id>.*refs\/for\/<branch>/);
+  });
+
   it('finds new suppressions without refusing for them alone', async () => {
     const result = await run(
       tamperingCheck,

@@ -75,6 +75,14 @@ const rules: readonly { rule: string; what: string; globs: string[]; added: bool
   },
 ];
 
+/** What stays refused whoever hands it in: code that comes from elsewhere is no matter of a project's rules. */
+const forNobody: ReadonlySet<string> = new Set(['link_outside', 'lock_source']);
+
+const forAgents =
+  'Take this part out of the change. What decides how changes are judged is changed by people: a maintainer who wants it ' +
+  'fetches the commit (git fetch origin refs/muster/submissions/<id>) and hands it in under their own access token, without ' +
+  'a task (git push origin FETCH_HEAD:refs/for/<branch>).';
+
 const suppressions: readonly [RegExp, string][] = [
   [/eslint-disable/, 'eslint-disable'],
   [/@ts-nocheck/, '@ts-nocheck'],
@@ -217,22 +225,26 @@ export const tamperingCheck: Check = {
   category: 'integrity',
   needs: [],
   purposes: changePurposes,
-  run({ policy, against, candidate, changes, installed }) {
+  run({ policy, approvedBy, against, candidate, changes, installed }) {
     const findings: Finding[] = [];
     const veto = (rule: string, message: string, path: string, key = path, line: number | null = null): void => {
+      const about = { check: 'tampering', rule: `tampering.${rule}`, path, line, key };
       findings.push(
-        findingOf({
-          check: 'tampering',
-          rule: `tampering.${rule}`,
-          level: 'error',
-          veto: true,
-          message,
-          path,
-          line,
-          key,
-          remedy:
-            'Take this part out of the change. What decides how changes are judged is changed by people, in a change of its own.',
-        }),
+        approvedBy !== null && !forNobody.has(rule)
+          ? findingOf({
+              ...about,
+              level: 'note',
+              message: `${message} Let through by ${approvedBy}, who handed it in.`,
+            })
+          : findingOf({
+              ...about,
+              level: 'error',
+              veto: true,
+              message,
+              remedy: forNobody.has(rule)
+                ? 'Take this part out of the change. Nothing may come from outside of the repository and the registry.'
+                : forAgents,
+            }),
       );
     };
     const isProtected = policy.protected.length > 0 ? picomatch(policy.protected, { dot: true }) : () => false;
@@ -309,13 +321,19 @@ export const tamperingCheck: Check = {
       }
     }
     const vetoes = findings.filter((each) => each.veto).length;
+    const approved = findings.filter((each) => each.level === 'note').length;
+    const silenced = findings.length - vetoes - approved;
+    const letThrough = `${approved} change${approved === 1 ? '' : 's'} to what judges changes, let through by ${approvedBy}`;
     return outcome(
-      findings.length > 0 ? 'failed' : 'passed',
-      findings.length > 0
-        ? `${vetoes} change${vetoes === 1 ? '' : 's'} to what judges changes, ${findings.length - vetoes} silenced tools`
-        : 'nothing that judges changes was touched',
+      vetoes + silenced > 0 ? 'failed' : 'passed',
+      [
+        ...(vetoes + silenced > 0
+          ? [`${vetoes} change${vetoes === 1 ? '' : 's'} to what judges changes, ${silenced} silenced tools`]
+          : []),
+        ...(approved > 0 ? [letThrough] : []),
+      ].join('; ') || 'nothing that judges changes was touched',
       findings,
-      { vetoes, suppressions: findings.length - vetoes },
+      { vetoes, suppressions: silenced, approved },
     );
   },
 };
