@@ -492,6 +492,7 @@ describe('git over HTTP', () => {
       commit: head,
       task: { taskId: task, fence: 7 },
       pushedBy: 'key_agent',
+      person: null,
       claim: 'it; $(works)',
     });
     expect((await repositories.refs(made.id, 'refs')).map(({ ref }) => ref)).toEqual([
@@ -524,7 +525,7 @@ describe('git over HTTP', () => {
     expect(await repositories.resolve(made.id, 'refs/heads/main')).toBe(made.head);
 
     expect((await git(dir, 'push', remote(made, 'owner'), 'HEAD:refs/for/main')).ok).toBe(true);
-    expect(pushes.at(-1)).toMatchObject({ task: null, pushedBy: 'key_owner' });
+    expect(pushes.at(-1)).toMatchObject({ task: null, pushedBy: 'key_owner', person: null });
   }, 60_000);
 
   it('asks for a password, and hides a project from other teams', async () => {
