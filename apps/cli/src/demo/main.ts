@@ -290,8 +290,12 @@ class Demo {
 /** Why a change cannot be accepted on this repository, whoever makes it; null when it can. */
 const unplayable = (base: VerificationView, tests: readonly RealTest[]): string | null => {
   const check = base.facts?.checks.find((candidate) => candidate.check === 'tests');
-  if (check && (check.status === 'not_run' || check.status === 'inconclusive') && tests.length === 0)
+  if (check === undefined) return 'the base was verified without its tests';
+  if (check.status === 'not_run' || check.status === 'inconclusive')
     return `its tests cannot be run here: ${check.summary}`;
+  const passing = base.facts?.testCases.some((test) => test.status === 'passed') ?? false;
+  if (check.status === 'failed' && !passing && tests.length === 0)
+    return `none of its tests passes here as it stands: ${base.facts?.testCases[0]?.message?.trim().split('\n').at(-1) ?? check.summary}`;
   return null;
 };
 

@@ -12,6 +12,8 @@ import { dependenciesOf } from './scripts.ts';
 export interface Installed {
   status: 'nothing_needed' | 'installed' | 'refused' | 'not_run';
   reason: string;
+  /** True: the machine or its registry is why there are none, and neither the manifest nor the lock. */
+  blocked?: boolean;
   /** What of the lock or the manifest was refused, one sentence each. */
   refused: string[];
   mounts: SandboxMount[];
@@ -167,7 +169,7 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
   if (problems.length > 0)
     return without('refused', `${lockPath} asks for what does not come from the registry`, problems.slice(0, 50));
   const tools = toolchain();
-  if (tools.npmCli === null) return without('not_run', 'npm was not found on this machine');
+  if (tools.npmCli === null) return { ...without('not_run', 'npm was not found on this machine'), blocked: true };
   const strippedPackages = Object.fromEntries(
     Object.entries(packages).map(([place, value]) => {
       const entry = record(value);
@@ -275,10 +277,8 @@ async function install(given: {
           .filter((line) => /^npm error\s+\S/.test(line))
           .map((line) => line.replace(/^npm error\s+/, ''))
           .filter((line) => !/^(Clean install a project|Usage:|npm ci|Options:|\[|aliases:|Run "npm help)/.test(line));
-        return without(
-          'not_run',
-          `npm ci failed: ${(words.length > 0 ? words.slice(0, 8).join('; ') : said.trim()).slice(0, 1000)}`,
-        );
+        const what = `npm ci failed: ${(words.length > 0 ? words.slice(0, 8).join('; ') : said.trim()).slice(0, 1000)}`;
+        return { ...without('not_run', what), blocked: isOutage(error, said) };
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -304,6 +304,13 @@ async function install(given: {
     digest,
   };
 }
+
+/** Did npm end for want of network, registry, time or room, rather than because of what it was asked to install? */
+export const isOutage = (error: unknown, said: string): boolean =>
+  (error !== null && typeof error === 'object' && 'killed' in error && error.killed === true) ||
+  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|EPIPE|ERR_SOCKET_TIMEOUT|ENOSPC|EDQUOT|EROFS|EMFILE|ENOMEM|E429|E5\d\d|EIDLETIMEOUT)\b/.test(
+    said,
+  );
 
 /** Readable for the unprivileged user of a run, whatever the umask of the server was. */
 function makeReadable(path: string): void {

@@ -242,7 +242,7 @@ function parseCases(runner: TestRunner, report: string, inside: (path: string) =
                   ? null
                   : `${each.classname.replaceAll('.', '/')}.py`,
               status: failure !== undefined ? 'failed' : each['skipped'] !== undefined ? 'skipped' : 'passed',
-              message: failure === undefined ? null : JSON.stringify(failure).slice(0, 4000),
+              message: failure === undefined ? null : junitWords(failure).slice(0, 4000),
               ms: each.time === undefined ? null : each.time * 1000,
             });
           }
@@ -255,6 +255,13 @@ function parseCases(runner: TestRunner, report: string, inside: (path: string) =
       return [];
   }
 }
+
+/** What a JUnit report says about a failure: its text, else its short message. */
+const junitWords = (failure: unknown): string => {
+  if (typeof failure === 'string') return failure;
+  const { '#text': text, message } = (failure ?? {}) as Record<string, unknown>;
+  return [text, message].find((words) => typeof words === 'string') ?? JSON.stringify(failure);
+};
 
 /** Names a case the same on two trees even when its file moved: by what it says, counted where several say the same. */
 export function byName(cases: readonly TestCase[]): Map<string, TestCase> {

@@ -143,6 +143,8 @@ export class TreeRun {
         NO_COLOR: '1',
         FORCE_COLOR: '0',
         PYTHONDONTWRITEBYTECODE: '1',
+        // A package below src is installed nowhere here; its tests import it all the same.
+        PYTHONPATH: `${work}/src`,
         NODE_DISABLE_COMPILE_CACHE: '1',
       },
       limits: { timeoutMs: more.timeoutMs ?? this.options.timeoutMs },
