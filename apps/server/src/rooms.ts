@@ -3,7 +3,7 @@ import { AuthModule } from '#auth';
 import { EventsModule } from '#events';
 import { IntegrationModule } from '#integration';
 import type { DatabaseOptions } from '#platform/database';
-import { ProjectsModule } from '#projects';
+import { projectsEntities, ProjectsModule } from '#projects';
 import { QualityModule } from '#quality';
 import { RegistryModule } from '#registry';
 import { RuntimeModule } from '#runtime';
@@ -17,7 +17,7 @@ export interface Room {
 /** The rooms of the house, one line each. */
 export const rooms: readonly Room[] = [
   { module: AuthModule },
-  { module: ProjectsModule },
+  { module: ProjectsModule, entities: projectsEntities },
   { module: RegistryModule },
   { module: EventsModule },
   { module: RuntimeModule },

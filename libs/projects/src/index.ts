@@ -1,1 +1,1 @@
-export { ProjectsModule } from './projects.module.ts';
+export { entities as projectsEntities, ProjectsModule } from './projects.module.ts';

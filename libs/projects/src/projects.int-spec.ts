@@ -22,7 +22,7 @@ import { DatabaseModule } from '#platform/database';
 import { GitModule, Repositories } from '#platform/git';
 import { httpAdapter, HttpModule } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
-import { ProjectsModule } from './index.ts';
+import { projectsEntities, ProjectsModule } from './index.ts';
 
 const run = promisify(execFile);
 const team = typeid('team').toString();
@@ -122,7 +122,7 @@ beforeAll(async () => {
   const testing = await Test.createTestingModule({
     imports: [
       ConfigModule.forRoot(config),
-      DatabaseModule.forRoot({ url: database.url, entities: [], migrations: [], poolSize: 5 }),
+      DatabaseModule.forRoot({ url: database.url, entities: projectsEntities, migrations: [], poolSize: 5 }),
       CqrsModule.forRoot(),
       HttpModule,
       GitModule,

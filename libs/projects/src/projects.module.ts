@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { OwnedIds } from '#platform/http';
 import { AssignAgentHandler } from './commands/assign-agent.ts';
@@ -7,7 +7,9 @@ import { DeleteProjectHandler } from './commands/delete-project.ts';
 import { ImportProjectHandler } from './commands/import-project.ts';
 import { UnassignAgentHandler } from './commands/unassign-agent.ts';
 import { UpdateProjectHandler } from './commands/update-project.ts';
+import { Assignment } from './domain/assignment.ts';
 import { FoundProject } from './domain/found-project.ts';
+import { Project } from './domain/project.ts';
 import { HttpBackend } from './git/http-backend.ts';
 import { PushDoor } from './git/push-door.ts';
 import { AssignmentsController } from './http/assignments.controller.ts';
@@ -22,6 +24,7 @@ import { ListProjectsHandler } from './queries/list-projects.ts';
 import { ReadPolicyHandler } from './queries/read-policy.ts';
 import { ShowProjectHandler } from './queries/show-project.ts';
 
+export const entities = [Project, Assignment];
 const controllers = [ProjectsController, AssignmentsController, GitController];
 const commandHandlers = [
   CreateProjectHandler,
@@ -42,10 +45,13 @@ const queryHandlers = [
 ];
 
 @Module({ controllers, providers: [FoundProject, HttpBackend, PushDoor, ...commandHandlers, ...queryHandlers] })
-export class ProjectsModule {
-  constructor(host: HttpAdapterHost) {
+export class ProjectsModule implements OnModuleInit {
+  constructor(private readonly host: HttpAdapterHost) {
     OwnedIds.register('project', 'projects', { project: 'id' });
     OwnedIds.register('assignment', 'project_assignments');
-    streamArchives(host);
+  }
+
+  onModuleInit(): void {
+    streamArchives(this.host);
   }
 }

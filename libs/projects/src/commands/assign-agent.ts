@@ -1,10 +1,12 @@
 import type { AssignmentView } from '@muster/contracts';
+import { LockMode } from '@mikro-orm/postgresql';
 import { Command, CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
 import { validRange } from 'semver';
-import { Clock, Ids, type Tx } from '#kernel';
-import { FindPublishedVersion } from '#messages/registry';
-import { Database, violatedConstraint } from '#platform/database';
-import { type AssignmentRow, type ProjectRow, toAssignmentView } from '../domain/project.ts';
+import { Clock, Ids } from '#kernel';
+import { FindPublishedVersion, type PublishedVersion } from '#messages/registry';
+import { Database, type Transaction, violatedConstraint } from '#platform/database';
+import { Assignment, toAssignmentView } from '../domain/assignment.ts';
+import { Project } from '../domain/project.ts';
 import { AgentNotPublished, CapabilityMissing, ProjectUnknown, RangeInvalid } from '../projects.errors.ts';
 
 /** Lets an agent be given tasks of some capabilities on a project. Again for the same agent: replaces what was. */
@@ -29,29 +31,14 @@ export class AssignAgentHandler implements ICommandHandler<AssignAgent> {
 
   async execute({ projectId, wish, by }: AssignAgent): Promise<AssignmentView> {
     if (validRange(wish.version) === null) throw new RangeInvalid(wish.version);
-    const [project] = await this.database.sql<ProjectRow>('select * from projects where id = $1', [projectId]);
-    if (project === undefined) throw new ProjectUnknown();
-    const published = await this.queries.execute(new FindPublishedVersion(project.team_id, wish.agent, wish.version));
+    const project = await this.database.em().findOne(Project, projectId);
+    if (project === null) throw new ProjectUnknown();
+    const published = await this.queries.execute(new FindPublishedVersion(project.teamId, wish.agent, wish.version));
     if (published === null) throw new AgentNotPublished(wish.agent, wish.version);
     const capabilities = [...new Set(wish.capabilities)].sort();
     try {
       return await this.database.transaction(async (tx) => {
-        const [row] = await tx.sql<Omit<AssignmentRow, 'capabilities'>>(
-          `insert into project_assignments (id, team_id, project_id, agent, version_range, agent_version_id, version, created_at)
-           select $1, p.team_id, p.id, $3, $4, $5, $6, $7 from projects p where p.id = $2
-           on conflict on constraint project_assignments_agent_once do nothing
-           returning *`,
-          [
-            this.ids.next('assignment'),
-            projectId,
-            published.name,
-            wish.version,
-            published.agentVersionId,
-            published.version,
-            this.clock.now(),
-          ],
-        );
-        const assigned = row ?? (await this.reassign(tx, projectId, wish.version, published));
+        const assigned = await this.assign(tx, projectId, wish.version, published);
         // PostgreSQL decides whether that version has these skills.
         await tx.sql(
           `insert into project_assignment_capabilities (assignment_id, agent_version_id, capability)
@@ -60,12 +47,12 @@ export class AssignAgentHandler implements ICommandHandler<AssignAgent> {
         );
         tx.append({
           type: 'assignment.changed',
-          teamId: project.team_id,
+          teamId: project.teamId,
           projectId,
           subject: assigned.id,
           data: { projectId, agent: published.name, version: published.version, capabilities, assigned: true, by },
         });
-        return toAssignmentView({ ...assigned, capabilities });
+        return toAssignmentView(assigned, capabilities);
       });
     } catch (error) {
       switch (violatedConstraint(error)) {
@@ -87,23 +74,23 @@ export class AssignAgentHandler implements ICommandHandler<AssignAgent> {
     }
   }
 
-  private async reassign(
-    tx: Tx,
+  /** In the table when it returns, so that capabilities can refer to it; those of an earlier assignment are gone. */
+  private async assign(
+    tx: Transaction,
     projectId: string,
     range: string,
-    published: { readonly name: string; readonly agentVersionId: string; readonly version: string },
-  ): Promise<Omit<AssignmentRow, 'capabilities'>> {
-    await tx.sql(
-      `delete from project_assignment_capabilities using project_assignments a
-       where a.id = assignment_id and a.project_id = $1 and a.agent = $2`,
-      [projectId, published.name],
-    );
-    const [row] = await tx.sql<Omit<AssignmentRow, 'capabilities'>>(
-      `update project_assignments set version_range = $3, agent_version_id = $4, version = $5
-       where project_id = $1 and agent = $2 returning *`,
-      [projectId, published.name, range, published.agentVersionId, published.version],
-    );
-    if (row === undefined) throw new ProjectUnknown();
-    return row;
+    published: PublishedVersion,
+  ): Promise<Assignment> {
+    // Assignments of a project come one after the other: an agent has one, whoever is first.
+    const project = await tx.em.findOne(Project, projectId, { lockMode: LockMode.PESSIMISTIC_WRITE });
+    if (project === null) throw new ProjectUnknown();
+    const before = await tx.em.findOne(Assignment, { projectId, agent: published.name });
+    if (before !== null) {
+      await tx.sql('delete from project_assignment_capabilities where assignment_id = $1', [before.id]);
+      before.follow(range, published);
+    }
+    const assigned = before ?? Assignment.of(project, published, range, this.ids.next('assignment'), this.clock.now());
+    await tx.em.persist(assigned).flush();
+    return assigned;
   }
 }

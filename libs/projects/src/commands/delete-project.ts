@@ -1,8 +1,9 @@
+import { LockMode } from '@mikro-orm/postgresql';
 import { Command, CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
 import { FindProjectOperations } from '#messages/runtime';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
-import type { ProjectRow } from '../domain/project.ts';
+import { Project } from '../domain/project.ts';
 import { OpenWork, ProjectUnknown } from '../projects.errors.ts';
 
 /** Deletes a project on which nobody works any more, with its repository. Tasks and events keep telling what was. */
@@ -28,14 +29,15 @@ export class DeleteProjectHandler implements ICommandHandler<DeleteProject> {
     const open = openTasks.reduce((sum, { count }) => sum + count, 0);
     if (open > 0) throw new OpenWork(open);
     await this.database.transaction(async (tx) => {
-      const [row] = await tx.sql<ProjectRow>('delete from projects where id = $1 returning *', [projectId]);
-      if (row === undefined) throw new ProjectUnknown();
+      const project = await tx.em.findOne(Project, projectId, { lockMode: LockMode.PESSIMISTIC_WRITE });
+      if (project === null) throw new ProjectUnknown();
+      tx.em.remove(project);
       tx.append({
         type: 'project.deleted',
-        teamId: row.team_id,
+        teamId: project.teamId,
         projectId,
         subject: projectId,
-        data: { projectId, slug: row.slug, by },
+        data: { projectId, slug: project.slug, by },
       });
     });
     await this.repositories.remove(projectId);

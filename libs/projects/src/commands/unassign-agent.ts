@@ -1,5 +1,7 @@
+import { LockMode } from '@mikro-orm/postgresql';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { Database } from '#platform/database';
+import { Assignment } from '../domain/assignment.ts';
 import { AssignmentUnknown } from '../projects.errors.ts';
 
 /** The agent gets no new tasks on the project; what it holds it may finish. */
@@ -20,17 +22,19 @@ export class UnassignAgentHandler implements ICommandHandler<UnassignAgent> {
 
   async execute({ projectId, agent, by }: UnassignAgent): Promise<void> {
     await this.database.transaction(async (tx) => {
-      const [row] = await tx.sql<{ id: string; team_id: string; agent: string }>(
-        `delete from project_assignments where project_id = $1 and (agent = $2 or id = $2) returning id, team_id, agent`,
-        [projectId, agent],
+      const assignment = await tx.em.findOne(
+        Assignment,
+        { projectId, $or: [{ agent }, { id: agent }] },
+        { lockMode: LockMode.PESSIMISTIC_WRITE },
       );
-      if (row === undefined) throw new AssignmentUnknown();
+      if (assignment === null) throw new AssignmentUnknown();
+      tx.em.remove(assignment);
       tx.append({
         type: 'assignment.changed',
-        teamId: row.team_id,
+        teamId: assignment.teamId,
         projectId,
-        subject: row.id,
-        data: { projectId, agent: row.agent, assigned: false, by },
+        subject: assignment.id,
+        data: { projectId, agent: assignment.agent, assigned: false, by },
       });
     });
   }

@@ -1,8 +1,9 @@
+import { LockMode } from '@mikro-orm/postgresql';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { Clock } from '#kernel';
 import { Database } from '#platform/database';
 import { assertIfMatch, etagOf } from '#platform/http';
-import { type ProjectRow, versionOf } from '../domain/project.ts';
+import { Project } from '../domain/project.ts';
 import { ProjectUnknown } from '../projects.errors.ts';
 
 /** Renames a project. */
@@ -26,18 +27,13 @@ export class UpdateProjectHandler implements ICommandHandler<UpdateProject> {
 
   async execute({ projectId, change, ifMatch, by }: UpdateProject): Promise<void> {
     await this.database.transaction(async (tx) => {
-      const [row] = await tx.sql<ProjectRow>('select * from projects where id = $1 for update', [projectId]);
-      if (row === undefined) throw new ProjectUnknown();
-      assertIfMatch(ifMatch, etagOf(versionOf(row)));
-      if (row.name === change.name) return;
-      await tx.sql('update projects set name = $2, updated_at = $3 where id = $1', [
-        projectId,
-        change.name,
-        this.clock.now(),
-      ]);
+      const project = await tx.em.findOne(Project, projectId, { lockMode: LockMode.PESSIMISTIC_WRITE });
+      if (project === null) throw new ProjectUnknown();
+      assertIfMatch(ifMatch, etagOf(project.edition()));
+      if (!project.rename(change.name, this.clock.now())) return;
       tx.append({
         type: 'project.renamed',
-        teamId: row.team_id,
+        teamId: project.teamId,
         projectId,
         subject: projectId,
         data: { projectId, name: change.name, by },

@@ -5,7 +5,7 @@ import type { Actor } from '#messages/auth';
 import { Database, violatedConstraint } from '#platform/database';
 import { Repositories } from '#platform/git';
 import { GitBusy, SlugTaken } from '../projects.errors.ts';
-import { type ProjectRow, slugOf, toProjectView } from './project.ts';
+import { Project, slugOf } from './project.ts';
 
 /** Imports take minutes, bandwidth and disk: more at once would leave nothing for the work on the projects that exist. */
 const IMPORTS_AT_ONCE = 4;
@@ -41,7 +41,8 @@ export class FoundProject {
       const { branch } = await fill(id);
       const head = await this.repositories.resolve(id, `refs/heads/${branch}`);
       if (head === null) throw new Error(`the new repository ${id} has no branch ${branch}`);
-      return toProjectView(await this.insert(actor, id, wish, branch, head), head);
+      const project = await this.insert(actor, id, wish, branch, head);
+      return project.view(head);
     } catch (error) {
       await this.repositories.remove(id);
       throw error;
@@ -65,7 +66,7 @@ export class FoundProject {
     wish: { readonly name: string; readonly slug?: string | undefined },
     branch: string,
     head: string,
-  ): Promise<ProjectRow> {
+  ): Promise<Project> {
     const wanted = wish.slug ?? slugOf(wish.name);
     const now = this.clock.now();
     for (let number = 1; ; number += 1) {
@@ -73,12 +74,16 @@ export class FoundProject {
       const slug = number === 1 ? wanted : number <= 20 ? `${wanted}-${number}` : `${wanted}-${id.slice(-10)}`;
       try {
         return await this.database.transaction(async (tx) => {
-          const [row] = await tx.sql<ProjectRow>(
-            `insert into projects (id, team_id, name, slug, branch, imported_head, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $7) returning *`,
-            [id, actor.teamId, wish.name, slug, branch, head, now],
-          );
-          if (row === undefined) throw new Error('insert returned no row');
+          const project = tx.em.create(Project, {
+            id,
+            teamId: actor.teamId,
+            name: wish.name,
+            slug,
+            branch,
+            importedHead: head,
+            createdAt: now,
+            updatedAt: now,
+          });
           tx.append({
             type: 'project.created',
             teamId: actor.teamId,
@@ -86,7 +91,7 @@ export class FoundProject {
             subject: id,
             data: { projectId: id, name: wish.name, slug, branch, head, by: actor.id },
           });
-          return row;
+          return project;
         });
       } catch (error) {
         if (violatedConstraint(error) !== 'projects_slug') throw error;

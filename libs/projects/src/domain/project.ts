@@ -1,48 +1,50 @@
-import type { AssignmentView, ProjectView } from '@muster/contracts';
+import type { ProjectView } from '@muster/contracts';
+import { defineEntity, p } from '@mikro-orm/postgresql';
 
-export interface ProjectRow {
-  readonly id: string;
-  readonly team_id: string;
-  readonly name: string;
-  readonly slug: string;
-  readonly branch: string;
-  readonly imported_head: string;
-  readonly created_at: Date;
-  readonly updated_at: Date;
-}
-export interface AssignmentRow {
-  readonly id: string;
-  readonly project_id: string;
-  readonly agent: string;
-  readonly version_range: string;
-  readonly version: string;
-  readonly capabilities: string[];
-  readonly created_at: Date;
-}
-
-export const toProjectView = (row: ProjectRow, head: string | null): ProjectView => ({
-  id: row.id,
-  teamId: row.team_id,
-  name: row.name,
-  slug: row.slug,
-  branch: row.branch,
-  head,
-  gitPath: `/git/${row.id}.git`,
-  createdAt: row.created_at.toISOString(),
+const projectSchema = defineEntity({
+  name: 'Project',
+  tableName: 'projects',
+  properties: {
+    id: p.text().primary(),
+    teamId: p.text(),
+    name: p.text(),
+    slug: p.text(),
+    branch: p.text(),
+    importedHead: p.text(),
+    createdAt: p.datetime(),
+    updatedAt: p.datetime(),
+  },
 });
 
-export const toAssignmentView = (row: AssignmentRow): AssignmentView => ({
-  id: row.id,
-  projectId: row.project_id,
-  agent: row.agent,
-  versionRange: row.version_range,
-  version: row.version,
-  capabilities: row.capabilities,
-  createdAt: row.created_at.toISOString(),
-});
+/** A repository under Muster's care. Where its branch stands is git's to know, not ours. */
+export class Project extends projectSchema.class {
+  /** False when that is its name already. */
+  rename(name: string, now: Date): boolean {
+    if (name === this.name) return false;
+    this.name = name;
+    this.updatedAt = now;
+    return true;
+  }
 
-/** What an update must not overwrite unseen. The head is not part of it: landings move it all the time. */
-export const versionOf = (row: ProjectRow) => ({ id: row.id, name: row.name, updatedAt: row.updated_at.toISOString() });
+  view(head: string | null): ProjectView {
+    return {
+      id: this.id,
+      teamId: this.teamId,
+      name: this.name,
+      slug: this.slug,
+      branch: this.branch,
+      head,
+      gitPath: `/git/${this.id}.git`,
+      createdAt: this.createdAt.toISOString(),
+    };
+  }
+
+  /** What an update must not overwrite unseen. The head is not part of it: landings move it all the time. */
+  edition(): { id: string; name: string; updatedAt: string } {
+    return { id: this.id, name: this.name, updatedAt: this.updatedAt.toISOString() };
+  }
+}
+projectSchema.setClass(Project);
 
 /** A slug from a name, as far as it has letters and digits that fit. */
 export const slugOf = (name: string): string =>

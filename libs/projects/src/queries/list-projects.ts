@@ -5,7 +5,7 @@ import type { Actor } from '#messages/auth';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
 import { visibleProjects } from '#platform/http';
-import { type ProjectRow, toProjectView } from '../domain/project.ts';
+import { Project } from '../domain/project.ts';
 
 /** The projects that the actor may see, oldest first. */
 export class ListProjects extends Query<Page<ProjectView>> {
@@ -27,18 +27,23 @@ export class ListProjectsHandler implements IQueryHandler<ListProjects> {
   async execute({ actor, page }: ListProjects): Promise<Page<ProjectView>> {
     const visible = visibleProjects(actor, 'project.read');
     const after = page.cursor === undefined ? '' : String(decodeCursor(page.cursor, 1)[0]);
-    const rows = await this.database.sql<ProjectRow>(
-      `select * from projects
-       where team_id = $1 and id > $2 and ($3::text[] is null or id = any($3)) and ($4::text is null or slug = $4)
-       order by id limit $5`,
-      [actor.teamId, after, visible === 'all' ? null : visible, page.slug ?? null, page.limit + 1],
+    const projects = await this.database.em().find(
+      Project,
+      {
+        teamId: actor.teamId,
+        id: { $gt: after, ...(visible === 'all' ? {} : { $in: visible }) },
+        ...(page.slug === undefined ? {} : { slug: page.slug }),
+      },
+      { orderBy: { id: 'asc' }, limit: page.limit + 1 },
     );
     const items = await Promise.all(
-      rows
+      projects
         .slice(0, page.limit)
-        .map(async (row) => toProjectView(row, await this.repositories.resolve(row.id, `refs/heads/${row.branch}`))),
+        .map(async (project) =>
+          project.view(await this.repositories.resolve(project.id, `refs/heads/${project.branch}`)),
+        ),
     );
     const last = items.at(-1);
-    return { items, nextCursor: rows.length > page.limit && last !== undefined ? encodeCursor([last.id]) : null };
+    return { items, nextCursor: projects.length > page.limit && last !== undefined ? encodeCursor([last.id]) : null };
   }
 }

@@ -5,7 +5,7 @@ import { FindProjectOperations } from '#messages/runtime';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
 import { etagOf } from '#platform/http';
-import { type ProjectRow, toProjectView, versionOf } from '../domain/project.ts';
+import { Project } from '../domain/project.ts';
 import { ProjectUnknown } from '../projects.errors.ts';
 import { ListAssignments } from './list-assignments.ts';
 
@@ -28,10 +28,10 @@ export class ShowProjectHandler implements IQueryHandler<ShowProject> {
   ) {}
 
   async execute({ projectId }: ShowProject): Promise<{ etag: string; project: ProjectDetail }> {
-    const [row] = await this.database.sql<ProjectRow>('select * from projects where id = $1', [projectId]);
-    if (row === undefined) throw new ProjectUnknown();
+    const project = await this.database.em().findOne(Project, projectId);
+    if (project === null) throw new ProjectUnknown();
     const [head, rules, assignments, work] = await Promise.all([
-      this.repositories.resolve(row.id, `refs/heads/${row.branch}`),
+      this.repositories.resolve(project.id, `refs/heads/${project.branch}`),
       this.queries.execute(new ReadPolicy(projectId)),
       this.queries.execute(new ListAssignments(projectId)),
       this.queries.execute(new FindProjectOperations(projectId, SHOWN_OPERATIONS)),
@@ -39,9 +39,9 @@ export class ShowProjectHandler implements IQueryHandler<ShowProject> {
     const open = new Map(work.openTasks.map(({ capability, count }) => [capability, count]));
     const wanted = new Set([...assignments.flatMap((assignment) => assignment.capabilities), ...open.keys()]);
     return {
-      etag: etagOf(versionOf(row)),
+      etag: etagOf(project.edition()),
       project: {
-        ...toProjectView(row, head),
+        ...project.view(head),
         policy: rules.policy,
         policySource: rules.source,
         policyProblem: rules.problem,
