@@ -14,7 +14,7 @@ import { FindTask, type NewTask, StartTask } from '#messages/runtime';
 import { Config, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import { EventLog, EventLogModule } from '#platform/eventlog';
-import { HttpModule, OwnedIds } from '#platform/http';
+import { HttpModule, OwnedIds, SocketAdapter } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
 import { PublishEvent } from './commands/publish-event.ts';
 import { scopeOf } from './domain/visible-events.ts';
@@ -138,6 +138,7 @@ beforeAll(async () => {
     providers: [Triggers, Versions, Assignments, Tasks, Landings, Starts],
   }).compile();
   app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
+  app.useWebSocketAdapter(app.get(SocketAdapter));
   await app.listen(0, '127.0.0.1');
   url = await app.getUrl();
 }, 60_000);

@@ -5,7 +5,7 @@ import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { Database } from '#platform/database';
-import { SocketServer } from '#platform/http';
+import { SocketAdapter } from '#platform/http';
 
 /** Collects when Prometheus asks, not by the clock, and without a server of its own. */
 class PullReader extends MetricReader {
@@ -31,7 +31,7 @@ export class Metrics implements OnApplicationShutdown {
 
   constructor(
     private readonly database: Database,
-    private readonly sockets: SocketServer,
+    private readonly sockets: SocketAdapter,
   ) {
     // Rooms ask the API for their meters and know nothing of this provider.
     metrics.setGlobalMeterProvider(this.#provider);

@@ -22,7 +22,7 @@ import { CancelTask, LeaseGuard, type NewTask, SettleSubmittedTask, StartTask } 
 import { Config, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
-import { HttpModule, OwnedIds } from '#platform/http';
+import { HttpModule, OwnedIds, SocketAdapter } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
 import { ClaimTasks } from './commands/claim-tasks.ts';
 import { ConnectInstance } from './commands/connect-instance.ts';
@@ -153,6 +153,7 @@ beforeAll(async () => {
     providers: [Projects, Assigned, Published],
   }).compile();
   app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
+  app.useWebSocketAdapter(app.get(SocketAdapter));
   await app.listen(0, '127.0.0.1');
   url = await app.getUrl();
   assigned = [...assignedByDefault];

@@ -33,10 +33,10 @@ import { FindProjectOperationsHandler, ListOperationsHandler } from './queries/l
 import { ListTasksHandler } from './queries/list-tasks.ts';
 import { ReadLogHandler } from './queries/read-log.ts';
 import { ReadTaskHandler } from './queries/read-task.ts';
-import { AgentSocket } from './sockets/agent-socket.ts';
+import { AgentGateway } from './sockets/agent.gateway.ts';
 
 const controllers = [TasksController, InstancesController, AttemptsController];
-const sockets = [AgentSocket];
+const gateways = [AgentGateway];
 const commandHandlers = [
   StartTaskHandler,
   CancelTaskHandler,
@@ -70,7 +70,7 @@ const dispatch = [WakeUps, Eligibility, Dispatcher, LongPoll, TaskEnd, LeaseSwee
 @Module({
   controllers,
   providers: [
-    ...sockets,
+    ...gateways,
     ...commandHandlers,
     ...queryHandlers,
     ...dispatch,

@@ -1,10 +1,11 @@
-import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { Logger, type OnModuleDestroy } from '@nestjs/common';
+import { WebSocketGateway } from '@nestjs/websockets';
 import { type StreamMessage, streamSubscribe } from '@muster/contracts';
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
 import type { Actor } from '#messages/auth';
 import { EventLog } from '#platform/eventlog';
-import { type AcceptsSockets, NotFound, OwnedIds, SocketEndpoint, toFieldError, toProblem } from '#platform/http';
+import { NotFound, OwnedIds, Requires, SocketGateway, toFieldError, toProblem } from '#platform/http';
 import { readVisible, type Scope, scopeOf } from '../domain/visible-events.ts';
 import { SubscribedAlready, SubscriptionInvalid, SubscriptionLate } from '../events.errors.ts';
 
@@ -21,9 +22,9 @@ const LOOK_AGAIN_MS = 5_000;
 type Subscribe = z.output<typeof streamSubscribe>;
 
 /** `GET /api/stream`: the event log live, from any position on, nothing missed and nothing twice. */
-@Injectable()
-@SocketEndpoint({ path: '/api/stream', permission: 'event.read' })
-export class StreamEndpoint implements AcceptsSockets, OnModuleDestroy {
+@WebSocketGateway({ path: '/api/stream' })
+@Requires('event.read')
+export class StreamGateway extends SocketGateway implements OnModuleDestroy {
   readonly #readers = new Set<StreamReader>();
   readonly #stopListening: () => void;
   readonly #lookAgain: NodeJS.Timeout;
@@ -32,11 +33,12 @@ export class StreamEndpoint implements AcceptsSockets, OnModuleDestroy {
     private readonly log: EventLog,
     private readonly ownedIds: OwnedIds,
   ) {
+    super();
     this.#stopListening = log.onAdvance(() => this.wakeAll());
     this.#lookAgain = setInterval(() => this.wakeAll(), LOOK_AGAIN_MS).unref();
   }
 
-  onConnection(socket: WebSocket, actor: Actor): void {
+  protected override onConnection(socket: WebSocket, actor: Actor): void {
     let subscribed = false;
     const late = setTimeout(() => refuse(socket, new SubscriptionLate()), SUBSCRIBE_MS).unref();
     socket.on('error', () => socket.terminate());

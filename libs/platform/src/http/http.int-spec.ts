@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Permission } from '@muster/contracts';
 import { Body, Controller, Get, Global, Module, Param, Post, Query } from '@nestjs/common';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { type Actor, Authenticator } from '#messages/auth';
@@ -10,13 +13,13 @@ import { Database } from '#platform/database';
 import { startApp, type TestServer } from '#test/app';
 import { IdempotencyKeys } from './idempotency-keys.ts';
 import {
-  type AcceptsSockets,
   CurrentActor,
+  Drain,
   Idempotent,
   OwnedIds,
   Public,
   Requires,
-  SocketEndpoint,
+  SocketGateway,
   visibleProjects,
 } from './index.ts';
 
@@ -42,6 +45,7 @@ const actors: Readonly<Record<string, Actor>> = {
   all: actorOf('all', ['project.read', 'project.create', 'task.read', 'task.create']),
   one: actorOf('one', [], [[mine, ['project.read', 'task.create']]], mine),
   none: actorOf('none', ['key.read']),
+  unlucky: actorOf('unlucky', ['project.read']),
 };
 const revocations = new Set<(actorId: string) => void>();
 
@@ -118,17 +122,26 @@ class ThingsController {
   }
 }
 
-@SocketEndpoint({ path: '/api/echo', permission: 'project.read' })
-class EchoEndpoint implements AcceptsSockets {
-  onConnection(socket: WebSocket, actor: Actor): void {
+@WebSocketGateway({ path: '/api/echo' })
+@Requires('project.read')
+class EchoGateway extends SocketGateway {
+  private readonly open = new Set<WebSocket>();
+
+  protected override onConnection(socket: WebSocket, actor: Actor): void {
+    this.open.add(socket);
+    if (actor.name === 'unlucky') throw new Error('a secret detail');
     socket.on('message', (data) => socket.send(`${actor.name}: ${(data as Buffer).toString()}`));
+  }
+  override async onDrain(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const socket of this.open) socket.send('goodbye');
   }
 }
 
 @Global()
 @Module({
   controllers: [ThingsController],
-  providers: [EchoEndpoint, { provide: Authenticator, useClass: KnownActors }],
+  providers: [EchoGateway, { provide: Authenticator, useClass: KnownActors }],
   exports: [Authenticator],
 })
 class ThingsModule {
@@ -288,9 +301,9 @@ describe('the HTTP pipe', () => {
     expect((await ask('POST', '/api/things', { name: 'once' }, 'all', headers)).body).not.toEqual(first.body);
   });
 
-  const socket = (path: string, token: string | null) =>
+  const socket = (path: string, token: string | null, at = server) =>
     new WebSocket(
-      server.url.replace('http', 'ws') + path,
+      at.url.replace('http', 'ws') + path,
       token === null ? {} : { headers: { authorization: `Bearer ${token}` } },
     );
 
@@ -303,8 +316,10 @@ describe('the HTTP pipe', () => {
     ] as const) {
       const refused = socket(path, token);
       refused.on('error', () => {});
-      const [, response] = (await once(refused, 'unexpected-response')) as [unknown, { statusCode: number }];
+      const [, response] = (await once(refused, 'unexpected-response')) as [unknown, IncomingMessage];
       expect(response.statusCode).toBe(status);
+      expect(response.headers['content-type']).toBe('application/problem+json');
+      expect(JSON.parse(await text(response))).toMatchObject({ status });
       refused.terminate();
     }
     const open = socket('/api/echo', 'one');
@@ -314,6 +329,36 @@ describe('the HTTP pipe', () => {
     const closed = once(open, 'close');
     for (const listener of revocations) listener('one');
     expect((await closed)[0]).toBe(4401);
+  });
+
+  test('compresses nothing, ends a socket on a frame that is too large or a gateway that fails, and lives on', async () => {
+    const large = socket('/api/echo', 'all');
+    await once(large, 'open');
+    expect(large.extensions).toBe('');
+    expect((await ask('GET', '/metrics', undefined, null)).body).toMatch(/^muster_sockets_open(\{.*\})? 1$/m);
+    large.send('x'.repeat(4 * 1024 * 1024 + 1));
+    expect((await once(large, 'close'))[0]).toBe(1009);
+
+    const failed = socket('/api/echo', 'unlucky');
+    expect((await once(failed, 'close')).map(String)).toEqual(['1011', 'server error']);
+    expect(await ask('GET', '/livez', undefined, null)).toMatchObject({ status: 200 });
+  });
+
+  test('says goodbye before it closes sockets, and opens none while it drains', async () => {
+    const leaving = await startApp({ modules: [{ module: ThingsModule }] });
+    const open = socket('/api/echo', 'all', leaving);
+    await once(open, 'open');
+    leaving.app.get(Drain).begin();
+    const late = socket('/api/echo', 'all', leaving);
+    late.on('error', () => {});
+    const [, response] = (await once(late, 'unexpected-response')) as [unknown, IncomingMessage];
+    expect(response.statusCode).toBe(503);
+    late.terminate();
+    const goodbye = once(open, 'message');
+    const closed = once(open, 'close');
+    await leaving.close();
+    expect(String((await goodbye)[0])).toBe('goodbye');
+    expect((await closed)[0]).toBe(1001);
   });
 
   test('tells its health and its numbers', async () => {
@@ -351,6 +396,43 @@ describe('the HTTP pipe', () => {
     class SilentModule {}
     await expect(startApp({ modules: [{ module: ThingsModule }, { module: SilentModule }] })).rejects.toThrow(
       'GET SilentController.silent',
+    );
+  });
+
+  test('does not boot with a gateway that anybody could open, or that would not be called', async () => {
+    class Deaf extends SocketGateway {
+      protected override onConnection(): void {}
+    }
+    @WebSocketGateway({ path: '/api/silent' })
+    class SilentGateway extends Deaf {}
+    @WebSocketGateway(4321, { path: '/api/elsewhere' })
+    @Requires('project.read')
+    class ElsewhereGateway extends Deaf {}
+    @WebSocketGateway({ path: '/api/echo' })
+    @Requires('project.read')
+    class SecondGateway extends Deaf {}
+    @WebSocketGateway({ path: '/api/foreign' })
+    @Requires('project.read')
+    class ForeignGateway {}
+    @WebSocketGateway({ path: '/api/piecemeal' })
+    @Requires('project.read')
+    class PiecemealGateway extends Deaf {
+      @SubscribeMessage('hello')
+      hello(): void {}
+    }
+    @Module({ providers: [SilentGateway, ElsewhereGateway, SecondGateway, ForeignGateway, PiecemealGateway] })
+    class GatewaysModule {}
+    const booted = startApp({ modules: [{ module: ThingsModule }, { module: GatewaysModule }] });
+    await expect(booted).rejects.toThrow(
+      new RegExp(
+        [
+          'SilentGateway: add @Requires',
+          'ElsewhereGateway: name a path, and no port',
+          'SecondGateway: another gateway',
+          'ForeignGateway: extend SocketGateway',
+          'PiecemealGateway: read the frames',
+        ].join('[^]*'),
+      ),
     );
   });
 });

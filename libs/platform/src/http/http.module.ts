@@ -7,7 +7,7 @@ import { IdempotencyKeys } from './idempotency-keys.ts';
 import { IdempotencyInterceptor } from './idempotent.ts';
 import { OwnedIds } from './owned-ids.ts';
 import { ProblemFilter } from './problem.filter.ts';
-import { SocketServer } from './socket-server.ts';
+import { SocketAdapter } from './socket-adapter.ts';
 import { validationPipe } from './validation.ts';
 
 /** What every route has: the guard, the schema check, errors as problem+json, idempotency where it is asked for. */
@@ -19,11 +19,11 @@ import { validationPipe } from './validation.ts';
     IdempotencyInterceptor,
     IdempotencyKeys,
     Drain,
-    SocketServer,
+    SocketAdapter,
     { provide: APP_GUARD, useClass: AccessGuard },
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_PIPE, useFactory: validationPipe },
   ],
-  exports: [OwnedIds, IdempotencyInterceptor, Drain, SocketServer],
+  exports: [OwnedIds, IdempotencyInterceptor, Drain, SocketAdapter],
 })
 export class HttpModule {}

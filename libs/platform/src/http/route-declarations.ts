@@ -2,7 +2,7 @@ import { type INestApplication, RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 import { publicRoute, type RouteAccess, routeAccess } from './permissions.ts';
-import { SocketEndpoint } from './sockets.ts';
+import { findGateways } from './socket-gateway.ts';
 
 export interface DeclaredRoute {
   readonly route: string;
@@ -11,8 +11,8 @@ export interface DeclaredRoute {
 }
 
 /**
- * Refuses to boot when a route says neither what permission it needs nor that it is public, or when a socket is opened by
- * another way than `@SocketEndpoint`. Returns what was declared.
+ * Refuses to boot when a route says neither what permission it needs nor that it is public, or when a gateway does not say
+ * which permission opens it. Returns what was declared.
  */
 export function assertEveryRouteDeclares(app: INestApplication): DeclaredRoute[] {
   const discovery = app.get(DiscoveryService, { strict: false });
@@ -36,14 +36,10 @@ export function assertEveryRouteDeclares(app: INestApplication): DeclaredRoute[]
       else silent.push(`${route}: add @Requires('<permission>') or @Public()`);
     }
   }
-  for (const wrapper of discovery.getProviders()) {
-    const { metatype } = wrapper;
-    if (typeof metatype !== 'function') continue;
-    if (Reflect.hasMetadata('websockets:is_gateway', metatype)) {
-      silent.push(`${metatype.name}: a gateway answers anybody; make it a @SocketEndpoint({ path, permission })`);
-    }
-    const socket = discovery.getMetadataByDecorator(SocketEndpoint, wrapper);
-    if (socket !== undefined) declared.push({ route: `SOCKET ${socket.path}`, permission: socket.permission });
+  for (const found of findGateways(discovery)) {
+    if (found.wrong === undefined)
+      declared.push({ route: `SOCKET ${found.path}`, permission: found.access.permission });
+    else silent.push(found.wrong);
   }
   if (silent.length > 0) throw new Error(`These routes do not declare who may call them:\n  ${silent.join('\n  ')}`);
   return declared;

@@ -1,5 +1,6 @@
-import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
 import { DiscoveryService, HttpAdapterHost, ModuleRef } from '@nestjs/core';
+import { AbstractWsAdapter, type GatewayMetadata } from '@nestjs/websockets';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -7,8 +8,9 @@ import { type Actor, Authenticator } from '#messages/auth';
 import { credentialOf } from './access.guard.ts';
 import { Drain } from './drain.ts';
 import { Draining, NotAllowed, NotAuthenticated, NotFound } from './http.errors.ts';
+import type { RouteAccess } from './permissions.ts';
 import { toProblem } from './problem.filter.ts';
-import { type AcceptsSockets, SocketEndpoint, type SocketEndpointOptions } from './sockets.ts';
+import { findGateways, type SocketGateway } from './socket-gateway.ts';
 import { visibleProjects } from './visible-projects.ts';
 
 const maxPayload = 4 * 1024 * 1024;
@@ -17,58 +19,65 @@ const pingMs = 25_000;
 const closeMs = 1000;
 
 interface Endpoint {
-  readonly options: SocketEndpointOptions;
-  readonly accepts: AcceptsSockets;
+  readonly access: RouteAccess;
+  readonly gateway: SocketGateway;
+  readonly server: WebSocketServer;
 }
 
-/** Answers WebSocket upgrades: who is it and may they, before the 101; then the endpoint has the socket. */
+/**
+ * How gateways meet the network, given to `app.useWebSocketAdapter`. Answers WebSocket upgrades: who is it and may they,
+ * before the 101; then the gateway has the socket. Nest's own adapter for `ws` accepts first and knows no refusal.
+ */
 @Injectable()
-export class SocketServer implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class SocketAdapter extends AbstractWsAdapter implements BeforeApplicationShutdown {
   readonly #log = new Logger('sockets');
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #open = new Map<WebSocket, { readonly actorId: string; alive: boolean }>();
-  readonly #server = new WebSocketServer({
-    noServer: true,
-    maxPayload,
-    perMessageDeflate: false,
-    clientTracking: false,
-  });
   #ping: NodeJS.Timeout | undefined;
   #offRevoked: () => void = () => {};
+  #offUpgrade: () => void = () => {};
+  #closing = false;
 
   constructor(
     private readonly host: HttpAdapterHost,
     private readonly discovery: DiscoveryService,
     private readonly modules: ModuleRef,
     private readonly drain: Drain,
-  ) {}
+  ) {
+    super();
+  }
 
   /** How many sockets are open, for the metrics. */
   get openSockets(): number {
     return this.#open.size;
   }
 
-  onApplicationBootstrap(): void {
-    for (const wrapper of this.discovery.getProviders()) {
-      const options = this.discovery.getMetadataByDecorator(SocketEndpoint, wrapper);
-      if (options === undefined) continue;
-      if (this.#endpoints.has(options.path)) throw new Error(`Two socket endpoints have the path ${options.path}.`);
-      this.#endpoints.set(options.path, { options, accepts: wrapper.instance as AcceptsSockets });
+  /** Nest calls this for each gateway while it starts, before the port is opened. */
+  override create(_port: number, { path }: GatewayMetadata = {}): WebSocketServer {
+    const gateways = findGateways(this.discovery);
+    const found = gateways.find((gateway) => gateway.wrong === undefined && gateway.path === path);
+    if (found?.wrong !== undefined || found === undefined) {
+      throw new Error(`No gateway declares who may open ${path ?? 'a socket without a path'}.`);
     }
-    if (this.#endpoints.size === 0) return;
-    (this.host.httpAdapter.getHttpServer() as Server).on('upgrade', (request, socket, head) => {
-      socket.on('error', () => socket.destroy());
-      this.#upgrade(request, socket, head).catch((error: unknown) => refuse(socket, error));
-    });
-    this.#offRevoked = this.modules.get(Authenticator, { strict: false }).onRevoked((actorId) => this.#revoke(actorId));
-    this.#ping = setInterval(() => this.#pingAll(), pingMs).unref();
+    const server = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false, clientTracking: false });
+    if (this.#endpoints.size === 0) this.#listen();
+    this.#endpoints.set(found.path, { access: found.access, gateway: found.gateway, server });
+    return server;
   }
 
-  /** Endpoints say goodbye, then every socket is closed with 1001. */
+  /** Gateways read frames themselves; see `SocketGateway`. */
+  override bindMessageHandlers(): void {}
+
+  override bindClientDisconnect(client: WebSocket, callback: (code: number) => void): void {
+    client.once('close', callback);
+  }
+
+  /** Gateways say goodbye, then every socket is closed with 1001; all of it while the rooms can still write. */
   async beforeApplicationShutdown(): Promise<void> {
+    this.#closing = true;
     clearInterval(this.#ping);
     this.#offRevoked();
-    await Promise.all([...this.#endpoints.values()].map(async ({ accepts }) => accepts.onDrain?.()));
+    await Promise.all([...this.#endpoints.values()].map(async ({ gateway }) => gateway.onDrain()));
     const sockets = [...this.#open.keys()];
     const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const socket of sockets) socket.close(1001, 'the server is stopping');
@@ -77,38 +86,56 @@ export class SocketServer implements OnApplicationBootstrap, BeforeApplicationSh
     clearTimeout(patience);
   }
 
+  override async dispose(): Promise<void> {
+    this.#offUpgrade();
+    await super.dispose();
+  }
+
+  #listen(): void {
+    const http = this.host.httpAdapter.getHttpServer() as Server;
+    const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+      socket.on('error', () => socket.destroy());
+      this.#upgrade(request, socket, head).catch((error: unknown) => refuse(socket, error));
+    };
+    http.on('upgrade', onUpgrade);
+    this.#offUpgrade = () => http.off('upgrade', onUpgrade);
+    this.#offRevoked = this.modules.get(Authenticator, { strict: false }).onRevoked((actorId) => this.#revoke(actorId));
+    this.#ping = setInterval(() => this.#pingAll(), pingMs).unref();
+  }
+
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const endpoint = this.#endpoints.get(path);
     if (endpoint === undefined) throw new NotFound();
-    if (this.drain.draining) throw new Draining();
-    const { options, accepts } = endpoint;
+    this.#assertServing();
+    const { permission, scope = 'any' } = endpoint.access;
     const credential = credentialOf(request.headers.authorization);
     const authenticator = this.modules.get(Authenticator, { strict: false });
     const actor = credential === null ? null : await authenticator.authenticate(credential);
     if (actor === null) throw new NotAuthenticated();
-    if (
-      !authenticator.allows(actor, options.permission, null) &&
-      visibleProjects(actor, options.permission).length === 0
-    ) {
-      throw new NotAllowed(options.permission);
-    }
-    this.#server.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted, actor, request, accepts));
+    const allowed =
+      authenticator.allows(actor, permission, null) ||
+      (scope === 'any' && visibleProjects(actor, permission).length > 0);
+    if (!allowed) throw new NotAllowed(permission);
+    // The drain may have begun while the credential was looked up.
+    this.#assertServing();
+    endpoint.server.handleUpgrade(request, socket, head, (accepted) => {
+      this.#watch(accepted, actor);
+      endpoint.server.emit('connection', accepted, actor);
+    });
   }
 
-  #accept(socket: WebSocket, actor: Actor, request: IncomingMessage, accepts: AcceptsSockets): void {
+  #assertServing(): void {
+    if (this.drain.draining || this.#closing) throw new Draining();
+  }
+
+  #watch(socket: WebSocket, actor: Actor): void {
     const state = { actorId: actor.id, alive: true };
     this.#open.set(socket, state);
     socket.on('close', () => this.#open.delete(socket));
     socket.on('pong', () => (state.alive = true));
     // A broken frame or one that is too large: `ws` closes the socket with the right code by itself.
     socket.on('error', (error) => this.#log.debug(`A socket of ${actor.id} failed: ${error.message}`));
-    try {
-      accepts.onConnection(socket, actor, request);
-    } catch (error) {
-      this.#log.error(error);
-      socket.close(1011, 'server error');
-    }
   }
 
   #revoke(actorId: string): void {

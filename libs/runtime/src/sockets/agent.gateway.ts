@@ -1,19 +1,20 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Logger } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
+import { WebSocketGateway } from '@nestjs/websockets';
 import type { WebSocket } from 'ws';
 import type { Actor } from '#messages/auth';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
-import { type AcceptsSockets, SocketEndpoint } from '#platform/http';
+import { Requires, SocketGateway } from '#platform/http';
 import { Dispatcher } from '../dispatch/dispatcher.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
 import { heldBy } from '../sql/leases.ts';
 import { AgentSession } from './agent-session.ts';
 
 /** `GET /api/runtime/connect`: where agents connect. */
-@Injectable()
-@SocketEndpoint({ path: '/api/runtime/connect', permission: 'instance.connect' })
-export class AgentSocket implements AcceptsSockets {
+@WebSocketGateway({ path: '/api/runtime/connect' })
+@Requires('instance.connect')
+export class AgentGateway extends SocketGateway {
   private readonly log = new Logger('agent-socket');
   private readonly sessions = new Set<AgentSession>();
 
@@ -22,9 +23,11 @@ export class AgentSocket implements AcceptsSockets {
     private readonly database: Database,
     private readonly dispatcher: Dispatcher,
     private readonly config: Config,
-  ) {}
+  ) {
+    super();
+  }
 
-  onConnection(socket: WebSocket, actor: Actor): void {
+  protected override onConnection(socket: WebSocket, actor: Actor): void {
     const session = new AgentSession(socket, actor, {
       commands: this.commands,
       dispatcher: this.dispatcher,
@@ -36,7 +39,7 @@ export class AgentSocket implements AcceptsSockets {
     socket.once('close', () => this.sessions.delete(session));
   }
 
-  async onDrain(): Promise<void> {
+  override async onDrain(): Promise<void> {
     await this.dispatcher.stop();
     for (const session of this.sessions) session.drain('the server is going away; reconnect and resume');
   }
