@@ -86,7 +86,8 @@ export function detectTests(
   if (line !== null && !/no test specified/.test(line)) return planFor('npm test', line);
   const paths = [...tree.files.keys()];
   if (paths.some((path) => isPython(path) && isTestFile(path)) && pytest) {
-    return planFor('pytest', 'python3 -m pytest -q -p no:cacheprovider');
+    // A module that cannot be imported fails alone; without the option pytest would run none of the others.
+    return planFor('pytest', 'python3 -m pytest -q -p no:cacheprovider --continue-on-collection-errors');
   }
   return null;
 }
