@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { ConfigError, loadProcessConfig } from '#platform/config';
-import { migrate, PostgresUnavailable, startPostgres } from '#platform/database';
+import { DatabaseUnusable, migrate, PostgresUnavailable, startPostgres } from '#platform/database';
 import { migrations } from '../../../migrations/index.ts';
 import { DataFolderInUse, takeDataFolder } from './data-folder.ts';
 
@@ -24,7 +24,10 @@ try {
   await main();
 } catch (error) {
   const expected =
-    error instanceof ConfigError || error instanceof PostgresUnavailable || error instanceof DataFolderInUse;
+    error instanceof ConfigError ||
+    error instanceof DatabaseUnusable ||
+    error instanceof PostgresUnavailable ||
+    error instanceof DataFolderInUse;
   console.error(expected ? error.message : error);
   process.exit(error instanceof ConfigError ? 78 : 1);
 }

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { MusterLogger, startTracing } from '#observability';
 import { ConfigError, type Config, loadProcessConfig } from '#platform/config';
-import { PostgresUnavailable } from '#platform/database';
+import { DatabaseUnusable, PostgresUnavailable } from '#platform/database';
 import { DataFolderInUse } from './data-folder.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { welcome } from './welcome.ts';
@@ -49,7 +49,8 @@ try {
   server = await startServer(config, logger);
   console.log(welcome(server.app, config));
 } catch (error) {
-  const expected = error instanceof PostgresUnavailable || error instanceof DataFolderInUse;
+  const expected =
+    error instanceof DatabaseUnusable || error instanceof PostgresUnavailable || error instanceof DataFolderInUse;
   const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
   if (taken) console.error(`Port ${config.port} is in use. Stop what uses it, or set MUSTER_PORT to another.`);
   else console.error(expected && error instanceof Error ? error.message : error);

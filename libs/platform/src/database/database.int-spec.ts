@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { type TestDatabase, testDatabase } from '#test/database';
-import { type Database, sqlState, violatedConstraint } from './index.ts';
+import { type Database, DatabaseUnusable, migrate, sqlState, violatedConstraint } from './index.ts';
 
 const noteSchema = defineEntity({
   name: 'Note',
@@ -79,11 +79,16 @@ describe('the database', () => {
   test('repeats a transaction that lost a deadlock', async () => {
     await database.sql(`insert into notes (id, text) values (21, ''), (22, '')`);
     let rounds = 0;
+    // Each holds its first row before either asks for the other's, however busy the machine is.
+    let bothHold = (): void => {};
+    const held = new Promise<void>((resolve) => (bothHold = resolve));
+    let holders = 0;
     const cross = (first: number, second: number) =>
       database.transaction(async (tx) => {
         rounds++;
         await tx.sql('update notes set text = text || $2 where id = $1', [first, 'x']);
-        await new Promise((wake) => setTimeout(wake, 50));
+        if (++holders === 2) bothHold();
+        await held;
         await tx.sql('update notes set text = text || $2 where id = $1', [second, 'x']);
       });
     await Promise.all([cross(21, 22), cross(22, 21)]);
@@ -97,5 +102,20 @@ describe('the database', () => {
       return tx.sql<{ seconds: number }>('select extract(epoch from muster_now() - clock_timestamp()) as seconds');
     });
     expect(moved?.seconds).toBeCloseTo(40, 1);
+  });
+
+  test('says in one sentence, without the password, which database cannot be used and why', async () => {
+    const absent = new URL(testing.url);
+    absent.pathname = '/not_there';
+    const refused = new URL('postgresql://someone:secret-word@127.0.0.1:1/x');
+    for (const [url, why] of [
+      [absent, /\/not_there cannot be used: database "not_there" does not exist\. See .* DATABASE_URL/],
+      [refused, /^The database someone@127\.0\.0\.1:1\/x cannot be used: connect ECONNREFUSED/],
+    ] as const) {
+      const failed = migrate({ url: url.href, migrations: [] });
+      await expect(failed).rejects.toThrow(DatabaseUnusable);
+      await expect(failed).rejects.toThrow(why);
+      await expect(failed).rejects.not.toThrow(url.password);
+    }
   });
 });

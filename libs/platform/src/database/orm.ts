@@ -40,13 +40,50 @@ export function ormOptions(options: Pick<DatabaseOptions, 'url' | 'entities' | '
 export const openOrm = (options: Parameters<typeof ormOptions>[0]): Promise<MikroORM> =>
   MikroORM.init(ormOptions(options));
 
+/** Says in one sentence why the database of the operator cannot be used; never with its password. */
+export class DatabaseUnusable extends Error {
+  override readonly name = 'DatabaseUnusable';
+}
+
+const oldestPostgres = 150_000;
+
+/** A first connection, whose failure is the operator's to mend: address, user, database or version. */
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 30_000 });
+  const place = `${client.user ?? ''}@${client.host}:${client.port}/${client.database ?? ''}`;
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ name: string; version: number }>(
+      "select current_setting('server_version') as name, current_setting('server_version_num')::int as version",
+    );
+    const server = rows[0];
+    if (server !== undefined && server.version < oldestPostgres)
+      throw new Error(`it is PostgreSQL ${server.name}, and Muster needs 15 or newer`);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw new DatabaseUnusable(
+      `The database ${place} cannot be used: ${reasonOf(error)}. See that it runs and that DATABASE_URL is right.`,
+      { cause: error },
+    );
+  }
+}
+
+/** A host name with several addresses fails with a list that has no message of its own. */
+function reasonOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  if ('message' in error && error.message !== '') return String(error.message);
+  return 'errors' in error && Array.isArray(error.errors)
+    ? error.errors.map(reasonOf).join('; ')
+    : 'it does not answer';
+}
+
 /** Any number that no other program locks in this database. */
 const migrationLock = 7_265_001;
 
 /** Brings the tables up to date. Many servers may start at once: one migrates, the others wait for it. */
 export async function migrate(options: Pick<DatabaseOptions, 'url' | 'migrations'>): Promise<string[]> {
-  const guard = new pg.Client({ connectionString: options.url });
-  await guard.connect();
+  const guard = await connected(options.url);
   try {
     await guard.query('select pg_advisory_lock($1)', [migrationLock]);
     const orm = await MikroORM.init({
