@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cruise } from 'dependency-cruiser';
 import rules from '../.dependency-cruiser.mjs';
-import { format } from 'prettier';
+import { format, resolveConfig } from 'prettier';
 
 const floors = [
   ['apps', 'Programs', /^apps\/([^/]+)\//],
@@ -31,15 +31,14 @@ const { output } = await cruise(['apps', 'libs', 'packages'], {
 });
 
 const rooms = new Map();
-const arrows = new Set();
+const below = new Map(floors.map(([floor]) => [floor, new Set()]));
 for (const module of output.modules) {
   const from = roomOf(module.source);
   if (!from) continue;
   rooms.set(from.id, from);
   for (const dependency of module.dependencies) {
     const to = roomOf(dependency.resolved);
-    // An arrow to a floor says enough: a room-to-room arrow is drawn only where it crosses floors.
-    if (to && to.floor !== from.floor) arrows.add(`  ${from.floor} --> ${to.floor}`);
+    if (to && to.floor !== from.floor) below.get(from.floor).add(to.floor);
   }
 }
 const lines = ['flowchart TD'];
@@ -51,7 +50,11 @@ for (const [floor, title] of floors) {
   for (const room of inside) lines.push(`    ${room.id}["${room.name}"]`);
   lines.push('  end');
 }
-lines.push(...[...arrows].sort());
+// An arrow that a longer way down already tells is left out; who stands on what stays the same.
+const reaches = (from, to) => [...below.get(from)].some((floor) => floor === to || reaches(floor, to));
+for (const [from, floorsBelow] of below)
+  for (const to of floorsBelow)
+    if (![...floorsBelow].some((other) => other !== to && reaches(other, to))) lines.push(`  ${from} --> ${to}`);
 
 const begin = '<!-- floors: drawn by `npm run floors:draw` -->';
 const end = '<!-- /floors -->';
@@ -60,8 +63,8 @@ const [before, rest] = readme.split(begin);
 const after = rest?.split(end)[1];
 if (after === undefined) throw new Error(`README.md lacks the markers ${begin} … ${end}`);
 const drawn = await format(`${before}${begin}\n\n\`\`\`mermaid\n${lines.join('\n')}\n\`\`\`\n\n${end}${after}`, {
+  ...(await resolveConfig('README.md')),
   parser: 'markdown',
-  printWidth: 120,
 });
 if (process.argv.includes('--check')) {
   if (drawn !== readme) {
