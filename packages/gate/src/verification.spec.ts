@@ -151,6 +151,63 @@ describe('a verification', () => {
     expect(facts.judgement.verdict).toBe('rejected');
   });
 
+  it('is not taken in by a test that compares the text of the source', async () => {
+    const facts = await verify({
+      candidate: {
+        ...project,
+        'src/price.js': 'export function price(net) {\n  return net ? 0 : 1;\n}\n',
+        'test/price.test.js':
+          "import test from 'node:test';\nimport assert from 'node:assert';\nimport { readFileSync } from 'node:fs';\n" +
+          "test('has a price', () => { assert.match(readFileSync('src/price.js', 'utf8'), /return net \\? 0 : 1;/); });\n",
+      },
+    });
+    expect(facts.judgement.reasons.join('\n')).toMatch(/honesty\.untested_function: price/);
+  });
+
+  it('looks at functions wherever source loads them from, and in lists, wrappers and registries', async () => {
+    const facts = await verify({
+      candidate: {
+        ...project,
+        'src/sum.js':
+          "import { impl } from '../docs/impl.js';\nimport { on } from './on.config.js';\nexport function sum(a, b) {\n  return a + b;\n}\nexport { impl, on };\n",
+        'docs/impl.js': 'export const impl = (a) => a ? 1 : 2;\n',
+        'src/on.config.js':
+          'export const table = new Map();\nexport const on = (name, f) => table.set(name, f);\n' +
+          "on('x', () => 5);\n",
+      },
+    });
+    expect(facts.judgement.reasons.map((each) => /untested_function: (\S+)/.exec(each)?.[1]).filter(Boolean)).toEqual(
+      expect.arrayContaining(['impl', 'on', "on('x')"]),
+    );
+  });
+
+  it('refuses a run that ends before it reports', async () => {
+    const jestLike = {
+      'package.json': JSON.stringify({ name: 'x', type: 'module', scripts: { test: 'node run.mjs --test' } }),
+      'run.mjs':
+        "import { writeFileSync } from 'node:fs';\nconst at = process.argv.find((each) => each.startsWith('--test-reporter-destination=') && !each.endsWith('stdout'));\n" +
+        "await import('./src/sum.js');\nwriteFileSync(at.split('=')[1], JSON.stringify({ name: 'adds', file: null, status: 'passed', message: null, ms: 1 }) + '\\n');\n",
+      'src/sum.js': 'export const sum = 1;\n',
+    };
+    const facts = await verify({ base: jestLike, candidate: { ...jestLike, 'src/sum.js': 'process.exit(0);\n' } });
+    expect(facts.rules).toContain('tests.no_report');
+    expect(facts.judgement.verdict).toBe('rejected');
+  });
+
+  it('keeps what tests print storable, whatever it is', async () => {
+    const facts = await verify({
+      candidate: {
+        ...project,
+        'test/odd.test.js':
+          "import test from 'node:test';\nprocess.stdout.write(Buffer.from([0xff, 0x00, 0xfe]));\ntest('is \\u0000 odd \\ud800', () => { throw new Error('nul \\u0000 half \\udfff ' + 'x'.repeat(100000)); });\n",
+      },
+    });
+    expect(facts.rules).toContain('tests.new_failure');
+    const text = JSON.stringify(facts);
+    expect(text).not.toMatch(/\\u0000|\\ud8|\\udf/i);
+    expect(JSON.stringify(facts.judgement)).not.toMatch(/\\u0000|\\ud8|\\udf/i);
+  });
+
   it('does not ask for tests where only comments changed', async () => {
     const facts = await verify({
       candidate: { ...project, 'src/sum.js': '// Adds.\nexport function sum(a, b) {\n  return a + b; // both\n}\n' },
@@ -200,6 +257,7 @@ describe('a verification', () => {
       sandbox: { driver: null, proven: false, notes: ['no sandbox withstood the proof'] },
     });
     expect(facts.statusOf).toMatchObject({ tests: 'not_run', secrets: 'passed', tampering: 'passed' });
+    expect(facts.checks.find(({ check }) => check === 'tests')?.blocked).toBe(true);
     expect(facts.judgement.reasons).toEqual([
       expect.stringMatching(/^tests: required, and not run: .*no sandbox withstood/),
     ]);

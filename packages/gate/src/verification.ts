@@ -11,6 +11,7 @@ import type { Sandbox } from './sandbox/detect.ts';
 import { toolchain } from './sandbox/toolchain.ts';
 import { changesBetween } from './source/changes.ts';
 import { SourceTree } from './source/tree.ts';
+import { storable } from './storable.ts';
 import { GATE_VERSION } from './version.ts';
 
 export interface VerificationOptions {
@@ -198,7 +199,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
         .filter((each) => each.status === 'failed')
         .map((each) => (each.file === null ? each.name : `${each.name} (${each.file})`));
     say(1, 'done');
-    return {
+    return storable({
       candidateTree: input.candidateTree,
       baseTree: input.baseTree,
       rulesDigest: input.rulesDigest,
@@ -208,7 +209,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       baseFailures: failing(purpose === 'base' ? candidateFacts : baseFacts),
       testCases: (candidateFacts?.tests?.cases ?? []).slice(0, 20_000),
       ms: Math.round(performance.now() - started),
-    };
+    });
   } finally {
     for (const run of runs) run.dispose();
     rmSync(options.workDir, { recursive: true, force: true, maxRetries: 2 });

@@ -1,5 +1,6 @@
 import { buildCheck } from './build.ts';
 import type { Check } from './check.ts';
+import { concealmentCheck } from './concealment.ts';
 import { honestyCheck } from './honesty.ts';
 import { lintCheck } from './lint.ts';
 import { postLandingCheck } from './post-landing.ts';
@@ -18,6 +19,7 @@ export const checks: readonly Check[] = [
   lintCheck,
   secretsCheck,
   tamperingCheck,
+  concealmentCheck,
   honestyCheck,
   postLandingCheck,
 ];

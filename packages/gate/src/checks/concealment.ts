@@ -8,8 +8,7 @@ import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 /** Where a run leaves its report; whoever names it in a change means to write it. */
 const harness = /\/muster\/re(?:port|porter)|--test-reporter-destination/;
 const isCode = (path: string): boolean => isScript(path) || isPython(path);
-const holdsPackages = (tree: SourceTree | null): boolean =>
-  tree !== null && existsSync(join(tree.dir, 'node_modules'));
+const holdsPackages = (tree: SourceTree | null): boolean => tree !== null && existsSync(join(tree.dir, 'node_modules'));
 
 /** What a link stands for when it would make code of something that the other checks do not read as code. */
 function hiddenBehind(tree: SourceTree, path: string, link: string): string | null {

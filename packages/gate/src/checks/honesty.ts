@@ -1,8 +1,10 @@
 import type { Finding } from '@muster/contracts';
+import { randomInt } from 'node:crypto';
 import { byName } from '../project/test-runner.ts';
 import type { SuiteOutcome } from '../project/tree-run.ts';
-import { functionsIn, type SourceFunction } from '../source/functions.ts';
+import { functionsIn, reworded, type SourceFunction } from '../source/functions.ts';
 import { isProductSource } from '../source/paths.ts';
+import { reachedFiles } from '../source/reached.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 
 /** More would keep a large change in the gate for hours; what was left out is said. */
@@ -12,6 +14,9 @@ const lanes = 2;
 interface Suspect extends SourceFunction {
   path: string;
 }
+
+/** Test scripts that also check how the source is written; they notice every other spelling, and honestly so. */
+const looksAtText = /lint|prettier|biome|standard|\bxo\b|format|tsc|types|check|coverage|c8|nyc/;
 
 type Trial = 'noticed' | 'unnoticed' | 'unknown';
 
@@ -39,8 +44,9 @@ export const honestyCheck: Check = {
   async run({ policy, candidate, against, changes, candidateFacts, baseFacts, run, signal, progress }) {
     if (!policy.checks.honesty) return outcome('not_run', 'switched off in muster.yaml');
     const suspects: Suspect[] = [];
+    const reached = reachedFiles(candidate);
     for (const { path, status } of changes) {
-      if (status === 'removed' || !isProductSource(path)) continue;
+      if (status === 'removed' || /\.json$/.test(path) || !(isProductSource(path) || reached.has(path))) continue;
       const text = candidate.text(path);
       if (text === null) continue;
       const before = new Set(functionsIn(path, against?.text(path) ?? '').map((each) => `${each.name} ${each.tokens}`));
@@ -108,27 +114,48 @@ export const honestyCheck: Check = {
       );
     }
 
-    // Stubs first: where there are more functions than runs, they are what this is for.
-    const order = [...suspects].sort((a, b) => Number(a.shape === 'full') - Number(b.shape === 'full'));
+    // Stubs first: where there are more functions than runs, they are what this is for. Which of the others are tried nobody can
+    // foresee, so that none can be hidden behind many.
+    const dice = new Map(suspects.map((each) => [each, suspects.length > mostFunctions ? randomInt(2 ** 32) : 0]));
+    const order = [...suspects].sort(
+      (a, b) => Number(a.shape === 'full') - Number(b.shape === 'full') || dice.get(a)! - dice.get(b)!,
+    );
     const tried = order.slice(0, mostFunctions);
     const timeoutMs = Math.min(policy.timeoutSeconds * 1000, Math.max(30_000, suite.ms * 4 + 10_000));
     const deadline = performance.now() + policy.timeoutSeconds * 1000;
-    // A control first: the same run with nothing emptied. If that already counts as noticed, it is the way of running that is
-    // noticed, a flag that this runner does not know for instance, and the trials would prove nothing.
-    const control = async (stopAtFirst: boolean): Promise<boolean> => {
-      const untouched = new Map([[tried[0]!.path, candidate.text(tried[0]!.path) ?? '']]);
-      const again = await run.tests({ overrides: untouched, stopAtFirst, timeoutMs });
-      return again !== null && noticed(suite, again) === 'unnoticed';
+    // A control first: the same program in other letters. Where that already counts as noticed, it is the way of running that is
+    // noticed, a flag that this runner does not know for instance, or a test that looks at the text of the source; the trials are
+    // then compared with the control, so that only what else fails counts.
+    const again = async (edit: (path: string, text: string) => string, stop: boolean): Promise<SuiteOutcome | null> => {
+      const overrides = new Map(tried.map(({ path }) => [path, edit(path, candidate.text(path) ?? '')]));
+      return await run.tests({ overrides, stopAtFirst: stop, timeoutMs });
     };
+    const quiet = (control: SuiteOutcome | null): boolean =>
+      control !== null && noticed(suite, control) === 'unnoticed';
     // Where something fails anyway, a runner that stops at the first failure stops there, before any test that could notice.
-    const stopAtFirst = suite.ok && (await control(true));
-    if (!stopAtFirst && !(await control(false))) {
-      return outcome(
-        'inconclusive',
-        'the tests fail when they are run once more with nothing changed, so they cannot show which function they look at',
-        findings,
-        metrics,
-      );
+    const stopAtFirst = suite.ok && quiet(await again(reworded, true));
+    let ground = suite;
+    if (!stopAtFirst) {
+      const control = await again(reworded, false);
+      if (!quiet(control)) {
+        if (!quiet(await again((_path, text) => text, false))) {
+          return outcome(
+            'inconclusive',
+            'the tests fail when they are run once more with nothing changed, so they cannot show which function they look at',
+            findings,
+            metrics,
+          );
+        }
+        if (control?.detailed === true) ground = control;
+        else if (!looksAtText.test(run.commands.tests?.line({ report: '', reporter: '' }, false) ?? '')) {
+          const message =
+            'The tests end without a report when an empty comment is added to the change: they look at the text of the source.';
+          const rule = 'honesty.reads_source';
+          const remedy = 'Test what the code does, not how it is written.';
+          findings.push(findingOf({ check: 'honesty', rule, level: 'error', veto: true, message, remedy }));
+          return outcome('failed', message, findings, metrics);
+        }
+      }
     }
     const trials = new Map<Suspect, Trial>();
     const queue = [...tried];
@@ -145,7 +172,7 @@ export const honestyCheck: Check = {
             stopAtFirst,
             timeoutMs: Math.min(policy.timeoutSeconds * 1000, timeoutMs * 3),
           });
-        trials.set(each, after === null ? 'unknown' : noticed(suite, after));
+        trials.set(each, after === null ? 'unknown' : noticed(ground, after));
         progress(trials.size / tried.length, `emptied ${trials.size} of ${tried.length} changed functions`);
       }
     };

@@ -34,6 +34,26 @@ export const testsCheck: Check = {
     const counted = `${metrics['passed']} of ${suite.cases.length} passed`;
     if (purpose === 'base') return outcome(suite.ok ? 'passed' : 'failed', counted, [], metrics, tool);
 
+    // A runner that ended well and told nothing was ended early, by something that it ran.
+    if (baseFacts?.tests?.detailed === true && !suite.detailed && suite.ok) {
+      return outcome(
+        'failed',
+        'the runner ended before it reported its cases',
+        [
+          findingOf({
+            check: 'tests',
+            rule: 'tests.no_report',
+            level: 'error',
+            veto: true,
+            message: `The runner reported ${baseFacts.tests.cases.length} cases on the branch; here it ends with success before it reports any.`,
+            remedy: 'Find what ends the process, such as a call of process.exit, and take it out.',
+          }),
+        ],
+        metrics,
+        tool,
+      );
+    }
+
     let charged = [...now].filter(([key, test]) => test.status === 'failed' && before.get(key)?.status !== 'failed');
     if (charged.length > 0 && purpose === 'revert') {
       // What failed before the landing may fail again when the landing is taken back.

@@ -96,13 +96,94 @@ function nameOf(node: ts.Node): string | null {
       parent.initializer !== undefined
     )
       return parent.name.getText();
-    if (ts.isBinaryExpression(parent) && parent.operatorToken.kind === ts.SyntaxKind.EqualsToken)
-      return parent.left.getText();
+    if (ts.isBinaryExpression(parent) && assigns.has(parent.operatorToken.kind)) return parent.left.getText();
     if (ts.isExportAssignment(parent)) return 'default';
-    // A function handed to a wrapper that is given a name: `export const handler = wrap(async () => …)`.
-    if (ts.isCallExpression(parent) && ts.isVariableDeclaration(parent.parent)) return parent.parent.name.getText();
+    return heldBy(parent);
   }
   return null;
+}
+
+const assigns: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.EqualsToken,
+  ts.SyntaxKind.QuestionQuestionEqualsToken,
+  ts.SyntaxKind.BarBarEqualsToken,
+  ts.SyntaxKind.AmpersandAmpersandEqualsToken,
+]);
+/** Calls that take a step of the function around them, or end a process: what they are given is no function of its own. */
+const takesStep =
+  /\.(?:map|filter|forEach|flatMap|reduce|reduceRight|some|every|find|findLast|findIndex|sort|toSorted|then|catch|finally|on|once|off|addListener|addEventListener|replace|replaceAll|from)$|^(?:setTimeout|setInterval|setImmediate|queueMicrotask|Promise)$|^process\./;
+
+/**
+ * The name under which a function without one of its own is kept, at the top of a file: handed to a wrapper
+ * (`const handler = wrap(async () => …)`), to a registry (`app.get('/x', () => …)`), in a list, behind a condition.
+ */
+function heldBy(from: ts.Node): string | null {
+  let at: ts.Node = from;
+  let called: string | null = null;
+  for (;;) {
+    if (ts.isCallExpression(at) || ts.isNewExpression(at)) {
+      const callee = at.expression.getText();
+      if (takesStep.test(callee)) return null;
+      const [first] = at.arguments ?? [];
+      called ??= first !== undefined && ts.isStringLiteralLike(first) ? `${callee}(${first.getText()})` : callee;
+    } else if (ts.isVariableDeclaration(at) || ts.isPropertyAssignment(at) || ts.isPropertyDeclaration(at)) {
+      return at.name.getText();
+    } else if (ts.isBinaryExpression(at)) {
+      if (assigns.has(at.operatorToken.kind)) return at.left.getText();
+    } else if (ts.isExportAssignment(at)) {
+      return 'default';
+    } else if (ts.isExpressionStatement(at)) {
+      return called === null || !ts.isSourceFile(at.parent) ? null : called.replace(/\s+/g, ' ').slice(0, 80);
+    } else if (
+      !ts.isArrayLiteralExpression(at) &&
+      !ts.isConditionalExpression(at) &&
+      !ts.isParenthesizedExpression(at) &&
+      !ts.isAsExpression(at) &&
+      !ts.isSatisfiesExpression(at) &&
+      !ts.isNonNullExpression(at) &&
+      !ts.isAwaitExpression(at) &&
+      !ts.isPropertyAccessExpression(at)
+    ) {
+      return null;
+    }
+    at = at.parent;
+  }
+}
+
+/**
+ * The same program in other letters: an empty comment before every token. A test that notices this looks at the text of the
+ * source, not at what it does.
+ */
+export function reworded(path: string, text: string): string {
+  if (isPython(path)) return `${text.trimEnd()}\n# \n`;
+  const file = parseScript(path, text);
+  const places: number[] = [];
+  const visit = (node: ts.Node): void => {
+    if (node.kind >= ts.SyntaxKind.FirstJSDocNode && node.kind <= ts.SyntaxKind.LastJSDocNode) return;
+    // Text and templates hold no comments; a comment between two of their tokens would be part of what they say.
+    if (
+      ts.isTemplateExpression(node) ||
+      ts.isJsxElement(node) ||
+      ts.isJsxFragment(node) ||
+      ts.isJsxSelfClosingElement(node)
+    )
+      return void places.push(node.getStart(file));
+    const children = node.getChildren(file);
+    if (children.length > 0) return children.forEach(visit);
+    if (node.getWidth(file) > 0) places.push(node.getStart(file));
+  };
+  visit(file);
+  let out = '';
+  let from = 0;
+  for (const place of places.sort((a, b) => a - b)) {
+    out += `${text.slice(from, place)}/**/`;
+    from = place;
+  }
+  const edited = out + text.slice(from);
+  const shebang = /^#!/.test(text);
+  const after = parseScript(path, edited);
+  const same = !shebang && tokensOf(after, after) === tokensOf(file, file);
+  return same ? edited : `${text.trimEnd()}\n/**/\n`;
 }
 
 function scriptFunctions(path: string, text: string): SourceFunction[] {

@@ -1,0 +1,64 @@
+import { posix } from 'node:path';
+import ts from 'typescript';
+import { parseScript } from './functions.ts';
+import { isProductSource, isScript } from './paths.ts';
+import type { SourceTree } from './tree.ts';
+
+const endings = ['', '.ts', '.tsx', '.mts', '.cts', '.js', '.jsx', '.mjs', '.cjs', '.json'];
+const inFolder = ['index.ts', 'index.tsx', 'index.mts', 'index.cts', 'index.js', 'index.mjs', 'index.cjs'];
+
+/** What a file names in `import`, `export … from`, `import(…)` and `require(…)`, as written down. */
+export function importsOf(path: string, text: string): string[] {
+  const file = parseScript(path, text);
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier !== undefined) {
+      if (ts.isStringLiteralLike(node.moduleSpecifier)) found.push(node.moduleSpecifier.text);
+    } else if (ts.isCallExpression(node)) {
+      const [first] = node.arguments;
+      const loads =
+        node.expression.kind === ts.SyntaxKind.ImportKeyword ||
+        (ts.isIdentifier(node.expression) && /^(?:require|createRequire)$/.test(node.expression.text));
+      if (loads && first !== undefined && ts.isStringLiteralLike(first)) found.push(first.text);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return found;
+}
+
+/** The file that a relative import means; a `.js` may be written for a `.ts`. */
+function fileOf(tree: SourceTree, from: string, name: string): string | null {
+  if (!/^\.{1,2}(\/|$)/.test(name)) return null;
+  const target = posix.normalize(posix.join(posix.dirname(from), name));
+  if (target.startsWith('..')) return null;
+  const asSource = target.replace(/\.([cm]?)js(x?)$/, '.$1ts$2');
+  return (
+    [...endings.map((ending) => target + ending), asSource, ...inFolder.map((index) => posix.join(target, index))].find(
+      (path) => tree.has(path),
+    ) ?? null
+  );
+}
+
+/**
+ * Everything that the product's source loads, wherever it lies and whatever it is called: a folder named `docs` or a file
+ * named `x.config.js` is source as soon as source loads it.
+ */
+export function reachedFiles(tree: SourceTree): ReadonlySet<string> {
+  const reached = new Set<string>();
+  const open = [...tree.files.keys()].filter((path) => isProductSource(path) && isScript(path));
+  const seen = new Set(open);
+  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+    const text = tree.text(path);
+    if (text === null || /\.json$/.test(path)) continue;
+    for (const name of importsOf(path, text)) {
+      const target = fileOf(tree, path, name);
+      if (target === null) continue;
+      reached.add(target);
+      if (seen.has(target)) continue;
+      seen.add(target);
+      open.push(target);
+    }
+  }
+  return reached;
+}
