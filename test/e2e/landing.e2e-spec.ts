@@ -152,3 +152,40 @@ it('a refused change comes back with its findings, the reworked one lands, fails
   expect(await get<TaskDetail>(`/api/tasks/${taskId}`)).toMatchObject({ state: 'succeeded' });
   expect(await get<AuditReport>(`/api/projects/${project.id}/audit`)).toMatchObject({ ok: true, checked: 3 });
 });
+
+it('what nobody could verify waits for a person, who queues it again; it has cost no rework', async () => {
+  const { id: taskId } = await post<TaskDetail>('/api/tasks', {
+    projectId: project.id,
+    capability: 'code.change',
+    title: 'Greet unseen',
+  });
+  const unseen = async (attempt: TaskAssignment): Promise<SubmissionView> => {
+    const { head } = await get<ProjectView>(`/api/projects/${project.id}`);
+    return submit(attempt, head ?? '', `export const greet = () => "unseen ${attempt.fence}";\n`);
+  };
+  const mine = async (): Promise<TaskAssignment> => {
+    // The follow-up of the rollback above may come first; it is not what this is about.
+    for (let tries = 0; tries < 3; tries += 1) {
+      const found = await claim(agentInstance, agentKey);
+      if (found.taskId === taskId) return found;
+    }
+    throw new Error('the task did not come');
+  };
+  const submission = await unseen(await mine());
+  const broke = await claim(verifierInstance, verifierKey);
+  const error = 'there is no sandbox here';
+  await post(`/api/tasks/${broke.taskId}/attempts/${broke.fence}/fail`, { error, retryable: false }, verifierKey);
+  const waiting = await until<TaskDetail>(`/api/tasks/${taskId}`, ({ wait }) => wait?.reason === 'person');
+  expect(waiting).toMatchObject({ state: 'waiting', reworks: 0, wait: { ref: submission.id } });
+  expect(waiting.wait?.detail).toContain(error);
+  expect(await get<SubmissionView>(`/api/submissions/${submission.id}`)).toMatchObject({
+    state: 'failed',
+    reasons: [`could not be verified: ${error}`],
+  });
+
+  await post(`/api/tasks/${taskId}/retry`, {});
+  const again = await unseen(await mine());
+  await verify('admission');
+  await until<TaskDetail>(`/api/tasks/${taskId}`, ({ state }) => state === 'succeeded');
+  expect(await get<SubmissionView>(`/api/submissions/${again.id}`)).toMatchObject({ state: 'landed' });
+});

@@ -153,6 +153,70 @@ describe('landing', () => {
   });
 });
 
+describe('a verification that did not come about', () => {
+  const nothing = { evidence: false, reasons: ['could not be verified: no sandbox'] };
+
+  it('at admission ends the submission as failed and leaves its task to a person, without a rework', async () => {
+    const project = await world.project();
+    const submission = await world.submit(project, { 'greet.js': 'export const greet = () => "unseen";\n' });
+    await world.submissions.run(submission.id);
+    const row = await world.judge(submission.id, 'rejected', nothing);
+    expect(row).toMatchObject({ state: 'failed', reasons: nothing.reasons, pending: false });
+    const told = world.neighbours.settled.filter(({ submissionId }) => submissionId === submission.id);
+    expect(told.map(({ outcome }) => outcome)).toEqual([{ kind: 'waiting_person', why: nothing.reasons[0] }]);
+  });
+
+  it('in line is tried again after pauses, keeps its place, and lands once it comes about', async () => {
+    const project = await world.project();
+    const one = await world.submit(project, { 'one.js': 'one\n' });
+    const two = await world.submit(project, { 'two.js': 'two\n' });
+    for (const { id } of [one, two]) {
+      await world.submissions.run(id);
+      world.finish((await world.row(id)).verification_id, 'accepted');
+    }
+    await world.submissions.run(one.id);
+    await world.submissions.run(two.id);
+    expect(await world.row(two.id)).toMatchObject({ state: 'verifying', accepted: true });
+    const first = await world.row(two.id);
+    const again = await world.judge(two.id, 'rejected', nothing);
+    expect(again).toMatchObject({ state: 'queued', unverified: 1, turn: first.turn, pending: true });
+    // The sweep leaves it alone until the pause is over.
+    await world.sweep.sweep();
+    expect((await world.row(two.id)).state).toBe('queued');
+    world.neighbours.verifications.delete(first.verification_id ?? '');
+    await world.due();
+    await world.sweep.sweep();
+    expect((await world.row(two.id)).state).toBe('verifying');
+    expect((await world.row(two.id)).verification_id).not.toBe(first.verification_id);
+    expect(await world.judge(two.id, 'accepted')).toMatchObject({ state: 'landed', unverified: 0 });
+  });
+
+  it('in line, again and again, is told to a person in the end', async () => {
+    const project = await world.project();
+    const one = await world.submit(project, { 'one.js': 'one\n' });
+    const two = await world.submit(project, { 'two.js': 'two\n' });
+    for (const { id } of [one, two]) {
+      await world.submissions.run(id);
+      world.finish((await world.row(id)).verification_id, 'accepted');
+    }
+    await world.submissions.run(one.id);
+    await world.submissions.run(two.id);
+    let tries = 0;
+    for (; tries < 10 && (await world.row(two.id)).pending; tries += 1) {
+      const { verification_id: asked } = await world.row(two.id);
+      await world.judge(two.id, 'rejected', nothing);
+      world.neighbours.verifications.delete(asked ?? '');
+      if ((await world.row(two.id)).pending) await world.submissions.run(two.id);
+    }
+    expect(tries).toBe(5);
+    expect(await world.row(two.id)).toMatchObject({ state: 'failed', reasons: nothing.reasons });
+    expect(world.neighbours.settled.at(-1)).toMatchObject({
+      submissionId: two.id,
+      outcome: { kind: 'waiting_person', why: nothing.reasons[0] },
+    });
+  });
+});
+
 describe('a crash in the middle of a landing', () => {
   /** What had been done when the power failed: everything up to, and with, this step. */
   const stops: Record<string, (landing: LandingRow) => Promise<void>> = {

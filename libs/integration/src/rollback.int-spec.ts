@@ -81,6 +81,33 @@ describe('rolling back', () => {
     expect(await world.opened.sql('select id from submissions where reverts_landing_id = $1', [by.id])).toEqual([]);
   });
 
+  it('never follows from a post-landing check that did not run: that is tried again, then told', async () => {
+    world.neighbours.postLanding = 'npm run smoke';
+    const project = await world.project();
+    const landing = await world.land(project, { 'greet.js': 'nobody can look\n' });
+    const asked: Array<string | null> = [];
+    for (let tries = 0; tries < 10 && (await world.landing(landing.id)).pending; tries += 1) {
+      await world.landings.run(landing.id);
+      const { post_verification_id: id } = await world.landing(landing.id);
+      asked.push(id);
+      world.finish(id, 'rejected', { evidence: false, reasons: ['could not be verified: no sandbox'] });
+      await world.landings.run(landing.id);
+      if (tries === 0) {
+        expect(await world.landing(landing.id)).toMatchObject({ post_landing: 'pending', post_verification_id: null });
+        const { length } = world.neighbours.requests;
+        await world.sweep.sweep();
+        expect(world.neighbours.requests).toHaveLength(length);
+      }
+      world.neighbours.verifications.delete(id ?? '');
+    }
+    expect(new Set(asked).size).toBe(5);
+    expect(await world.landing(landing.id)).toMatchObject({ state: 'landed', post_landing: 'not_run', pending: false });
+    expect(await world.events(landing.id)).toEqual(['landing.landed', 'landing.post_landing_not_run']);
+    expect(await world.opened.sql('select id from submissions where reverts_landing_id = $1', [landing.id])).toEqual(
+      [],
+    );
+  });
+
   it('says so when later landings stand in the way', async () => {
     const project = await world.project();
     const first = await world.land(project, { 'greet.js': 'first\n' });

@@ -112,7 +112,7 @@ class AnswerRequest implements ICommandHandler<RequestVerification> {
     if (equal !== undefined) return Promise.resolve(equal);
     const { projectId, purpose, subjectId, candidateTree, baseTree, approvedBy } = request;
     const view: VerificationView = {
-      id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, approvedBy, state: 'running', verdict: null, score: null,
+      id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, approvedBy, state: 'running', verdict: null, evidence: null, score: null,
       threshold: 85, reasons: [], lost: [], facts: null, taskId: null, createdAt: new Date().toISOString(), finishedAt: null,
     }; // prettier-ignore
     this.neighbours.verifications.set(view.id, view);
@@ -332,6 +332,7 @@ export async function startWorld() {
       const finished = {
         state: 'finished' as const,
         verdict,
+        evidence: true,
         score: verdict === 'accepted' ? 100 : 40,
         finishedAt: new Date().toISOString(),
       };

@@ -178,11 +178,51 @@ describe('a verification', () => {
     expect(await finished(asked.id)).toMatchObject({ verdict: 'rejected', score: null });
   });
 
-  test('is refused when a required check was not run, and tried anew for the next who asks', async () => {
+  test.each<[string, boolean, Partial<CheckFacts>]>([
+    ['the machine could not run a required check', false, { status: 'not_run', blocked: true }],
+    ['a required check could not tell', false, { status: 'inconclusive' }],
+    ['the project keeps a required check from being run', true, { status: 'not_run' }],
+    ['a required check failed', true, { status: 'failed' }],
+  ])('knows whether it is evidence when %s', async (_what, evidence, gap) => {
+    const asked = await ask();
+    const { task, input } = await claim();
+    const checks = input.policy.required.map((name, at) => check(name, at === 0 ? gap : {}));
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    expect(await finished(asked.id)).toMatchObject({ verdict: 'rejected', evidence });
+  });
+
+  test('that saw enough to refuse is evidence, whatever else could not be run', async () => {
+    const asked = await ask();
+    const { task, input } = await claim();
+    const leak = {
+      check: 'secrets', rule: 'secrets.key', level: 'error', veto: true, message: 'a key', path: null, line: null, remedy: null,
+      fingerprint: 'f',
+    } as const; // prettier-ignore
+    const checks = input.policy.required.map((name) =>
+      name === 'secrets'
+        ? check(name, { status: 'failed', findings: [leak] })
+        : check(name, { status: 'not_run', blocked: true }),
+    );
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    expect(await finished(asked.id)).toMatchObject({ verdict: 'rejected', evidence: true });
+  });
+
+  test('after a landing is evidence only when the command ran', async () => {
+    const asked = await ask({ purpose: 'post_landing' });
+    const { task, input } = await claim();
+    await answer(task, 'complete', {
+      output: factsFor(input, { checks: [check('post-landing', { status: 'not_run' })] }),
+    });
+    expect(await finished(asked.id)).toMatchObject({ verdict: 'rejected', evidence: false });
+  });
+
+  test('is refused when the machine could not run a required check, and tried anew for the next who asks', async () => {
     const candidateTree = 'f'.repeat(40);
     const asked = await ask({ candidateTree });
     const { task, input } = await claim();
-    const checks = input.policy.required.map((name, at) => check(name, at === 0 ? { status: 'not_run' } : {}));
+    const checks = input.policy.required.map((name, at) =>
+      check(name, at === 0 ? { status: 'not_run', blocked: true } : {}),
+    );
     await answer(task, 'complete', { output: factsFor(input, { checks }) });
     expect(await finished(asked.id)).toMatchObject({ verdict: 'rejected' });
     const again = await ask({ candidateTree });
@@ -194,7 +234,10 @@ describe('a verification', () => {
     const failing = await ask();
     const { task } = await claim();
     await answer(task, 'fail', { error: 'no sandbox here', retryable: false });
-    expect((await finished(failing.id)).reasons).toEqual(['could not be verified: no sandbox here']);
+    expect(await finished(failing.id)).toMatchObject({
+      evidence: false,
+      reasons: ['could not be verified: no sandbox here'],
+    });
     const cancelled = await ask();
     await server.app.get(CommandBus).execute(new CancelTask(cancelled.taskId ?? '', 'not wanted'));
     expect(await finished(cancelled.id)).toMatchObject({ verdict: 'rejected', score: null });

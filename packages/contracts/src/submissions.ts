@@ -74,7 +74,7 @@ export const landingView = z
     landedTree: objectId,
     verifiedTree: objectId,
     state: z.enum(landingStates),
-    postLanding: z.enum(['none', 'pending', 'passed', 'failed']),
+    postLanding: z.enum(['none', 'pending', 'passed', 'failed', 'not_run']),
     /** The landing of the revert that took this one back. */
     rolledBackBy: idOf('landing').nullable(),
     followUpTaskId: idOf('task').nullable(),

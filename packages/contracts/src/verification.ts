@@ -42,6 +42,7 @@ export const checkFacts = z.object({
   status: checkStatus,
   /** Why it was not run, or what it saw in one sentence. */
   summary: z.string().max(4000),
+  blocked: z.boolean().optional().describe('true: the machine, not the change, is why it was not run'),
   findings: z.array(finding).max(5000),
   metrics: z.record(z.string(), z.number()),
   tool: z.object({ name: z.string(), version: z.string() }).nullable(),
@@ -131,6 +132,7 @@ export const verificationView = z
     approvedBy: z.string().nullable().describe('the person who let the change touch what judges changes; null: nobody did'),
     state: z.enum(['pending', 'running', 'finished']),
     verdict: verdict.nullable(),
+    evidence: z.boolean().nullable().describe('false: it did not come about, and its refusal says nothing about the change'),
     score: z.number().nullable(),
     threshold: z.number(),
     reasons: z.array(z.string()).describe('why it was refused, the weightiest first; empty when accepted'),

@@ -216,6 +216,8 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   }
 }
 
+const blocked = { blocked: true } as const;
+
 async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): Promise<CheckFacts> {
   const started = performance.now();
   const finish = (result: CheckOutcome): CheckFacts => ({
@@ -226,15 +228,20 @@ async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): 
   });
   const { installed } = context;
   if (check.needs.includes('installed') && installed.status === 'not_run')
-    return finish(outcome('not_run', installed.reason));
+    return finish({ ...outcome('not_run', installed.reason), ...(installed.blocked === true ? blocked : {}) });
   if (check.needs.includes('installed') && installed.status === 'refused') {
     return finish(outcome('not_run', `${installed.reason}: ${installed.refused.slice(0, 5).join('; ')}`));
   }
   if (check.needs.includes('sandbox') && sandbox.driver === null) {
-    return finish(outcome('not_run', `submitted code is not run: ${sandbox.notes.at(-1) ?? 'there is no sandbox'}`));
+    const why = `submitted code is not run: ${sandbox.notes.at(-1) ?? 'there is no sandbox'}`;
+    return finish({ ...outcome('not_run', why), ...blocked });
   }
   try {
-    return finish(await check.run(context));
+    const result = await check.run(context);
+    // What the sandbox gave up on is noted by the name of the step; emptied functions need the tests.
+    const step = check.name === 'honesty' ? 'tests' : check.name;
+    const gaveUp = context.candidateFacts?.notes.some((note) => note.startsWith(`${step}:`)) ?? false;
+    return finish({ ...result, ...(result.status === 'not_run' && gaveUp ? blocked : {}) });
   } catch (error) {
     context.signal?.throwIfAborted();
     return finish(

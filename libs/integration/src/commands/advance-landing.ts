@@ -7,6 +7,7 @@ import { MusterError } from '#kernel';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
 import { landingColumns, type LandingRow } from '../domain/landing.ts';
+import { pauseAfter } from '../domain/patience.ts';
 
 const LOOK_AGAIN_SECONDS = 5;
 
@@ -64,6 +65,7 @@ export class AdvanceLanding {
       );
       return;
     }
+    if (verification.evidence === false) return await this.withoutEvidence(row, verification);
     const passed = verification.verdict === 'accepted';
     const summary = passed ? 'The post-landing check passed.' : verification.reasons.join('\n');
     const written = await this.database.transaction(async (tx) => {
@@ -85,6 +87,30 @@ export class AdvanceLanding {
       return true;
     });
     if (written && !passed) await this.takeBack(row);
+  }
+
+  /** Nothing is taken back for what was not seen: it is tried again after a pause, and in the end a person hears of it. */
+  private async withoutEvidence(row: LandingRow, verification: VerificationView): Promise<void> {
+    const pause = pauseAfter(row.unverified + 1);
+    await this.database.transaction(async (tx) => {
+      const [written] = await tx.sql<{ id: string }>(
+        `update landings set unverified = unverified + 1, last_error = $3,
+           post_verification_id = case when $4::float8 is null then post_verification_id end,
+           post_landing = case when $4::float8 is null then 'not_run' else post_landing end,
+           next_action_at = muster_now() + make_interval(secs => $4::float8)
+         where id = $1 and post_landing = 'pending' and post_verification_id = $2 returning id`,
+        [row.id, verification.id, verification.reasons.join('\n').slice(0, 2000), pause],
+      );
+      if (written === undefined || pause !== null) return;
+      tx.append({
+        type: 'landing.post_landing_not_run',
+        teamId: row.team_id,
+        projectId: row.project_id,
+        subject: row.id,
+        priority: 'high',
+        data: { landingId: row.id, commit: row.commit, summary: verification.reasons.join('\n') },
+      });
+    });
   }
 
   /** By rule. A revert that fails here is only reported: taking back what took something back would go in circles. */

@@ -9,12 +9,13 @@ import { Database, type Transaction } from '#platform/database';
 import { Repositories } from '#platform/git';
 import type { LandingRow } from '../domain/landing.ts';
 import { reworkOf } from '../domain/lessons.ts';
+import { pauseAfter } from '../domain/patience.ts';
 import { approvalOf, isFinal, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
 import { EvidenceMismatch, LandSubmission } from './land-submission.ts';
 
 /** From received to settled with all evidence at hand is eight; a few more for a branch that moves meanwhile. */
 const STEPS_AT_ONCE = 20;
-/** With the pauses below about twenty minutes of trying before the work goes back to its agent. */
+/** With the pauses below about twenty minutes of trying before a person is asked. */
 const MOST_FAILURES = 24;
 /** An event wakes us; this is for the event that we missed. */
 const LOOK_AGAIN_SECONDS = 5;
@@ -27,6 +28,7 @@ interface Changes {
   readonly conflicts?: SubmissionRow['conflicts'];
   readonly reasons?: readonly string[];
   readonly accepted?: true;
+  readonly unverified?: number;
   /** Seconds until the server looks again by itself; null when nothing is owed any more. */
   readonly wait: number | null;
 }
@@ -144,17 +146,32 @@ export class AdvanceSubmission {
       await this.lookAgain(row, LOOK_AGAIN_SECONDS);
       return 'wait';
     }
+    if (verification.evidence === false) return await this.withoutEvidence(row, verification);
     if (verification.verdict !== 'accepted') return await this.end(row, 'rejected', verification.reasons, verification);
     if (row.task_id !== null) {
       await this.commands.execute(
         new SettleSubmittedTask(row.task_id, row.id, { kind: 'waiting_landing', ref: row.id }),
       );
     }
-    const written = await this.change(row, { state: 'queued', accepted: true, wait: 0 }, (tx) => {
+    const written = await this.change(row, { state: 'queued', accepted: true, unverified: 0, wait: 0 }, (tx) => {
       if (row.accepted) return;
       tx.append(this.event(row, 'submission.accepted', { verificationId: verification.id, score: verification.score }));
     });
     return written ? 'again' : 'wait';
+  }
+
+  /**
+   * No evidence is no refusal. What was accepted once, or takes something back, keeps its place and is tried again after a
+   * pause; at admission, and when the patience is over, a person hears what could not be run.
+   */
+  private async withoutEvidence(row: SubmissionRow, verification: VerificationView): Promise<'again' | 'wait'> {
+    const unverified = row.unverified + 1;
+    const pause = row.kind === 'revert' || row.accepted ? pauseAfter(unverified) : null;
+    if (pause === null) return await this.end(row, 'failed', verification.reasons, verification);
+    this.logger.warn(`${row.id} is verified again in ${pause} s: ${verification.reasons.join('; ')}`);
+    const state = row.turn === null ? 'received' : 'queued';
+    await this.change(row, { state, candidate_head: null, unverified, wait: pause });
+    return 'wait';
   }
 
   /** In order, a revert before changes: what is broken on the branch is everybody's. */
@@ -205,6 +222,11 @@ export class AdvanceSubmission {
         const output = { submissionId: row.id, landingId: landing.id, commit: landing.commit };
         await this.commands.execute(
           new SettleSubmittedTask(task.taskId, task.submissionId, { kind: 'landed', output }),
+        );
+      } else if (row.state === 'failed') {
+        const why = row.reasons.join('\n') || 'The server could not process the submission.';
+        await this.commands.execute(
+          new SettleSubmittedTask(task.taskId, task.submissionId, { kind: 'waiting_person', why }),
         );
       } else {
         const verification = row.state === 'rejected' ? await this.verificationOf(row) : null;
@@ -307,11 +329,13 @@ export class AdvanceSubmission {
            conflicts = $7::jsonb, reasons = $8::jsonb,
            accepted_at = case when $9::boolean then coalesce(accepted_at, muster_now()) else accepted_at end,
            turn = case when $9::boolean then coalesce(turn, nextval('submission_turns')) else turn end,
-           next_action_at = muster_now() + make_interval(secs => $10::float8), last_error = null, updated_at = muster_now()
+           next_action_at = muster_now() + make_interval(secs => $10::float8), unverified = $11,
+           last_error = null, updated_at = muster_now()
          where id = $1 and step = $2 returning id`,
         [
           row.id, row.step, next.state, next.verification_id, next.candidate_tree, next.candidate_head,
           JSON.stringify(next.conflicts), JSON.stringify(next.reasons), changes.accepted ?? false, changes.wait,
+          next.unverified,
         ], // prettier-ignore
       );
       if (written !== undefined) also(tx);

@@ -33,6 +33,8 @@ export interface LandingRow {
   readonly follow_up_task_id: string | null;
   readonly pending: boolean;
   readonly failures: number;
+  /** How often in a row its post-landing check did not come about. */
+  readonly unverified: number;
   readonly landed_at: string | null;
 }
 
@@ -43,7 +45,7 @@ export const landingColumns = `
   id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, branch, before, commit,
   landed_tree, verified_tree, message, ${iso('committed_at')}, score, previous_statement, statement, statement_digest, state,
   post_landing, post_verification_id, reverts_landing_id, rolled_back_by, follow_up_task_id,
-  next_action_at is not null as pending, failures, ${iso('landed_at')}`;
+  next_action_at is not null as pending, failures, unverified, ${iso('landed_at')}`;
 
 /** Where the provenance of landed commits is kept, one note per commit. */
 export const NOTES_REF = 'refs/notes/muster';

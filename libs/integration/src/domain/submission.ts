@@ -33,6 +33,8 @@ export interface SubmissionRow {
   /** False when nothing is owed any more, to the submission or to its task. */
   readonly pending: boolean;
   readonly failures: number;
+  /** How often in a row its verification did not come about while it was in line. */
+  readonly unverified: number;
   readonly created_at: string;
   readonly updated_at: string;
 }
@@ -44,7 +46,7 @@ const iso = (column: string): string =>
 export const submissionColumns = `
   id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by, approved_by,
   reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, turn::float8 as turn,
-  accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures,
+  accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures, unverified,
   ${iso('created_at')}, ${iso('updated_at')}`;
 
 export const finalStates = ['landed', 'rejected', 'conflicted', 'failed'] as const;

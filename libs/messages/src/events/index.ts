@@ -31,6 +31,7 @@ export const ownEventsThatTrigger = [
   'agent.published',
   'landing.landed',
   'landing.post_landing_failed',
+  'landing.post_landing_not_run',
   'landing.rolled_back',
   'project.created',
   'submission.accepted',

@@ -65,6 +65,8 @@ export class SettleSubmittedTask extends Command<void> {
     readonly outcome:
       | { readonly kind: 'waiting_landing'; readonly ref: string }
       | { readonly kind: 'landed'; readonly output: { submissionId: string; landingId: string; commit: string } }
+      /** Nothing could be said about it, and its agent is not to blame: a person decides when it is tried again. */
+      | { readonly kind: 'waiting_person'; readonly why: string }
       | { readonly kind: 'rework'; readonly rework: Omit<Rework, 'round'> },
   ) {
     super();

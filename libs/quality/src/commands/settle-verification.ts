@@ -48,7 +48,7 @@ export class SettleVerification {
   }
 
   private async finish(row: VerificationRow, outcome: Outcome): Promise<void> {
-    const { verdict, score, reasons, lost, facts, reusable } = outcome;
+    const { verdict, score, reasons, lost, facts, evidence } = outcome;
     const finished = await this.database.transaction(async (tx) => {
       const [after] = await tx.sql<{ seconds: number }>(
         `update verifications set state = 'finished', verdict = $2, score = $3, reasons = $4::jsonb, lost = $5::jsonb, facts = $6::jsonb,
@@ -62,7 +62,7 @@ export class SettleVerification {
           JSON.stringify(reasons),
           JSON.stringify(lost),
           facts && JSON.stringify(facts),
-          reusable,
+          evidence,
         ],
       );
       if (after === undefined) return null;
@@ -77,6 +77,7 @@ export class SettleVerification {
           purpose: row.purpose,
           subjectId: row.subject_id,
           verdict,
+          evidence,
           score,
           candidateTree: row.candidate_tree,
         },

@@ -19,8 +19,8 @@ export interface Outcome {
   readonly reasons: readonly string[];
   readonly lost: VerificationView['lost'];
   readonly facts: VerificationFacts | null;
-  /** May an equal request later be answered with this? */
-  readonly reusable: boolean;
+  /** False: it did not come about. Says nothing about the change, and an equal request later gets a new try. */
+  readonly evidence: boolean;
 }
 
 /** Never accepted, and nobody else's evidence: whoever asks again gets a new try. */
@@ -30,7 +30,7 @@ export const unverified = (why: string): Outcome => ({
   reasons: [`could not be verified: ${why}`],
   lost: [],
   facts: null,
-  reusable: false,
+  evidence: false,
 });
 
 /** What follows from a verifier's answer. Facts about anything else than what was asked are no facts. */
@@ -49,10 +49,31 @@ export function outcomeOf(asked: Asked, output: unknown): Outcome {
   if (wrong.length > 0) return unverified(`the verifier answered for ${wrong.join(' and ')}`);
 
   const { score, verdict, reasons, lost } = judge(facts, asked.policy, asked.purpose);
-  const needed = asked.purpose === 'post_landing' ? ['post-landing'] : asked.policy.required;
-  // A check that did not come about (no sandbox, no time) may come about tomorrow.
-  const unsettled = facts.checks.some(
-    ({ check, status }) => needed.includes(check) && (status === 'not_run' || status === 'inconclusive'),
-  );
-  return { score, verdict, reasons, lost, facts, reusable: verdict === 'accepted' || !unsettled };
+  return {
+    score,
+    verdict,
+    reasons,
+    lost,
+    facts,
+    evidence: verdict === 'accepted' || !onlyForWantOfEvidence(asked, facts),
+  };
+}
+
+/**
+ * Was it refused for nothing but what could not be seen: no sandbox, no registry, no time, a check that could not tell? Where
+ * something that was seen refuses it too, the refusal stands on that. What the change or the project itself keeps from being
+ * run (no tests, no lock file) is theirs to mend.
+ */
+function onlyForWantOfEvidence(asked: Asked, facts: VerificationFacts): boolean {
+  const ended = new Map(facts.checks.map((check) => [check.check, check]));
+  if (asked.purpose === 'post_landing') {
+    const status = ended.get('post-landing')?.status;
+    return status !== 'passed' && status !== 'failed';
+  }
+  const seen = asked.policy.required.filter((name) => {
+    const check = ended.get(name);
+    return check?.status !== 'inconclusive' && !(check?.status === 'not_run' && check.blocked === true);
+  });
+  if (seen.length === asked.policy.required.length) return false;
+  return judge(facts, { ...asked.policy, required: seen }, asked.purpose).verdict === 'accepted';
 }

@@ -15,6 +15,8 @@ export interface VerificationRow {
   readonly threshold: number;
   readonly state: VerificationView['state'];
   readonly verdict: VerificationView['verdict'];
+  /** Once finished: is this evidence, which answers an equal request later? */
+  readonly reusable: boolean;
   readonly score: number | null;
   readonly reasons: string[];
   readonly lost: VerificationView['lost'];
@@ -24,7 +26,7 @@ export interface VerificationRow {
   readonly finished_at: Date | null;
 }
 const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, approved_by, policy,
-  threshold, state, verdict, score, reasons, lost, task_id, created_at, finished_at`;
+  threshold, state, verdict, reusable, score, reasons, lost, task_id, created_at, finished_at`;
 export const verificationColumns = `${withoutFacts}, facts`;
 /** For lists: facts may be megabytes each. */
 export const listedColumns = `${withoutFacts}, null as facts`;
@@ -39,6 +41,7 @@ export const verificationViewOf = (row: VerificationRow): VerificationView => ({
   approvedBy: row.approved_by,
   state: row.state,
   verdict: row.verdict,
+  evidence: row.state === 'finished' ? row.reusable : null,
   score: row.score,
   threshold: row.threshold,
   reasons: row.reasons,

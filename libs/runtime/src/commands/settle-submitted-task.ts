@@ -48,6 +48,13 @@ export class SettleSubmittedTaskHandler implements ICommandHandler<SettleSubmitt
         });
         return false;
       }
+      case 'waiting_person': {
+        const error = outcome.why;
+        const detail = `${error.slice(0, 800)} This is held against nobody; when the cause is mended, queue it again: muster tasks retry ${task.id}`;
+        await wait(tx, task.id, { reason: 'person', ref: submissionId, detail, error });
+        tx.append({ ...about, type: 'task.waiting', data: { taskId: task.id, reason: 'person', ref: submissionId } });
+        return false;
+      }
       case 'rework': {
         const round = task.reworks + 1;
         if (!(await insertRework(tx, task.id, { ...outcome.rework, submissionId, round }))) return false;

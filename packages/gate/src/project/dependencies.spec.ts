@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { withoutTags } from './dependencies.ts';
+import { isOutage, withoutTags } from './dependencies.ts';
 
 describe('tags in a lock', () => {
   const packages = {
@@ -31,4 +31,22 @@ describe('tags in a lock', () => {
       expect(withoutTags(packages, '', manifest)).toEqual(manifest);
     },
   );
+});
+
+describe('an installation that failed', () => {
+  it.each([
+    ['npm error code ECONNREFUSED\nnpm error request to http://127.0.0.1:1/a failed', true],
+    ['npm error code ENOTFOUND', true],
+    ['npm error code E503\nnpm error 503 Service Unavailable', true],
+    ['npm error code ENOSPC', true],
+    ['npm error code EUSAGE\nnpm error `npm ci` can only install packages when in sync', false],
+    ['npm error code E404\nnpm error 404 Not Found', false],
+    ['npm error code EINTEGRITY', false],
+  ])('says whether the machine is to blame: %s', (said, expected) => {
+    expect(isOutage(new Error(said), said)).toBe(expected);
+  });
+
+  it('blames the machine when it ran out of time', () => {
+    expect(isOutage(Object.assign(new Error('killed'), { killed: true }), '')).toBe(true);
+  });
 });
