@@ -16,6 +16,28 @@ const project = {
   gitPath: '/git/proj.git',
   createdAt: '2026-11-21T00:00:00.000Z',
 };
+const task = {
+  id: 'task_01jd9x0m4ve2tbk6x3h2v4q8zr',
+  teamId: project.teamId,
+  projectId: project.id,
+  capability: 'code.change',
+  title: 'Greet',
+  state: 'queued',
+  wait: null,
+  priority: 'normal',
+  input: {},
+  output: null,
+  error: null,
+  attempt: 1,
+  reworks: 0,
+  submissionId: null,
+  parentId: null,
+  reopens: null,
+  costUsd: 1.1,
+  createdAt: project.createdAt,
+  updatedAt: project.createdAt,
+  finishedAt: null,
+};
 const answers: Record<string, { status: number; body: unknown }> = {
   'GET /api/projects': { status: 200, body: { items: [project], nextCursor: null } },
   [`GET /api/projects/${project.id}/audit`]: {
@@ -38,6 +60,8 @@ const answers: Record<string, { status: number; body: unknown }> = {
       ],
     },
   },
+  [`POST /api/tasks/${task.id}/retry`]: { status: 200, body: task },
+  [`GET /api/tasks/${task.id}`]: { status: 200, body: { ...task, attempts: [] } },
   'POST /api/tasks': {
     status: 400,
     body: {
@@ -92,6 +116,14 @@ describe('the command line', () => {
     expect(await muster('project', 'list', '--json')).toBe(0);
     expect(JSON.parse(out)).toEqual({ items: [project], nextCursor: null });
     expect(seen).toContain('Bearer secret');
+  });
+
+  it('lets a task that waits for a person go on, and shows it', async () => {
+    expect(await muster('tasks', 'retry', task.id)).toBe(0);
+    expect(out).toMatch(/Greet/);
+    expect(out).toMatch(/queued/);
+    expect(await muster('tasks', 'retry', task.id, '--json')).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ id: task.id, attempts: [] });
   });
 
   it('ends with 1 when the audit finds something, and names it', async () => {

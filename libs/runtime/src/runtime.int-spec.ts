@@ -27,6 +27,7 @@ import { testDatabase, type TestDatabase } from '#test/database';
 import { ClaimTasks } from './commands/claim-tasks.ts';
 import { ConnectInstance } from './commands/connect-instance.ts';
 import { DisconnectInstance } from './commands/disconnect-instance.ts';
+import { RetryTask } from './commands/retry-task.ts';
 import { LeaseSweep } from './dispatch/sweep.ts';
 import type { InstanceRow } from './domain/task-row.ts';
 import { RuntimeModule } from './runtime.module.ts';
@@ -500,6 +501,18 @@ describe('a failure', () => {
     expect((await verb(holder, held, 'cost', { key: 'b', usd: 0.2 })).status).toBe(200);
     expect(await show(id)).toMatchObject({ state: 'waiting', wait: { reason: 'person' }, costUsd: 1.1 });
     expect((await verb(holder, held, 'complete')).status).toBe(409);
+
+    // A person lets it go on: with a whole budget, while what was spent before stays told.
+    await run(new RetryTask(id));
+    const again = await takeOnly(holder, id);
+    await verb(holder, again, 'cost', { key: 'c', usd: 0.9 });
+    expect(await show(id)).toMatchObject({ state: 'running', costUsd: 2 });
+    await verb(holder, again, 'cost', { key: 'd', usd: 0.2 });
+    expect(await show(id)).toMatchObject({
+      state: 'waiting',
+      wait: { reason: 'person', detail: expect.stringContaining('($1.1)') },
+      costUsd: 2.2,
+    });
   });
 });
 
@@ -553,6 +566,27 @@ describe('a submission', () => {
       expect(held.rework).toMatchObject({ round, submissionId, summary: 'a test broke' });
     }
     expect(await show(id)).toMatchObject({ state: 'failed', error: expect.stringContaining('limit') });
+  });
+
+  it('that nobody could verify waits for a person, uses up no rework, and is queued when they say so', async () => {
+    const author = await connect();
+    const { id } = await start();
+    const submissionId = await submit(await takeOnly(author, id));
+    const why = 'could not be verified: tests: required, and not run: there is no sandbox';
+    const settle = new SettleSubmittedTask(id, submissionId, { kind: 'waiting_person', why });
+    await run(settle);
+    await run(settle);
+    const waiting = await show(id);
+    expect(waiting).toMatchObject({
+      state: 'waiting',
+      wait: { reason: 'person', ref: submissionId, nextActionAt: null },
+      reworks: 0,
+      error: why,
+    });
+    expect(waiting.wait?.detail).toContain(why);
+    expect(waiting.wait?.detail).toContain(`muster tasks retry ${id}`);
+    await run(new RetryTask(id));
+    expect(await takeOnly(author, id)).toMatchObject({ attempt: 2, rework: null });
   });
 
   it('goes to anyone when the instance that knows it is gone', async () => {

@@ -212,6 +212,9 @@ export class MusterClient {
       this.#http.call({ method: 'GET', path: '/api/tasks', query: { ...query }, answer: pageOf(taskView) }),
     get: (taskId: string): Promise<TaskDetail> =>
       this.#http.call({ method: 'GET', path: `/api/tasks/${part(taskId)}`, answer: taskDetail }),
+    /** For a task that waits for a person: they say that it may go on. */
+    retry: (taskId: string): Promise<TaskView> =>
+      this.#http.call({ method: 'POST', path: `/api/tasks/${part(taskId)}/retry`, body: {}, answer: taskView }),
     cancel: (taskId: string, reason: string): Promise<TaskView> =>
       this.#http.call({
         method: 'POST',

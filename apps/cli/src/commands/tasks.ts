@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { taskState, type Priority } from '@muster/contracts';
+import { taskState, type Priority, type TaskDetail } from '@muster/contracts';
 import type { JsonValue } from '@muster/sdk';
 import type { Command } from 'commander';
 import { printFields, printJson, printLine, printTable, state } from '../output.ts';
@@ -14,6 +14,30 @@ const parseInput = (text: string): Record<string, JsonValue> => {
     // refused below
   }
   throw new UsageError('--input takes a JSON object, \'{"file":"README.md"}\' for instance.');
+};
+
+const printTask = (task: TaskDetail): void => {
+  printFields({
+    id: task.id,
+    title: task.title,
+    capability: task.capability,
+    state: state(task.state),
+    'waits for':
+      task.wait === null ? null : [task.wait.reason, task.wait.ref, task.wait.detail].filter(Boolean).join(' '),
+    submission: task.submissionId,
+    error: task.error,
+    'cost in USD': task.costUsd,
+  });
+  printTable(
+    ['attempt', 'fence', 'agent', 'outcome', 'error'],
+    task.attempts.map((attempt) => [
+      attempt.number,
+      attempt.fence,
+      attempt.agent,
+      state(attempt.outcome),
+      attempt.error?.slice(0, 80) ?? null,
+    ]),
+  );
 };
 
 export const addTaskCommands = (program: Command, globals: () => Globals): void => {
@@ -93,27 +117,17 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
     .action(async (taskId: string) => {
       const task = await (await connect(globals())).tasks.get(taskId);
       if (globals().json) return printJson(task);
-      printFields({
-        id: task.id,
-        title: task.title,
-        capability: task.capability,
-        state: state(task.state),
-        'waits for':
-          task.wait === null ? null : [task.wait.reason, task.wait.ref, task.wait.detail].filter(Boolean).join(' '),
-        submission: task.submissionId,
-        error: task.error,
-        'cost in USD': task.costUsd,
-      });
-      printTable(
-        ['attempt', 'fence', 'agent', 'outcome', 'error'],
-        task.attempts.map((attempt) => [
-          attempt.number,
-          attempt.fence,
-          attempt.agent,
-          state(attempt.outcome),
-          attempt.error?.slice(0, 80) ?? null,
-        ]),
-      );
+      printTask(task);
+    });
+  tasks
+    .command('retry <task>')
+    .description('let a task that waits for a person go on')
+    .action(async (taskId: string) => {
+      const client = await connect(globals());
+      await client.tasks.retry(taskId);
+      const task = await client.tasks.get(taskId);
+      if (globals().json) printJson(task);
+      else printTask(task);
     });
   tasks
     .command('cancel <task>')

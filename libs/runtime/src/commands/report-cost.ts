@@ -43,7 +43,8 @@ export class ReportCostHandler implements ICommandHandler<ReportCost> {
       });
       const answer = { ...renewedOf(task), counted };
       const budget = (await attemptOf(tx, by))?.limits?.costUsd ?? null;
-      const spent = Number((await taskById(tx, by.taskId))?.own_cost_usd ?? 0);
+      const now = await taskById(tx, by.taskId);
+      const spent = Number((Number(now?.own_cost_usd ?? 0) - Number(now?.forgiven_cost_usd ?? 0)).toFixed(6));
       if (!counted || budget === null || spent <= budget) return { answer, stopped: null };
 
       const error = `the budget of $${budget} is spent ($${spent}): a person decides whether it goes on`;

@@ -37,6 +37,8 @@ export interface TaskRow {
   readonly output: TaskView['output'];
   readonly error: string | null;
   readonly own_cost_usd: number;
+  /** Of that, what was spent before a person last said "again": the budget counts from there. */
+  readonly forgiven_cost_usd: number;
   readonly cost_usd: number;
   readonly parent_id: string | null;
   readonly depth: number;

@@ -123,11 +123,12 @@ export const queueForRework = (
     ),
   );
 
-/** A person's decision: from the start, for anyone. */
+/** A person's decision: from the start, for anyone, and with a whole budget. What was spent stays reported. */
 export const queueAgain = (tx: Sql, taskId: string): Promise<TaskRow> =>
   only(
     tx.sql<TaskRow>(
-      `update tasks set state = 'queued', failures = 0, ${notWaiting}, ${freed}, avoid_instances = '{}', avoid_until = null, avoid_then_person = false
+      `update tasks set state = 'queued', failures = 0, forgiven_cost_usd = own_cost_usd, ${notWaiting}, ${freed},
+         avoid_instances = '{}', avoid_until = null, avoid_then_person = false
        where id = $1 returning *`,
       [taskId],
     ),
