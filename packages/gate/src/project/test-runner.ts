@@ -152,10 +152,15 @@ const junitCase = z.looseObject({
 });
 
 /** The test cases of a runner's report, paths relative to the project; null when the report is not one. */
-export function readCases(runner: TestRunner, report: string, work: string): TestCase[] | null {
+export function readCases(
+  runner: TestRunner,
+  report: string,
+  work: string,
+  has: (path: string) => boolean = () => true,
+): TestCase[] | null {
   const inside = (path: string): string => (path.startsWith(`${work}/`) ? path.slice(work.length + 1) : path);
   try {
-    const cases = parseCases(runner, report, inside);
+    const cases = parseCases(runner, report, inside, has);
     return cases.slice(0, 20_000).map((each) => ({
       name: each.name.slice(0, 1000),
       file: each.file === null ? null : inside(each.file).slice(0, 1024),
@@ -171,7 +176,22 @@ export function readCases(runner: TestRunner, report: string, work: string): Tes
 const messageOf = (error: Record<string, unknown> | undefined): string =>
   typeof error?.['message'] === 'string' ? error['message'] : 'failed';
 
-function parseCases(runner: TestRunner, report: string, inside: (path: string) => string): TestCase[] {
+/** JUnit says `tests.test_a.TestB` for a class in a file and for a file in a folder alike: it is the longest path that exists. */
+function fileOfClass(dotted: string, has: (path: string) => boolean): string {
+  const parts = dotted.split('.');
+  for (let length = parts.length; length > 0; length--) {
+    const path = `${parts.slice(0, length).join('/')}.py`;
+    if (has(path)) return path;
+  }
+  return `${parts.join('/')}.py`;
+}
+
+function parseCases(
+  runner: TestRunner,
+  report: string,
+  inside: (path: string) => string,
+  has: (path: string) => boolean,
+): TestCase[] {
   switch (runner) {
     case 'node:test':
       return report
@@ -238,10 +258,7 @@ function parseCases(runner: TestRunner, report: string, inside: (path: string) =
             const failure = each['failure'] ?? each['error'];
             found.push({
               name: each.name,
-              file:
-                each.classname === undefined || each.classname === ''
-                  ? null
-                  : `${each.classname.replaceAll('.', '/')}.py`,
+              file: each.classname === undefined || each.classname === '' ? null : fileOfClass(each.classname, has),
               status: failure !== undefined ? 'failed' : each['skipped'] !== undefined ? 'skipped' : 'passed',
               message: failure === undefined ? null : junitWords(failure).slice(0, 4000),
               ms: each.time === undefined ? null : each.time * 1000,

@@ -200,7 +200,7 @@ export class TreeRun {
         const outcome = this.outcome(plan.label, result);
         const text = plan.runner === 'command' ? null : readReport(join(reportDir, 'tests'));
         const { work } = this.options.driver.paths({ workDir: folder });
-        const cases = text === null ? null : readCases(plan.runner, text, work);
+        const cases = text === null ? null : readCases(plan.runner, text, work, (path) => this.tree.has(path));
         if (cases === null || cases.length === 0) {
           const status = outcome.ok ? ('passed' as const) : ('failed' as const);
           const message = outcome.ok ? null : outcome.timedOut ? 'ran out of time' : outcome.output.slice(-2000);
