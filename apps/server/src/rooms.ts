@@ -5,7 +5,7 @@ import { IntegrationModule } from '#integration';
 import type { DatabaseOptions } from '#platform/database';
 import { projectsEntities, ProjectsModule } from '#projects';
 import { QualityModule } from '#quality';
-import { RegistryModule } from '#registry';
+import { registryEntities, RegistryModule } from '#registry';
 import { RuntimeModule } from '#runtime';
 
 export interface Room {
@@ -18,7 +18,7 @@ export interface Room {
 export const rooms: readonly Room[] = [
   { module: AuthModule },
   { module: ProjectsModule, entities: projectsEntities },
-  { module: RegistryModule },
+  { module: RegistryModule, entities: registryEntities },
   { module: EventsModule },
   { module: RuntimeModule },
   { module: QualityModule },

@@ -1,1 +1,1 @@
-export { RegistryModule } from './registry.module.ts';
+export { entities as registryEntities, RegistryModule } from './registry.module.ts';

@@ -5,6 +5,7 @@ import { type Actor, Authenticator } from '#messages/auth';
 import { FindPublishedVersion, FindTriggers } from '#messages/registry';
 import type { Database } from '#platform/database';
 import { testDatabase, type TestDatabase } from '#test/database';
+import { registryEntities } from './index.ts';
 import { DeleteAgent, DeleteAgentHandler } from './commands/delete-agent.ts';
 import { DeleteDraft, DeleteDraftHandler } from './commands/delete-draft.ts';
 import { DeprecateVersion, DeprecateVersionHandler } from './commands/deprecate-version.ts';
@@ -49,7 +50,7 @@ let test: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   test = await testDatabase();
-  database = await test.open();
+  database = await test.open(registryEntities);
 });
 afterAll(() => test.drop());
 

@@ -7,6 +7,8 @@ import { DeleteDraftHandler } from './commands/delete-draft.ts';
 import { DeprecateVersionHandler } from './commands/deprecate-version.ts';
 import { PublishVersionHandler } from './commands/publish-version.ts';
 import { RegisterAgentsHandler } from './commands/register-agents.ts';
+import { Agent } from './domain/agent.ts';
+import { AgentVersion } from './domain/agent-version.ts';
 import { BUNDLE_LIMIT_BYTES } from './domain/read-source.ts';
 import { AgentsController } from './http/agents.controller.ts';
 import { FindAgentHandler } from './queries/find-agent.ts';
@@ -18,6 +20,7 @@ import { ListTriggeredHandler } from './queries/list-triggered.ts';
 import { ListVersionsHandler } from './queries/list-versions.ts';
 import { ReadTemplateHandler, ReadTemplatesHandler } from './queries/read-templates.ts';
 
+export const entities = [Agent, AgentVersion];
 const controllers = [AgentsController];
 const commandHandlers = [
   RegisterAgentsHandler,

@@ -54,8 +54,9 @@ export function toProblem(error: unknown): Problem {
     return shape(status, code, detail);
   }
   // Text that PostgreSQL cannot hold (a NUL, a lone surrogate, a number out of range) is the caller's, wherever it got through.
+  // 08P01 is a NUL's, too, where MikroORM writes values into the statement.
   const state = sqlState(error);
-  if (state !== null && ['22021', '22P05', '22P02', '22003'].includes(state)) {
+  if (state !== null && ['22021', '22P05', '22P02', '22003', '08P01'].includes(state)) {
     return shape(
       400,
       'request.invalid',

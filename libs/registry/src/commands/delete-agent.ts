@@ -23,8 +23,7 @@ export class DeleteAgentHandler implements ICommandHandler<DeleteAgent> {
   async execute({ teamId, agent }: DeleteAgent): Promise<void> {
     try {
       await this.database.transaction(async (tx) => {
-        const { id } = await lockAgent(tx, teamId, agent);
-        await tx.sql(`delete from agents where id = $1`, [id]);
+        tx.em.remove(await lockAgent(tx, teamId, agent));
       });
     } catch (error) {
       if (referredTo.has(sqlState(error))) throw new AgentInUse(agent, error);

@@ -1,23 +1,30 @@
-import type { Tx } from '#kernel';
-import type { AgentVersionRow } from '../domain/agent-version.ts';
+import { LockMode } from '@mikro-orm/postgresql';
+import type { Transaction } from '#platform/database';
+import { Agent } from '../domain/agent.ts';
+import { AgentVersion } from '../domain/agent-version.ts';
 import { AgentUnknown, VersionUnknown } from '../registry.errors.ts';
 
+const lock = { lockMode: LockMode.PESSIMISTIC_WRITE };
+
 /** Locks an agent, then one of its versions, until the transaction ends. @param agent its name or id */
-export async function lockVersion(tx: Tx, teamId: string, agent: string, version: string): Promise<AgentVersionRow> {
+export async function lockVersion(
+  tx: Transaction,
+  teamId: string,
+  agent: string,
+  version: string,
+): Promise<{ agent: Agent; version: AgentVersion }> {
   const locked = await lockAgent(tx, teamId, agent);
-  const [row] = await tx.sql<AgentVersionRow>(
-    `select * from agent_versions where agent_id = $1 and version = $2 for update`,
-    [locked.id, version],
-  );
-  if (row === undefined) throw new VersionUnknown(locked.name, version);
-  return row;
+  const found = await tx.em.findOne(AgentVersion, { agentId: locked.id, version }, lock);
+  if (found === null) throw new VersionUnknown(locked.name, version);
+  return { agent: locked, version: found };
 }
 
-export async function lockAgent(tx: Tx, teamId: string, agent: string): Promise<{ id: string; name: string }> {
-  const [row] = await tx.sql<{ id: string; name: string }>(
-    `select id, name from agents where team_id = $1 and (name = $2 or id = $2) for update`,
-    [teamId, agent],
-  );
-  if (row === undefined) throw new AgentUnknown(agent);
-  return row;
+export async function lockAgent(tx: Transaction, teamId: string, agent: string): Promise<Agent> {
+  const found = await tx.em.findOne(Agent, { teamId, $or: [{ name: agent }, { id: agent }] }, lock);
+  if (found === null) throw new AgentUnknown(agent);
+  return found;
 }
+
+/** The newest first. */
+export const versionsOf = (tx: Transaction, agent: Agent): Promise<AgentVersion[]> =>
+  tx.em.find(AgentVersion, { agentId: agent.id }, { orderBy: { id: 'desc' } });

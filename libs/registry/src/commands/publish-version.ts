@@ -1,10 +1,9 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import { agentDefinition, type AgentVersionView } from '@muster/contracts';
+import type { AgentVersionView } from '@muster/contracts';
 import { Clock, type Tx } from '#kernel';
 import { Database } from '#platform/database';
-import { type AgentVersionRow, latestOf, toVersionView } from '../domain/agent-version.ts';
-import { WrongState } from '../registry.errors.ts';
-import { lockVersion } from './lock-version.ts';
+import type { AgentVersion } from '../domain/agent-version.ts';
+import { lockVersion, versionsOf } from './lock-version.ts';
 
 /** From now on the version can be assigned and run, and its triggers are live. Publishing it again changes nothing. */
 export class PublishVersion extends Command<AgentVersionView> {
@@ -26,53 +25,22 @@ export class PublishVersionHandler implements ICommandHandler<PublishVersion> {
 
   async execute({ teamId, agent, version }: PublishVersion): Promise<AgentVersionView> {
     return this.database.transaction(async (tx) => {
-      const row = await lockVersion(tx, teamId, agent, version);
-      switch (row.state) {
-        case 'published':
-          return toVersionView(row);
-        case 'deprecated':
-          throw new WrongState(row.name, row.version, row.state, 'publish');
-        case 'draft': {
-          const published = await publish(tx, row, this.clock.now());
-          await refreshAgent(tx, row.agent_id);
-          return toVersionView(published);
-        }
-      }
+      const { agent: owner, version: locked } = await lockVersion(tx, teamId, agent, version);
+      if (publish(tx, locked, this.clock.now())) owner.show(await versionsOf(tx, owner));
+      return locked.view();
     });
   }
 }
 
-/** Publishes a locked draft and tells everyone. */
-export async function publish(tx: Tx, row: AgentVersionRow, now: Date): Promise<AgentVersionRow> {
-  const [published] = await tx.sql<AgentVersionRow>(
-    `update agent_versions set state = 'published', published_at = $2 where id = $1 returning *`,
-    [row.id, now],
-  );
-  if (published === undefined) throw new Error(`Version ${row.version} of ${row.name} was not there to be published.`);
+/** Publishes a locked version and tells everyone. False when it was published before. */
+export function publish(tx: Tx, version: AgentVersion, now: Date): boolean {
+  if (!version.publish(now)) return false;
   tx.append({
     type: 'agent.published',
-    teamId: row.team_id,
+    teamId: version.teamId,
     projectId: null,
-    subject: row.agent_id,
-    data: { agent: row.name, version: row.version },
+    subject: version.agentId,
+    data: { agent: version.name, version: version.version },
   });
-  return published;
-}
-
-/** Brings what lists show of an agent up to its highest published version, or, before there is one, its newest draft's words. */
-export async function refreshAgent(tx: Tx, agentId: string): Promise<void> {
-  const versions = await tx.sql<AgentVersionRow>(
-    `select id, version, state, definition from agent_versions where agent_id = $1 order by id desc`,
-    [agentId],
-  );
-  const latest = latestOf(versions.filter(({ state }) => state === 'published').map(({ version }) => version));
-  const shown = versions.find(({ version }) => version === latest) ?? versions[0];
-  if (shown === undefined) return;
-  const { metadata, skills } = agentDefinition.parse(shown.definition);
-  await tx.sql(`update agents set description = $2, latest_version = $3, capabilities = $4 where id = $1`, [
-    agentId,
-    metadata.description ?? metadata.title ?? null,
-    latest,
-    latest === null ? [] : skills.map(({ name }) => name),
-  ]);
+  return true;
 }

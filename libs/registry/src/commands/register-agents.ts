@@ -1,14 +1,17 @@
+import { LockMode } from '@mikro-orm/postgresql';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { AgentDefinition, AgentVersionView } from '@muster/contracts';
-import { Clock, Ids, type Tx } from '#kernel';
+import { Clock, Ids } from '#kernel';
 import { Authenticator, type Actor } from '#messages/auth';
-import { Database } from '#platform/database';
-import { type AgentVersionRow, toVersionView } from '../domain/agent-version.ts';
+import { Database, type Transaction } from '#platform/database';
+import { Agent } from '../domain/agent.ts';
+import { AgentVersion } from '../domain/agent-version.ts';
 import { checkDefinition } from '../domain/check-definition.ts';
-import { contentHash } from '../domain/content-hash.ts';
+import { contentHash as contentHashOf } from '../domain/content-hash.ts';
 import { asSent, BUNDLE_LIMIT_BYTES, eachOf, readSource, type SentDefinition } from '../domain/read-source.ts';
 import { DefinitionInvalid, DefinitionTooLarge, PublishingForbidden, VersionTaken } from '../registry.errors.ts';
-import { publish, refreshAgent } from './publish-version.ts';
+import { versionsOf } from './lock-version.ts';
+import { publish } from './publish-version.ts';
 
 export interface SentAgents {
   /** YAML or JSON text: one document, several, or a list. */
@@ -52,63 +55,71 @@ export class RegisterAgentsHandler implements ICommandHandler<RegisterAgents> {
     // Agents are locked in the order of their names, so that two bundles never wait for each other.
     const order = [...definitions.keys()].sort((a, b) => (nameOf(definitions, a) < nameOf(definitions, b) ? -1 : 1));
     return this.database.transaction(async (tx) => {
-      const rows = new Map<number, AgentVersionRow>();
+      const registered = new Map<number, AgentVersion>();
       let created = false;
       for (const index of order) {
         const definition = definitions[index];
         if (definition === undefined) continue;
         const done = await this.register(tx, actor.teamId, definition);
         created ||= done.created;
-        rows.set(
-          index,
-          sent.publish && done.row.state === 'draft' ? await publish(tx, done.row, this.clock.now()) : done.row,
-        );
-        await refreshAgent(tx, done.row.agent_id);
+        if (sent.publish && done.version.state === 'draft') publish(tx, done.version, this.clock.now());
+        done.agent.show(await versionsOf(tx, done.agent));
+        registered.set(index, done.version);
       }
       return {
-        versions: [...definitions.keys()].flatMap((index) => rows.get(index) ?? []).map(toVersionView),
+        versions: [...definitions.keys()].flatMap((index) => registered.get(index) ?? []).map((one) => one.view()),
         created,
       };
     });
   }
 
   private async register(
-    tx: Tx,
+    tx: Transaction,
     teamId: string,
     definition: AgentDefinition,
-  ): Promise<{ row: AgentVersionRow; created: boolean }> {
+  ): Promise<{ agent: Agent; version: AgentVersion; created: boolean }> {
     const { name, version } = definition.metadata;
-    const hash = contentHash(definition);
+    const contentHash = contentHashOf(definition);
     const now = this.clock.now();
-    const [agent] = await tx.sql<{ id: string }>(
+    // Makes the agent or waits for who does: from here on its versions are ours alone.
+    await tx.sql(
       `insert into agents (id, team_id, name, created_at) values ($1, $2, $3, $4)
-       on conflict (team_id, name) do update set name = excluded.name returning id`,
+       on conflict (team_id, name) do update set name = excluded.name`,
       [this.ids.next('agent'), teamId, name, now],
     );
-    if (agent === undefined) throw new Error(`Agent ${name} was neither created nor found.`);
-    const [row] = await tx.sql<AgentVersionRow>(
-      `insert into agent_versions (id, team_id, agent_id, name, version, content_hash, definition, created_at)
-       values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8) on conflict (team_id, name, version) do nothing returning *`,
-      [this.ids.next('agentVersion'), teamId, agent.id, name, version, hash, JSON.stringify(definition), now],
+    const agent = await tx.em.findOneOrFail(Agent, { teamId, name });
+    const present = await tx.em.findOne(
+      AgentVersion,
+      { agentId: agent.id, version },
+      { lockMode: LockMode.PESSIMISTIC_WRITE },
     );
-    if (row === undefined) {
-      const [present] = await tx.sql<AgentVersionRow>(
-        `select * from agent_versions where team_id = $1 and name = $2 and version = $3 for update`,
-        [teamId, name, version],
-      );
-      if (present === undefined) throw new Error(`Version ${version} of ${name} was neither created nor found.`);
-      if (present.content_hash !== hash) throw new VersionTaken(name, version, present.state);
-      return { row: present, created: false };
+    if (present !== null) {
+      if (present.contentHash !== contentHash) throw new VersionTaken(name, version, present.state);
+      return { agent, version: present, created: false };
     }
+    const made = tx.em.create(AgentVersion, {
+      id: this.ids.next('agentVersion'),
+      teamId,
+      agentId: agent.id,
+      name,
+      version,
+      state: 'draft',
+      contentHash,
+      definition,
+      createdAt: now,
+      publishedAt: null,
+      deprecatedAt: null,
+    });
+    await tx.em.flush();
     await tx.sql(`insert into agent_version_skills (agent_version_id, capability) select $1, unnest($2::text[])`, [
-      row.id,
+      made.id,
       definition.skills.map((skill) => skill.name),
     ]);
     await tx.sql(
       `insert into agent_version_triggers (agent_version_id, team_id, event_type) select $1, $2, unnest($3::text[])`,
-      [row.id, teamId, [...new Set(definition.triggers.map((trigger) => trigger.event))]],
+      [made.id, teamId, [...new Set(definition.triggers.map((trigger) => trigger.event))]],
     );
-    return { row, created: true };
+    return { agent, version: made, created: true };
   }
 }
 

@@ -7,10 +7,11 @@ import { Test } from '@nestjs/testing';
 import { parse } from 'yaml';
 import { Clock, Ids, SystemClock, SystemIds } from '#kernel';
 import { type Actor, Authenticator } from '#messages/auth';
+import { Config, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import { HttpModule } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
-import { RegistryModule } from '../registry.module.ts';
+import { entities, RegistryModule } from '../registry.module.ts';
 
 const ids = new SystemIds();
 const teams = { ours: ids.next('team'), theirs: ids.next('team') };
@@ -47,16 +48,17 @@ let test: TestDatabase;
 let app: NestFastifyApplication;
 beforeAll(async () => {
   test = await testDatabase();
-  const database = await test.open();
+  const database = await test.open(entities);
   @Global()
   @Module({
     providers: [
       { provide: Database, useValue: database },
+      { provide: Config, useValue: loadConfig({}) },
       { provide: Ids, useValue: ids },
       { provide: Clock, useClass: SystemClock },
       { provide: Authenticator, useClass: ByName },
     ],
-    exports: [Database, Ids, Clock, Authenticator],
+    exports: [Config, Database, Ids, Clock, Authenticator],
   })
   class Ground {}
   const testing = await Test.createTestingModule({

@@ -1,6 +1,6 @@
 import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import { Database } from '#platform/database';
-import { type AgentRow, toAgentView } from '../domain/agent-version.ts';
+import { Agent } from '../domain/agent.ts';
 import { AgentUnknown } from '../registry.errors.ts';
 import type { AgentView } from './list-agents.ts';
 
@@ -19,11 +19,8 @@ export class FindAgentHandler implements IQueryHandler<FindAgent> {
   constructor(private readonly database: Database) {}
 
   async execute({ teamId, agent }: FindAgent): Promise<AgentView> {
-    const [row] = await this.database.sql<AgentRow>(
-      `select * from agents where team_id = $1 and (name = $2 or id = $2)`,
-      [teamId, agent],
-    );
-    if (row === undefined) throw new AgentUnknown(agent);
-    return toAgentView(row);
+    const found = await this.database.em().findOne(Agent, { teamId, $or: [{ name: agent }, { id: agent }] });
+    if (found === null) throw new AgentUnknown(agent);
+    return found.view();
   }
 }

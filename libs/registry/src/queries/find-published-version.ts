@@ -1,8 +1,7 @@
 import { type IQueryHandler, QueryHandler } from '@nestjs/cqrs';
-import { agentDefinition } from '@muster/contracts';
 import { FindPublishedVersion, type PublishedVersion } from '#messages/registry';
 import { Database } from '#platform/database';
-import { type AgentVersionRow, highestWithin } from '../domain/agent-version.ts';
+import { AgentVersion, highestWithin } from '../domain/agent-version.ts';
 
 @QueryHandler(FindPublishedVersion)
 export class FindPublishedVersionHandler implements IQueryHandler<FindPublishedVersion> {
@@ -18,18 +17,15 @@ export class FindPublishedVersionHandler implements IQueryHandler<FindPublishedV
       range,
     );
     if (version === null) return null;
-    const [row] = await this.database.sql<AgentVersionRow>(
-      `select * from agent_versions where team_id = $1 and name = $2 and version = $3 and state = 'published'`,
-      [teamId, agent, version],
-    );
-    return row === undefined ? null : toPublishedVersion(row);
+    const found = await this.database.em().findOne(AgentVersion, { teamId, name: agent, version, state: 'published' });
+    return found === null ? null : toPublishedVersion(found);
   }
 }
 
-export const toPublishedVersion = (row: AgentVersionRow): PublishedVersion => ({
-  agentId: row.agent_id,
-  agentVersionId: row.id,
-  name: row.name,
-  version: row.version,
-  definition: agentDefinition.parse(row.definition),
+export const toPublishedVersion = (version: AgentVersion): PublishedVersion => ({
+  agentId: version.agentId,
+  agentVersionId: version.id,
+  name: version.name,
+  version: version.version,
+  definition: version.content(),
 });

@@ -1,9 +1,9 @@
 import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import { decodeCursor, encodeCursor, type Page } from '#kernel';
 import { Database } from '#platform/database';
-import { type AgentRow, toAgentView } from '../domain/agent-version.ts';
+import { Agent } from '../domain/agent.ts';
 
-export type AgentView = ReturnType<typeof toAgentView>;
+export type AgentView = ReturnType<Agent['view']>;
 
 /** A team's agents by name. `q` looks into names, descriptions and capabilities; `capability` asks for what is published. */
 export class ListAgents extends Query<Page<AgentView>> {
@@ -33,14 +33,15 @@ export class ListAgentsHandler implements IQueryHandler<ListAgents> {
           or exists (select from unnest(capabilities) capability where position(${q} in capability) > 0))`,
       );
     }
-    const rows = await this.database.sql<AgentRow>(
+    const rows = await this.database.sql<{ name: string }>(
       `select * from agents where ${where.join(' and ')} order by name limit $2`,
       params,
     );
+    const em = this.database.em();
     const items = rows.slice(0, page.limit);
     const last = items.at(-1);
     return {
-      items: items.map(toAgentView),
+      items: items.map((row) => em.map(Agent, row).view()),
       nextCursor: rows.length > items.length && last ? encodeCursor([last.name]) : null,
     };
   }

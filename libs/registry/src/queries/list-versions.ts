@@ -2,7 +2,7 @@ import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import type { AgentVersionView } from '@muster/contracts';
 import { decodeCursor, encodeCursor, type Page } from '#kernel';
 import { Database } from '#platform/database';
-import { type AgentVersionRow, toVersionView } from '../domain/agent-version.ts';
+import { AgentVersion } from '../domain/agent-version.ts';
 import { AgentUnknown } from '../registry.errors.ts';
 
 /** An agent's versions, the last registered first. */
@@ -27,14 +27,17 @@ export class ListVersionsHandler implements IQueryHandler<ListVersions> {
     );
     if (found === undefined) throw new AgentUnknown(agent);
     const before = page.cursor === undefined ? null : decodeCursor(page.cursor, 1)[0];
-    const rows = await this.database.sql<AgentVersionRow>(
-      `select * from agent_versions where agent_id = $1 and ($2::text is null or id < $2) order by id desc limit $3`,
-      [found.id, before, page.limit + 1],
-    );
+    const rows = await this.database
+      .em()
+      .find(
+        AgentVersion,
+        { agentId: found.id, ...(before === null ? {} : { id: { $lt: String(before) } }) },
+        { orderBy: { id: 'desc' }, limit: page.limit + 1 },
+      );
     const items = rows.slice(0, page.limit);
     const last = items.at(-1);
     return {
-      items: items.map(toVersionView),
+      items: items.map((version) => version.view()),
       nextCursor: rows.length > items.length && last ? encodeCursor([last.id]) : null,
     };
   }
