@@ -41,24 +41,28 @@ const random = (seed) => () => {
   return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
 };
 
-const processes = () => {
-  const found = [];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      const line = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      const environment = readFileSync(`/proc/${name}/environ`, 'utf8');
-      if (state !== 'Z') found.push({ pid: Number(name), parent: Number(parent), line, environment });
-    } catch {
-      // ended meanwhile, or somebody else's
-    }
+const pids = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+const textOf = (pid, file) => {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return ''; // ended meanwhile, or somebody else's
   }
-  return found;
 };
-const serverOf = (demo) =>
-  processes().find(({ parent, line }) => parent === demo && line.includes('apps/server/src/main.js'))?.pid;
+const statOf = (pid) => {
+  const stat = textOf(pid, 'stat');
+  const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return { state, parent: Number(parent) };
+};
+const lineOf = (pid) => textOf(pid, 'cmdline').replaceAll('\0', ' ').trim();
+const processes = () =>
+  pids()
+    .filter((pid) => !['', 'Z'].includes(statOf(pid).state))
+    .map((pid) => ({ pid: Number(pid), line: lineOf(pid), environment: textOf(pid, 'environ') }));
+const serverOf = (demo) => {
+  const found = pids().find((pid) => statOf(pid).parent === demo && lineOf(pid).includes('apps/server/src/main.js'));
+  return found === undefined ? undefined : Number(found);
+};
 
 /** Kills the server at the given seconds after its first start; a moment at which there is none waits for the next one. */
 async function killAt(moments, demo, ended, say) {
@@ -80,7 +84,7 @@ async function killAt(moments, demo, ended, say) {
         say(`SIGKILL to the server (process ${pid}) after ${at.toFixed(1)} s`);
         break;
       }
-      await sleep(20);
+      await sleep(50);
     }
   }
   return killed;
