@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common';
-import { AuthModule } from '#auth';
+import { authEntities, AuthModule } from '#auth';
 import { EventsModule } from '#events';
 import { IntegrationModule } from '#integration';
 import type { DatabaseOptions } from '#platform/database';
@@ -16,7 +16,7 @@ export interface Room {
 
 /** The rooms of the house, one line each. */
 export const rooms: readonly Room[] = [
-  { module: AuthModule },
+  { module: AuthModule, entities: authEntities },
   { module: ProjectsModule, entities: projectsEntities },
   { module: RegistryModule, entities: registryEntities },
   { module: EventsModule },

@@ -7,7 +7,7 @@ import { FirstAdmin } from './access/first-admin.ts';
 import { KeyUsage } from './access/key-usage.ts';
 import { Revocations } from './access/revocations.ts';
 import { RoomAuthenticator } from './access/room-authenticator.ts';
-import { AuthModule } from './index.ts';
+import { authEntities, AuthModule } from './index.ts';
 
 const password = 'a long enough password';
 const projectId = new SystemIds().next('project');
@@ -19,7 +19,7 @@ let people = 0;
 
 /** The routes of this room alone; ids of projects are nobody's here, so the guard lets them pass. */
 beforeAll(async () => {
-  server = await startApp({ modules: [{ module: AuthModule }] });
+  server = await startApp({ modules: [{ module: AuthModule, entities: authEntities }] });
   authenticator = server.app.get(Authenticator);
 });
 afterAll(() => server.close());

@@ -21,12 +21,15 @@ import { RefreshSessionHandler } from './commands/refresh-session.ts';
 import { RemoveUserHandler } from './commands/remove-user.ts';
 import { RevokeApiKeyHandler } from './commands/revoke-api-key.ts';
 import { SetRoleHandler } from './commands/set-role.ts';
+import { Team } from './domain/team.ts';
+import { User } from './domain/user.ts';
 import { AuthController } from './http/auth.controller.ts';
 import { KeysController } from './http/keys.controller.ts';
 import { UsersController } from './http/users.controller.ts';
 import { ListApiKeysHandler } from './queries/list-api-keys.ts';
 import { ListUsersHandler } from './queries/list-users.ts';
 
+export const entities = [Team, User];
 export const controllers = [AuthController, KeysController, UsersController];
 export const commandHandlers = [
   LogInHandler,

@@ -1,2 +1,2 @@
-export { AuthModule } from './auth.module.ts';
+export { AuthModule, entities as authEntities } from './auth.module.ts';
 export { FirstAdmin } from './access/first-admin.ts';

@@ -7,6 +7,7 @@ import { Database, violatedConstraint } from '#platform/database';
 import { EmailTaken, OwnersOfProjects } from '../auth.errors.ts';
 import { assertMayGrantRole } from '../domain/grants.ts';
 import { hashPassword } from '../domain/passwords.ts';
+import { User } from '../domain/user.ts';
 
 export class AddUser extends Command<UserView> {
   constructor(
@@ -35,10 +36,9 @@ export class AddUserHandler implements ICommandHandler<AddUser> {
     const name = user.name ?? user.email;
     try {
       await this.database.transaction(async (tx) => {
-        await tx.sql(
-          `insert into users (id, team_id, email, name, password_hash, created_at) values ($1, $2, $3, $4, $5, $6)`,
-          [id, by.teamId, user.email, name, passwordHash, now],
-        );
+        const { email } = user;
+        tx.em.create(User, { id, teamId: by.teamId, email, name, passwordHash, createdAt: now });
+        await tx.em.flush();
         await tx.sql(
           `insert into memberships (team_id, user_id, project_id, role, created_at) values ($1, $2, $3, $4, $5)`,
           [by.teamId, id, projectId, user.role, now],

@@ -6,6 +6,8 @@ import type { Actor } from '#messages/auth';
 import { Database, violatedConstraint } from '#platform/database';
 import { EmailTaken, OperatorsOnly, SlugTaken } from '../auth.errors.ts';
 import { hashPassword } from '../domain/passwords.ts';
+import { Team } from '../domain/team.ts';
+import { User } from '../domain/user.ts';
 
 /** A tenant beside ours with an owner of its own: whoever opens it has no part in it. */
 export class CreateTeam extends Command<TeamView> {
@@ -26,24 +28,19 @@ export class CreateTeamHandler implements ICommandHandler<CreateTeam> {
   ) {}
 
   async execute({ by, team }: CreateTeam): Promise<TeamView> {
-    const [operators] = await this.database.sql(`select id from teams where id = $1 and slug = 'default'`, [by.teamId]);
-    if (operators === undefined) throw new OperatorsOnly();
+    const ours = await this.database.em().findOne(Team, by.teamId);
+    if (ours?.operates() !== true) throw new OperatorsOnly();
     const passwordHash = await hashPassword(team.owner.password);
     const id = this.ids.next('team');
     const userId = this.ids.next('user');
     const now = this.clock.now();
     try {
       await this.database.transaction(async (tx) => {
-        await tx.sql(`insert into teams (id, name, slug, created_at) values ($1, $2, $3, $4)`, [
-          id,
-          team.name,
-          team.slug,
-          now,
-        ]);
-        await tx.sql(
-          `insert into users (id, team_id, email, name, password_hash, created_at) values ($1, $2, $3, $3, $4, $5)`,
-          [userId, id, team.owner.email, passwordHash, now],
-        );
+        tx.em.create(Team, { id, name: team.name, slug: team.slug, createdAt: now });
+        await tx.em.flush();
+        const { email } = team.owner;
+        tx.em.create(User, { id: userId, teamId: id, email, name: email, passwordHash, createdAt: now });
+        await tx.em.flush();
         await tx.sql(`insert into memberships (team_id, user_id, role, created_at) values ($1, $2, 'owner', $3)`, [
           id,
           userId,

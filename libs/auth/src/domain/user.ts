@@ -1,4 +1,23 @@
 import type { Role, UserView } from '@muster/contracts';
+import { defineEntity, p } from '@mikro-orm/postgresql';
+
+const userSchema = defineEntity({
+  name: 'User',
+  tableName: 'users',
+  properties: {
+    id: p.text().primary(),
+    teamId: p.text(),
+    email: p.text(),
+    name: p.text(),
+    passwordHash: p.text(),
+    passwordGenerated: p.boolean().default(false),
+    createdAt: p.datetime(),
+  },
+});
+
+/** A person, in one team. What they may do is in their memberships. */
+export class User extends userSchema.class {}
+userSchema.setClass(User);
 
 export interface UserRow {
   readonly id: string;
