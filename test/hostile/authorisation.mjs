@@ -85,13 +85,14 @@ async function routes(mine, theirs, credentials) {
     }
   }
 }
-const pickIds = ({ projectId, taskId, instanceId, keyId, userId, verificationId }) => ({
+const pickIds = ({ projectId, taskId, instanceId, keyId, userId, verificationId, submissionId }) => ({
   projectId,
   taskId,
   instanceId,
   keyId,
   userId,
   verificationId,
+  submissionId,
 });
 
 async function insideBodies(mine, theirs) {

@@ -121,10 +121,35 @@ export const definition = (name, skills = ['code.change']) => ({
   skills: skills.map((each) => ({ name: each })),
 });
 
+/** A small repository as a tar, for a project that has a head. */
+function archive(files) {
+  const blocks = Object.entries(files).flatMap(([name, text]) => {
+    const head = Buffer.alloc(512);
+    const size = Buffer.byteLength(text);
+    head.write(name, 0);
+    head.write(
+      `0000644\0${'0000000\0'.repeat(2)}${size.toString(8).padStart(11, '0')}\0${'0'.repeat(11)}\0        0`,
+      100,
+    );
+    head.write('ustar\x0000', 257);
+    const sum = head.reduce((all, byte) => all + byte, 0);
+    head.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    const body = Buffer.alloc(Math.ceil(size / 512) * 512);
+    body.write(text);
+    return [head, body];
+  });
+  return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
+
 /** One team with everything that has an id: project, agent, key, task, instance, an attempt that runs, a submission. */
 export async function furnish(server, token, name) {
   const as = { token };
-  const project = await must(server.call('POST', '/api/projects', { name: `${name} project` }, as));
+  const project = await must(
+    server.call('POST', `/api/projects/import?name=${name}`, archive({ 'README.md': '# Hello\n' }), {
+      token,
+      headers: { 'content-type': 'application/octet-stream' },
+    }),
+  );
   await must(server.call('POST', '/api/agents', { definition: definition(`${name}-worker`), publish: true }, as));
   await must(
     server.call(
@@ -149,7 +174,19 @@ export async function furnish(server, token, name) {
     server.call('POST', '/api/users', { email: `viewer@${name}.example`, password, role: 'viewer' }, as),
   );
   const viewer = await server.login(user.email, password);
-  const verification = await server.call('POST', `/api/projects/${project.id}/verifications`, {}, as);
+  const verification = await must(server.call('POST', `/api/projects/${project.id}/verifications`, {}, as));
+  // Somebody with another task handed a change in.
+  const second = await must(server.call('POST', '/api/keys', { name: `${name} author` }, as));
+  const author = { token: second.secret };
+  await must(server.call('POST', '/api/tasks', { projectId: project.id, capability: 'code.change' }, as));
+  const hello = { agent: `${name}-worker`, capabilities: ['code.change'] };
+  const writer = await must(server.call('POST', '/api/runtime/instances', hello, author));
+  const claimed = await must(
+    server.call('POST', `/api/runtime/instances/${writer.instanceId}/claim`, { waitSeconds: 5 }, author),
+  );
+  const [{ taskId, fence }] = claimed.tasks;
+  const change = { taskId, fence, base: project.head, message: 'a change', files: [{ path: 'a.txt', content: 'x' }] };
+  const submission = await must(server.call('POST', '/api/submissions', change, author));
   return {
     token,
     agentToken: key.secret,
@@ -162,7 +199,8 @@ export async function furnish(server, token, name) {
     instanceId,
     fence: tasks[0]?.fence ?? 1,
     head: project.head,
-    verificationId: verification.json?.id ?? 'ver_01jd9x0m4ve2tbk6x3h2v4q8zr',
+    verificationId: verification.id,
+    submissionId: submission.id,
   };
 }
 

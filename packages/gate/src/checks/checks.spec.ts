@@ -124,6 +124,36 @@ describe('secrets', () => {
     expect(secretsIn(line)).toEqual([]);
   });
 
+  it('finds what is taken apart, encoded, in long lines, in settings and in binary files', async () => {
+    const key = `${'AKIA'}IOSFODNN7QWERTYU`;
+    const result = await run(
+      secretsCheck,
+      {},
+      {
+        'src/split.js': `const k = '${key.slice(0, 6)}' +\n  '${key.slice(6)}';\n`,
+        'src/encoded.js': `const k = '${Buffer.from(`key=${key};`).toString('base64')}';\n`,
+        'src/long.js': `const x = '${'y '.repeat(15_000)}'; // ${key}\n`,
+        'config.yml': `db:\n  password: ${'Tr0ub4dor'}&3xyz\n`,
+        'blob.bin': `\u0000\u0001${key}\n`,
+      },
+    );
+    expect([...new Set(result.findings.map((each) => each.path))].sort()).toEqual([
+      'blob.bin',
+      'config.yml',
+      'src/encoded.js',
+      'src/long.js',
+      'src/split.js',
+    ]);
+    expect(result.findings.every((each) => each.veto)).toBe(true);
+  });
+
+  it('lets settings name where a secret comes from', async () => {
+    const after = {
+      'config.yml': 'password: ${DB_PASSWORD}\nsecretName: app-secrets\ntoken: !env TOKEN\nsecret: /run/secrets/db\n',
+    };
+    expect((await run(secretsCheck, {}, after)).findings).toEqual([]);
+  });
+
   it('charges added lines only, by a veto', async () => {
     const [, old] = leaks[0]!;
     const [, fresh] = leaks[3]!;
@@ -264,6 +294,49 @@ describe('tampering', () => {
     ],
   ])('tells a change to %s', async (_what, change, expected) => {
     expect(vetoes(await run(tamperingCheck, ground, { ...ground, ...change }))).toEqual(expected);
+  });
+
+  it.each([
+    ['a case twin of the settings', {}, { 'Muster.YML': 'threshold: 1' }, ['tampering.gate_settings']],
+    [
+      'a script of a workspace',
+      { 'packages/a/package.json': JSON.stringify({ name: 'a', scripts: { test: 'jest' } }) },
+      { 'packages/a/package.json': JSON.stringify({ name: 'a', scripts: { test: 'true' } }) },
+      ['tampering.scripts'],
+    ],
+    [
+      'a script that a runner of scripts starts',
+      { 'package.json': manifest({ scripts: { test: 'run-s test:*', 'test:unit': 'jest' } }) },
+      { 'package.json': manifest({ scripts: { test: 'run-s test:*', 'test:unit': 'true' } }) },
+      ['tampering.scripts'],
+    ],
+    [
+      'the program that runs the tests',
+      { 'package.json': manifest({ scripts: { test: 'node tools/run.mjs' } }), 'tools/run.mjs': 'run();' },
+      { 'tools/run.mjs': '' },
+      ['tampering.test_settings'],
+    ],
+    [
+      'pytest’s settings',
+      { 'test_a.py': '', 'pyproject.toml': '[project]\nname = "a"\n' },
+      { 'pyproject.toml': '[project]\nname = "a"\n[tool.pytest.ini_options]\naddopts = "-k nothing"\n' },
+      ['tampering.test_settings'],
+    ],
+    ['an environment for every run', {}, { '.env.test': 'NODE_OPTIONS=--import ./x.mjs' }, ['tampering.test_settings']],
+  ])('tells a change to %s', async (_what, before, change, expected) => {
+    const from = { ...ground, ...before } as Files;
+    expect(vetoes(await run(tamperingCheck, from, { ...from, ...(change as Files) }))).toEqual(expected);
+  });
+
+  it('lets a workspace be added and a Python project get a dependency', async () => {
+    const before = { ...ground, 'test_a.py': '', 'pyproject.toml': '[tool.pytest.ini_options]\nx = 1\n[project]\n' };
+    const after = {
+      ...before,
+      'pyproject.toml': '[tool.pytest.ini_options]\nx = 1\n[project]\ndependencies = ["a"]\n',
+      'packages/b/package.json': JSON.stringify({ name: 'b', scripts: { test: 'jest' } }),
+      '.env.example': 'PORT=3000',
+    };
+    expect(await run(tamperingCheck, before, after)).toMatchObject({ status: 'passed', findings: [] });
   });
 
   it('refuses lock entries that the installer refused', async () => {

@@ -1,4 +1,5 @@
 import type { Finding } from '@muster/contracts';
+import { isProductSource } from '../source/paths.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 const known: readonly { rule: string; what: string; pattern: RegExp }[] = [
@@ -74,13 +75,33 @@ interface Leak {
   column: string;
 }
 
-export function secretsIn(line: string): Leak[] {
-  const leaks: Leak[] = [];
-  for (const { rule, what, pattern } of known) {
-    const hit = pattern.exec(line);
-    if (hit !== null && !/EXAMPLE|example|xxxx|0{12}/.test(hit[0])) leaks.push({ rule, what, column: hit[0] });
-  }
+const formatsIn = (text: string): Leak[] =>
+  known.flatMap(({ rule, what, pattern }) => {
+    const hit = pattern.exec(text);
+    return hit === null || /EXAMPLE|example|xxxx|0{12}/.test(hit[0]) ? [] : [{ rule, what, column: hit[0] }];
+  });
+
+/** Known formats behind base64, which hides them from eyes and from nobody else. */
+const encodedIn = (line: string): Leak[] =>
+  [...line.matchAll(/(["'`=:\s])([A-Za-z0-9+/_-]{24,4000}={0,2})(?=["'`\s,;]|$)/g)].flatMap((hit) =>
+    formatsIn(Buffer.from(hit[2]!, 'base64').toString('latin1')).map((leak) => ({
+      ...leak,
+      what: `${leak.what} in base64`,
+    })),
+  );
+
+const settingsFile = /\.(?:ya?ml|properties|ini|toml|conf|cfg)$|(?:^|\/)\.env(?:\.[^/]*)?$/;
+const setting =
+  /^\s*(?:-\s+)?([\w.-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|token))\s*[:=]\s*([^\s"'`#{}[\]<>$!&*|%@/~.][^\s"'`<>{}]{7,})\s*(?:#.*)?$/i;
+
+/** @param path the kind of file decides whether a value needs quotes to be one */
+export function secretsIn(line: string, path = ''): Leak[] {
+  const leaks: Leak[] = [...formatsIn(line)];
+  if (leaks.length === 0) leaks.push(...encodedIn(line));
   if (leaks.length > 0) return leaks;
+  const plain = settingsFile.test(path) ? setting.exec(line) : null;
+  if (plain !== null && /\d/.test(plain[2]!) && !placeholder.test(plain[2]!) && !harmless.test(plain[2]!))
+    return [{ rule: 'assignment', what: `a value for “${plain[1]}”`, column: plain[2]! }];
   for (const hit of line.matchAll(assignment)) {
     const value = hit[3]!;
     if (!placeholder.test(value) && !harmless.test(value) && !/\$\{|\s{1}.*\s/.test(value))
@@ -104,32 +125,50 @@ export const secretsCheck: Check = {
   category: 'security',
   needs: [],
   purposes: ['base', ...changePurposes],
-  run({ purpose, candidate, changes }) {
+  run({ purpose, against, candidate, changes }) {
     const findings: Finding[] = [];
     let lines = 0;
     for (const change of changes) {
       if (change.status === 'removed' || generated.test(change.path)) continue;
       const text = candidate.text(change.path);
-      if (text === null) continue;
+      const report = (leak: Leak, line: number | null): void => {
+        findings.push(
+          findingOf({
+            check: 'secrets',
+            rule: `secrets.${leak.rule}`,
+            level: purpose === 'base' ? 'note' : 'error',
+            veto: purpose !== 'base',
+            message: `This line holds ${leak.what} (${leak.column.slice(0, 4)}…).`,
+            path: change.path,
+            line,
+            remedy:
+              'Take it out, read it from the environment at run time, and revoke it where it was issued: whoever saw this change has it.',
+            key: leak.column,
+          }),
+        );
+      };
+      if (text === null) {
+        // A binary or very large file: known formats only, and only where the branch has not the same.
+        const before = new Set(formatsIn(against?.content(change.path) ?? '').map((leak) => leak.column));
+        for (const leak of formatsIn(candidate.content(change.path) ?? ''))
+          if (!before.has(leak.column)) report(leak, null);
+        continue;
+      }
+      let found = 0;
       for (const [index, line] of text.split('\n').entries()) {
-        if (!change.addedLines.has(index + 1) || line.length > 20_000) continue;
+        if (!change.addedLines.has(index + 1)) continue;
         lines++;
-        for (const leak of secretsIn(line)) {
-          findings.push(
-            findingOf({
-              check: 'secrets',
-              rule: `secrets.${leak.rule}`,
-              level: purpose === 'base' ? 'note' : 'error',
-              veto: purpose !== 'base',
-              message: `This line holds ${leak.what} (${leak.column.slice(0, 4)}…).`,
-              path: change.path,
-              line: index + 1,
-              remedy:
-                'Take it out, read it from the environment at run time, and revoke it where it was issued: whoever saw this change has it.',
-              key: leak.column,
-            }),
-          );
+        // Generated lines are long, and random as a whole: known formats only.
+        for (const leak of line.length > 20_000 ? formatsIn(line) : secretsIn(line, change.path)) {
+          found++;
+          report(leak, index + 1);
         }
+      }
+      // Put together from pieces. Tests do so to show a scanner what a key looks like; a product has no such reason.
+      if (found === 0 && change.addedLines.size > 0 && isProductSource(change.path)) {
+        const joined = (whole: string): Leak[] => formatsIn(whole.replace(/(["'`])\s*\+\s*(["'`])/g, ''));
+        const before = new Set(joined(against?.text(change.path) ?? '').map((leak) => leak.column));
+        for (const leak of joined(text)) if (!before.has(leak.column)) report(leak, null);
       }
     }
     const summary =

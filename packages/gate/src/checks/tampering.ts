@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import picomatch from 'picomatch';
 import { lockProblems } from '../project/dependencies.ts';
 import { lineOf, scriptsOf } from '../project/scripts.ts';
-import { isPython, isScript } from '../source/paths.ts';
+import { isPython, isScript, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
@@ -55,6 +55,9 @@ const rules: readonly { rule: string; what: string; globs: string[]; added: bool
       '**/stryker.conf*',
       '**/karma.conf.*',
       '**/playwright.config.*',
+      '**/ava.config.*',
+      '**/.taprc',
+      '**/bunfig.toml',
     ],
     added: false,
   },
@@ -164,6 +167,14 @@ export function loosened(before: string | null, after: string | null): string[] 
   return found;
 }
 
+/** The sections of a Python project's settings that say how its tests are run. */
+const pytestSettings = (text: string): string =>
+  text
+    .split(/^(?=\[)/m)
+    .filter((section) => /^\[tool[.:]pytest/.test(section))
+    .map((section) => section.trim())
+    .join('\n');
+
 const judgedScripts = ['test', 'build', 'lint', 'typecheck', 'check'];
 const installScripts = ['preinstall', 'install', 'postinstall', 'prepare', 'prepublish', 'preprepare', 'postprepare'];
 const settingKeys = [
@@ -185,8 +196,25 @@ const settingKeys = [
 function* manifestTampering(
   before: SourceTree,
   after: SourceTree,
+  path: string,
 ): Generator<{ rule: string; key: string; message: string }> {
-  const [was, is] = [scriptsOf(before), scriptsOf(after)];
+  const [was, is] = [scriptsOf(before, path), scriptsOf(after, path)];
+  const root = scriptsOf(before);
+  const judging = ['test', 'lint', 'build'].flatMap((name) => [lineOf(root, name), lineOf(was, name)]).join('\n');
+  // What `run-s`, a workspace flag or an unusual spelling starts is not written out; its name, or a pattern for it, is there.
+  const many = /\b(?:npm-run-all|run-[sp]|concurrently|wireit|turbo|nx|lerna|wsrun)\b/.test(judging);
+  for (const [name, line] of Object.entries(was)) {
+    const named = new RegExp(`(^|[\\s"':])${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}($|[\\s"',;&])`, 'm').test(
+      judging,
+    );
+    const judged = named || (many && /^(?:test|lint|check|build|typecheck)/.test(name));
+    if (!judgedScripts.includes(name) && judged && is[name] !== line)
+      yield {
+        rule: 'scripts',
+        key: name,
+        message: `The package script “${name}”, which the checks start, was \`${line}\` and is \`${is[name] ?? 'gone'}\` now.`,
+      };
+  }
   for (const name of judgedScripts) {
     const line = lineOf(was, name);
     if (line !== null && line !== lineOf(is, name) && !/no test specified/.test(line)) {
@@ -205,7 +233,7 @@ function* manifestTampering(
         message: `The package script “${name}”, which runs on every machine that installs, is \`${is[name]}\` now.`,
       };
   }
-  const [wasManifest, isManifest] = [before.json('package.json') ?? {}, after.json('package.json') ?? {}];
+  const [wasManifest, isManifest] = [before.json(path) ?? {}, after.json(path) ?? {}];
   for (const key of settingKeys) {
     const used =
       wasManifest[key] !== undefined ||
@@ -254,7 +282,7 @@ export const tamperingCheck: Check = {
       const did = status === 'added' ? 'adds' : status === 'removed' ? 'removes' : 'changes';
       if (isProtected(path)) veto('protected', `This change ${did} ${path}, which the project protects.`, path);
       for (const { rule, what, globs, added } of rules) {
-        if (!picomatch.isMatch(path, globs, { dot: true })) continue;
+        if (!picomatch.isMatch(path, globs, { dot: true, nocase: true })) continue;
         // A first settings file of a tool that the branch does not use changes nobody's bar; one for a tool in use can lower it.
         const base = posix.basename(path).replace(/^\./, '');
         const inUse =
@@ -269,6 +297,19 @@ export const tamperingCheck: Check = {
         if (against === null && rule !== 'registry_settings') continue;
         if (status !== 'added' || added || inUse) veto(rule, `This change ${did} ${path}: ${what}.`, path);
       }
+      // A program that the test script starts decides what a test run is.
+      const started = /(?:^|[\s&;])(?:node|tsx|ts-node|bash|sh|python3?)\s+(?:-\S+\s+)*(?:\.\/)?([\w./-]+)/g;
+      if (status !== 'added' && !isTestFile(path) && [...testLine.matchAll(started)].some(([, each]) => each === path))
+        veto('test_settings', `This change ${did} ${path}, which the test script starts.`, path);
+      if (/(^|\/)(?:pyproject\.toml|setup\.cfg)$/.test(path) && against !== null) {
+        const before = pytestSettings(against.text(path) ?? '');
+        const used =
+          before !== '' || testLine.includes('pytest') || [...against.files.keys()].some((each) => isPython(each));
+        if (used && before !== pytestSettings(candidate.text(path) ?? ''))
+          veto('test_settings', `This change ${did} pytest's settings in ${path}.`, path);
+      }
+      if (/(^|\/)\.env(\.[^/]*)?$/.test(path) && /^\s*(?:export\s+)?NODE_OPTIONS\s*=/m.test(candidate.text(path) ?? ''))
+        veto('test_settings', `${path} sets NODE_OPTIONS, which every run of Node obeys.`, path);
       if (
         /(^|\/)vite\.config\.[mc]?[jt]s$/.test(path) &&
         status !== 'added' &&
@@ -308,9 +349,15 @@ export const tamperingCheck: Check = {
         }
       }
     }
-    if (against !== null && changes.some(({ path }) => path === 'package.json')) {
-      for (const { rule, key, message } of manifestTampering(against, candidate))
-        veto(rule, message, 'package.json', key);
+    for (const { path } of changes) {
+      if (
+        against === null ||
+        posix.basename(path) !== 'package.json' ||
+        !(path === 'package.json' || against.has(path))
+      )
+        continue;
+      for (const { rule, key, message } of manifestTampering(against, candidate, path))
+        veto(rule, path === 'package.json' ? message : `${path}: ${message}`, path, key);
     }
     for (const path of ['package-lock.json', 'npm-shrinkwrap.json']) {
       if (!changes.some((change) => change.path === path) || !candidate.has(path)) continue;

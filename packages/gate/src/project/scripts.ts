@@ -9,7 +9,8 @@ const strings = (value: unknown): Record<string, string> =>
       )
     : {};
 
-export const scriptsOf = (tree: SourceTree | null): Scripts => strings(tree?.json('package.json')?.['scripts']);
+export const scriptsOf = (tree: SourceTree | null, path = 'package.json'): Scripts =>
+  strings(tree?.json(path)?.['scripts']);
 
 export function dependenciesOf(tree: SourceTree): Record<string, string> {
   const manifest = tree.json('package.json') ?? {};
