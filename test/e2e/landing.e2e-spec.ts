@@ -164,10 +164,11 @@ it('what nobody could verify waits for a person, who queues it again; it has cos
     return submit(attempt, head ?? '', `export const greet = () => "unseen ${attempt.fence}";\n`);
   };
   const mine = async (): Promise<TaskAssignment> => {
-    // The follow-up of the rollback above may come first; it is not what this is about.
+    // The follow-up of the rollback above may come first; its agent takes one at a time.
     for (let tries = 0; tries < 3; tries += 1) {
       const found = await claim(agentInstance, agentKey);
       if (found.taskId === taskId) return found;
+      await post(`/api/tasks/${found.taskId}/cancel`, { reason: 'somebody else does it' });
     }
     throw new Error('the task did not come');
   };
