@@ -15,6 +15,7 @@ export interface AuthorOptions {
 /** The example agents, each a process of its own that knows Muster's URL and an agent's key and nothing else. */
 export class Authors {
   readonly #running = new Set<AuthorProcess>();
+  #closed = false;
 
   constructor(
     private readonly program: string,
@@ -24,6 +25,7 @@ export class Authors {
   ) {}
 
   start(options: AuthorOptions): AuthorProcess {
+    if (this.#closed) throw new Error('The demo was stopped.');
     const inherited = Object.fromEntries(Object.entries(this.env).filter(([name]) => !name.startsWith('MUSTER_')));
     const child = spawn(
       process.execPath,
@@ -40,8 +42,9 @@ export class Authors {
     return author;
   }
 
-  /** Every one that is left, at once. */
+  /** Every one that is left, at once; none comes after. */
   killAll(): void {
+    this.#closed = true;
     for (const author of this.#running) author.kill('SIGKILL');
   }
 }

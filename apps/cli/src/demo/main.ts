@@ -127,7 +127,7 @@ class Demo {
     const credentials = { email: 'demo@muster.example', password: randomBytes(24).toString('base64url') };
     const data = join(this.#folder, 'data');
     await mkdir(data);
-    this.#server = await ServerProcess.start({
+    this.#server = await ServerProcess.prepare({
       entry: join(root, 'dist', 'apps', 'server', 'src', 'main.js'),
       folder: root,
       log: join(this.#folder, 'server.log'),
@@ -143,6 +143,7 @@ class Demo {
       },
       onRestart: (how) => this.#timeline.warn(`the server died (${how}) and is started again`),
     });
+    await this.#server.start();
     this.#timeline.say(`server ready at ${this.#server.url} (process ${this.#server.pid})`);
     return new MusterClient({ url: this.#server.url, credentials, retryForMs: 180_000 });
   }
@@ -324,8 +325,7 @@ if (values.help) {
     interrupted = true;
     void demo.clean().finally(() => process.exit(130));
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
   let exitCode = 1;
   try {
     const report = await demo.run();
@@ -335,7 +335,7 @@ if (values.help) {
     const message = error instanceof Error ? error.message : String(error);
     if (values.json && !interrupted)
       process.stdout.write(`${JSON.stringify({ steps: [], ok: false, error: message }, null, 2)}\n`);
-    process.stderr.write(`The demo could not be played: ${message}\n`);
+    if (!interrupted) process.stderr.write(`The demo could not be played: ${message}\n`);
   }
   await demo.clean();
   process.exit(interrupted ? 130 : exitCode);

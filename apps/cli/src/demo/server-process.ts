@@ -47,22 +47,21 @@ export class ServerProcess {
     this.#log = createWriteStream(options.log, { flags: 'a' });
   }
 
-  static async start(options: ServerOptions): Promise<ServerProcess> {
+  /** Nothing runs yet: whoever is interrupted from here on can stop what `start` starts. */
+  static async prepare(options: ServerOptions): Promise<ServerProcess> {
     if (!existsSync(options.entry))
       throw new Error(`There is no built server at ${options.entry}. Run npm run build first.`);
     const port = await freePort();
-    const server = new ServerProcess(
+    return new ServerProcess(
       { ...options, env: { ...options.env, MUSTER_PORT: String(port), MUSTER_HOST: '127.0.0.1' } },
       port,
     );
-    server.#spawn();
-    try {
-      await server.ready();
-    } catch (error) {
-      await server.stop();
-      throw error;
-    }
-    return server;
+  }
+
+  async start(): Promise<void> {
+    if (this.#stopping) throw new Error('The demo was stopped.');
+    this.#spawn();
+    await this.ready();
   }
 
   get pid(): number | undefined {
@@ -73,6 +72,7 @@ export class ServerProcess {
     const until = Date.now() + readyWithinMs;
     while (Date.now() < until) {
       if (this.#failure) throw this.#failure;
+      if (this.#stopping) throw new Error('The demo was stopped.');
       const answer = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
       if (answer?.ok) return;
       await wait(150);
@@ -127,10 +127,9 @@ export class ServerProcess {
       const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
       child.kill('SIGTERM');
       await Promise.race([gone, wait(15_000, undefined, { ref: false })]);
-      if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-        killGroup(child.pid);
-        await Promise.race([gone, wait(3_000, undefined, { ref: false })]);
-      }
+      // What it had started and was not done with goes too, an initialisation of its database for instance.
+      if (child.pid !== undefined) killGroup(child.pid);
+      await Promise.race([gone, wait(3_000, undefined, { ref: false })]);
     }
     await this.#stopOrphanedPostgres();
     this.#log.end();
