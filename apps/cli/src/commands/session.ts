@@ -31,9 +31,10 @@ export const addSessionCommands = (program: Command, globals: () => Globals): vo
   program
     .command('login')
     .description('log in and keep the session; the password is asked for, read from stdin, or MUSTER_PASSWORD')
-    .requiredOption('--email <email>')
-    .action(async ({ email }: { email: string }) => {
-      const url = serverUrl(globals().url);
+    .argument('[url]', 'the server; the same as --url')
+    .option('--email <email>', 'who', 'admin@localhost')
+    .action(async (place: string | undefined, { email }: { email: string }) => {
+      const url = serverUrl(place ?? globals().url);
       const password = passwordFromEnvironment() ?? (await askSecretly(`Password of ${email}: `));
       if (password === '') throw new UsageError('There was no password.');
       const client = new MusterClient({ url, retryForMs: 5_000 });

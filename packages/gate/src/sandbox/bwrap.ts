@@ -38,8 +38,13 @@ const etc = [
   ['nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files\n'],
 ] as const;
 
-/** Runs inside, before the command: says that the walls stand. */
+/**
+ * Runs inside, before the command: says that the walls stand. The limit on processes is set here: outside it would count
+ * everything that the user runs, and somebody with a browser and an editor open could not start a sandbox at all.
+ */
 const enter = `
+PATH=${systemPath} prlimit --pid $$ --nproc="$1" || exit
+shift
 echo ready >&3
 exec 3>&-
 mkdir -p /tmp/home
@@ -127,6 +132,7 @@ export const bwrapDriver: SandboxDriver = {
       '-c',
       enter,
       'sandbox',
+      String(limits.processes),
       ...commandLine(run.command),
     ];
     const limited = [
@@ -134,7 +140,6 @@ export const bwrapDriver: SandboxDriver = {
       '--core=0',
       '--nofile=1024',
       `--fsize=${limits.fileMb * 1024 * 1024}`,
-      `--nproc=${limits.processes}`,
       `--data=${limits.memoryMb * 1024 * 1024}`,
       '/bin/sh',
       '-c',
