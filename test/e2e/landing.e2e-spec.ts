@@ -154,6 +154,8 @@ it('a refused change comes back with its findings, the reworked one lands, fails
 });
 
 it('what nobody could verify waits for a person, who queues it again; it has cost no rework', async () => {
+  // What the revert above landed proves itself, too.
+  await verify('post_landing');
   const { id: taskId } = await post<TaskDetail>('/api/tasks', {
     projectId: project.id,
     capability: 'code.change',
