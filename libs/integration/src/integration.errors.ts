@@ -65,6 +65,18 @@ export class UnknownCommit extends MusterError {
   }
 }
 
+export class UnfitPaths extends MusterError {
+  constructor(paths: readonly string[]) {
+    const named = paths.slice(0, 3).map((path) => JSON.stringify(path.slice(0, 200)));
+    super(
+      'integration.unfit_paths',
+      422,
+      `The commit brings what cannot be verified as files: ${named.join(', ')}. Take submodules and such names out of it.`,
+      { data: { paths: paths.slice(0, 20).map((path) => path.slice(0, 200)) } },
+    );
+  }
+}
+
 export class EmptyChange extends MusterError {
   constructor(base: string) {
     super(

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ReceivePush, ReceiveSubmission } from '#messages/integration';
 import { NOTHING } from '#platform/git';
@@ -73,6 +74,31 @@ describe('receiving a submission', () => {
     expect((await world.repositories.readFile(project.id, submission.commit, 'greet.js', 1000))?.toString()).toContain(
       'patched',
     );
+  });
+
+  it('refuses a commit with a submodule or a name that no checkout could hold', async () => {
+    const project = await world.project();
+    const base = project.head ?? '';
+    const git = (input: string | null, ...args: string[]): string =>
+      execFileSync('git', ['-C', world.repositories.path(project.id), ...args], {
+        input: input ?? '',
+        encoding: 'utf8',
+      }).trim();
+    const blob = git('x', 'hash-object', '-w', '--stdin');
+    const person = { name: 'Ada', email: 'ada@example.org' };
+    for (const entry of [
+      `160000 commit ${'a'.repeat(40)}\tlib`,
+      `100644 blob ${blob}\ta\\b`,
+      `100644 blob ${blob}\ta\nb`,
+    ]) {
+      const tree = git(`${git(null, 'ls-tree', '-z', base)}${entry}\0`, 'mktree', '-z', '--missing');
+      const made = { tree, parents: [base], message: 'Bring it', author: person, committer: person, date: new Date(0) };
+      const commit = await world.repositories.commitTree(project.id, made);
+      const push = { teamId: project.teamId, projectId: project.id, branch: 'main', commit, task: null };
+      await expect(
+        world.commands.execute(new ReceivePush({ ...push, pushedBy: 'user_ada', person: null })),
+      ).rejects.toMatchObject({ code: 'integration.unfit_paths', status: 422 });
+    }
   });
 
   it('takes a push of several commits on an older base, without a task, once while it is on its way', async () => {

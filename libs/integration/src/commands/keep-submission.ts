@@ -7,7 +7,7 @@ import { Ids, type NewEvent, type Tx } from '#kernel';
 import { Database } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
-import { EmptyBranch, EmptyChange, NotFound, NotYourAttempt, UnknownBase } from '../integration.errors.ts';
+import { EmptyBranch, EmptyChange, NotFound, NotYourAttempt, UnfitPaths, UnknownBase } from '../integration.errors.ts';
 
 export interface NewSubmission {
   readonly id: string;
@@ -98,6 +98,8 @@ export class KeepSubmission {
     const { id, projectId, commit, base } = submission;
     const tree = await this.repositories.treeOf(projectId, commit);
     if (tree === (await this.repositories.treeOf(projectId, base))) throw new EmptyChange(base);
+    const unfit = await this.repositories.unfitPaths(projectId, base, commit);
+    if (unfit.length > 0) throw new UnfitPaths(unfit);
     await this.repositories.updateRef(projectId, submissionRef(id), commit, NOTHING);
     return await this.database.transaction(async (tx) => {
       const held =

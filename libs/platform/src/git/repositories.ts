@@ -209,6 +209,22 @@ export class Repositories {
     return files;
   }
 
+  /** Paths that b brings and that cannot be verified as files: submodules, and names that no checkout could hold safely. */
+  async unfitPaths(projectId: string, a: string, b: string): Promise<string[]> {
+    const { stdout } = await this.git.run(this.path(projectId), [
+      'diff-tree', '-r', '-z', '--raw', '--no-renames', '--no-ext-diff', `${object(a)}^{tree}`, `${object(b)}^{tree}`, '--',
+    ]); // prettier-ignore
+    const fields = stdout.toString('utf8').split('\0');
+    const unfit: string[] = [];
+    for (let at = 0; at + 1 < fields.length; at += 2) {
+      const [, mode = '', , , status = ''] = (fields[at] ?? '').split(' ');
+      const path = fields[at + 1] ?? '';
+      const strange = path.includes('\ufffd') || !repositoryPath.safeParse(path).success;
+      if (status !== 'D' && (mode === '160000' || strange)) unfit.push(path);
+    }
+    return unfit;
+  }
+
   async isAncestor(projectId: string, a: string, b: string): Promise<boolean> {
     const { code } = await this.git.run(this.path(projectId), ['merge-base', '--is-ancestor', object(a), object(b)], {
       ok: [0, 1, 128],
