@@ -138,11 +138,38 @@ async function lockDependencies(folder: string): Promise<boolean> {
     await git(folder, 'checkout', '--quiet', '--', '.');
     return false;
   }
-  return stat(join(folder, 'package-lock.json')).then(
-    () => true,
-    () => false,
-  );
+  const lock = await readFile(join(folder, 'package-lock.json'), 'utf8').catch(() => null);
+  if (lock === null) return false;
+  await writeFile(join(folder, 'package-lock.json'), withoutMissing(lock));
+  return true;
 }
+
+const lockShape = z.looseObject({
+  packages: z.record(
+    z.string(),
+    z.looseObject({
+      version: z.string().optional(),
+      link: z.boolean().optional(),
+      optional: z.boolean().optional(),
+      optionalDependencies: z.record(z.string(), z.string()).optional(),
+    }),
+  ),
+});
+
+/** Optional packages for other machines that a registry does not hold are written down without a version; `npm ci` then refuses the lock. */
+const withoutMissing = (text: string): string => {
+  const lock = lockShape.parse(JSON.parse(text));
+  const missing = new Set<string>();
+  for (const [place, entry] of Object.entries(lock.packages))
+    if (entry.optional === true && entry.version === undefined && entry.link !== true) {
+      missing.add(place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length));
+      delete lock.packages[place];
+    }
+  for (const entry of Object.values(lock.packages))
+    for (const name of Object.keys(entry.optionalDependencies ?? {}))
+      if (missing.has(name)) delete entry.optionalDependencies?.[name];
+  return `${JSON.stringify(lock, null, 2)}\n`;
+};
 
 export const archive = async (folder: string): Promise<Buffer<ArrayBuffer>> => {
   const { stdout } = await run('git', ['archive', '--format=tar', 'HEAD'], {
