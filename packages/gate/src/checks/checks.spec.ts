@@ -466,4 +466,19 @@ describe('honesty', () => {
     );
     expect(result).toMatchObject({ status: 'passed', findings: [] });
   });
+
+  it('gives each trial the time that its build needs too', async () => {
+    const patience: (number | undefined)[] = [];
+    const slow = runner();
+    const watched = {
+      tests: (options: { timeoutMs: number } & Parameters<TreeRun['tests']>[0]) => {
+        patience.push(options.timeoutMs);
+        return slow.tests(options);
+      },
+    } as unknown as TreeRun;
+    const facts = { ...suite([]), build: { ...outcomeOf([]), ms: 60_000 }, tests: outcomeOf(cases()) };
+    const after = { 'src/twice.py': 'def twice(value):\n    return value * 2\n' };
+    await run(honestyCheck, {}, after, { candidateFacts: facts, baseFacts: facts, run: watched });
+    expect(Math.min(...patience.map(Number))).toBeGreaterThan(60_000);
+  });
 });

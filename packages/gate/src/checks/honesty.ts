@@ -121,7 +121,9 @@ export const honestyCheck: Check = {
       (a, b) => Number(a.shape === 'full') - Number(b.shape === 'full') || dice.get(a)! - dice.get(b)!,
     );
     const tried = order.slice(0, mostFunctions);
-    const timeoutMs = Math.min(policy.timeoutSeconds * 1000, Math.max(30_000, suite.ms * 4 + 10_000));
+    // Every trial builds again before it tests.
+    const onceMs = suite.ms + (candidateFacts?.build?.ms ?? 0);
+    const timeoutMs = Math.min(policy.timeoutSeconds * 1000, Math.max(30_000, onceMs * 4 + 10_000));
     const deadline = performance.now() + policy.timeoutSeconds * 1000;
     // A control first: the same program in other letters. Where that already counts as noticed, it is the way of running that is
     // noticed, a flag that this runner does not know for instance, or a test that looks at the text of the source; the trials are
