@@ -156,18 +156,17 @@ const lockShape = z.looseObject({
   ),
 });
 
-/** Optional packages for other machines that a registry does not hold are written down without a version; `npm ci` then refuses the lock. */
+/** Optional packages for other machines that a registry does not hold are named and not locked; `npm ci` then refuses the lock. */
 const withoutMissing = (text: string): string => {
   const lock = lockShape.parse(JSON.parse(text));
-  const missing = new Set<string>();
+  const held = new Set<string>();
+  for (const [place, entry] of Object.entries(lock.packages)) {
+    if (entry.optional === true && entry.version === undefined && entry.link !== true) delete lock.packages[place];
+    else held.add(place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length));
+  }
   for (const [place, entry] of Object.entries(lock.packages))
-    if (entry.optional === true && entry.version === undefined && entry.link !== true) {
-      missing.add(place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length));
-      delete lock.packages[place];
-    }
-  for (const entry of Object.values(lock.packages))
     for (const name of Object.keys(entry.optionalDependencies ?? {}))
-      if (missing.has(name)) delete entry.optionalDependencies?.[name];
+      if (place !== '' && !held.has(name)) delete entry.optionalDependencies?.[name];
   return `${JSON.stringify(lock, null, 2)}\n`;
 };
 
