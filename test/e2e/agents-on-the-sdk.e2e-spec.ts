@@ -61,7 +61,13 @@ describe('agents built on the SDK', () => {
       process.execPath,
       ['--conditions=muster-source', join(root, 'examples', 'agents', file), ...args],
       {
-        env: { PATH: process.env['PATH'], HOME: process.env['HOME'], MUSTER_URL: server.url, MUSTER_TOKEN: token },
+        env: {
+          PATH: process.env['PATH'],
+          HOME: process.env['HOME'],
+          TMPDIR: imports,
+          MUSTER_URL: server.url,
+          MUSTER_TOKEN: token,
+        },
         stdio: ['ignore', 'ignore', 'inherit'],
       },
     );
