@@ -335,6 +335,8 @@ const toOldSyntax = (code: string): string =>
 /** Takes over the sample's quotes, semicolons and indentation. */
 function styler(sample: string): (code: string) => string {
   const double = (sample.match(/"/g)?.length ?? 0) > (sample.match(/'/g)?.length ?? 0);
+  // `import {x}` or `import { x }`: linters of either kind mind the other.
+  const tight = /^(import|const) [^'"\n]*\{\w/m.test(sample) && !/^(import|const) [^'"\n]*\{ \w/m.test(sample);
   const lines = sample.split('\n');
   const ends = lines.filter((line) => /;\s*$/.test(line)).length;
   const open = lines.filter((line) => /[\w)\]'"]\s*$/.test(line)).length;
@@ -344,6 +346,7 @@ function styler(sample: string): (code: string) => string {
     let text = (old ? toOldSyntax(code) : code).replace(/^( {2})+/gm, (spaces) => indent.repeat(spaces.length / 2));
     if (ends < open / 4) text = text.replace(/;$/gm, '');
     if (double) text = text.replace(/'/g, '"');
+    if (tight) text = text.replace(/\{ ([\w, ]+) \}(?= from | = require)/g, '{$1}');
     return `${text.trimEnd()}\n`;
   };
 }
