@@ -10,25 +10,55 @@ export type Role = z.infer<typeof role>;
  * `system.*` belongs to the server's own principals and can be given to nobody.
  */
 export const permissions = [
-  'team.read', 'team.manage', 'member.manage', 'key.read', 'key.manage',
-  'project.read', 'project.create', 'project.manage', 'project.delete',
-  'repository.read', 'repository.submit', 'repository.import',
-  'agent.read', 'agent.write', 'agent.publish', 'agent.delete',
-  'assignment.read', 'assignment.manage',
-  'task.read', 'task.create', 'task.cancel',
-  'instance.connect', 'instance.read', 'instance.manage',
-  'submission.read', 'submission.create',
-  'verification.read', 'verification.request',
-  'landing.read', 'landing.rollback', 'audit.read',
-  'event.read', 'event.publish',
-  'health.read', 'system.verify',
+  'team.read',
+  'team.manage',
+  'member.manage',
+  'key.read',
+  'key.manage',
+  'project.read',
+  'project.create',
+  'project.manage',
+  'project.delete',
+  'repository.read',
+  'repository.submit',
+  'repository.import',
+  'agent.read',
+  'agent.write',
+  'agent.publish',
+  'agent.delete',
+  'assignment.read',
+  'assignment.manage',
+  'task.read',
+  'task.create',
+  'task.cancel',
+  'instance.connect',
+  'instance.read',
+  'instance.manage',
+  'submission.read',
+  'submission.create',
+  'verification.read',
+  'verification.request',
+  'landing.read',
+  'landing.rollback',
+  'audit.read',
+  'event.read',
+  'event.publish',
+  'health.read',
+  'system.verify',
 ] as const;
 export const permission = z.enum(permissions);
 export type Permission = z.infer<typeof permission>;
 
-export const login = z.strictObject({ email: z.string().min(1).max(254), password: z.string().min(1).max(1000) }).meta({ id: 'Login' });
+export const login = z
+  .strictObject({ email: z.string().min(1).max(254), password: z.string().min(1).max(1000) })
+  .meta({ id: 'Login' });
 export const tokens = z
-  .object({ accessToken: z.string(), expiresInSeconds: z.number().int(), refreshToken: z.string(), tokenType: z.literal('Bearer') })
+  .object({
+    accessToken: z.string(),
+    expiresInSeconds: z.number().int(),
+    refreshToken: z.string(),
+    tokenType: z.literal('Bearer'),
+  })
   .meta({ id: 'Tokens' });
 export const refresh = z.strictObject({ refreshToken: z.string().min(1).max(500) });
 
@@ -76,7 +106,13 @@ export const changePassword = z
   .meta({ id: 'ChangePassword' });
 /** A person of the team. With `projectId` the role counts in that project only. */
 export const addUser = z
-  .strictObject({ email: z.email().max(254), name: z.string().min(1).max(200).optional(), password: newPassword, role, projectId: idOf('project').optional() })
+  .strictObject({
+    email: z.email().max(254),
+    name: z.string().min(1).max(200).optional(),
+    password: newPassword,
+    role,
+    projectId: idOf('project').optional(),
+  })
   .meta({ id: 'AddUser' });
 export const setRole = z.strictObject({ role }).meta({ id: 'SetRole' });
 export const userView = z
@@ -99,7 +135,9 @@ export const createTeam = z
     owner: z.strictObject({ email: z.email().max(254), password: newPassword }),
   })
   .meta({ id: 'CreateTeam' });
-export const teamView = z.object({ id: idOf('team'), name: z.string(), slug, createdAt: timestamp }).meta({ id: 'Team' });
+export const teamView = z
+  .object({ id: idOf('team'), name: z.string(), slug, createdAt: timestamp })
+  .meta({ id: 'Team' });
 export type TeamView = z.infer<typeof teamView>;
 export type ApiKeyView = z.infer<typeof apiKeyView>;
 export type ApiKeyCreated = z.infer<typeof apiKeyCreated>;

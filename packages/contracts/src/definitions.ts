@@ -5,7 +5,10 @@ import { priority } from './tasks.ts';
 
 /** A duration as people write it: `30s`, `5m`, `2h`, or a number of seconds. */
 export const duration = z.union([z.number().min(0), z.string().regex(/^\d+(ms|s|m|h|d)$/, 'must look like 30s or 5m')]);
-const version = z.string().max(100).regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$/, 'must be a semantic version, like 1.2.0');
+const version = z
+  .string()
+  .max(100)
+  .regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$/, 'must be a semantic version, like 1.2.0');
 export const agentName = z
   .string()
   .max(100)
@@ -52,7 +55,10 @@ export const agentDefinition = z
       })
       .prefault({}),
     retry: z
-      .strictObject({ attempts: z.number().int().min(1).max(20).default(5), backoff: z.array(duration).min(1).max(10).default(['5s', '15s', '30s']) })
+      .strictObject({
+        attempts: z.number().int().min(1).max(20).default(5),
+        backoff: z.array(duration).min(1).max(10).default(['5s', '15s', '30s']),
+      })
       .prefault({}),
   })
   .meta({ id: 'AgentDefinition' });
@@ -88,7 +94,11 @@ export const agentView = z
   .meta({ id: 'Agent' });
 /** JSON, or YAML in `source`: exactly one. */
 export const registerAgent = z
-  .strictObject({ source: z.string().max(500_000).optional(), definition: z.unknown().optional(), publish: z.boolean().default(false) })
+  .strictObject({
+    source: z.string().max(500_000).optional(),
+    definition: z.unknown().optional(),
+    publish: z.boolean().default(false),
+  })
   .refine((r) => (r.source === undefined) !== (r.definition === undefined), 'give exactly one of source and definition')
   .meta({ id: 'RegisterAgent' });
 /** A bundle, all or nothing: YAML with several documents (or one list) in `source`, or JSON in `definitions`: exactly one. */
@@ -98,7 +108,10 @@ export const importAgents = z
     definitions: z.array(z.unknown()).min(1).max(100).optional(),
     publish: z.boolean().default(false),
   })
-  .refine((r) => (r.source === undefined) !== (r.definitions === undefined), 'give exactly one of source and definitions')
+  .refine(
+    (r) => (r.source === undefined) !== (r.definitions === undefined),
+    'give exactly one of source and definitions',
+  )
   .meta({ id: 'ImportAgents' });
 export const agentTemplate = z
   .object({

@@ -50,7 +50,15 @@ export const streamSubscribe = z.strictObject({
   type: z.literal('subscribe'),
   projectId: idOf('project').optional(),
   /** Exact types or a prefix with `.*`; none means all. */
-  types: z.array(z.string().max(100).regex(/^[a-z0-9_.]+(\.\*)?$/)).max(50).default([]),
+  types: z
+    .array(
+      z
+        .string()
+        .max(100)
+        .regex(/^[a-z0-9_.]+(\.\*)?$/),
+    )
+    .max(50)
+    .default([]),
   after: z.number().int().min(0).optional(),
 });
 export const streamMessage = z.discriminatedUnion('type', [

@@ -66,7 +66,8 @@ export const slug = z
 export const jsonObject = z.record(z.string(), z.json());
 
 /** One page of a list. `nextCursor` is null on the last page; pass it back as `?cursor=`. */
-export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+export const pageOf = <T extends z.ZodType>(item: T) =>
+  z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 export const pageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(500).optional(),

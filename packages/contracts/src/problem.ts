@@ -15,7 +15,11 @@ export const problem = z
     /** Facts about this occurrence. */
     data: z.record(z.string(), z.unknown()).optional(),
     /** One entry for each invalid field, `path` as in `skills.0.name`. */
-    errors: z.array(z.object({ path: z.string(), message: z.string(), line: z.number().optional(), column: z.number().optional() })).optional(),
+    errors: z
+      .array(
+        z.object({ path: z.string(), message: z.string(), line: z.number().optional(), column: z.number().optional() }),
+      )
+      .optional(),
   })
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof problem>;

@@ -10,15 +10,29 @@ export const createProject = z
     name: z.string().min(1).max(200),
     slug: slug.optional(),
     branch: branchName.optional().describe('default: main; with a source its default branch'),
-    source: z.union([z.strictObject({ url: z.url().max(2000) }), z.strictObject({ path: z.string().min(1).max(4096) })]).optional(),
+    source: z
+      .union([z.strictObject({ url: z.url().max(2000) }), z.strictObject({ path: z.string().min(1).max(4096) })])
+      .optional(),
   })
   .meta({ id: 'CreateProject' });
 
 export const assignmentView = z
-  .object({ id: idOf('assignment'), projectId: idOf('project'), agent: agentName, versionRange: z.string(), version: z.string(), capabilities: z.array(capabilityName), createdAt: timestamp })
+  .object({
+    id: idOf('assignment'),
+    projectId: idOf('project'),
+    agent: agentName,
+    versionRange: z.string(),
+    version: z.string(),
+    capabilities: z.array(capabilityName),
+    createdAt: timestamp,
+  })
   .meta({ id: 'Assignment' });
 export const assignAgent = z
-  .strictObject({ agent: agentName, version: z.string().max(100).default('*'), capabilities: z.array(capabilityName).min(1).max(100) })
+  .strictObject({
+    agent: agentName,
+    version: z.string().max(100).default('*'),
+    capabilities: z.array(capabilityName).min(1).max(100),
+  })
   .meta({ id: 'AssignAgent' });
 
 /** A task as a project's page shows it. */
@@ -50,10 +64,15 @@ export const projectDetail = projectView
   .extend({
     policy: projectPolicy,
     policySource: z.enum(['muster.yaml', 'default']),
-    policyProblem: z.string().nullable().describe('what is wrong with muster.yaml on the head, when the defaults are in force for that'),
+    policyProblem: z
+      .string()
+      .nullable()
+      .describe('what is wrong with muster.yaml on the head, when the defaults are in force for that'),
     agent_metadata: z.object({
       assigned_agents: z.array(assignmentView),
-      capability_requirements: z.array(z.object({ capability: capabilityName, agents: z.array(agentName), open_tasks: z.number().int() })),
+      capability_requirements: z.array(
+        z.object({ capability: capabilityName, agents: z.array(agentName), open_tasks: z.number().int() }),
+      ),
       operation_history: z.array(operation),
     }),
   })

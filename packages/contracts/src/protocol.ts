@@ -22,7 +22,13 @@ export const assignmentMessage = z
     capability: capabilityName,
     title: z.string().nullable(),
     input: jsonObject,
-    project: z.object({ id: idOf('project'), slug: z.string(), branch: branchName, head: objectId.nullable(), gitPath: z.string() }),
+    project: z.object({
+      id: idOf('project'),
+      slug: z.string(),
+      branch: branchName,
+      head: objectId.nullable(),
+      gitPath: z.string(),
+    }),
     lessons: z.array(attemptLesson),
     checkpoint: z.json().nullable(),
     rework: rework.nullable(),
@@ -34,8 +40,14 @@ const seq = z.number().int().min(0);
 const held = { seq, taskId: idOf('task'), fence: z.number().int() };
 
 /** Verbs of the lease, one shape on the socket and (without type and seq) on `POST /api/tasks/{taskId}/attempts/{fence}/{verb}`. */
-export const progressBody = z.strictObject({ ratio: z.number().min(0).max(1).optional(), message: z.string().max(2000) });
-export const logBody = z.strictObject({ lines: z.array(z.string().max(8000)).min(1).max(500), stream: z.enum(['stdout', 'stderr']).default('stdout') });
+export const progressBody = z.strictObject({
+  ratio: z.number().min(0).max(1).optional(),
+  message: z.string().max(2000),
+});
+export const logBody = z.strictObject({
+  lines: z.array(z.string().max(8000)).min(1).max(500),
+  stream: z.enum(['stdout', 'stderr']).default('stdout'),
+});
 export const costBody = z.strictObject({
   /** Repeating a report with the same key does not charge twice. */
   key: z.string().min(1).max(100),
@@ -65,7 +77,11 @@ export const agentMessage = z.discriminatedUnion('type', [
     resume: idOf('instance').optional(),
   }),
   z.strictObject({ type: z.literal('credit'), seq, count: z.number().int().min(0).max(1000) }),
-  z.strictObject({ type: z.literal('heartbeat'), seq, held: z.array(z.strictObject({ taskId: idOf('task'), fence: z.number().int() })).max(1000) }),
+  z.strictObject({
+    type: z.literal('heartbeat'),
+    seq,
+    held: z.array(z.strictObject({ taskId: idOf('task'), fence: z.number().int() })).max(1000),
+  }),
   z.strictObject({ type: z.literal('progress'), ...held, ...progressBody.shape }),
   z.strictObject({ type: z.literal('log'), ...held, ...logBody.shape }),
   z.strictObject({ type: z.literal('cost'), ...held, ...costBody.shape }),
@@ -79,7 +95,13 @@ export type AgentMessage = z.infer<typeof agentMessage>;
 export const agentFrame = z.array(agentMessage).min(1).max(1000);
 
 export const serverMessage = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('welcome'), re: seq, instanceId: idOf('instance'), leaseMs: z.number().int(), heartbeatMs: z.number().int() }),
+  z.object({
+    type: z.literal('welcome'),
+    re: seq,
+    instanceId: idOf('instance'),
+    leaseMs: z.number().int(),
+    heartbeatMs: z.number().int(),
+  }),
   /** Consumes one credit. */
   z.object({ type: z.literal('task'), task: assignmentMessage }),
   z.object({ type: z.literal('ok'), re: seq, result: z.json().optional() }),

@@ -2,7 +2,16 @@ import { z } from 'zod';
 import { branchName, idOf, objectId, repositoryPath, timestamp } from './ids.ts';
 import { conflictHunk } from './tasks.ts';
 
-export const submissionStates = ['received', 'verifying', 'queued', 'landing', 'landed', 'rejected', 'conflicted', 'failed'] as const;
+export const submissionStates = [
+  'received',
+  'verifying',
+  'queued',
+  'landing',
+  'landed',
+  'rejected',
+  'conflicted',
+  'failed',
+] as const;
 export const submissionState = z.enum(submissionStates);
 
 /** One file of a submission: its new content, or null to delete it. */
@@ -28,7 +37,10 @@ export const createSubmission = z
     commit: objectId.optional(),
     claim: z.string().max(10_000).optional().describe("the agent's own words on what it did; shown, never believed"),
   })
-  .refine((s) => [s.files, s.patch, s.commit].filter((x) => x !== undefined).length === 1, 'give exactly one of files, patch and commit')
+  .refine(
+    (s) => [s.files, s.patch, s.commit].filter((x) => x !== undefined).length === 1,
+    'give exactly one of files, patch and commit',
+  )
   .meta({ id: 'CreateSubmission' });
 export type CreateSubmission = z.input<typeof createSubmission>;
 
@@ -47,7 +59,9 @@ export const submissionView = z
     commit: objectId,
     message: z.string(),
     agent: z.string().nullable(),
-    approvedBy: approver.nullable().describe('the person who handed it in and may let it change the project’s rules; null for agents’ work'),
+    approvedBy: approver
+      .nullable()
+      .describe('the person who handed it in and may let it change the project’s rules; null for agents’ work'),
     state: submissionState,
     verificationId: idOf('verification').nullable(),
     conflicts: z.array(conflictHunk),

@@ -57,7 +57,13 @@ export const verificationFacts = z
     baseTree: objectId.nullable(),
     /** Hash of rules and toolchain; with the trees the key under which evidence is never computed twice. */
     rulesDigest: z.string(),
-    toolchain: z.object({ digest: z.string(), node: z.string(), platform: z.string(), sandbox: z.string(), gate: z.string() }),
+    toolchain: z.object({
+      digest: z.string(),
+      node: z.string(),
+      platform: z.string(),
+      sandbox: z.string(),
+      gate: z.string(),
+    }),
     sandbox: z.object({ driver: z.string(), proven: z.boolean(), notes: z.array(z.string()) }),
     checks: z.array(checkFacts),
     /** Failing test names on the base: shown, charged to nobody. */
@@ -75,8 +81,14 @@ export const projectPolicy = z
     checks: z
       .strictObject({
         install: z.boolean().default(true),
-        build: z.union([z.boolean(), z.string().max(500)]).default(true).describe('true: the package script `build`; or a command'),
-        test: z.union([z.boolean(), z.string().max(500)]).default(true).describe('true: detected; or a command whose exit code counts'),
+        build: z
+          .union([z.boolean(), z.string().max(500)])
+          .default(true)
+          .describe('true: the package script `build`; or a command'),
+        test: z
+          .union([z.boolean(), z.string().max(500)])
+          .default(true)
+          .describe('true: detected; or a command whose exit code counts'),
         types: z.boolean().default(true),
         lint: z.union([z.boolean(), z.string().max(500)]).default(true),
         secrets: z.literal(true).default(true),
@@ -129,10 +141,16 @@ export const verificationView = z
     subjectId: z.string().nullable().describe('the submission or landing that asked'),
     candidateTree: objectId,
     baseTree: objectId.nullable(),
-    approvedBy: z.string().nullable().describe('the person who let the change touch what judges changes; null: nobody did'),
+    approvedBy: z
+      .string()
+      .nullable()
+      .describe('the person who let the change touch what judges changes; null: nobody did'),
     state: z.enum(['pending', 'running', 'finished']),
     verdict: verdict.nullable(),
-    evidence: z.boolean().nullable().describe('false: it did not come about, and its refusal says nothing about the change'),
+    evidence: z
+      .boolean()
+      .nullable()
+      .describe('false: it did not come about, and its refusal says nothing about the change'),
     score: z.number().nullable(),
     threshold: z.number(),
     reasons: z.array(z.string()).describe('why it was refused, the weightiest first; empty when accepted'),
