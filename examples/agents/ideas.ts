@@ -137,7 +137,11 @@ export const ideas = {
     about: 'The length of the longest word.',
     parameters: [['text', 'string']],
     result: 'number',
-    javascript: ["const lengths = text.split(' ').map((word) => word.length);", 'return Math.max(...lengths);'],
+    javascript: [
+      'let longest = 0;',
+      "for (const word of text.split(' ')) longest = Math.max(longest, word.length);",
+      'return longest;',
+    ],
     python: ["return max(len(word) for word in text.split(' '))"],
     cases: [
       { says: 'looks at every word', given: ['to be or not'], answer: 3 },
@@ -149,7 +153,11 @@ export const ideas = {
     about: 'The length of the shortest word.',
     parameters: [['text', 'string']],
     result: 'number',
-    javascript: ["const lengths = text.split(' ').map((word) => word.length);", 'return Math.min(...lengths);'],
+    javascript: [
+      'let shortest = Infinity;',
+      "for (const word of text.split(' ')) shortest = Math.min(shortest, word.length);",
+      'return shortest;',
+    ],
     python: ["return min(len(word) for word in text.split(' '))"],
     cases: [
       { says: 'looks at every word', given: ['to be or not'], answer: 2 },
