@@ -323,9 +323,10 @@ function testWords(
   }
 }
 
-/** The same without const, let, arrows and destructuring, for projects that still parse ECMAScript 5. */
+/** The same without const, let, arrows, destructuring and `for … of`, for projects that still parse ECMAScript 5. */
 const toOldSyntax = (code: string): string =>
   code
+    .replace(/for \((?:const|let) (\w+) of ((?:[^()]|\([^()]*\))+)\) (.*;)/g, '$2.forEach(function ($1) { $3 });')
     .replace(/(?:const|let) \{ (\w+) \} = (require\([^)]*\))/g, 'var $1 = $2.$1')
     .replace(/\b(?:const|let) /g, 'var ')
     .replace(/\(([\w, ]*)\) => \{/g, 'function ($1) {')
