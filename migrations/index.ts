@@ -7,6 +7,7 @@ import { Migration202611210006_quality } from './Migration202611210006_quality.t
 import { Migration202611210007_integration } from './Migration202611210007_integration.ts';
 import { Migration202611210008_events } from './Migration202611210008_events.ts';
 import { Migration202611210009_people } from './Migration202611210009_people.ts';
+import { Migration202611210010_installation } from './Migration202611210010_installation.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -19,4 +20,5 @@ export const migrations = [
   { name: 'Migration202611210007_integration', class: Migration202611210007_integration },
   { name: 'Migration202611210008_events', class: Migration202611210008_events },
   { name: 'Migration202611210009_people', class: Migration202611210009_people },
+  { name: 'Migration202611210010_installation', class: Migration202611210010_installation },
 ];

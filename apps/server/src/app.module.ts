@@ -7,6 +7,7 @@ import { DatabaseModule } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
 import { GitModule } from '#platform/git';
 import { HttpModule } from '#platform/http';
+import { RedisModule } from '#platform/redis';
 import { RoundsModule } from '#platform/rounds';
 import { migrations } from '../../../migrations/index.ts';
 import type { Room } from './rooms.ts';
@@ -25,6 +26,7 @@ export class AppModule {
           migrations,
           poolSize: config.databasePool,
         }),
+        RedisModule,
         EventLogModule,
         BlobsModule,
         GitModule,

@@ -5,6 +5,7 @@ import type { FastifyReply } from 'fastify';
 import { Drain, Public, Requires } from '#platform/http';
 import { Database } from '#platform/database';
 import { EventLog } from '#platform/eventlog';
+import { Signals } from '#platform/redis';
 import { Metrics } from './metrics.ts';
 import { Startup } from './startup.ts';
 
@@ -16,6 +17,7 @@ export class HealthController {
     private readonly indicators: HealthIndicatorService,
     private readonly database: Database,
     private readonly events: EventLog,
+    private readonly signals: Signals,
     private readonly drain: Drain,
     private readonly startup: Startup,
     private readonly metrics: Metrics,
@@ -48,7 +50,7 @@ export class HealthController {
   @Requires('health.read')
   async detail(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
     try {
-      return await this.checks.check([() => this.#database(), () => this.#eventLog()]);
+      return await this.checks.check([() => this.#database(), () => this.#eventLog(), () => this.#signals()]);
     } catch (error) {
       // Operators want to read what is down, not only that something is.
       if (!(error instanceof ServiceUnavailableException)) throw error;
@@ -76,6 +78,12 @@ export class HealthController {
     } catch {
       return indicator.down('PostgreSQL does not answer.');
     }
+  }
+
+  /** Never down: without Redis everything goes on, a little later. */
+  #signals(): HealthIndicatorResult<'signals'> {
+    const { kind, connected, counts } = this.signals;
+    return this.indicators.check('signals').up({ over: kind, connected, ...counts });
   }
 
   async #eventLog(): Promise<HealthIndicatorResult<'eventLog'>> {

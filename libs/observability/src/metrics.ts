@@ -6,6 +6,7 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { Database } from '#platform/database';
 import { SocketAdapter } from '#platform/http';
+import { Signals } from '#platform/redis';
 
 /** Collects when Prometheus asks, not by the clock, and without a server of its own. */
 class PullReader extends MetricReader {
@@ -32,6 +33,7 @@ export class Metrics implements OnApplicationShutdown {
   constructor(
     private readonly database: Database,
     private readonly sockets: SocketAdapter,
+    private readonly signals: Signals,
   ) {
     // Rooms ask the API for their meters and know nothing of this provider.
     metrics.setGlobalMeterProvider(this.#provider);
@@ -52,6 +54,13 @@ export class Metrics implements OnApplicationShutdown {
       () => pool.waitingCount,
     );
     gauge('muster.sockets.open', 'WebSockets that are open.', () => this.sockets.openSockets);
+    gauge('muster.signals.connected', 'Whether hints reach the other replicas.', () => Number(this.signals.connected));
+    const hints = meter.createObservableCounter('muster.signals', {
+      description: 'Messages with hints, to and from other replicas, and those that could not be sent.',
+    });
+    hints.addCallback((result) => {
+      for (const way of ['sent', 'received', 'dropped'] as const) result.observe(this.signals.counts[way], { way });
+    });
     gauge('process.resident.memory.bytes', 'Resident memory.', () => process.memoryUsage.rss());
     gauge('nodejs.heap.used.bytes', 'Used JavaScript heap.', () => process.memoryUsage().heapUsed);
     gauge('process.uptime.seconds', 'Time since the start.', () => process.uptime());

@@ -28,7 +28,7 @@ const variables = {
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })
     .optional()
-    .describe('for many replicas; nothing is kept there'),
+    .describe('carries hints between replicas; nothing is kept there'),
   MUSTER_DATABASE_POOL: count(2, 500).default(20).describe('connections that this process may open'),
   MUSTER_LEASE_SECONDS: z.coerce
     .number()

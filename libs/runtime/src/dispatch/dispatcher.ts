@@ -56,6 +56,9 @@ export class Dispatcher {
       this.wakeUps.onEnded((attempt) => {
         for (const receiver of this.receivers) receiver.stop(attempt);
       }),
+      this.wakeUps.onEndedElsewhere((taskId) => {
+        if (taskId === null || this.holds(taskId)) void this.stopEnded();
+      }),
       this.eventLog.onAdvance(() => this.poke()),
     );
     this.timer = setInterval(() => {
@@ -138,6 +141,10 @@ export class Dispatcher {
           this.log.warn({ err: error, taskId, fence }, 'could not give a task back; its lease will expire'),
         );
     }
+  }
+
+  private holds(taskId: string): boolean {
+    return [...this.receivers].some((receiver) => receiver.held().some((one) => one.taskId === taskId));
   }
 
   /** Cancelled, timed out or claimed by somebody else, maybe on another server: the agent is told to stop. */

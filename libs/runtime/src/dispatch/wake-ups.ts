@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Signals } from '#platform/redis';
 
 export interface EndedAttempt {
   readonly taskId: string;
@@ -6,14 +7,25 @@ export interface EndedAttempt {
   readonly reason: string;
 }
 
+const claimableTopic = 'runtime.claimable';
+const endedTopic = 'runtime.ended';
+
 /**
- * Hints inside one process: there may be something to hand out, an attempt was ended from outside. They only save time;
- * whoever listens also looks by itself every second, because other servers end and queue tasks too.
+ * Hints: there may be something to hand out, an attempt was ended from outside. They only save time; whoever listens also
+ * looks by itself every second. Other replicas are told that there is something to look at, and look it up.
  */
 @Injectable()
 export class WakeUps {
   private readonly claimable = new Set<() => void>();
   private readonly ended = new Set<(attempt: EndedAttempt) => void>();
+  private readonly elsewhere = new Set<(taskId: string | null) => void>();
+
+  constructor(private readonly signals: Signals) {
+    signals.subscribe(claimableTopic, () => this.tellClaimable());
+    signals.subscribe(endedTopic, (taskId) => {
+      for (const listener of this.elsewhere) listener(taskId);
+    });
+  }
 
   onClaimable(listener: () => void): () => void {
     this.claimable.add(listener);
@@ -25,11 +37,23 @@ export class WakeUps {
     return () => this.ended.delete(listener);
   }
 
+  /** Another replica ended an attempt of this task (null: of any task), it says; whether that is so, the database knows. */
+  onEndedElsewhere(listener: (taskId: string | null) => void): () => void {
+    this.elsewhere.add(listener);
+    return () => this.elsewhere.delete(listener);
+  }
+
   somethingToClaim(): void {
-    for (const listener of this.claimable) listener();
+    this.tellClaimable();
+    this.signals.publishElsewhere(claimableTopic);
   }
 
   attemptEnded(attempt: EndedAttempt): void {
     for (const listener of this.ended) listener(attempt);
+    this.signals.publishElsewhere(endedTopic, attempt.taskId);
+  }
+
+  private tellClaimable(): void {
+    for (const listener of this.claimable) listener();
   }
 }

@@ -1,0 +1,2 @@
+export { RedisModule } from './redis.module.ts';
+export { Signals, type SignalCounts } from './signals.ts';
