@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '#platform/config';
 import { InvalidRequest } from './http.errors.ts';
 import { isNestedTooDeep, maxNesting } from './nesting.ts';
+import { pathOf, toProblem } from './problem.filter.ts';
 import { traceIdOf } from './request.ts';
 
 /** Raw bytes that a handler reads itself: git's own protocol. They never sit in memory as a whole. */
@@ -12,11 +16,44 @@ const buffered = ['application/octet-stream', 'application/zip'];
 
 const isStream = (body: object): boolean => 'pipe' in body && typeof body.pipe === 'function';
 
+const newRequestId = (): string => randomBytes(16).toString('hex');
+const problemType = 'application/problem+json';
+
+/** What is sent with everything, also with what reaches no route. */
+const guardedHeaders = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+} as const;
+
+/** Node gives up on what is no HTTP before there is a request: the answer is written by hand, and the connection ends with it. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400;
+  const problem = toProblem(Object.assign(new Error(error.message), { statusCode: status, code: error.code }));
+  const body = JSON.stringify({ ...problem, traceId: newRequestId() });
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Content-Type: ${problemType}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  socket.destroy(error);
+}
+
 /** Fastify as Muster serves it: limits, request ids, security headers, the body types that rooms read. */
 export function httpAdapter(config: Config): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: config.bodyLimitBytes,
-    genReqId: () => randomBytes(16).toString('hex'),
+    genReqId: newRequestId,
+    clientErrorHandler: refuseConnection,
+    // No filter sees what fails before it has a route.
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
+      const problem = { ...toProblem(error), instance: pathOf(request.url), traceId: traceIdOf(request) };
+      void reply.headers(guardedHeaders).status(problem.status).type(problemType).send(JSON.stringify(problem));
+    },
     requestTimeout: 0,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
@@ -36,10 +73,7 @@ export function httpAdapter(config: Config): FastifyAdapter {
   }
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.headers({
-      'x-content-type-options': 'nosniff',
-      'x-frame-options': 'DENY',
-      'referrer-policy': 'no-referrer',
-      'cross-origin-opener-policy': 'same-origin',
+      ...guardedHeaders,
       'x-trace-id': traceIdOf(request),
     });
     // The docs page brings its own scripts and styles; everything else is data.

@@ -4,6 +4,7 @@ import { Body, Controller, Get, Global, Module, Param, Post, Query } from '@nest
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
@@ -266,6 +267,30 @@ describe('the HTTP pipe', () => {
     expect(JSON.stringify(bug.body)).not.toContain('secret detail');
     expect(await ask('GET', '/nowhere', undefined)).toMatchObject({ status: 404, body: { code: 'request.not_found' } });
     expect(await ask('DELETE', '/api/things', undefined)).toMatchObject({ status: 404 });
+  });
+
+  test('answers with a problem what never becomes a request: an address that is none, a line that is no HTTP, endless headers', async () => {
+    const badAddress = await ask('GET', '/api/%ff', undefined, null);
+    expect(badAddress).toMatchObject({
+      status: 400,
+      body: { code: 'request.bad_address', instance: '/api/%ff', traceId: expect.stringMatching(/^[0-9a-f]{32}$/) },
+    });
+    expect(badAddress.headers.get('content-type')).toContain('application/problem+json');
+    expect(badAddress.headers.get('x-content-type-options')).toBe('nosniff');
+
+    for (const [sent, status, code] of [
+      ['GARBAGE\r\n\r\n', 400, 'request.malformed'],
+      [`GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(20_000)}\r\n\r\n`, 431, 'request.headers_too_large'],
+    ] as const) {
+      const { hostname, port } = new URL(server.url);
+      const connection = connect(Number(port), hostname);
+      connection.on('error', () => {});
+      connection.write(sent);
+      const [head, body] = (await text(connection)).split('\r\n\r\n');
+      expect(head).toContain(`HTTP/1.1 ${status} `);
+      expect(head).toContain('application/problem+json');
+      expect(JSON.parse(body!)).toMatchObject({ status, code });
+    }
   });
 
   test('gives the first answer again for the same Idempotency-Key', async () => {

@@ -19,9 +19,9 @@ const known: Readonly<Record<number, readonly [code: string, detail: string]>> =
     'request.too_large',
     'The body is larger than this server takes. Send less, or ask the operator to raise MUSTER_BODY_LIMIT_BYTES.',
   ],
-  414: ['request.too_long', 'The address is too long.'],
+  414: ['request.too_long', 'The address is too long. Shorten it; long values belong into a body.'],
   415: ['request.unsupported_media_type', 'Send the body as "Content-Type: application/json".'],
-  431: ['request.headers_too_large', 'The headers are too large.'],
+  431: ['request.headers_too_large', 'The headers are too large. Send fewer or shorter ones.'],
 };
 /** PostgreSQL is restarting, out of connections, asks to try again, or could not be reached. */
 const passing = new Set([
@@ -39,6 +39,12 @@ const passing = new Set([
 ]);
 const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
 
+/** An address that cannot be decoded reaches no route, and its body is never looked at: the words of its status would mislead. */
+const badAddress = [
+  'request.bad_address',
+  'The address cannot be read. Percent-encode what stands in it as UTF-8.',
+] as const;
+
 /** Any error as RFC 9457 problem details. What is not the caller's mistake says nothing about our insides. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof MusterError) {
@@ -50,7 +56,10 @@ export function toProblem(error: unknown): Problem {
   }
   const status = statusOf(error);
   if (status !== null && status < 500) {
-    const [code, detail] = known[status] ?? ['request.refused', 'The request was refused.'];
+    const [code, detail] = (nodeCode(error) === 'FST_ERR_BAD_URL' ? badAddress : known[status]) ?? [
+      'request.refused',
+      'The request was refused.',
+    ];
     return shape(status, code, detail);
   }
   // Text that PostgreSQL cannot hold (a NUL, a lone surrogate, a number out of range) is the caller's, wherever it got through.
@@ -113,4 +122,4 @@ export class ProblemFilter implements ExceptionFilter {
 }
 
 /** The path only: a query may hold what is nobody's business. */
-const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
+export const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
