@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -162,6 +162,75 @@ describe('agents built on the SDK', () => {
     });
     const failed = await reached(bad.id, (now) => now.attempts.some((attempt) => attempt.outcome === 'failed'));
     expect(failed.attempts[0]?.error).toMatch(/exit code 3.*broken/s);
+    // It would be tried again, by the next one of this name.
+    await muster.tasks.cancel(bad.id, 'seen');
+  });
+
+  it('runs a command for whoever is logged in: publishes what it can do, and works under a key that ends with it', async () => {
+    const home = join(imports, 'config');
+    await mkdir(join(home, 'muster'), { recursive: true });
+    await writeFile(
+      join(home, 'muster', 'session.json'),
+      JSON.stringify({ url: server.url, accessToken: server.admin.token }),
+    );
+    const exec = (...args: string[]) => {
+      const child = spawn(
+        process.execPath,
+        ['--conditions=muster-source', join(root, 'apps', 'cli', 'src', 'main.ts'), 'agent', 'exec', ...args],
+        {
+          env: {
+            PATH: process.env['PATH'],
+            HOME: imports,
+            TMPDIR: imports,
+            XDG_CONFIG_HOME: home,
+            MUSTER_URL: server.url,
+          },
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      );
+      processes.push(child);
+      let words = '';
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (words += String(chunk)));
+      const says = async (pattern: RegExp): Promise<void> => {
+        for (const until = Date.now() + 30_000; !pattern.test(words);) {
+          if (Date.now() > until || child.exitCode !== null) throw new Error(`It says only: ${words}`);
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      };
+      const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+      return { child, says, ended, words: () => words };
+    };
+    const keyNames = async (): Promise<string[]> =>
+      (await muster.keys.list({ limit: 200 })).items
+        .filter(({ name, revokedAt }) => name.startsWith('agent exec wrapped') && revokedAt === null)
+        .map(({ name }) => name);
+    const command = ['--', 'sh', '-c', 'echo hi > HI.md'];
+
+    const unknown = exec('--name', 'wrapped', '--capability', 'docs.write', ...command);
+    expect(await unknown.ended).toBe(64);
+    expect(unknown.words()).toMatch(/no published version.*--publish/s);
+
+    const first = exec('--publish', '--name', 'wrapped', '--capability', 'docs.write', ...command);
+    await first.says(/published wrapped 1\.0\.0[^]*connected/);
+    expect(await keyNames()).toHaveLength(1);
+    await muster.projects.assign(projectId, { agent: 'wrapped', capabilities: ['docs.write'] });
+    const task = await muster.tasks.create({ projectId, capability: 'docs.write', agent: 'wrapped' });
+    const { submissionId } = await reached(task.id, (now) => now.submissionId !== null);
+    expect(submissionId).not.toBeNull();
+
+    const other = exec('--publish', '--name', 'wrapped', '--capability', 'docs.check', ...command);
+    await other.says(/published wrapped 1\.1\.0[^]*connected/);
+    const again = exec('--publish', '--name', 'wrapped', '--capability', 'docs.write', ...command);
+    await again.says(/connected/);
+    expect(again.words()).not.toMatch(/published/);
+    const newest = (await muster.agents.versions('wrapped')).items.find(({ version }) => version === '1.1.0');
+    expect(newest?.definition.skills.map(({ name }) => name)).toEqual(['docs.write', 'docs.check']);
+
+    for (const { child, ended } of [first, other, again]) {
+      child.kill('SIGTERM');
+      expect(await ended).toBe(0);
+    }
+    expect(await keyNames()).toEqual([]);
   });
 
   it('ends a command with all that it started when the task is cancelled', async () => {

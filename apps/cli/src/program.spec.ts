@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { main } from './program.ts';
 
@@ -38,6 +39,18 @@ const task = {
   updatedAt: project.createdAt,
   finishedAt: null,
 };
+const key = {
+  id: 'key_01jd9x0m4ve2tbk6x3h2v4q8zr',
+  teamId: project.teamId,
+  name: 'ci',
+  role: 'viewer',
+  permissions: ['project.read'],
+  projectId: project.id,
+  createdAt: project.createdAt,
+  expiresAt: null,
+  revokedAt: null,
+  lastUsedAt: null,
+};
 const answers: Record<string, { status: number; body: unknown }> = {
   'GET /api/projects': { status: 200, body: { items: [project], nextCursor: null } },
   [`GET /api/projects/${project.id}/audit`]: {
@@ -60,6 +73,9 @@ const answers: Record<string, { status: number; body: unknown }> = {
       ],
     },
   },
+  'POST /api/keys': { status: 201, body: { ...key, secret: 'muster_01jd_secret' } },
+  'GET /api/keys': { status: 200, body: { items: [key], nextCursor: null } },
+  [`DELETE /api/keys/${key.id}`]: { status: 204, body: {} },
   [`POST /api/tasks/${task.id}/retry`]: { status: 200, body: task },
   [`GET /api/tasks/${task.id}`]: { status: 200, body: { ...task, attempts: [] } },
   'POST /api/tasks': {
@@ -81,6 +97,7 @@ describe('the command line', () => {
   let out = '';
   let err = '';
   const seen: Array<string | undefined> = [];
+  const bodies: unknown[] = [];
   const kept = process.env['XDG_CONFIG_HOME'];
   const muster = async (...args: string[]): Promise<number> => {
     out = err = '';
@@ -94,6 +111,7 @@ describe('the command line', () => {
     process.env['XDG_CONFIG_HOME'] = home;
     server = createServer((request: IncomingMessage, response) => {
       seen.push(request.headers.authorization);
+      if (request.method === 'POST') void json(request).then((sent) => bodies.push(sent));
       const { status, body } = answers[`${request.method} ${request.url?.split('?')[0]}`] ?? { status: 404, body: {} };
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
@@ -116,6 +134,19 @@ describe('the command line', () => {
     expect(await muster('project', 'list', '--json')).toBe(0);
     expect(JSON.parse(out)).toEqual({ items: [project], nextCursor: null });
     expect(seen).toContain('Bearer secret');
+  });
+
+  it('makes a key whose secret is shown once, and refuses one that cannot be before it asks', async () => {
+    expect(await muster('key', 'create', 'ci', '--role', 'viewer', '--project', 'ledger')).toBe(0);
+    expect(out).toMatch(/muster_01jd_secret[^]*MUSTER_TOKEN/);
+    expect(bodies.at(-1)).toEqual({ name: 'ci', role: 'viewer', projectId: project.id });
+    const before = bodies.length;
+    expect(await muster('key', 'create', 'ci', '--role', 'emperor')).toBe(64);
+    expect(err).toMatch(/role/);
+    expect(bodies).toHaveLength(before);
+    expect(await muster('key', 'list')).toBe(0);
+    expect(out).toMatch(/ci.*viewer/);
+    expect(await muster('key', 'revoke', key.id)).toBe(0);
   });
 
   it('lets a task that waits for a person go on, and shows it', async () => {

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addAgentCommands } from './commands/agent-exec.ts';
+import { addKeyCommands } from './commands/keys.ts';
 import { addProjectCommands } from './commands/projects.ts';
 import { addSessionCommands } from './commands/session.ts';
 import { addTaskCommands } from './commands/tasks.ts';
@@ -18,6 +19,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
     .exitOverride();
   const globals = (): Globals => program.opts<Globals>();
   addSessionCommands(program, globals);
+  addKeyCommands(program, globals);
   addProjectCommands(program, globals);
   addTaskCommands(program, globals);
   addAgentCommands(program, globals);

@@ -32,6 +32,12 @@ const readSession = async (): Promise<KeptSession | null> => {
   return session.success ? session.data : null;
 };
 
+/** The session that `muster login` kept, if it is one at this server. */
+export const keptSession = async (url: string): Promise<KeptSession | null> => {
+  const session = await readSession();
+  return session?.url === url ? session : null;
+};
+
 export interface Connection {
   readonly url: string;
   readonly token: string;

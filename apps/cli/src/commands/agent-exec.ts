@@ -1,9 +1,21 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { defineAgent, runAgent, type AgentTask, type JsonValue, type TaskContext, type TaskHandler } from '@muster/sdk';
+import { hostname } from 'node:os';
+import type { AgentVersionView } from '@muster/contracts';
+import {
+  defineAgent,
+  MusterApiError,
+  runAgent,
+  type AgentTask,
+  type JsonValue,
+  type MusterClient,
+  type TaskContext,
+  type TaskHandler,
+} from '@muster/sdk';
 import type { Command } from 'commander';
+import { inc, prerelease, rcompare } from 'semver';
 import { printJson, printLine } from '../output.ts';
-import { connect, connection, environmentFor, UsageError, type Globals } from '../settings.ts';
+import { connect, connection, environmentFor, keptSession, UsageError, type Globals } from '../settings.ts';
 
 interface ExecOptions {
   readonly capability: string[];
@@ -98,6 +110,68 @@ export const commandHandler =
     await ctx.submit({ patch, message, ...(output.trim() === '' ? {} : { claim: output.trim() }) });
   };
 
+/**
+ * Sees to it that the newest published version has these capabilities. What it had before stays: other commands may run under
+ * the same name, and projects may be assigned with it. Answers the version when one was published for it.
+ */
+export async function publishCommand(
+  client: MusterClient,
+  name: string,
+  capabilities: readonly string[],
+): Promise<string | null> {
+  const versions: AgentVersionView[] = [];
+  for (let cursor: string | undefined; ;) {
+    const page = await client.agents.versions(name, { limit: 200, cursor }).catch((error: unknown) => {
+      if (error instanceof MusterApiError && error.status === 404) return { items: [], nextCursor: null };
+      throw error;
+    });
+    versions.push(...page.items);
+    if (page.nextCursor === null) break;
+    cursor = page.nextCursor;
+  }
+  versions.sort((left, right) => rcompare(left.version, right.version));
+  const newest = versions.find(({ state, version }) => state === 'published' && prerelease(version) === null);
+  const skills = newest?.definition.skills ?? [];
+  const missing = capabilities.filter((capability) => !skills.some((skill) => skill.name === capability));
+  if (newest !== undefined && missing.length === 0) return null;
+  // Drafts count as well: their versions are taken.
+  const version = versions[0] === undefined ? '1.0.0' : inc(versions[0].version, 'minor')!;
+  await client.agents.register({
+    definition: {
+      ...(newest?.definition ?? {}),
+      metadata: { description: 'Runs a command.', ...newest?.definition.metadata, name, version },
+      skills: [...skills, ...missing.map((capability) => ({ name: capability }))],
+    },
+    publish: true,
+  });
+  return version;
+}
+
+/** Who is logged in, where somebody is: they may publish and make keys, which an agent's key may not. */
+async function personAt(url: string): Promise<MusterClient | null> {
+  const session = await keptSession(url);
+  return session?.accessToken === undefined ? null : connect({ url, token: session.accessToken });
+}
+
+/** A person's session ends, and an agent works on: where no key was given it gets one of its own for as long as it runs. */
+async function underKey(options: Globals, name: string, work: (url: string, token: string) => Promise<void>) {
+  const { url, token } = await connection(options);
+  if (token !== (await keptSession(url))?.accessToken) return work(url, token);
+  const client = await connect({ url, token });
+  const key = await client.keys.create({ name: `agent exec ${name} on ${hostname()}`.slice(0, 100), role: 'agent' });
+  try {
+    await work(url, key.secret);
+  } finally {
+    await client.keys.revoke(key.id);
+  }
+}
+
+/** The server's words, with the option of this command that helps. */
+const unpublished = (error: unknown): unknown =>
+  error instanceof MusterApiError && error.code === 'runtime.agent_unknown'
+    ? new UsageError(`${error.problem.detail} With --publish this command does it, for whoever is logged in and may.`)
+    : error;
+
 export const addAgentCommands = (program: Command, globals: () => Globals): void => {
   program
     .command('agent')
@@ -111,9 +185,8 @@ export const addAgentCommands = (program: Command, globals: () => Globals): void
     .option('--capacity <n>', 'tasks at a time', Number, 1)
     .option('--label <key=value...>', 'labels that tasks may ask for', [])
     .option('--transport <kind>', 'socket or http', 'socket')
-    .option('--publish', 'register and publish the definition first; needs a token that may', false)
+    .option('--publish', 'see to it first that a published definition has the capabilities', false)
     .action(async (command: string[], options: ExecOptions) => {
-      const { url, token } = await connection(globals());
       const labels = Object.fromEntries(
         options.label.map((label) => {
           const [key, ...value] = label.split('=');
@@ -130,29 +203,34 @@ export const addAgentCommands = (program: Command, globals: () => Globals): void
         capacity: options.capacity,
         labels,
       });
-      if (options.publish)
-        await (
-          await connect(globals())
-        ).agents.register({ definition: agent.definition('1.0.0', `Runs ${command[0]}.`), publish: true });
-      await runAgent(agent, {
-        url,
-        token,
-        transport: options.transport,
-        onEvent: (event) => {
-          if (globals().json) return printJson(event);
-          switch (event.type) {
-            case 'connected':
-              return printLine(`connected as ${event.instanceId}`);
-            case 'disconnected':
-              return printLine(`disconnected: ${event.reason}; trying again`);
-            case 'task_started':
-              return printLine(`${event.taskId} attempt ${event.attempt} started`);
-            case 'task_ended':
-              return printLine(
-                `${event.taskId} ${event.outcome}${event.error === undefined ? '' : `: ${event.error}`}`,
-              );
-          }
-        },
+      await underKey(globals(), options.name, async (url, token) => {
+        if (options.publish) {
+          const client = (await personAt(url)) ?? (await connect({ url, token }));
+          const published = await publishCommand(client, options.name, options.capability);
+          if (published !== null && !globals().json) printLine(`published ${options.name} ${published}`);
+        }
+        await runAgent(agent, {
+          url,
+          token,
+          transport: options.transport as 'socket' | 'http',
+          onEvent: (event) => {
+            if (globals().json) return printJson(event);
+            switch (event.type) {
+              case 'connected':
+                return printLine(`connected as ${event.instanceId}`);
+              case 'disconnected':
+                return printLine(`disconnected: ${event.reason}; trying again`);
+              case 'task_started':
+                return printLine(`${event.taskId} attempt ${event.attempt} started`);
+              case 'task_ended':
+                return printLine(
+                  `${event.taskId} ${event.outcome}${event.error === undefined ? '' : `: ${event.error}`}`,
+                );
+            }
+          },
+        }).catch((error: unknown) => {
+          throw unpublished(error);
+        });
       });
     });
 };

@@ -27,7 +27,7 @@ const usage = `Plays the main job of Muster: changes that land, changes that are
 
   npm run demo                         on the example project, with a server of its own
   npm run demo -- --repo <path|url>    on a copy of your own repository
-  npm run demo -- --json               one JSON document instead of the timeline
+  npm run --silent demo -- --json      one JSON document instead of the timeline
 
 With MUSTER_URL and MUSTER_TOKEN set, an existing server is used.
 `;
