@@ -105,7 +105,7 @@ async function build() {
   for (const name of packages) {
     if (!existsSync(join(root, 'packages', name, 'dist', 'index.js')))
       await rm(join(root, 'packages', name, 'dist'), { recursive: true, force: true });
-    compile(join('packages', name));
+    compile(join('packages', name, 'tsconfig.build.json'));
   }
   compile('tsconfig.build.json');
   // What stands beside the code and is read at run time.
