@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addAgentCommands } from './commands/agent-exec.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addProjectCommands } from './commands/projects.ts';
 import { addSessionCommands } from './commands/session.ts';
@@ -24,6 +25,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addTaskCommands(program, globals);
   addAgentCommands(program, globals);
   addVerifyCommand(program, globals);
+  addDoctorCommand(program, globals);
   return { program, globals };
 };
 

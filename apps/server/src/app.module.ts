@@ -7,6 +7,7 @@ import { DatabaseModule } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
 import { GitModule } from '#platform/git';
 import { HttpModule } from '#platform/http';
+import { InvariantsModule } from '#platform/invariants';
 import { RedisModule } from '#platform/redis';
 import { RoundsModule } from '#platform/rounds';
 import { migrations } from '../../../migrations/index.ts';
@@ -31,6 +32,7 @@ export class AppModule {
         BlobsModule,
         GitModule,
         HttpModule,
+        InvariantsModule,
         CqrsModule.forRoot(),
         RoundsModule,
         ObservabilityModule,

@@ -1,6 +1,7 @@
 import { Global, Module, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { LeaseGuard } from '#messages/runtime';
 import { OwnedIds } from '#platform/http';
+import { Invariants } from '#platform/invariants';
 import { AppendLogHandler } from './commands/append-log.ts';
 import { CancelTaskHandler } from './commands/cancel-task.ts';
 import { ClaimTasksHandler } from './commands/claim-tasks.ts';
@@ -33,6 +34,7 @@ import { FindProjectOperationsHandler, ListOperationsHandler } from './queries/l
 import { ListTasksHandler } from './queries/list-tasks.ts';
 import { ReadLogHandler } from './queries/read-log.ts';
 import { ReadTaskHandler } from './queries/read-task.ts';
+import { runtimeInvariants } from './invariants/runtime-invariants.ts';
 import { AgentGateway } from './sockets/agent.gateway.ts';
 
 const controllers = [TasksController, InstancesController, AttemptsController];
@@ -81,6 +83,7 @@ const dispatch = [WakeUps, Eligibility, Dispatcher, LongPoll, TaskEnd, LeaseSwee
 })
 export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutdown {
   constructor(private readonly dispatcher: Dispatcher) {
+    Invariants.register(...runtimeInvariants);
     OwnedIds.register('task', 'tasks');
     OwnedIds.register('attempt', 'attempts');
     OwnedIds.register('instance', 'instances', { project: null });

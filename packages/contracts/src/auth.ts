@@ -44,6 +44,7 @@ export const permissions = [
   'event.read',
   'event.publish',
   'health.read',
+  'invariants.read',
   'system.verify',
 ] as const;
 export const permission = z.enum(permissions);

@@ -169,3 +169,4 @@ export {
   type AuditReport,
 } from './submissions.ts';
 export { instanceStates, instanceView, type InstanceView } from './instances.ts';
+export { invariantResult, invariantReport, type InvariantReport } from './doctor.ts';

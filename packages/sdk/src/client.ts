@@ -6,6 +6,7 @@ import {
   assignmentView,
   auditReport,
   cloudEvent,
+  invariantReport,
   landingView,
   operation,
   pageOf,
@@ -20,6 +21,7 @@ import {
   type CloudEvent,
   type CreateSubmission,
   type CreateTask,
+  type InvariantReport,
   type LandingView,
   type ProjectView,
   type SubmissionView,
@@ -292,6 +294,17 @@ export class MusterClient {
       timeoutMs: 600_000,
     });
   }
+
+  readonly doctor = {
+    /** Checks every promise about what is stored against one snapshot; reads whole tables, so not for every minute. */
+    invariants: (): Promise<InvariantReport> =>
+      this.#http.call({
+        method: 'GET',
+        path: '/api/doctor/invariants',
+        answer: invariantReport,
+        timeoutMs: 600_000,
+      }),
+  };
 
   readonly events = {
     publish: (event: z.input<typeof publishEvent>, creation: Creation = {}): Promise<unknown> =>

@@ -1,8 +1,10 @@
 import { Global, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
+import { Invariants } from '#platform/invariants';
 import { RedisModule } from '#platform/redis';
 import { EventLog } from './event-log.ts';
 import { HeadSignals } from './head-signals.ts';
+import { eventLogInvariants } from './invariants.ts';
 import { ReactionRunner } from './reaction-runner.ts';
 import { Sequencer } from './sequencer.ts';
 
@@ -12,4 +14,8 @@ import { Sequencer } from './sequencer.ts';
   providers: [EventLog, Sequencer, HeadSignals, ReactionRunner],
   exports: [EventLog],
 })
-export class EventLogModule {}
+export class EventLogModule {
+  constructor() {
+    Invariants.register(...eventLogInvariants);
+  }
+}

@@ -1,0 +1,19 @@
+import type { Invariant } from '#platform/invariants';
+import { acceptedOnce } from './accepted-once.ts';
+import { costsRollUp } from './costs-roll-up.ts';
+import { eventsTellTheTask } from './events-tell-the-task.ts';
+import { fencesGrow } from './fences-grow.ts';
+import { noOrphans } from './no-orphans.ts';
+import { oneOpenAttempt } from './one-open-attempt.ts';
+import { unfinishedTasksGoOn } from './unfinished-tasks-go-on.ts';
+
+/** What this room promises about its tables, whatever is killed in the middle of what. */
+export const runtimeInvariants: readonly Invariant[] = [
+  unfinishedTasksGoOn,
+  oneOpenAttempt,
+  fencesGrow,
+  acceptedOnce,
+  eventsTellTheTask,
+  costsRollUp,
+  noOrphans,
+];
