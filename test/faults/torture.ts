@@ -1,0 +1,61 @@
+// Proves that dispatch loses nothing: real servers on a real PostgreSQL, agents on the SDK, and a nemesis that kills, stops and
+// cuts them off while clients outside of all that write down what they were told. README.md says what is done and demanded.
+//   npm run torture -- [--seconds 60] [--seed 1] [--tasks 10000] [--seeds 1] [--short] [--json] [--keep]
+import { parseArgs } from 'node:util';
+import { buildIsThere } from './torture/ground.ts';
+import { type Report, tortureOnce } from './torture/run.ts';
+import { faketimeLibrary } from './torture/wall-clock.ts';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    /** So many seeds, one after another, from the first one on. */
+    seeds: { type: 'string', default: '1' },
+    tasks: { type: 'string' },
+    lease: { type: 'string', default: '4' },
+    agents: { type: 'string', default: '8' },
+    short: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
+  },
+});
+const number = (name: string, text: string, least: number): number => {
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= least) return value;
+  console.error(`--${name} is a number, at least ${least}.`);
+  process.exit(64);
+};
+const say = (text: string): void => console.error(text);
+const seconds = number('seconds', values.seconds ?? (values.short ? '20' : '60'), 5);
+const options = {
+  seconds,
+  tasks: number('tasks', values.tasks ?? (values.short ? '1500' : '10000'), 10),
+  leaseSeconds: number('lease', values.lease, 1),
+  agents: number('agents', values.agents, 2),
+  keep: values.keep,
+  say,
+};
+
+if (!buildIsThere()) {
+  console.error('There is no built server. Run npm run build first.');
+  process.exit(66);
+}
+if (faketimeLibrary() === null) {
+  say('!! libfaketime is not installed: no wall clock is stepped in this run. On Debian: apt-get install libfaketime');
+  if (process.env['CI'] === 'true') process.exit(69);
+}
+
+const reports: Report[] = [];
+const first = number('seed', values.seed, 0);
+for (let seed = first; seed < first + number('seeds', values.seeds, 1); seed += 1) {
+  const report = await tortureOnce({ ...options, seed });
+  reports.push(report);
+  say(
+    `seed ${seed}: ${report.ok ? 'ok' : 'NOT OK'} ${JSON.stringify({ ...report, reasons: undefined, findings: undefined })}`,
+  );
+  for (const finding of report.findings.slice(0, 20)) say(`    ${finding}`);
+}
+const [only] = reports;
+if (values.json) console.log(JSON.stringify(reports.length === 1 ? only : reports, null, 2));
+process.exit(reports.every(({ ok }) => ok) ? 0 : 1);

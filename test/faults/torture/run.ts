@@ -1,0 +1,294 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MusterClient } from '@muster/sdk';
+import { checkHistory } from './check-history.ts';
+import { startCreators } from './creators.ts';
+import { planFaults } from './fault-plan.ts';
+import { Ground, Onlooker, password } from './ground.ts';
+import type { AgentOperation, History } from './history.ts';
+import { LeaseWatch } from './lease-watch.ts';
+import { Nemesis } from './nemesis.ts';
+import { follow, openTasks, readLog, readTasks } from './observers.ts';
+import { Random } from './random.ts';
+
+export interface TortureOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly tasks: number;
+  readonly leaseSeconds: number;
+  readonly agents: number;
+  readonly keep: boolean;
+  readonly say: (text: string) => void;
+}
+
+/** The first fifteen are what others read; the rest says how hard it was. */
+export interface Report {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly tasks: number;
+  readonly kills: number;
+  readonly pauses: number;
+  readonly terminatedBackends: number;
+  readonly lost: number;
+  readonly unexpected: number;
+  readonly duplicated: number;
+  readonly recovered: number;
+  readonly acceptedTwice: number;
+  readonly staleRefused: number;
+  readonly reclaimP99Ms: number | null;
+  readonly drainedAfterMs: number | null;
+  readonly ok: boolean;
+  readonly [more: string]: unknown;
+  /** The kinds of promises that were broken. */
+  readonly reasons: readonly string[];
+  readonly findings: readonly string[];
+}
+
+const root = resolve(import.meta.dirname, '../../..');
+/** Of all commits, and of all requests that write. */
+const lostReplies = 0.01;
+const costUsd = 0.01;
+const capacity = 8;
+/** After this the run has failed, and what is open is counted as lost. */
+const patienceMs = 90_000;
+
+export async function tortureOnce(options: TortureOptions): Promise<Report> {
+  const { seed, say } = options;
+  const random = new Random(seed * 7919);
+  const leaseMs = options.leaseSeconds * 1000;
+  const ground = await Ground.prepare({ ...options, capacity, random, costUsd });
+  const onlooker = new Onlooker(() => ground.databaseUrl);
+  const watch = new LeaseWatch(onlooker);
+  let findings: readonly string[] = ['the run did not come to its end'];
+  try {
+    const setUp = await furnish(ground);
+    for (let place = 1; place <= options.agents; place += 1) await ground.addAgent(place, 'worker', setUp.agentToken);
+    const followDoor = await ground.openDoor();
+    const follower = follow(followDoor.url, setUp.ownerToken);
+    const creatorDoor = await ground.openDoor();
+
+    const instances = new Map<string, string>();
+    const learnt = setInterval(() => void learnInstances(ground, instances), 200);
+    for (const end = Date.now() + 60_000; instances.size < options.agents && Date.now() < end;) await sleep(100);
+    watch.start();
+
+    say(
+      `seed ${seed}: ${options.tasks} tasks, ${options.seconds} s of faults, lease ${options.leaseSeconds} s, in ${ground.folder}`,
+    );
+    const creators = startCreators({
+      url: creatorDoor.url,
+      token: setUp.ownerToken,
+      projectId: setUp.projectId,
+      tasks: options.tasks,
+      withinMs: options.seconds * 1000,
+      atOnce: 32,
+      leaseMs,
+      seed,
+    });
+    ground.loseReplies(lostReplies);
+    const nemesis = new Nemesis({ ground, watch, onlooker, agentOfInstance: (id) => instances.get(id), random, say });
+    await nemesis.run(planFaults({ seed, seconds: options.seconds, leaseMs }), Date.now());
+    await ground.redis?.look();
+    ground.loseReplies(0);
+    await creators.done;
+
+    const drainedAfterMs = await drained(ground, setUp.ownerToken, nemesis.lastFaultAtMs);
+    clearInterval(learnt);
+    await watch.stop();
+    await ground.untilReady(1);
+    const url = ground.directUrl() ?? '';
+    const tasks = await readTasks(url, setUp.ownerToken);
+    const events = await readLog(url, setUp.ownerToken, 15_000);
+    await follower.upTo(events.length, 15_000);
+    await follower.stop();
+    const hidden = await onlooker.query<{ position: number }>(
+      'select position::float8 as position from events where team_id <> $1',
+      [setUp.teamId],
+    );
+    const doctor = await askDoctor(url, setUp.ownerToken);
+    await ground.stopServersAndAgents();
+
+    const journals = await Promise.all(ground.agents.map(({ journal }) => readJournal(journal)));
+    const history: History = {
+      leaseMs,
+      creations: creators.history,
+      agents: journals.flat(),
+      tasks,
+      events,
+      hiddenPositions: hidden?.map(({ position }) => position) ?? [],
+      followed: follower.ids,
+      expiries: watch.expiries,
+      outages: ground.outages,
+      drainedAfterMs,
+      costUsd,
+    };
+    const report = weigh(options, history, nemesis, ground, doctor);
+    findings = report.findings;
+    if (!report.ok || options.keep)
+      await ground.keep('history.json', { ...history, expiries: [...watch.expiries], report });
+    return report;
+  } finally {
+    onlooker.forget();
+    await watch.stop();
+    await ground.close();
+    if (findings.length === 0 && !options.keep) await ground.forget();
+    else say(`seed ${seed}: history and logs are in ${ground.folder}`);
+  }
+}
+
+function weigh(
+  options: TortureOptions,
+  history: History,
+  nemesis: Nemesis,
+  ground: Ground,
+  doctor: { readonly broken: readonly string[]; readonly asked: number },
+): Report {
+  const verdict = checkHistory(history);
+  const crashes = [...ground.servers, ...ground.agents].flatMap(({ keeper }) => keeper.crashes);
+  const findings = [
+    ...verdict.findings.map(({ reason, subject, detail }) => `${reason}: ${subject}: ${detail}`),
+    ...doctor.broken.map((name) => `doctor: ${name}`),
+    ...crashes.map((crash) => `crashed: ${crash}`),
+  ];
+  const reasons = new Set<string>(verdict.findings.map(({ reason }) => reason));
+  for (const name of doctor.broken) reasons.add(`doctor:${name.split(':')[0] ?? name}`);
+  if (crashes.length > 0) reasons.add('crashed');
+  const { redis } = ground;
+  if (redis !== null && redis.clientsSeen === 0)
+    options.say(
+      '!! no server ever connected to the Redis that it was given: what was done to Redis proves nothing yet',
+    );
+  return {
+    seed: options.seed,
+    seconds: options.seconds,
+    tasks: verdict.tasks,
+    kills: nemesis.kills,
+    pauses: nemesis.pauses,
+    terminatedBackends: nemesis.terminatedBackends,
+    lost: verdict.lost,
+    unexpected: verdict.unexpected,
+    duplicated: verdict.duplicated,
+    recovered: verdict.recovered,
+    acceptedTwice: verdict.acceptedTwice,
+    staleRefused: verdict.staleRefused,
+    reclaimP99Ms: verdict.reclaimP99Ms,
+    drainedAfterMs: verdict.drainedAfterMs,
+    ok: findings.length === 0,
+    asked: options.tasks,
+    createdTwice: verdict.createdTwice,
+    leaseMs: history.leaseMs,
+    victims: nemesis.victims,
+    victimsThatHeldALease: nemesis.victims,
+    leasesHit: nemesis.leasesHit,
+    spared: nemesis.spared,
+    serverKills: nemesis.serverKills,
+    serverPauses: nemesis.serverPauses,
+    postgresRestarts: nemesis.postgresRestarts,
+    wallClockSteps: nemesis.clockSteps,
+    databaseClockSteps: nemesis.databaseClockSteps,
+    commits: ground.commits.sent,
+    commitRepliesLost: ground.commits.cut,
+    requests: ground.doors.reduce((sum, door) => sum + door.requests, 0),
+    requestRepliesLost: ground.doors.reduce((sum, door) => sum + door.cut, 0),
+    redis:
+      redis === null
+        ? 'not installed'
+        : { flushed: redis.flushed, killed: redis.killed, clientsSeen: redis.clientsSeen },
+    events: history.events.length,
+    reclaims: verdict.reclaims,
+    reclaimMaxMs: verdict.reclaimMaxMs,
+    invariants: doctor.asked,
+    reasons: [...reasons],
+    findings,
+  };
+}
+
+/** A project, the agent that is asked, and keys for both sides. */
+async function furnish(
+  ground: Ground,
+): Promise<{ ownerToken: string; agentToken: string; projectId: string; teamId: string }> {
+  const client = new MusterClient({
+    url: ground.directUrl() ?? '',
+    credentials: { email: 'admin@localhost', password },
+  });
+  const { teamId } = await client.whoAmI();
+  await client.agents.register({
+    definition: {
+      metadata: { name: 'worker', version: '1.0.0' },
+      skills: [{ name: 'torture.work' }],
+      limits: { concurrency: 1000, timeout: '1d' },
+      retry: { attempts: 20 },
+    },
+    publish: true,
+  });
+  const project = await client.projects.create({ name: 'Torture' });
+  await client.projects.assign(project.id, { agent: 'worker', capabilities: ['torture.work'] });
+  const owner = await client.keys.create({ name: 'clients', role: 'owner' });
+  const agent = await client.keys.create({ name: 'agents' });
+  return { ownerToken: owner.secret, agentToken: agent.secret, projectId: project.id, teamId };
+}
+
+async function readJournal(path: string): Promise<AgentOperation[]> {
+  const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '');
+  return lines.flatMap((line) => {
+    try {
+      return [JSON.parse(line) as AgentOperation];
+    } catch {
+      return []; // cut off by a kill
+    }
+  });
+}
+
+/** Which agent an instance belongs to, from the journals. */
+async function learnInstances(ground: Ground, instances: Map<string, string>): Promise<void> {
+  for (const { name, journal } of ground.agents)
+    for (const { f, instanceId } of await readJournal(journal))
+      if (f === 'connect' && instanceId !== undefined) instances.set(instanceId, name);
+}
+
+async function drained(ground: Ground, token: string, lastFaultAtMs: number): Promise<number | null> {
+  while (Date.now() < lastFaultAtMs + patienceMs) {
+    const url = ground.directUrl();
+    if (url !== null && (await openTasks(url, token)) === 0) return Math.max(0, Date.now() - lastFaultAtMs);
+    await sleep(100);
+  }
+  return null;
+}
+
+/** `muster doctor --invariants`, as an operator calls it. */
+function askDoctor(url: string, token: string): Promise<{ broken: readonly string[]; asked: number }> {
+  return new Promise((done) => {
+    const args = [
+      join(root, 'dist/apps/cli/src/main.js'),
+      '--json',
+      '--url',
+      url,
+      '--token',
+      token,
+      'doctor',
+      '--invariants',
+    ];
+    execFile(process.execPath, args, { maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+      try {
+        const report = JSON.parse(stdout) as {
+          invariants: { name: string; ok: boolean; violations: number; examples: unknown[] }[];
+        };
+        const broken = report.invariants.filter(({ ok }) => !ok);
+        done({
+          broken: broken.map(
+            ({ name, violations, examples }) =>
+              `${name}: ${violations} violations, ${JSON.stringify(examples.slice(0, 3))}`,
+          ),
+          asked: report.invariants.length,
+        });
+      } catch {
+        done({
+          broken: [`did not answer: ${error?.message ?? ''} ${stderr.slice(0, 500)} ${stdout.slice(0, 500)}`],
+          asked: 0,
+        });
+      }
+    });
+  });
+}
