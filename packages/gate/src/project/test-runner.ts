@@ -3,7 +3,7 @@ import { XMLParser } from 'fast-xml-parser';
 import { z } from 'zod';
 import type { SourceTree } from '../source/tree.ts';
 import { isPython, isTestFile } from '../source/paths.ts';
-import { lineOf, type Scripts } from './scripts.ts';
+import { lineOf, spelledOut, type Scripts } from './scripts.ts';
 
 export const testRunners = ['node:test', 'jest', 'vitest', 'mocha', 'pytest', 'command'] as const;
 export type TestRunner = (typeof testRunners)[number];
@@ -80,10 +80,13 @@ export function detectTests(
   if (typeof wish === 'string')
     return planFor(
       wish,
-      wish.replace(/^npm (?:run )?(test)$/, (_all, name: string) => lineOf(scripts, name) ?? wish),
+      spelledOut(
+        scripts,
+        wish.replace(/^npm (?:run )?(test)$/, (_all, name: string) => lineOf(scripts, name) ?? wish),
+      ),
     );
   const line = lineOf(scripts, 'test');
-  if (line !== null && !/no test specified/.test(line)) return planFor('npm test', line);
+  if (line !== null && !/no test specified/.test(line)) return planFor('npm test', spelledOut(scripts, line));
   const paths = [...tree.files.keys()];
   if (paths.some((path) => isPython(path) && isTestFile(path)) && pytest) {
     // A module that cannot be imported fails alone; without the option pytest would run none of the others.
