@@ -8,6 +8,7 @@ import { Migration202611210007_integration } from './Migration202611210007_integ
 import { Migration202611210008_events } from './Migration202611210008_events.ts';
 import { Migration202611210009_people } from './Migration202611210009_people.ts';
 import { Migration202611210010_installation } from './Migration202611210010_installation.ts';
+import { Migration202611210011_gate_policy } from './Migration202611210011_gate_policy.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -21,4 +22,5 @@ export const migrations = [
   { name: 'Migration202611210008_events', class: Migration202611210008_events },
   { name: 'Migration202611210009_people', class: Migration202611210009_people },
   { name: 'Migration202611210010_installation', class: Migration202611210010_installation },
+  { name: 'Migration202611210011_gate_policy', class: Migration202611210011_gate_policy },
 ];

@@ -35,7 +35,9 @@ beforeAll(async () => {
   await writeFile(join(folder, 'greet.js'), 'export const greet = () => "hello";\n');
   git('add', '.');
   git('commit', '--quiet', '-m', 'Begin');
-  server = await startApp({ env: { MUSTER_IMPORT_PATHS: folder } });
+  const rules = join(folder, 'gate.yaml');
+  await writeFile(rules, 'required: [header]\nseed: unguessable\n');
+  server = await startApp({ env: { MUSTER_IMPORT_PATHS: folder, MUSTER_GATE_POLICY: rules } });
   const made = await server.request('POST', '/api/projects', { name: 'Greeter', source: { path: folder } });
   expect(made.status).toBe(201);
   project = made.body;
@@ -159,6 +161,19 @@ describe('a verification', () => {
     expect(input.approvedBy).toBe('Ada (user_1)');
     await answer(task, 'complete', { output: factsFor(input) });
     expect(await finished(approved.id)).toMatchObject({ verdict: 'accepted', approvedBy: 'Ada (user_1)' });
+  });
+
+  test('asks what the server asks of everyone, and tells what the work declares', async () => {
+    const declared = { title: 'Fix the greeting', paths: ['greet.js'] };
+    const asked = await ask({ declared });
+    const { task, input } = await claim();
+    expect(input).toMatchObject({ declared, server: { required: ['header'] } });
+    expect(input.policy.required).toContain('header');
+    expect(input.draw).toMatch(/^[0-9a-f]{64}$/);
+    expect(JSON.stringify(input)).not.toContain('unguessable');
+    const checks = ['tests', 'secrets', 'tampering'].map((name) => check(name));
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    expect((await finished(asked.id)).reasons).toEqual([expect.stringMatching(/^header: this check is required/)]);
   });
 
   test.each([

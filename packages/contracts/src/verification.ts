@@ -35,10 +35,25 @@ export const testCase = z.object({
 });
 export type TestCase = z.infer<typeof testCase>;
 
+/** What points are counted in. A project weighs them in `muster.yaml`. */
+export const checkCategories = [
+  'build',
+  'tests',
+  'types',
+  'style',
+  'structure',
+  'dependencies',
+  'security',
+  'documentation',
+  'honesty',
+  'integrity',
+] as const;
+export const checkCategory = z.enum(checkCategories);
+
 /** What one check established on the candidate, compared with the branch. Facts only: score and verdict are the server's. */
 export const checkFacts = z.object({
   check: z.string().max(100),
-  category: z.enum(['build', 'tests', 'types', 'style', 'security', 'honesty', 'integrity']),
+  category: checkCategory,
   status: checkStatus,
   /** Why it was not run, or what it saw in one sentence. */
   summary: z.string().max(4000),
@@ -93,8 +108,48 @@ export const projectPolicy = z
         lint: z.union([z.boolean(), z.string().max(500)]).default(true),
         secrets: z.literal(true).default(true),
         honesty: z.boolean().default(true),
+        coverage: z.boolean().default(true),
+        mutation: z.boolean().default(true),
+        newTests: z.boolean().default(true),
+        structure: z.boolean().default(true),
+        documentation: z.boolean().default(true),
+        dependencies: z.boolean().default(true),
       })
       .prefault({}),
+    /** The most that a category can cost, in points, instead of the gate's own; what one finding costs scales with it. */
+    weights: z.partialRecord(checkCategory, z.number().int().min(0).max(100)).default({}),
+    coverage: z
+      .strictObject({
+        changedLines: z.number().int().min(0).max(100).default(80).describe('per cent of changed executable lines'),
+      })
+      .prefault({}),
+    complexity: z
+      .strictObject({
+        warning: z.number().int().min(5).max(200).default(15),
+        error: z.number().int().min(5).max(500).default(30),
+      })
+      .prefault({})
+      .describe('paths through one function, from which on it costs points'),
+    licences: z
+      .strictObject({
+        deny: z
+          .array(z.string().max(100))
+          .max(100)
+          .default(['AGPL-*', 'GPL-*', 'SSPL-*', 'BUSL-*', 'UNLICENSED'])
+          .describe('SPDX ids, * for any ending'),
+      })
+      .prefault({}),
+    /** Tests known to fail now and then. Each has somebody who mends it, and a day after which it is no excuse any more. */
+    flaky: z
+      .array(
+        z.strictObject({
+          test: z.string().min(1).max(1000),
+          owner: z.string().min(1).max(200),
+          until: z.iso.date(),
+        }),
+      )
+      .max(200)
+      .default([]),
     /** Globs that, like `muster.yaml` itself, only a person may let a change touch. */
     protected: z.array(z.string().max(300)).max(100).default([]),
     /** Checks whose `not_run` refuses the change. */
@@ -106,6 +161,62 @@ export const projectPolicy = z
   })
   .meta({ id: 'ProjectPolicy' });
 export type ProjectPolicy = z.infer<typeof projectPolicy>;
+
+/** A check that the operator adds for every project: a program that is run in the sandbox, or a package on the verifier's machine. */
+export const extraCheck = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9-]{1,60}$/),
+  category: checkCategory,
+  /** A program with its arguments, run in the sandbox; `{tool}` stands for the folder named by `tool` as it is seen there. */
+  command: z.array(z.string().max(4096)).min(1).max(50).optional(),
+  /** A folder of the verifier's machine that the program needs, mounted read-only. */
+  tool: z.string().startsWith('/').max(4096).optional(),
+  /** An npm package, or the absolute path of a module, whose default export is a check. Trusted: it runs in the verifier. */
+  package: z.string().min(1).max(4096).optional(),
+  timeoutSeconds: z.number().int().min(1).max(3600).default(120),
+  /** false: its findings may cost points and never refuse by themselves. */
+  mayVeto: z.boolean().default(false),
+});
+export type ExtraCheck = z.infer<typeof extraCheck>;
+
+/** What the operator of the server asks of every project, whatever its `muster.yaml` says. */
+export const gatePolicy = z
+  .strictObject({
+    checks: z
+      .array(extraCheck)
+      .max(50)
+      .default([])
+      .refine(
+        (checks) => checks.every((each) => (each.command === undefined) !== (each.package === undefined)),
+        'a check has either a command or a package',
+      )
+      .refine((checks) => new Set(checks.map((each) => each.name)).size === checks.length, 'names of checks differ'),
+    /** Checks that must have passed on every project. */
+    required: z.array(z.string().max(100)).max(50).default([]),
+    /** The most recent knowledge about vulnerable versions; without one, the check for them says `not_run`. */
+    advisories: z
+      .discriminatedUnion('provider', [
+        z.strictObject({ provider: z.literal('npm'), url: z.url(), maxAgeDays: z.number().min(0).default(7) }),
+        z.strictObject({ provider: z.literal('osv'), url: z.url(), maxAgeDays: z.number().min(0).default(7) }),
+        z.strictObject({
+          provider: z.literal('file'),
+          path: z.string().startsWith('/'),
+          maxAgeDays: z.number().min(0).default(7),
+        }),
+      ])
+      .optional(),
+    /** Mixed into what is drawn by lot, so that nobody outside can foresee which functions and mutants are tried. */
+    seed: z.string().max(200).default(''),
+  })
+  .meta({ id: 'GatePolicy' });
+export type GatePolicy = z.infer<typeof gatePolicy>;
+
+/** What whoever hands a change in says about it. It raises what is asked of the change; it proves nothing. */
+export const declaredWork = z.object({
+  title: z.string().max(2000).nullable().default(null),
+  /** Globs that the task keeps its work to; null: it names none. */
+  paths: z.array(z.string().max(300)).max(200).nullable().default(null),
+});
+export type DeclaredWork = z.infer<typeof declaredWork>;
 
 export const verificationPurposes = ['base', 'admission', 'landing', 'revert', 'post_landing'] as const;
 
@@ -121,6 +232,10 @@ export const verifyInput = z.object({
   rulesDigest: z.string(),
   /** The person who handed the change in and thereby lets it touch what decides how changes are judged; null for agents' work. */
   approvedBy: z.string().max(500).nullable().default(null),
+  declared: declaredWork.prefault({}),
+  server: gatePolicy.omit({ seed: true }).prefault({}),
+  /** What lots are drawn with: the same for the same question, and known to nobody before the change is handed in. */
+  draw: z.string().max(200).default(''),
 });
 export type VerifyInput = z.infer<typeof verifyInput>;
 

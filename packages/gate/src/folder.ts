@@ -1,4 +1,10 @@
-import { projectPolicy, type ProjectPolicy, type VerificationFacts } from '@muster/contracts';
+import {
+  projectPolicy,
+  type DeclaredWork,
+  type ProjectPolicy,
+  type VerificationFacts,
+  type VerifyInput,
+} from '@muster/contracts';
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,6 +26,9 @@ export interface VerifyFolderOptions {
   baseRef?: string;
   cacheDir: string;
   sandbox: Sandbox;
+  /** What the work says that it is; default: the subjects of the commits since the base. */
+  declared?: DeclaredWork;
+  server?: VerifyInput['server'];
   npmRegistry?: string | null;
   signal?: AbortSignal;
   onProgress?: (ratio: number, message: string) => void;
@@ -124,6 +133,7 @@ export async function verifyFolder(
     await git(root, ['add', '--all'], index);
     const candidateTree = await git(root, ['write-tree'], index);
     const policy = await policyAt(root, base);
+    const subjects = await git(root, ['log', '--format=%s', '-n', '50', `${base}..HEAD`]);
     await Promise.all([
       checkOut(root, candidateTree, join(work, 'candidate')),
       checkOut(root, baseTree, join(work, 'base')),
@@ -139,6 +149,8 @@ export async function verifyFolder(
         restoresTree: null,
         policy,
         rulesDigest: createHash('sha256').update(JSON.stringify(policy)).digest('hex'),
+        declared: options.declared ?? { title: subjects === '' ? null : subjects.slice(0, 2000), paths: null },
+        ...(options.server === undefined ? {} : { server: options.server }),
       },
       workDir: join(work, 'runs'),
       cacheDir: options.cacheDir,

@@ -6,7 +6,15 @@ export { toSarif } from './sarif.ts';
 export { verifyFolder, type VerifyFolderOptions } from './folder.ts';
 export { extractTree, type ExtractLimits } from './source/extract.ts';
 export { checks } from './checks/all.ts';
-export { findingOf, outcome, type Check, type CheckContext, type CheckOutcome, type Purpose } from './checks/check.ts';
+export {
+  findingOf,
+  outcome,
+  type Check,
+  type Language,
+  type CheckContext,
+  type CheckOutcome,
+  type Purpose,
+} from './checks/check.ts';
 export { detectSandbox, sandboxChoices, type Sandbox, type SandboxChoice } from './sandbox/detect.ts';
 export { proveSandbox, type SandboxProof } from './sandbox/proof.ts';
 export {

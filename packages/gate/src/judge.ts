@@ -4,30 +4,50 @@ import type { Purpose } from './checks/check.ts';
 type Category = CheckFacts['category'];
 type Lost = VerificationView['lost'][number];
 
-/** Points that one finding costs, by category and level. */
+/** Points that one finding costs, by category and level, as long as a project does not weigh the category otherwise. */
 export const pointsPerFinding: Readonly<Record<Category, Readonly<Record<Finding['level'], number>>>> = {
   build: { error: 40, warning: 4, note: 0 },
   tests: { error: 20, warning: 4, note: 0 },
-  types: { error: 5, warning: 2, note: 0 },
-  style: { error: 10, warning: 2, note: 0 },
-  security: { error: 30, warning: 6, note: 0 },
-  honesty: { error: 15, warning: 5, note: 0 },
-  integrity: { error: 8, warning: 3, note: 0 },
+  types: { error: 20, warning: 2, note: 0 },
+  style: { error: 16, warning: 2, note: 0 },
+  structure: { error: 16, warning: 3, note: 0 },
+  dependencies: { error: 16, warning: 4, note: 0 },
+  security: { error: 30, warning: 5, note: 0 },
+  documentation: { error: 16, warning: 3, note: 0 },
+  honesty: { error: 16, warning: 4, note: 0 },
+  integrity: { error: 16, warning: 3, note: 0 },
 };
 
 /** The most that a category can cost, so that a hundred findings of style do not weigh like a broken build. */
 export const mostPerCategory: Readonly<Record<Category, number>> = {
   build: 40,
   tests: 60,
-  types: 30,
-  style: 15,
+  types: 40,
+  style: 20,
+  structure: 40,
+  dependencies: 40,
   security: 60,
-  honesty: 45,
-  integrity: 45,
+  documentation: 20,
+  honesty: 48,
+  integrity: 48,
 };
 
+/** Warnings are hints: all of one category together cost less than one error would have to. */
+const mostForWarnings = 12;
+
 /** Whose vetoes are told first: whoever lowers the bar has not answered for the rest yet. */
-const weightiest: readonly Category[] = ['integrity', 'security', 'build', 'tests', 'honesty', 'types', 'style'];
+const weightiest: readonly Category[] = [
+  'integrity',
+  'security',
+  'build',
+  'tests',
+  'honesty',
+  'types',
+  'dependencies',
+  'structure',
+  'documentation',
+  'style',
+];
 
 export interface Judgement {
   score: number;
@@ -40,40 +60,58 @@ export interface Judgement {
 const placeOf = (finding: Finding): string =>
   finding.path === null ? '' : ` [${finding.path}${finding.line === null ? '' : `:${finding.line}`}]`;
 const ordered = <T>(items: readonly T[], keyOf: (item: T) => string): T[] =>
-  [...items].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0));
+  items
+    .map((item) => ({ item, key: keyOf(item) }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .map(({ item }) => item);
+const hundredths = (points: number): number => Math.round(points * 100) / 100;
+const levels: readonly Finding['level'][] = ['error', 'warning', 'note'];
 
 /**
- * Score and verdict from facts: pure, so that the same facts always score the same, wherever and in whatever order they were found.
- *
- * score = 100 − Σ over categories of min(mostPerCategory, Σ pointsPerFinding), rounded down, at least 0.
- * Refused when any finding is a veto, a required check is not `passed` or is missing, or the score is below the threshold.
+ * `score = 100 − Σ over categories of min(cap, Σ points of its findings)`, rounded down, at least 0. A project's weight for a
+ * category is its cap, and the points of its findings scale with it. Refused when any finding is a veto, a required check is not
+ * `passed` or is missing, or the score is below the threshold. Order of checks and findings changes nothing.
  */
 export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: Purpose): Judgement {
-  const perCategory = new Map<Category, number>();
+  const spent = new Map<Category, { all: number; warnings: number }>();
   const lost: Lost[] = [];
   const vetoes: Finding[] = [];
   const checks = ordered(facts.checks, (check) => check.check);
-  for (const check of checks) {
-    for (const finding of ordered(
-      check.findings,
-      (each) => `${each.rule}\0${each.path ?? ''}\0${String(each.line ?? 0).padStart(8, '0')}\0${each.fingerprint}`,
-    )) {
-      if (finding.veto) vetoes.push(finding);
-      const spent = perCategory.get(check.category) ?? 0;
-      const points = Math.min(pointsPerFinding[check.category][finding.level], mostPerCategory[check.category] - spent);
-      perCategory.set(check.category, spent + points);
-      if (points > 0)
-        lost.push({
-          category: check.category,
-          points,
-          rule: finding.rule,
-          path: finding.path,
-          line: finding.line,
-          remedy: finding.remedy,
-        });
-    }
+  const all = ordered(
+    checks.flatMap((check) => check.findings.map((finding) => ({ finding, category: check.category }))),
+    ({ finding: each }) =>
+      [
+        levels.indexOf(each.level),
+        each.check,
+        each.rule,
+        each.path ?? '',
+        String(each.line ?? 0).padStart(8, '0'),
+        each.fingerprint,
+      ].join('\0'),
+  );
+  for (const { finding, category } of all) {
+    if (finding.veto) vetoes.push(finding);
+    const cap = policy.weights[category] ?? mostPerCategory[category];
+    const scale = cap / mostPerCategory[category];
+    const so = spent.get(category) ?? { all: 0, warnings: 0 };
+    const room =
+      finding.level === 'warning' ? Math.min(cap - so.all, mostForWarnings * scale - so.warnings) : cap - so.all;
+    const points = hundredths(Math.max(0, Math.min(pointsPerFinding[category][finding.level] * scale, room)));
+    spent.set(category, {
+      all: so.all + points,
+      warnings: so.warnings + (finding.level === 'warning' ? points : 0),
+    });
+    if (points > 0)
+      lost.push({
+        category,
+        points,
+        rule: finding.rule,
+        path: finding.path,
+        line: finding.line,
+        remedy: finding.remedy,
+      });
   }
-  const total = [...perCategory.values()].reduce((sum, points) => sum + points, 0);
+  const total = hundredths([...spent.values()].reduce((sum, each) => sum + each.all, 0));
   const score = Math.max(0, Math.floor(100 - total));
 
   const byCheck = new Map(checks.map((check) => [check.check, check]));
@@ -93,12 +131,12 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
       reasons.push(`${name}: required, and failed: ${check.summary}`);
   }
   if (purpose !== 'post_landing' && score < policy.threshold) {
-    const worst = [...lost]
-      .sort((a, b) => b.points - a.points)
-      .slice(0, 3)
-      .map((each) => each.rule);
+    const byRule = new Map<string, number>();
+    for (const each of lost) byRule.set(each.rule, (byRule.get(each.rule) ?? 0) + each.points);
+    const worst = [...byRule].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, 3);
+    const mostly = worst.map(([rule]) => rule).join(', ');
     reasons.push(
-      `score: ${score} is below the threshold of ${policy.threshold}${worst.length > 0 ? `, most of it lost to ${[...new Set(worst)].join(', ')}` : ''}`,
+      `score: ${score} is below the threshold of ${policy.threshold}${mostly === '' ? '' : `, most of it lost to ${mostly}`}`,
     );
   }
   return { score, verdict: reasons.length === 0 ? 'accepted' : 'rejected', reasons, lost };
@@ -114,7 +152,9 @@ function requiredFor(policy: ProjectPolicy, purpose: Purpose): string[] {
     case 'admission':
     case 'landing':
     case 'revert': {
-      const always = policy.required.filter((name) => !(purpose === 'revert' && name === 'honesty'));
+      // What takes a landing back is judged by what it breaks, not by what it adds.
+      const notForReverts = ['honesty', 'coverage', 'mutation', 'new-tests'];
+      const always = policy.required.filter((name) => !(purpose === 'revert' && notForReverts.includes(name)));
       return [...new Set(always)].sort();
     }
   }

@@ -1,15 +1,17 @@
-import type { CheckFacts, VerificationFacts, VerifyInput } from '@muster/contracts';
+import { declaredWork, gatePolicy, type CheckFacts, type VerificationFacts, type VerifyInput } from '@muster/contracts';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checks as allChecks } from './checks/all.ts';
-import { outcome, type Check, type CheckContext, type CheckOutcome } from './checks/check.ts';
+import { outcome, type Check, type CheckContext, type CheckOutcome, type Language } from './checks/check.ts';
+import { extraChecks } from './checks/extra.ts';
 import { installDependencies, type Installed } from './project/dependencies.ts';
 import { scriptsOf } from './project/scripts.ts';
 import { commandsFor, TreeRun, type Commands, type TreeFacts } from './project/tree-run.ts';
 import type { Sandbox } from './sandbox/detect.ts';
 import { toolchain } from './sandbox/toolchain.ts';
-import { changesBetween } from './source/changes.ts';
+import { changesBetween, type FileChange } from './source/changes.ts';
+import { isPython, isScript, isTypeScript } from './source/paths.ts';
 import { SourceTree } from './source/tree.ts';
 import { storable } from './storable.ts';
 import { GATE_VERSION } from './version.ts';
@@ -19,7 +21,7 @@ export interface VerificationOptions {
   baseDir: string | null;
   restoresDir: string | null;
   input: Pick<VerifyInput, 'purpose' | 'candidateTree' | 'baseTree' | 'restoresTree' | 'policy' | 'rulesDigest'> &
-    Partial<Pick<VerifyInput, 'approvedBy'>>;
+    Partial<Pick<VerifyInput, 'approvedBy' | 'declared' | 'server' | 'draw'>>;
   /** For this verification only; may be removed afterwards. */
   workDir: string;
   /** Shared by all: dependencies, and what earlier trees showed. */
@@ -125,22 +127,12 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   const factsOf = async (
     id: string,
     { installed, run }: { installed: Installed; run: TreeRun | null },
-    reuse: boolean,
   ): Promise<TreeFacts | null> => {
     if (run === null) return null;
     const key = createHash('sha256')
-      .update(
-        JSON.stringify([
-          id,
-          input.rulesDigest,
-          tools.digest,
-          installed.digest,
-          commandsKey(run.commands),
-          policy.timeoutSeconds,
-        ]),
-      )
+      .update(JSON.stringify([id, tools.digest, installed.digest, commandsKey(run.commands), policy.timeoutSeconds]))
       .digest('hex');
-    const known = reuse ? cache.get(key) : null;
+    const known = cache.get(key);
     if (known !== null) return known;
     const facts = await run.facts();
     // What the sandbox could not do today it may do tomorrow.
@@ -151,6 +143,9 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   try {
     say(0.02, 'preparing');
     const prepared = await runnable(candidate);
+    let readyBase: ReturnType<typeof runnable> | undefined;
+    const preparedBase = (): ReturnType<typeof runnable> =>
+      (readyBase ??= base === null ? Promise.resolve({ installed: prepared.installed, run: null }) : runnable(base));
     let candidateFacts: TreeFacts | null = null;
     let baseFacts: TreeFacts | null = null;
     let restored: Promise<TreeFacts | null> | undefined;
@@ -158,19 +153,19 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       (restored ??=
         restores === null || input.restoresTree === null
           ? Promise.resolve(null)
-          : runnable(restores).then((each) => factsOf(input.restoresTree!, each, true)));
+          : runnable(restores).then((each) => factsOf(input.restoresTree!, each)));
     if (purpose !== 'post_landing') {
       say(0.1, 'running build, tests, types and lint');
       [candidateFacts, baseFacts] = await Promise.all([
-        factsOf(input.candidateTree, prepared, false),
-        base === null || input.baseTree === null
-          ? null
-          : runnable(base).then((each) => factsOf(input.baseTree!, each, true)),
+        factsOf(input.candidateTree, prepared),
+        base === null || input.baseTree === null ? null : preparedBase().then((each) => factsOf(input.baseTree!, each)),
       ]);
       if (purpose === 'revert') await restoresFacts();
     }
     say(0.5, 'judging what changed');
     const against = restores ?? base;
+    const server = input.server ?? gatePolicy.parse({});
+    const lots = `${input.draw ?? ''}\n${input.candidateTree}\n${input.baseTree ?? ''}`;
     const context: CheckContext = {
       purpose,
       policy,
@@ -185,11 +180,19 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       baseFacts,
       restoresFacts,
       run: prepared.run,
+      baseRun: async () => (await preparedBase()).run,
+      declared: input.declared ?? declaredWork.parse({}),
+      server,
+      draw: (name) => createHash('sha256').update(`${lots}\n${name}`).digest().readUInt32BE(0) / 2 ** 32,
+      driver: sandbox.driver,
+      workDir: options.workDir,
+      cacheDir: options.cacheDir,
+      npmRegistry: options.npmRegistry ?? null,
       signal,
       progress: (done, message) => say(0.5 + 0.48 * done, message),
     };
     const checks = await Promise.all(
-      (options.checks ?? allChecks)
+      [...(options.checks ?? allChecks), ...extraChecks(server.checks)]
         .filter((check) => check.purposes.includes(purpose))
         .map((check) => runCheck(check, context, sandbox)),
     );
@@ -218,6 +221,23 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
 
 const blocked = { blocked: true } as const;
 
+const languageOf = (path: string): Language | null =>
+  isPython(path)
+    ? 'python'
+    : isScript(path)
+      ? isTypeScript(path)
+        ? 'typescript'
+        : 'javascript'
+      : /\.(?:sh|bash)$/.test(path)
+        ? 'shell'
+        : null;
+const speaks = (check: Check, changes: readonly FileChange[]): boolean =>
+  check.languages.includes('*') ||
+  changes.some(({ path }) => {
+    const language = languageOf(path);
+    return language !== null && check.languages.includes(language);
+  });
+
 async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): Promise<CheckFacts> {
   const started = performance.now();
   const finish = (result: CheckOutcome): CheckFacts => ({
@@ -227,6 +247,8 @@ async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): 
     ms: Math.round(performance.now() - started),
   });
   const { installed } = context;
+  if (!speaks(check, context.changes))
+    return finish(outcome('passed', `the change holds nothing written in ${check.languages.join(' or ')}`));
   if (check.needs.includes('installed') && installed.status === 'not_run')
     return finish({ ...outcome('not_run', installed.reason), ...(installed.blocked === true ? blocked : {}) });
   if (check.needs.includes('installed') && installed.status === 'refused') {

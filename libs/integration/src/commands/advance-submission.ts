@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import type { TaskView, VerificationView } from '@muster/contracts';
+import { declaredWork, type DeclaredWork, type TaskView, type VerificationView } from '@muster/contracts';
 import { FindProject } from '#messages/projects';
 import { FindVerification, RequestVerification } from '#messages/quality';
 import { FindTask, SettleSubmittedTask, StartTask } from '#messages/runtime';
@@ -124,6 +124,7 @@ export class AdvanceSubmission {
         restoresTree: row.restores_tree,
         rulesCommit: head,
         approvedBy: approvalOf(row.approved_by),
+        declared: await this.declared(row),
       }),
     );
     const written = await this.change(row, {
@@ -134,6 +135,16 @@ export class AdvanceSubmission {
       wait: LOOK_AGAIN_SECONDS,
     });
     return written ? 'again' : 'wait';
+  }
+
+  /** What the task and the commit say that the work is, and where the task keeps it to. */
+  private async declared(row: SubmissionRow): Promise<DeclaredWork> {
+    const task = row.task_id === null ? null : await this.queries.execute(new FindTask(row.task_id));
+    const parsed = declaredWork.safeParse({
+      title: `${task?.title ?? ''}\n${row.message}`.trim().slice(0, 2000),
+      paths: task?.input['paths'] ?? null,
+    });
+    return parsed.success ? parsed.data : declaredWork.parse({ title: row.message.slice(0, 2000) });
   }
 
   private async weigh(row: SubmissionRow): Promise<'again' | 'wait'> {

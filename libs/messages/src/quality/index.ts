@@ -1,4 +1,4 @@
-import type { verificationPurposes, VerificationView } from '@muster/contracts';
+import type { DeclaredWork, verificationPurposes, VerificationView } from '@muster/contracts';
 import { Command, Query } from '@nestjs/cqrs';
 
 export interface VerificationRequest {
@@ -15,6 +15,8 @@ export interface VerificationRequest {
   readonly rulesCommit: string;
   /** The person who lets the change touch what judges changes, in words; null when nobody does. */
   readonly approvedBy: string | null;
+  /** What whoever handed the change in says about it; it raises what is asked of the change and proves nothing. */
+  readonly declared?: DeclaredWork;
 }
 /** Evidence is keyed by (candidate, base, restores, rules, approval, toolchain) and never computed twice: an equal finished one is returned. */
 export class RequestVerification extends Command<VerificationView> {

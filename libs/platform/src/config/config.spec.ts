@@ -1,4 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ConfigError, loadConfig } from './index.ts';
 
 describe('the configuration', () => {
@@ -65,5 +68,31 @@ describe('the configuration', () => {
     expect(values['DATABASE_URL']).toBe('postgres://me:********@db:5432/muster');
     expect(values['MUSTER_RETRY_DELAYS']).toBe('5,15,30');
     expect(JSON.stringify(described)).not.toMatch(/hidden|long enough/);
+  });
+
+  test("reads the operator's rules for the gate, hides their seed, and says what is wrong with them", () => {
+    const folder = mkdtempSync(join(tmpdir(), 'muster-config-'));
+    const file = join(folder, 'gate.yaml');
+    try {
+      writeFileSync(
+        file,
+        'required: [header]\nseed: unguessable\nchecks: [{ name: header, category: style, command: [x] }]\n',
+      );
+      const config = loadConfig({ MUSTER_GATE_POLICY: file });
+      expect(config.gatePolicy).toMatchObject({
+        required: ['header'],
+        checks: [{ name: 'header', timeoutSeconds: 120 }],
+      });
+      expect(JSON.stringify(config.describe())).not.toContain('unguessable');
+      writeFileSync(file, 'checks: [{ name: header, category: style }]\n');
+      expect(() => loadConfig({ MUSTER_GATE_POLICY: file })).toThrow(
+        /MUSTER_GATE_POLICY: .*either a command or a package/,
+      );
+      expect(() => loadConfig({ MUSTER_GATE_POLICY: join(folder, 'none') })).toThrow(
+        /MUSTER_GATE_POLICY: .*cannot be read/,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

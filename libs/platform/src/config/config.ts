@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { isAbsolute, resolve } from 'node:path';
+import { gatePolicy, type GatePolicy } from '@muster/contracts';
 import { z } from 'zod';
+import { readGatePolicy } from './gate-policy.ts';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
@@ -66,6 +68,17 @@ const variables = {
     .enum(['auto', 'bwrap', 'unshare', 'none-i-accept-the-risk'])
     .default('auto')
     .describe('what submitted code runs in'),
+  MUSTER_GATE_POLICY: z
+    .string()
+    .max(4096)
+    .transform((path, context): GatePolicy => {
+      const read = readGatePolicy(path);
+      if (typeof read !== 'string') return read;
+      context.addIssue(read);
+      return z.NEVER;
+    })
+    .optional()
+    .describe('a YAML file with what the gate asks of every project: extra checks, required ones, advisories'),
   MUSTER_NPM_REGISTRY: httpUrl.optional().describe('where dependencies of verified projects come from'),
   MUSTER_REWORK_LIMIT: count(0, 100).default(3).describe('how often refused work goes back before its task fails'),
   MUSTER_RETRY_DELAYS: list(',')
@@ -125,6 +138,7 @@ export class Config {
   readonly logPretty: boolean;
   readonly sandbox: Values['MUSTER_SANDBOX'];
   readonly npmRegistry: string | null;
+  readonly gatePolicy: GatePolicy;
   readonly reworkLimit: number;
   readonly retryDelaysSeconds: readonly number[];
   readonly drainSeconds: number;
@@ -156,6 +170,7 @@ export class Config {
     this.logPretty = values.MUSTER_LOG_PRETTY ?? surroundings.terminal;
     this.sandbox = values.MUSTER_SANDBOX;
     this.npmRegistry = values.MUSTER_NPM_REGISTRY ?? null;
+    this.gatePolicy = values.MUSTER_GATE_POLICY ?? gatePolicy.parse({});
     this.reworkLimit = values.MUSTER_REWORK_LIMIT;
     this.retryDelaysSeconds = values.MUSTER_RETRY_DELAYS;
     this.drainSeconds = values.MUSTER_DRAIN_SECONDS;
@@ -183,6 +198,8 @@ export class Config {
 function masked(name: string, value: Values[keyof Values]): string {
   if (value === undefined) return '';
   if (secrets.has(name)) return '********';
+  if (typeof value === 'object' && !Array.isArray(value))
+    return JSON.stringify({ ...value, seed: value.seed === '' ? '' : '********' });
   const text = Array.isArray(value) ? value.join(name === 'MUSTER_IMPORT_PATHS' ? ':' : ',') : String(value);
   return text.replace(/^(\w+:\/\/[^:@/]*):[^@/]*@/, '$1:********@');
 }

@@ -1,10 +1,11 @@
-import type { VerificationView } from '@muster/contracts';
+import { declaredWork, type VerificationView } from '@muster/contracts';
 import { CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
 import { Ids } from '#kernel';
 import { ReadPolicy } from '#messages/projects';
 import { RequestVerification } from '#messages/quality';
 import { Database } from '#platform/database';
-import { evidenceKeyOf, rulesDigestOf } from '../domain/evidence.ts';
+import { Config } from '#platform/config';
+import { evidenceKeyOf, rulesDigestOf, withServerRules } from '../domain/evidence.ts';
 import { verificationColumns, type VerificationRow, verificationViewOf } from '../domain/verification.ts';
 import { VerifierTasks } from './verifier-tasks.ts';
 
@@ -16,11 +17,14 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
     private readonly queries: QueryBus,
     private readonly ids: Ids,
     private readonly tasks: VerifierTasks,
+    private readonly config: Config,
   ) {}
 
   async execute({ request }: RequestVerification): Promise<VerificationView> {
-    const { policy } = await this.queries.execute(new ReadPolicy(request.projectId, request.rulesCommit));
-    const rulesDigest = rulesDigestOf(policy, request);
+    const read = await this.queries.execute(new ReadPolicy(request.projectId, request.rulesCommit));
+    const policy = withServerRules(read.policy, this.config.gatePolicy);
+    const rulesDigest = rulesDigestOf(policy, request, this.config.gatePolicy);
+    const { seed: _secret, ...serverPolicy } = this.config.gatePolicy;
     const key = evidenceKeyOf(request, rulesDigest);
     const id = this.ids.next('verification');
     // Again only when the row that was in the way ended without evidence between the two statements.
@@ -28,8 +32,9 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
       const made = await this.database.transaction(async (tx) => {
         const [row] = await tx.sql<VerificationRow>(
           `insert into verifications (id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_commit,
-             rules_digest, evidence_key, policy, threshold, approved_by, next_action_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14, clock_timestamp() + interval '10 seconds')
+             rules_digest, evidence_key, policy, threshold, approved_by, declared, server_policy, next_action_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14, $15::jsonb, $16::jsonb,
+             clock_timestamp() + interval '10 seconds')
            on conflict (project_id, evidence_key) where reusable do nothing
            returning ${verificationColumns}`,
           [
@@ -47,6 +52,8 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
             JSON.stringify(policy),
             policy.threshold,
             request.approvedBy,
+            JSON.stringify(request.declared ?? declaredWork.parse({})),
+            JSON.stringify(serverPolicy),
           ],
         );
         if (row !== undefined) {

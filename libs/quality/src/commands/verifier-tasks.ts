@@ -3,6 +3,8 @@ import type { VerifyInput } from '@muster/contracts';
 import { CommandBus } from '@nestjs/cqrs';
 import { StartTask, VERIFY_CAPABILITY, type NewTask } from '#messages/runtime';
 import { Database } from '#platform/database';
+import { Config } from '#platform/config';
+import { drawOf } from '../domain/evidence.ts';
 import type { VerificationRow } from '../domain/verification.ts';
 
 /** Hands a verification to whoever verifies. Its id is the task's key, so that asking twice makes one task. */
@@ -11,6 +13,7 @@ export class VerifierTasks {
   constructor(
     private readonly database: Database,
     private readonly commands: CommandBus,
+    private readonly config: Config,
   ) {}
 
   async start(row: VerificationRow): Promise<string> {
@@ -23,6 +26,9 @@ export class VerifierTasks {
       policy: row.policy,
       rulesDigest: row.rules_digest,
       approvedBy: row.approved_by,
+      declared: row.declared,
+      server: row.server_policy,
+      draw: drawOf(this.config.gatePolicy, row.evidence_key),
     };
     const task = await this.commands.execute(
       new StartTask({

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ProjectPolicy } from '@muster/contracts';
+import { declaredWork, gatePolicy, type GatePolicy, type ProjectPolicy } from '@muster/contracts';
 import { GATE_VERSION } from '@muster/gate';
 import type { VerificationRequest } from '#messages/quality';
 
@@ -15,11 +15,34 @@ export function canonical(value: unknown): string {
   return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`).join(',')}}`;
 }
 
-/** What is asked: the project's rules, the gate that knows what they mean, what for, and who let it change them, if anyone. */
+/** What the project asks, and at least what the server does. */
+export const withServerRules = (policy: ProjectPolicy, server: GatePolicy): ProjectPolicy => ({
+  ...policy,
+  required: [...new Set([...policy.required, ...server.required])],
+});
+
+const nothingAsked = gatePolicy.parse({});
+const nothingSaid = declaredWork.parse({});
+
+/** What is asked: the project's rules, the server's, what the work claims to be, the gate that knows what they mean, what for, and who let it change them, if anyone. */
 export const rulesDigestOf = (
   policy: ProjectPolicy,
-  { purpose, approvedBy }: Pick<VerificationRequest, 'purpose' | 'approvedBy'>,
-): string => sha256(canonical({ gate: GATE_VERSION, policy, purpose, approvedBy: approvedBy ?? undefined }));
+  { purpose, approvedBy, declared }: Pick<VerificationRequest, 'purpose' | 'approvedBy' | 'declared'>,
+  server: GatePolicy = nothingAsked,
+): string =>
+  sha256(
+    canonical({
+      gate: GATE_VERSION,
+      policy,
+      server: { ...server, seed: sha256(server.seed) },
+      declared: declared ?? nothingSaid,
+      purpose,
+      approvedBy: approvedBy ?? undefined,
+    }),
+  );
+
+/** What lots are drawn with: the same whenever the same is asked, and not to be known beforehand without the operator's seed. */
+export const drawOf = (server: GatePolicy, evidenceKey: string): string => sha256(`${server.seed}\n${evidenceKey}`);
 
 /** Two requests of one key have the same answer. */
 export const evidenceKeyOf = (request: VerificationRequest, rulesDigest: string): string =>

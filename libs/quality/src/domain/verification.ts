@@ -1,4 +1,4 @@
-import type { ProjectPolicy, VerificationFacts, VerificationView } from '@muster/contracts';
+import type { DeclaredWork, GatePolicy, ProjectPolicy, VerificationFacts, VerificationView } from '@muster/contracts';
 
 export interface VerificationRow {
   readonly id: string;
@@ -12,6 +12,9 @@ export interface VerificationRow {
   readonly rules_digest: string;
   readonly approved_by: string | null;
   readonly policy: ProjectPolicy;
+  readonly declared: DeclaredWork;
+  readonly server_policy: Omit<GatePolicy, 'seed'>;
+  readonly evidence_key: string;
   readonly threshold: number;
   readonly state: VerificationView['state'];
   readonly verdict: VerificationView['verdict'];
@@ -26,7 +29,7 @@ export interface VerificationRow {
   readonly finished_at: Date | null;
 }
 const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, approved_by, policy,
-  threshold, state, verdict, reusable, score, reasons, lost, task_id, created_at, finished_at`;
+  declared, server_policy, evidence_key, threshold, state, verdict, reusable, score, reasons, lost, task_id, created_at, finished_at`;
 export const verificationColumns = `${withoutFacts}, facts`;
 /** For lists: facts may be megabytes each. */
 export const listedColumns = `${withoutFacts}, null as facts`;

@@ -1,7 +1,8 @@
-import type { CheckFacts, Finding, ProjectPolicy, VerifyInput } from '@muster/contracts';
+import type { CheckFacts, DeclaredWork, Finding, ProjectPolicy, VerifyInput } from '@muster/contracts';
 import { createHash } from 'node:crypto';
 import type { Installed } from '../project/dependencies.ts';
 import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
+import type { SandboxDriver } from '../sandbox/driver.ts';
 import type { FileChange } from '../source/changes.ts';
 import type { SourceTree } from '../source/tree.ts';
 
@@ -26,15 +27,32 @@ export interface CheckContext {
   baseFacts: TreeFacts | null;
   restoresFacts: () => Promise<TreeFacts | null>;
   run: TreeRun | null;
+  /** The branch made ready to run, for what has to be seen there as well. */
+  baseRun: () => Promise<TreeRun | null>;
+  /** What whoever handed the change in says about it. */
+  declared: DeclaredWork;
+  server: VerifyInput['server'];
+  /** Numbers from 0 to 1, drawn for a name: the same for the same question, and not to be known before it is asked. */
+  draw: (name: string) => number;
+  /** For checks that run a program of their own, like those that an operator adds. */
+  driver: SandboxDriver | null;
+  workDir: string;
+  cacheDir: string;
+  npmRegistry: string | null;
   signal: AbortSignal | undefined;
   progress: (done: number, message: string) => void;
 }
 
 export type CheckOutcome = Omit<CheckFacts, 'check' | 'category' | 'ms'>;
 
+export type Language = '*' | 'typescript' | 'javascript' | 'python' | 'shell';
+
 export interface Check {
   readonly name: string;
+  /** Whose points and cap its findings draw on. */
   readonly category: CheckFacts['category'];
+  /** What it can look at; `*`: whatever is there. A change that holds nothing in them has nothing to answer for. */
+  readonly languages: readonly Language[];
   /** `sandbox`: answers `not_run` where there is none. `installed`: answers `not_run` where dependencies could not be had. */
   readonly needs: readonly ('sandbox' | 'installed')[];
   readonly purposes: readonly Purpose[];

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { projectPolicy, type Finding, type TestCase } from '@muster/contracts';
+import { gatePolicy, projectPolicy, type Finding, type TestCase } from '@muster/contracts';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -77,6 +77,14 @@ async function run(
     baseFacts: null,
     restoresFacts: async () => null,
     run: null,
+    baseRun: async () => null,
+    declared: { title: null, paths: null },
+    server: gatePolicy.parse({}),
+    draw: () => 0.5,
+    driver: null,
+    workDir: root,
+    cacheDir: root,
+    npmRegistry: null,
     signal: undefined,
     progress: () => undefined,
     ...more,

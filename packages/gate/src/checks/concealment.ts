@@ -29,6 +29,7 @@ function hiddenBehind(tree: SourceTree, path: string, link: string): string | nu
 export const concealmentCheck: Check = {
   name: 'concealment',
   category: 'integrity',
+  languages: ['*'],
   needs: [],
   purposes: changePurposes,
   run({ against, candidate, changes }) {

@@ -1,5 +1,4 @@
 import type { Finding } from '@muster/contracts';
-import { randomInt } from 'node:crypto';
 import { byName } from '../project/test-runner.ts';
 import type { SuiteOutcome } from '../project/tree-run.ts';
 import { functionsIn, reworded, type SourceFunction } from '../source/functions.ts';
@@ -39,9 +38,10 @@ export function noticed(before: SuiteOutcome, after: SuiteOutcome): Trial {
 export const honestyCheck: Check = {
   name: 'honesty',
   category: 'honesty',
+  languages: ['typescript', 'javascript', 'python'],
   needs: ['sandbox', 'installed'],
   purposes: ['admission', 'landing'],
-  async run({ policy, candidate, against, changes, candidateFacts, baseFacts, run, signal, progress }) {
+  async run({ policy, candidate, against, changes, candidateFacts, baseFacts, run, draw, signal, progress }) {
     if (!policy.checks.honesty) return outcome('not_run', 'switched off in muster.yaml');
     const suspects: Suspect[] = [];
     const reached = reachedFiles(candidate);
@@ -116,7 +116,12 @@ export const honestyCheck: Check = {
 
     // Stubs first: where there are more functions than runs, they are what this is for. Which of the others are tried nobody can
     // foresee, so that none can be hidden behind many.
-    const dice = new Map(suspects.map((each) => [each, suspects.length > mostFunctions ? randomInt(2 ** 32) : 0]));
+    const dice = new Map(
+      suspects.map((each) => [
+        each,
+        suspects.length > mostFunctions ? draw(`emptied ${each.path} ${each.name} ${each.line}`) : 0,
+      ]),
+    );
     const order = [...suspects].sort(
       (a, b) => Number(a.shape === 'full') - Number(b.shape === 'full') || dice.get(a)! - dice.get(b)!,
     );

@@ -3,6 +3,7 @@ import { everyPurpose, findingOf, lastLines, outcome, type Check } from './check
 export const lintCheck: Check = {
   name: 'lint',
   category: 'style',
+  languages: ['*'],
   needs: ['sandbox', 'installed'],
   purposes: everyPurpose,
   run({ purpose, candidateFacts, baseFacts }) {

@@ -4,6 +4,7 @@ import { findingOf, lastLines, outcome, type Check } from './check.ts';
 export const postLandingCheck: Check = {
   name: 'post-landing',
   category: 'integrity',
+  languages: ['*'],
   needs: ['sandbox', 'installed'],
   purposes: ['post_landing'],
   async run({ policy, run }) {

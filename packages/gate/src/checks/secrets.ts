@@ -123,6 +123,7 @@ export function secretsIn(line: string, path = ''): Leak[] {
 export const secretsCheck: Check = {
   name: 'secrets',
   category: 'security',
+  languages: ['*'],
   needs: [],
   purposes: ['base', ...changePurposes],
   run({ purpose, against, candidate, changes }) {

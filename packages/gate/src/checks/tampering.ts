@@ -251,6 +251,7 @@ function* manifestTampering(
 export const tamperingCheck: Check = {
   name: 'tampering',
   category: 'integrity',
+  languages: ['*'],
   needs: [],
   purposes: changePurposes,
   run({ policy, approvedBy, against, candidate, changes, installed }) {

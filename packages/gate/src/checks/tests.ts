@@ -7,6 +7,7 @@ const placeOf = (test: TestCase): string => (test.file === null ? '' : ` (${test
 export const testsCheck: Check = {
   name: 'tests',
   category: 'tests',
+  languages: ['*'],
   needs: ['sandbox', 'installed'],
   purposes: everyPurpose,
   async run({ purpose, policy, candidateFacts, baseFacts, restoresFacts, run }) {

@@ -3,6 +3,7 @@ import { everyPurpose, findingOf, outcome, type Check } from './check.ts';
 export const typesCheck: Check = {
   name: 'types',
   category: 'types',
+  languages: ['*'],
   needs: ['sandbox', 'installed'],
   purposes: everyPurpose,
   run({ purpose, candidate, candidateFacts, baseFacts, installed, policy }) {

@@ -27,6 +27,7 @@ const leaf = (name: string): string => name.split(' > ').at(-1) ?? name;
 export const weakenedTestsCheck: Check = {
   name: 'weakened-tests',
   category: 'integrity',
+  languages: ['*'],
   needs: [],
   purposes: changePurposes,
   async run({ purpose, against, candidate, changes, candidateFacts, baseFacts, restoresFacts }) {
