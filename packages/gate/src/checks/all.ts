@@ -4,6 +4,7 @@ import { concealmentCheck } from './concealment.ts';
 import { honestyCheck } from './honesty.ts';
 import { lintCheck } from './lint.ts';
 import { postLandingCheck } from './post-landing.ts';
+import { securityCheck } from './security.ts';
 import { secretsCheck } from './secrets.ts';
 import { tamperingCheck } from './tampering.ts';
 import { testsCheck } from './tests.ts';
@@ -20,6 +21,7 @@ export const checks: readonly Check[] = [
   secretsCheck,
   tamperingCheck,
   concealmentCheck,
+  securityCheck,
   honestyCheck,
   postLandingCheck,
 ];

@@ -1,95 +1,17 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { gatePolicy, projectPolicy, type Finding, type TestCase } from '@muster/contracts';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { projectPolicy, type Finding, type TestCase } from '@muster/contracts';
+import { GateDesk, suiteOf, type Files } from '../../../../test/support/gate-desk.ts';
 import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
-import { changesBetween } from '../source/changes.ts';
-import { SourceTree } from '../source/tree.ts';
-import type { Check, CheckContext, CheckOutcome, Purpose } from './check.ts';
+import type { CheckOutcome } from './check.ts';
 import { honestyCheck } from './honesty.ts';
 import { secretsCheck, secretsIn } from './secrets.ts';
 import { tamperingCheck } from './tampering.ts';
 import { weakenedTestsCheck } from './weakened-tests.ts';
 
-let root: string;
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), 'gate-checks-'));
-});
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-type Files = Record<string, string>;
-function treeOf(files: Files): SourceTree {
-  const dir = mkdtempSync(join(root, 'tree-'));
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(dir, path)), { recursive: true });
-    if (text.startsWith('->')) symlinkSync(text.slice(2), join(dir, path));
-    else writeFileSync(join(dir, path), text);
-  }
-  return new SourceTree(dir);
-}
-
-const suite = (cases: [string, TestCase['status'], string?][]): TreeFacts => ({
-  build: null,
-  types: null,
-  lint: null,
-  notes: [],
-  tests: {
-    line: 'npm test',
-    ok: true,
-    timedOut: false,
-    exitCode: 0,
-    output: '',
-    ms: 1,
-    detailed: true,
-    cases: cases.map(([name, status, file]) => ({ name, status, file: file ?? 'a.test.js', message: null, ms: 1 })),
-  },
-});
-
-async function run(
-  check: Check,
-  before: Files | null,
-  after: Files,
-  more: Partial<CheckContext> = {},
-): Promise<CheckOutcome> {
-  const base = before === null ? null : treeOf(before);
-  const candidate = treeOf(after);
-  const purpose: Purpose = 'admission';
-  return await check.run({
-    purpose,
-    policy: projectPolicy.parse({}),
-    approvedBy: null,
-    candidate,
-    base,
-    restores: null,
-    against: base,
-    changes: changesBetween(base, candidate),
-    installed: {
-      status: 'nothing_needed',
-      reason: '',
-      refused: [],
-      mounts: [],
-      mountPoints: [],
-      has: () => false,
-      digest: '',
-    },
-    candidateFacts: null,
-    baseFacts: null,
-    restoresFacts: async () => null,
-    run: null,
-    baseRun: async () => null,
-    declared: { title: null, paths: null },
-    server: gatePolicy.parse({}),
-    draw: () => 0.5,
-    driver: null,
-    workDir: root,
-    cacheDir: root,
-    npmRegistry: null,
-    signal: undefined,
-    progress: () => undefined,
-    ...more,
-  });
-}
+const desk = new GateDesk();
+afterAll(() => desk.clear());
+const run = desk.run.bind(desk);
+const suite = suiteOf;
 const vetoes = (result: CheckOutcome): string[] =>
   result.findings.filter((each: Finding) => each.veto).map((each) => each.rule);
 

@@ -1,0 +1,227 @@
+import type { Hit } from '../source/fresh.ts';
+import { pythonLines } from '../source/python.ts';
+
+const request =
+  /\b(?:flask\.)?(?:request|req)\.(?:args|form|values|json|data|headers|cookies|files|GET|POST|query_params|path_params|get_json|query|body|params|path|url)\b|\binput\(\)|self\.path\b/;
+const cleans =
+  /\b(?:int|float|bool|len|escape|quote|basename|secure_filename|abspath|validate\w*|sanitize\w*|is_safe\w*|literal_eval|UUID)\(/;
+const statement = /\b(?:select\b[\s\S]*\bfrom|insert\s+into|update\b[\s\S]*\bset|delete\s+from|replace\s+into)\b/i;
+const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|api_?key|signature|csrf|reset/i;
+
+/** Is a text put together here: `f"…{x}…"`, `"…" % x`, `"…" + x`, `"…".format(x)`? */
+const built = (code: string): boolean =>
+  /\b[rR]?[fF][rR]?(["'])[\s\S]*\{[^{}]/.test(code) ||
+  /["']\s*%\s*[\w([]/.test(code) ||
+  /["']\s*\+\s*\w|\w\s*\+\s*["']/.test(code) ||
+  /["']\.format\(/.test(code);
+
+/** Vulnerable patterns of one Python file, line by logical line, with names followed from a request to where they are used. */
+export function pythonSecurity(_path: string, source: string): Hit[] {
+  const hits: Hit[] = [];
+  const lines = pythonLines(source).filter((each) => each.indent >= 0);
+  let sent = new Map<string, number>();
+  let texts = new Map<string, string>();
+  let guarded = false;
+  let within = '';
+  for (const { line, indent, text, bare } of lines) {
+    const head = /^(?:async\s+)?def\s+(\w+)/.exec(text);
+    if (head !== null) {
+      sent = new Map();
+      texts = new Map();
+      guarded = false;
+      within = head[1]!;
+    }
+    const uses = (code: string): boolean =>
+      !cleans.test(code) &&
+      (request.test(code) || [...sent.keys()].some((name) => new RegExp(`\\b${name}\\b`).test(code)));
+    const assigned = /^(\w+)(?:\s*:\s*[\w[\], .|]+)?\s*=(?!=)\s*([\s\S]+)$/.exec(text);
+    if (assigned !== null) {
+      if (uses(assigned[2]!)) sent.set(assigned[1]!, indent);
+      else sent.delete(assigned[1]!);
+      if (built(assigned[2]!)) texts.set(assigned[1]!, assigned[2]!);
+      else texts.delete(assigned[1]!);
+    }
+    if (
+      /\b(?:startswith|is_relative_to|commonpath|relative_to|realpath|resolve)\(|\.\.["']\s+in\b|\bin\s+[A-Z_]+\b|allow/.test(
+        text,
+      )
+    )
+      guarded = true;
+    const hit = (rule: string, level: Hit['level'] | 'critical', message: string, remedy: string): void => {
+      const key = text.replace(/\s+/g, ' ').slice(0, 300);
+      hits.push({
+        rule: `security.${rule}`,
+        level: level === 'critical' ? 'error' : level,
+        veto: level === 'critical',
+        message,
+        line,
+        remedy,
+        key,
+      });
+    };
+    const argument = (call: RegExp): string | null => {
+      const found = call.exec(bare);
+      if (found === null) return null;
+      const again = call.exec(text);
+      const rest = (again === null ? text : text.slice(again.index + again[0].length)).trim();
+      const name = /^(\w+)\s*[,)]/.exec(rest)?.[1];
+      return name !== undefined && texts.has(name) ? `${texts.get(name)} ${name}` : rest;
+    };
+    const query = argument(/\.(?:execute|executemany|executescript|raw|query|text)\(/);
+    if (query !== null && built(query) && statement.test(query))
+      hit(
+        'sql_injection',
+        uses(query) ? 'critical' : 'error',
+        'This SQL is put together from text and a value.',
+        'Pass values as parameters of execute().',
+      );
+    else if (
+      query === null &&
+      assigned !== null &&
+      statement.test(text) &&
+      built(text) &&
+      /["'](?:\s*\w*\s*)?(?:select|insert|update|delete)\b/i.test(text) &&
+      /(?:=\s*'?|\blike\s+'?%?|values\s*\([^)]*'?)\{/i.test(text)
+    )
+      hit(
+        'sql_injection',
+        uses(text) ? 'critical' : 'error',
+        'This SQL is put together from text and a value.',
+        'Pass values as parameters of execute().',
+      );
+    const shell =
+      argument(/\bos\.(?:system|popen)\(/) ??
+      (/\bshell\s*=\s*True/.test(bare)
+        ? argument(/\b(?:subprocess\.)?(?:run|call|check_call|check_output|Popen)\(/)
+        : null);
+    if (shell !== null) {
+      if (uses(shell))
+        hit(
+          'command_injection',
+          'critical',
+          'A shell is given what a request sent.',
+          'Call the program with a list of arguments and no shell.',
+        );
+      else if (built(shell))
+        hit(
+          'command_injection',
+          'error',
+          'A shell is given a line with a value in it.',
+          'Call the program with a list of arguments and no shell.',
+        );
+      else if (!/^[rb]?["']/.test(shell))
+        hit(
+          'command_injection',
+          'warning',
+          'A shell is given a value.',
+          'Call the program with a list of arguments and no shell.',
+        );
+    }
+    const code = argument(/(?<![.\w])(?:eval|exec)\(/);
+    if (code !== null && !/^[rb]?["']/.test(code))
+      hit(
+        'code_injection',
+        uses(code) ? 'critical' : 'error',
+        'Text is run as code.',
+        'Parse what is expected: ast.literal_eval, json, a table of functions.',
+      );
+    const loads = argument(/\b(?:pickle|cPickle|dill|marshal|shelve|jsonpickle)\.(?:loads?|open|decode)\(/);
+    if (loads !== null)
+      hit(
+        'unsafe_deserialisation',
+        uses(loads) ? 'critical' : 'error',
+        'Data is turned into objects by something that runs what the data says.',
+        'Use json.',
+      );
+    const yaml = argument(/\byaml\.(?:load|load_all|unsafe_load)\(/);
+    if (yaml !== null && !/Safe|CSafe/.test(yaml))
+      hit(
+        'unsafe_deserialisation',
+        uses(yaml) ? 'critical' : 'error',
+        'yaml.load makes any object that the data asks for.',
+        'Use yaml.safe_load.',
+      );
+    if (/\bverify\s*=\s*False\b|_create_unverified_context|CERT_NONE\b|check_hostname\s*=\s*False/.test(bare))
+      hit('tls_off', 'error', 'Certificates are not checked here.', 'Trust the certificate’s issuer instead.');
+    if (
+      /\bhashlib\.(?:md5|sha1)\(|hashlib\.new\(\s*["'](?:md5|sha1)/.test(text) &&
+      secretName.test(`${within} ${text}`)
+    )
+      hit(
+        'weak_crypto',
+        'error',
+        'This hash is broken, and protects something here.',
+        'Use hashlib.scrypt for passwords, SHA-256 or better for the rest.',
+      );
+    if (/\b(?:DES|ARC4|Blowfish)\.new\(|\bMODE_ECB\b/.test(bare))
+      hit('weak_crypto', 'error', 'This cipher hides nothing from somebody who tries.', 'Use AES-GCM.');
+    if (
+      /\brandom\.(?:random|randint|choice|choices|randrange|getrandbits|sample)\(/.test(bare) &&
+      secretName.test(`${within} ${assigned?.[1] ?? ''}`)
+    )
+      hit(
+        'weak_random',
+        'error',
+        'These numbers can be foreseen, and what they make here should not be.',
+        'Use the secrets module.',
+      );
+    if (/\btempfile\.mktemp\(/.test(bare))
+      hit('race', 'warning', 'Somebody else can make this file first.', 'Use tempfile.mkstemp or NamedTemporaryFile.');
+    const template = argument(/\brender_template_string\(|\bTemplate\(|\bfrom_string\(/);
+    if (template !== null && (uses(template) || (built(template) && /render_template_string/.test(text))))
+      hit(
+        'template_injection',
+        uses(template) ? 'critical' : 'error',
+        'The template is put together from a value.',
+        'Keep templates in files; pass values as data.',
+      );
+    if (
+      /^return\b|make_response\(|HttpResponse\(|Markup\(|mark_safe\(|\.write\(/.test(text) &&
+      built(text) &&
+      /<\/?[a-zA-Z]/.test(text) &&
+      uses(text)
+    )
+      hit(
+        'xss',
+        'critical',
+        'What a request sent is written into a page as it is.',
+        'Escape it with html.escape, or use a template.',
+      );
+    const opened = argument(/(?<![.\w])open\(|\bsend_file\(|\bos\.(?:remove|unlink|rmdir)\(|\bshutil\.rmtree\(/);
+    if (opened !== null && uses(opened) && !guarded)
+      hit(
+        'path_traversal',
+        'critical',
+        'A request decides which file this is, and nothing keeps it inside a folder.',
+        'Resolve the path and check that it stays within its folder.',
+      );
+    const asked = argument(
+      /\b(?:requests|httpx|urllib\.request|aiohttp)\.(?:get|post|put|delete|head|request|urlopen)\(|\burlopen\(/,
+    );
+    if (asked !== null && !guarded) {
+      const host = /^(\w+)\s*[,)]/.test(asked) || /^request\./.test(asked) || /^f["'](?:https?:\/\/)?\{/.test(asked);
+      if (host && uses(asked))
+        hit(
+          'ssrf',
+          'critical',
+          'A request decides which server this one asks.',
+          'Check the address against a list of hosts.',
+        );
+    }
+    if (/\bredirect\(/.test(bare) && uses(text.slice(text.indexOf('redirect('))) && !guarded)
+      hit('open_redirect', 'error', 'A request decides where the browser is sent.', 'Send it to a path of this site.');
+    if (/\bapp\.run\([^)]*debug\s*=\s*True/.test(bare))
+      hit('debug_on', 'error', 'The debugger runs code for whoever reaches it.', 'Leave debug off.');
+    if (
+      /jwt\.decode\(/.test(bare) &&
+      /verify_signature["']\s*:\s*False|verify\s*=\s*False|algorithms\s*=\s*\[\s*["']none/.test(text)
+    )
+      hit(
+        'unsigned_token',
+        'critical',
+        'The token’s signature is not checked.',
+        'Verify with the key and the algorithm that are expected.',
+      );
+  }
+  return hits;
+}

@@ -1,0 +1,706 @@
+import ts from 'typescript';
+import type { Hit } from '../source/fresh.ts';
+import { parseScript } from '../source/functions.ts';
+
+/**
+ * How much is known about a value. `constant` cannot be steered from outside, `request` is what a stranger sent, `dynamic` is anything
+ * else.
+ */
+type Origin = 'constant' | 'dynamic' | 'request';
+const stronger = (a: Origin, b: Origin): Origin =>
+  a === 'request' || b === 'request' ? 'request' : a === 'dynamic' || b === 'dynamic' ? 'dynamic' : 'constant';
+
+const requestPart =
+  /^(?:req|request|ctx|context|event|evt|c|koa|koaContext)(?:\.request|\.req)?\??\.(?:query|params|param|body|headers|header|cookies|url|originalUrl|rawBody|queryStringParameters|pathParameters|path|files?|json|text|formData|search|href)\b/;
+const pageInput = /^(?:window\.)?(?:location\.(?:search|hash|href)|document\.(?:URL|referrer|cookie))\b/;
+const cleans =
+  /(?:escape|sanitiz|sanitis|encode|quote|purify|validat|allow|safe|slug|basename|parseint|parsefloat|^number$|^boolean$|^bigint$|tofixed|isinteger|digest|hash|randomuuid)/i;
+const numeric = /^(?:number|boolean|bigint|Date)$/;
+
+type FunctionNode = ts.FunctionLikeDeclaration;
+const isFunction = (node: ts.Node): node is FunctionNode => ts.isFunctionLike(node) && 'body' in node;
+
+/** Values of one file and where they come from, followed through names, within functions and across calls of the file's own. */
+class Flow {
+  private readonly origins = new Map<ts.Node, Map<string, Origin>>();
+  private readonly functions = new Map<string, FunctionNode>();
+  private readonly file: ts.SourceFile;
+  private changed = true;
+
+  constructor(file: ts.SourceFile) {
+    this.file = file;
+    const name = (node: ts.Node): void => {
+      if (isFunction(node)) {
+        const called =
+          node.name?.getText(file) ??
+          (ts.isVariableDeclaration(node.parent) || ts.isPropertyAssignment(node.parent)
+            ? node.parent.name.getText(file)
+            : null);
+        if (called !== null) this.functions.set(called, node);
+        for (const parameter of node.parameters) this.parameter(node, parameter);
+      }
+      ts.forEachChild(node, name);
+    };
+    name(file);
+    for (let round = 0; this.changed && round < 6; round++) {
+      this.changed = false;
+      this.walk(file);
+    }
+  }
+
+  private scopeOf(node: ts.Node): ts.Node {
+    let at: ts.Node = node;
+    while (!isFunction(at) && !ts.isSourceFile(at)) at = at.parent;
+    return at;
+  }
+
+  private set(scope: ts.Node, name: string, origin: Origin): void {
+    const names = this.origins.get(scope) ?? new Map<string, Origin>();
+    this.origins.set(scope, names);
+    const was = names.get(name);
+    const is = was === undefined ? origin : stronger(was, origin);
+    if (was === is) return;
+    names.set(name, is);
+    this.changed = true;
+  }
+
+  private parameter(scope: FunctionNode, parameter: ts.ParameterDeclaration): void {
+    const typed = parameter.type?.getText(this.file) ?? '';
+    const safe = numeric.test(typed) || /^(['"][^'"]*['"](\s*\|\s*)?)+$/.test(typed);
+    this.bind(scope, parameter.name, safe ? 'constant' : 'dynamic');
+    // `({ query, params }) => …` in a handler is what a stranger sent, as `req.query` is.
+    if (ts.isObjectBindingPattern(parameter.name) && /\b(?:Request|Context)\b/.test(typed))
+      for (const each of parameter.name.elements)
+        if (/^(?:query|params|body|headers|cookies)$/.test((each.propertyName ?? each.name).getText(this.file)))
+          this.bind(scope, each.name, 'request');
+  }
+
+  private bind(scope: ts.Node, name: ts.BindingName, origin: Origin): void {
+    if (ts.isIdentifier(name)) this.set(scope, name.text, origin);
+    else for (const each of name.elements) if (ts.isBindingElement(each)) this.bind(scope, each.name, origin);
+  }
+
+  private walk(node: ts.Node): void {
+    if (ts.isVariableDeclaration(node) && node.initializer !== undefined) {
+      const text = node.initializer.getText(this.file);
+      const scope = this.scopeOf(node);
+      if (ts.isObjectBindingPattern(node.name) && /^(?:req|request|ctx|event)(?:\.request)?$/.test(text)) {
+        for (const each of node.name.elements) {
+          const part = (each.propertyName ?? each.name).getText(this.file);
+          const sent = /^(?:query|params|body|headers|cookies|url|queryStringParameters|pathParameters)$/.test(part);
+          this.bind(scope, each.name, sent ? 'request' : 'dynamic');
+        }
+      } else this.bind(scope, node.name, this.of(node.initializer));
+    } else if (ts.isForOfStatement(node) && ts.isVariableDeclarationList(node.initializer)) {
+      for (const each of node.initializer.declarations)
+        this.bind(this.scopeOf(node), each.name, this.of(node.expression));
+    } else if (
+      ts.isBinaryExpression(node) &&
+      /^(?:=|\+=|\?\?=|\|\|=)$/.test(node.operatorToken.getText(this.file)) &&
+      ts.isIdentifier(node.left)
+    ) {
+      this.set(this.holder(node, node.left.text), node.left.text, this.of(node.right));
+    } else if (ts.isCallExpression(node)) {
+      const called = ts.isIdentifier(node.expression)
+        ? node.expression.text
+        : ts.isPropertyAccessExpression(node.expression) &&
+            node.expression.expression.kind === ts.SyntaxKind.ThisKeyword
+          ? node.expression.name.text
+          : null;
+      const target = called === null ? undefined : this.functions.get(called);
+      target?.parameters.forEach((parameter, at) => {
+        const given = node.arguments[at];
+        const typed = parameter.type?.getText(this.file) ?? '';
+        if (given !== undefined && !numeric.test(typed) && this.of(given) === 'request')
+          this.bind(target, parameter.name, 'request');
+      });
+    }
+    ts.forEachChild(node, (child) => this.walk(child));
+  }
+
+  /** The function or file that a name belongs to, as seen from a place. */
+  private holder(from: ts.Node, name: string): ts.Node {
+    for (let scope = this.scopeOf(from); ; scope = this.scopeOf(scope.parent)) {
+      if (this.origins.get(scope)?.has(name) === true) return scope;
+      if (ts.isSourceFile(scope)) return this.scopeOf(from);
+    }
+  }
+
+  of(node: ts.Expression): Origin {
+    if (
+      ts.isParenthesizedExpression(node) ||
+      ts.isAwaitExpression(node) ||
+      ts.isAsExpression(node) ||
+      ts.isNonNullExpression(node) ||
+      ts.isSatisfiesExpression(node) ||
+      ts.isSpreadElement(node)
+    )
+      return this.of(node.expression);
+    if (
+      ts.isStringLiteralLike(node) ||
+      ts.isNumericLiteral(node) ||
+      ts.isRegularExpressionLiteral(node) ||
+      ts.isBigIntLiteral(node)
+    )
+      return 'constant';
+    if ([ts.SyntaxKind.TrueKeyword, ts.SyntaxKind.FalseKeyword, ts.SyntaxKind.NullKeyword].includes(node.kind))
+      return 'constant';
+    if (ts.isTemplateExpression(node))
+      return node.templateSpans.map((span) => this.of(span.expression)).reduce(stronger, 'constant');
+    if (ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node) || ts.isTypeOfExpression(node))
+      return 'constant';
+    if (ts.isBinaryExpression(node)) {
+      const operator = node.operatorToken.kind;
+      if (
+        operator === ts.SyntaxKind.PlusToken ||
+        operator === ts.SyntaxKind.BarBarToken ||
+        operator === ts.SyntaxKind.QuestionQuestionToken ||
+        operator === ts.SyntaxKind.AmpersandAmpersandToken
+      )
+        return stronger(this.of(node.left), this.of(node.right));
+      return operator === ts.SyntaxKind.CommaToken || operator === ts.SyntaxKind.EqualsToken
+        ? this.of(node.right)
+        : 'constant';
+    }
+    if (ts.isConditionalExpression(node)) return stronger(this.of(node.whenTrue), this.of(node.whenFalse));
+    if (ts.isArrayLiteralExpression(node))
+      return node.elements.map((each) => this.of(each)).reduce(stronger, 'constant');
+    if (ts.isObjectLiteralExpression(node)) {
+      return node.properties
+        .map((each) =>
+          ts.isPropertyAssignment(each)
+            ? this.of(each.initializer)
+            : ts.isShorthandPropertyAssignment(each)
+              ? this.of(each.name)
+              : 'dynamic',
+        )
+        .reduce(stronger, 'constant' as Origin);
+    }
+    const text = node.getText(this.file).replace(/\s+/g, '');
+    if (requestPart.test(text) || pageInput.test(text))
+      return ts.isCallExpression(node) && cleans.test(node.expression.getText(this.file)) ? 'constant' : 'request';
+    if (ts.isIdentifier(node)) {
+      if (/^[A-Z][A-Z0-9_]+$/.test(node.text) || node.text === 'undefined' || node.text.startsWith('__'))
+        return 'constant';
+      const scope = this.holder(node, node.text);
+      return this.origins.get(scope)?.get(node.text) ?? 'dynamic';
+    }
+    if (ts.isPropertyAccessExpression(node)) {
+      if (node.name.text === 'length' || /^[A-Z]\w*\.[A-Z]/.test(text)) return 'constant';
+      return this.of(node.expression);
+    }
+    if (ts.isElementAccessExpression(node)) {
+      // Looked up in a table of constants: whatever is asked for, only what stands there comes out.
+      const table = this.of(node.expression);
+      return table === 'constant' ? 'constant' : table;
+    }
+    if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
+      const callee = node.expression.getText(this.file);
+      const called = callee.split('.').at(-1) ?? '';
+      if (cleans.test(called)) return 'constant';
+      const given = (node.arguments ?? []).map((each) => this.of(each)).reduce(stronger, 'constant');
+      if (ts.isPropertyAccessExpression(node.expression)) {
+        const on = this.of(node.expression.expression);
+        // `x.map(() => '?').join(',')`: what comes out is made here, whatever `x` holds.
+        if (called === 'map' || called === 'fill') {
+          const [step] = node.arguments ?? [];
+          if (step !== undefined && ts.isArrowFunction(step) && !ts.isBlock(step.body)) return this.of(step.body);
+        }
+        if (
+          /^(?:join|path|String|Buffer|URL|JSON|Object|Array|url|posix)$/.test(
+            node.expression.expression.getText(this.file),
+          )
+        )
+          return given;
+        return stronger(
+          on === 'constant' && given === 'constant' ? 'constant' : on,
+          given === 'request' && /^(?:concat|replace|replaceAll|get|join|format|push|padStart|padEnd)$/.test(called)
+            ? 'request'
+            : 'constant',
+        );
+      }
+      if (
+        /^(?:String|URL|decodeURIComponent|decodeURI|join|resolve|fileURLToPath|JSON\.parse|Object|URLSearchParams)$/.test(
+          callee,
+        )
+      )
+        return given;
+      return 'dynamic';
+    }
+    return 'dynamic';
+  }
+}
+
+/** The fixed text and the holes of a template or a sum, in order. */
+function pieces(node: ts.Expression): (string | ts.Expression)[] {
+  if (ts.isParenthesizedExpression(node)) return pieces(node.expression);
+  if (ts.isStringLiteralLike(node)) return [node.text];
+  if (ts.isTemplateExpression(node))
+    return [node.head.text, ...node.templateSpans.flatMap((span) => [...pieces(span.expression), span.literal.text])];
+  if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken)
+    return [...pieces(node.left), ...pieces(node.right)];
+  return [node];
+}
+const isBuilt = (node: ts.Expression): boolean =>
+  ts.isTemplateExpression(node) || (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken);
+
+const statement =
+  /^\s*(?:select\b[\s\S]*\bfrom\b|insert\s+into\b|update\b[\s\S]*\bset\b|delete\s+from\b|replace\s+into\b|merge\s+into\b)/i;
+const valuePlace =
+  /(?:[=<>]\s*|\blike\s+|\bin\s*\(\s*|\bvalues\s*\([^()]*|\blimit\s+|\boffset\s+|\bbetween\s+|\band\s+|\|\|\s*|,\s*)['"%]*$/i;
+const partOfStatement =
+  /(?:placeholder|column|field|table|where|clause|order|sort|direction|condition|schema|join|sql|set|assignment|filter|\bkeys?\b|names?\b.*join)/i;
+const guards =
+  /\.startsWith\(|includes\(['"`]\.\.|\brelative\(|isAbsolute\(|realpath|basename\(|\.has\(|\.test\(|\.includes\(|\.match\(|isInside|isWithin|hostname\s*[!=]==|allow/i;
+const programs = /(?:^|\/)(?:scripts?|tools?|bin|bench|build)\//;
+const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|apikey|signature|credential|csrf|reset/i;
+
+/** Vulnerable patterns of one script. What it says is about how code looks: finding nothing proves nothing. */
+export function scriptSecurity(path: string, text: string): Hit[] {
+  const file = parseScript(path, text);
+  const flow = new Flow(file);
+  const hits: Hit[] = [];
+  const tool = programs.test(path);
+  const shellHere = /(?:from|require\()\s*['"](?:node:)?child_process['"]|shelljs/.test(text);
+  const around = (node: ts.Node): string => {
+    let at: ts.Node = node;
+    while (!isFunction(at) && !ts.isSourceFile(at)) at = at.parent;
+    return ts.isSourceFile(at) ? '' : at.getText(file);
+  };
+  const named = (node: ts.Node): string => {
+    let at: ts.Node = node;
+    const names: string[] = [];
+    while (!ts.isSourceFile(at)) {
+      if (ts.isVariableDeclaration(at) || ts.isPropertyAssignment(at) || (isFunction(at) && at.name !== undefined))
+        names.push((at as ts.VariableDeclaration).name.getText(file));
+      else if (ts.isBinaryExpression(at) && at.operatorToken.kind === ts.SyntaxKind.EqualsToken)
+        names.push(at.left.getText(file));
+      if (isFunction(at) && names.length > 0) break;
+      at = at.parent;
+    }
+    return names.join(' ');
+  };
+  const hit = (
+    node: ts.Node,
+    rule: string,
+    level: Hit['level'] | 'critical',
+    message: string,
+    remedy: string,
+  ): void => {
+    const line = file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
+    const key = node.getText(file).replace(/\s+/g, ' ').slice(0, 300);
+    hits.push({
+      rule: `security.${rule}`,
+      level: level === 'critical' ? 'error' : level,
+      veto: level === 'critical',
+      message,
+      line,
+      remedy,
+      key,
+    });
+  };
+  const graded = (origin: Origin, dynamic: Hit['level'] | null): Hit['level'] | 'critical' | null =>
+    origin === 'request'
+      ? 'critical'
+      : origin === 'dynamic'
+        ? tool && dynamic === 'error'
+          ? 'warning'
+          : dynamic
+        : null;
+  const fromRequest = (origin: Origin): string => (origin === 'request' ? ' what a request sent' : ' a value');
+
+  const sql = (node: ts.Expression): void => {
+    const parts = pieces(node);
+    const whole = parts.map((part) => (typeof part === 'string' ? part : ' \u0001 ')).join('');
+    if (!statement.test(whole.replaceAll('\u0001', 'x'))) return;
+    let before = '';
+    let origins: Origin = 'constant';
+    let inValue = false;
+    for (const part of parts) {
+      if (typeof part === 'string') {
+        before += part;
+        continue;
+      }
+      const origin = flow.of(part);
+      const counted = /\$$/.test(before) || /^\$|^\?/.test(part.getText(file));
+      if (origin !== 'constant' && !counted) {
+        inValue ||= valuePlace.test(before) && !partOfStatement.test(part.getText(file));
+        origins = stronger(origins, origin);
+      }
+      before += ' x ';
+    }
+    if (origins === 'constant') return;
+    const level = origins === 'request' ? 'critical' : inValue ? 'error' : 'warning';
+    hit(
+      node,
+      'sql_injection',
+      level,
+      `This SQL is put together from text and${fromRequest(origins)}.`,
+      'Pass values as parameters of the query; take names of tables and columns from a fixed list.',
+    );
+  };
+
+  const html = (node: ts.Expression, sends: boolean): void => {
+    const parts = pieces(node);
+    const tags = parts.some((part) => typeof part === 'string' && /<\/?[a-z][\w-]*[\s>/]?/i.test(part));
+    const worst = parts
+      .map((part) => (typeof part === 'string' ? 'constant' : flow.of(part)))
+      .reduce(stronger, 'constant' as Origin);
+    if (worst === 'request' && (tags || sends))
+      hit(
+        node,
+        'xss',
+        'critical',
+        'What a request sent is written into a page as it is.',
+        'Escape it for the place where it goes, or let a template engine do it.',
+      );
+    else if (worst === 'dynamic' && tags && sends)
+      hit(
+        node,
+        'xss',
+        'warning',
+        'A value is written into a page without being escaped here.',
+        'Escape it for the place where it goes.',
+      );
+  };
+
+  const visit = (node: ts.Node): void => {
+    if (
+      (ts.isTemplateExpression(node) || (ts.isBinaryExpression(node) && isBuilt(node))) &&
+      !ts.isTaggedTemplateExpression(node.parent) &&
+      !(ts.isBinaryExpression(node.parent) && isBuilt(node.parent))
+    )
+      sql(node);
+    if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.EqualsToken) {
+      const target = node.left.getText(file);
+      if (/\.(?:innerHTML|outerHTML|srcdoc)$/.test(target)) {
+        const level = graded(flow.of(node.right), 'warning');
+        if (level !== null)
+          hit(
+            node,
+            'xss',
+            level,
+            `${target} is given${fromRequest(flow.of(node.right))} as markup.`,
+            'Use textContent, or escape it.',
+          );
+      } else if (/^(?:ctx|context)\.body$/.test(target)) html(node.right, true);
+      else if (/NODE_TLS_REJECT_UNAUTHORIZED/.test(target))
+        hit(
+          node,
+          'tls_off',
+          'critical',
+          'Certificates are no longer checked, for the whole process.',
+          'Trust the certificate’s issuer instead.',
+        );
+    }
+    if (
+      ts.isJsxAttribute(node) &&
+      node.name.getText(file) === 'dangerouslySetInnerHTML' &&
+      node.initializer !== undefined &&
+      ts.isJsxExpression(node.initializer) &&
+      node.initializer.expression !== undefined
+    ) {
+      const level = graded(flow.of(node.initializer.expression), 'warning');
+      if (level !== null)
+        hit(node, 'xss', level, 'Markup is set from a value.', 'Render it as text, or clean it first.');
+    }
+    if (ts.isPropertyAssignment(node)) {
+      const name = node.name.getText(file).replace(/['"]/g, '');
+      const value = node.initializer.getText(file);
+      if (name === 'rejectUnauthorized' && value === 'false')
+        hit(
+          node,
+          'tls_off',
+          'error',
+          'Certificates are not checked on this connection.',
+          'Trust the certificate’s issuer instead.',
+        );
+      if (name === '$where' && flow.of(node.initializer) !== 'constant')
+        hit(
+          node,
+          'nosql_injection',
+          flow.of(node.initializer) === 'request' ? 'critical' : 'error',
+          '$where is given code put together from a value.',
+          'Write the condition with operators.',
+        );
+      if (name === 'algorithms' && /['"]none['"]/.test(value))
+        hit(
+          node,
+          'unsigned_token',
+          'critical',
+          'Tokens without a signature are accepted.',
+          'Name the algorithm that is used.',
+        );
+      if (name === 'ignoreExpiration' && value === 'true')
+        hit(node, 'unsigned_token', 'error', 'Tokens are accepted after they have expired.', 'Let them expire.');
+      if (name === 'noent' && value === 'true')
+        hit(node, 'xxe', 'error', 'External entities of XML are resolved.', 'Leave entities unresolved.');
+    }
+    if (ts.isCallExpression(node) || ts.isNewExpression(node)) call(node);
+    ts.forEachChild(node, visit);
+  };
+
+  const call = (node: ts.CallExpression | ts.NewExpression): void => {
+    const callee = node.expression.getText(file).replace(/\s+/g, '');
+    const name = callee.split('.').at(-1) ?? '';
+    const on = callee.slice(0, Math.max(0, callee.length - name.length - 1));
+    const given = node.arguments ?? [];
+    const [first, second, third] = given;
+    if (first === undefined) {
+      if (callee === 'Math.random' && secretName.test(named(node)))
+        hit(
+          node,
+          'weak_random',
+          'error',
+          'Math.random() can be foreseen, and what it makes here should not be.',
+          'Use crypto.randomBytes or crypto.randomUUID.',
+        );
+      return;
+    }
+    const origin = flow.of(first);
+    const isShell =
+      shellHere &&
+      /^(?:exec|execSync|execAsync|execP|execPromise)$/.test(name) &&
+      /^(?:|cp|child_?process|proc|shell|shelljs)$/i.test(on);
+    if (isShell) {
+      const level = graded(origin, isBuilt(first) ? 'error' : 'warning');
+      if (level !== null)
+        hit(
+          node,
+          'command_injection',
+          level,
+          `A shell is given a line with${fromRequest(origin)} in it.`,
+          'Use execFile or spawn with a list of arguments and no shell.',
+        );
+    }
+    if (shellHere && /^(?:spawn|spawnSync|execFile|execFileSync|fork)$/.test(name)) {
+      const arrayed = second !== undefined && ts.isArrayLiteralExpression(second) ? second.elements : [];
+      const script =
+        /^['"`](?:\/bin\/)?(?:ba|z|da)?sh['"`]$/.test(first.getText(file)) &&
+        arrayed[0]?.getText(file).includes('-c') === true
+          ? arrayed[1]
+          : undefined;
+      const shell = given.some(
+        (each) => ts.isObjectLiteralExpression(each) && /\bshell\s*:\s*(?!false)/.test(each.getText(file)),
+      );
+      const worst =
+        script !== undefined
+          ? flow.of(script)
+          : shell
+            ? given
+                .map((each) => (ts.isObjectLiteralExpression(each) ? 'constant' : flow.of(each)))
+                .reduce(stronger, 'constant' as Origin)
+            : origin === 'request'
+              ? 'request'
+              : 'constant';
+      const level = graded(worst, 'error');
+      if (level !== null)
+        hit(
+          node,
+          'command_injection',
+          level,
+          `A shell is given${fromRequest(worst)}.`,
+          'Call the program itself, with a list of arguments and no shell.',
+        );
+    }
+    if (
+      /^(?:eval|Function|runInNewContext|runInThisContext|runInContext|compileFunction)$/.test(name) &&
+      !(name === 'Function' && ts.isCallExpression(node) && on !== '')
+    ) {
+      const worst = given
+        .map((each) => (ts.isObjectLiteralExpression(each) ? 'constant' : flow.of(each)))
+        .reduce(stronger, 'constant' as Origin);
+      hit(
+        node,
+        'code_injection',
+        worst === 'request' ? 'critical' : worst === 'dynamic' ? 'error' : 'warning',
+        `Text is run as code${worst === 'request' ? ', and a request sent it' : ''}.`,
+        'Parse what is expected, or look it up in a table of functions.',
+      );
+    }
+    if (/^(?:setTimeout|setInterval)$/.test(callee) && (ts.isStringLiteralLike(first) || isBuilt(first)))
+      hit(
+        node,
+        'code_injection',
+        origin === 'request' ? 'critical' : 'error',
+        'A timer is given text that is run as code.',
+        'Give it a function.',
+      );
+    if (
+      /^(?:res|response|reply|c)(?:\.status\([^)]*\)|\.type\([^)]*\)|\.set\([^)]*\))*$/.test(on) &&
+      /^(?:send|write|end|html|body)$/.test(name)
+    )
+      html(first, true);
+    if (callee === 'Response' && ts.isNewExpression(node)) html(first, /text\/html/.test(node.getText(file)));
+    if (/^(?:document\.write|document\.writeln)$/.test(callee) || name === 'insertAdjacentHTML') {
+      const markup = name === 'insertAdjacentHTML' ? (second ?? first) : first;
+      const level = graded(flow.of(markup), 'warning');
+      if (level !== null) hit(node, 'xss', level, 'Markup is written from a value.', 'Use textContent, or escape it.');
+    }
+    if (/^(?:redirect)$/.test(name) && /^(?:res|response|reply|ctx|c)$/.test(on)) {
+      const target = given.find((each) => flow.of(each) === 'request');
+      const start = target === undefined ? undefined : pieces(target)[0];
+      if (target !== undefined && !(typeof start === 'string' && /^\/[^/]/.test(start)) && !guards.test(around(node)))
+        hit(
+          node,
+          'open_redirect',
+          'error',
+          'A request decides where the browser is sent.',
+          'Send it to a path of this site, or to a host from a fixed list.',
+        );
+    }
+    const files =
+      /^(?:readFile|readFileSync|createReadStream|writeFile|writeFileSync|createWriteStream|appendFile|appendFileSync|unlink|unlinkSync|rm|rmSync|rmdir|rmdirSync|readdir|readdirSync|open|openSync|sendFile|download|copyFile|copyFileSync|stat|statSync)$/;
+    if (
+      files.test(name) &&
+      origin === 'request' &&
+      !guards.test(around(node)) &&
+      !(name === 'sendFile' && /\broot\s*:/.test(second?.getText(file) ?? ''))
+    )
+      hit(
+        node,
+        'path_traversal',
+        'critical',
+        'A request decides which file this is, and nothing keeps it inside a folder.',
+        'Resolve the path and check that it stays within the folder that it belongs to.',
+      );
+    if (
+      (/^(?:fetch|axios|got|request|needle|ky|undici\.request)$/.test(callee) ||
+        (/^(?:axios|got|http|https|superagent|needle|ky)$/.test(on) &&
+          /^(?:get|post|put|patch|delete|request|head)$/.test(name))) &&
+      !guards.test(around(node))
+    ) {
+      const [start, next] = pieces(first);
+      const host =
+        typeof start === 'string'
+          ? /^$|^[a-z]+:\/\/[^/]*$/i.test(start) && next !== undefined && typeof next !== 'string'
+            ? flow.of(next)
+            : 'constant'
+          : start === undefined
+            ? 'constant'
+            : flow.of(start);
+      if (host === 'request')
+        hit(
+          node,
+          'ssrf',
+          'critical',
+          'A request decides which server this one asks.',
+          'Check the address against a list of hosts, and refuse private ones.',
+        );
+    }
+    if (
+      (name === 'unserialize' && /serial/i.test(callee + text.slice(0, 3000))) ||
+      callee === 'v8.deserialize' ||
+      (name === 'load' && /ya?ml/i.test(on) && /DEFAULT_FULL_SCHEMA|UNSAFE/i.test(node.getText(file)))
+    )
+      hit(
+        node,
+        'unsafe_deserialisation',
+        origin === 'request' ? 'critical' : origin === 'dynamic' ? 'error' : 'warning',
+        'Data is turned into objects by something that runs what the data says.',
+        'Use JSON, or a loader that makes plain data only.',
+      );
+    if (
+      /^(?:compile|render|renderString|template)$/.test(name) &&
+      /^(?:ejs|pug|handlebars|Handlebars|nunjucks|_|lodash|mustache|Mustache|dot|doT)$/.test(on) &&
+      origin === 'request'
+    )
+      hit(
+        node,
+        'template_injection',
+        'critical',
+        'A request decides what the template is.',
+        'Keep templates in files; pass what was sent as data.',
+      );
+    if (
+      /^(?:find|findOne|findOneAndUpdate|updateOne|updateMany|deleteOne|deleteMany|countDocuments)$/.test(name) &&
+      origin === 'request' &&
+      /^(?:req|request|ctx)[\w.]*\.(?:body|query)$/.test(first.getText(file))
+    )
+      hit(
+        node,
+        'nosql_injection',
+        'critical',
+        'What a request sent is the whole condition of a query.',
+        'Take the fields that are expected, as strings.',
+      );
+    if (name === 'createHash' || name === 'createHmac') {
+      if (
+        /['"](?:md5|sha1|md4|ripemd160)['"]/i.test(first.getText(file)) &&
+        secretName.test(`${named(node)} ${node.parent.parent.parent?.getText(file).slice(0, 300) ?? ''}`)
+      )
+        hit(
+          node,
+          'weak_crypto',
+          'error',
+          `${first.getText(file)} is broken, and protects something here.`,
+          'Use scrypt or argon2 for passwords, SHA-256 or better for the rest.',
+        );
+      else if (
+        name === 'createHash' &&
+        /['"](?:sha256|sha512)['"]/i.test(first.getText(file)) &&
+        /passw/i.test(`${named(node)} ${node.parent.parent.getText(file).slice(0, 200)}`)
+      )
+        hit(
+          node,
+          'weak_crypto',
+          'warning',
+          'A plain hash of a password is guessed quickly.',
+          'Use scrypt or argon2 with a salt.',
+        );
+    }
+    if (/^(?:createCipher|createDecipher)$/.test(name))
+      hit(
+        node,
+        'weak_crypto',
+        'error',
+        `${name} makes its key from a password without salt.`,
+        'Use createCipheriv with an authenticated mode.',
+      );
+    if (/^create(?:De)?[Cc]ipheriv$/.test(name)) {
+      if (/des|rc4|rc2|-ecb|blowfish|bf-/i.test(first.getText(file)))
+        hit(
+          node,
+          'weak_crypto',
+          'error',
+          `${first.getText(file)} hides nothing from somebody who tries.`,
+          'Use aes-256-gcm.',
+        );
+      const iv = third?.getText(file) ?? '';
+      if (
+        name === 'createCipheriv' &&
+        third !== undefined &&
+        (ts.isStringLiteralLike(third) || /^Buffer\.(?:alloc\(\d+\)|from\(['"])/.test(iv))
+      )
+        hit(
+          node,
+          'weak_crypto',
+          'error',
+          'Every message is encrypted with the same starting value.',
+          'Draw it with crypto.randomBytes for each message.',
+        );
+    }
+    if (
+      /^pbkdf2(?:Sync)?$/.test(name) &&
+      third !== undefined &&
+      /^\d[\d_]*$/.test(third.getText(file)) &&
+      Number(third.getText(file).replaceAll('_', '')) < 10_000
+    )
+      hit(node, 'weak_crypto', 'error', 'So few rounds are guessed quickly.', 'Use at least 100,000, or scrypt.');
+    if (
+      name === 'verify' &&
+      /jwt|jsonwebtoken/i.test(on) &&
+      second !== undefined &&
+      /^(?:null|undefined|''|""|false)$/.test(second.getText(file))
+    )
+      hit(
+        node,
+        'unsigned_token',
+        'critical',
+        'The token’s signature is not checked.',
+        'Verify with the key and the algorithm that are expected.',
+      );
+  };
+  visit(file);
+  return hits;
+}

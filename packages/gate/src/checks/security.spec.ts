@@ -1,0 +1,169 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { securityCheck } from './security.ts';
+
+const desk = new GateDesk();
+afterAll(() => desk.clear());
+
+const handler = (body: string, head = ''): string => `${head}\nexport function handle(req, res) {\n${body}\n}\n`;
+const cp = "import { exec, execFile, spawn } from 'node:child_process';";
+const fs = "import fs from 'node:fs';\nimport path from 'node:path';";
+
+/** What a stranger steers: refused, whatever else is good about the change. */
+const critical: readonly [string, string, string][] = [
+  ['sql_injection', 'a.js', handler("db.query(`select * from users where name = '${req.query.name}'`);")],
+  [
+    'sql_injection',
+    'a.ts',
+    handler("const { id } = req.params;\n const q = 'DELETE FROM t WHERE id = ' + id;\n return db.run(q);"),
+  ],
+  [
+    'sql_injection',
+    'b.js',
+    'function byId(id) { return db.all(`select * from t where id = ${id}`); }\nexport const h = (req) => byId(req.params.id);\n',
+  ],
+  ['command_injection', 'a.js', handler('exec(`ping ${req.query.host}`);', cp)],
+  ['command_injection', 'a.mjs', handler("spawn('sh', ['-c', 'ls ' + req.body.dir]);", cp)],
+  ['code_injection', 'a.js', handler('return eval(req.body.expression);')],
+  ['xss', 'a.js', handler('res.send(`<h1>Hello ${req.query.name}</h1>`);')],
+  ['xss', 'a.js', handler("const name = req.query.name;\n res.write('<p>' + name + '</p>');")],
+  ['path_traversal', 'a.js', handler("fs.createReadStream(path.join('/data', req.params.file)).pipe(res);", fs)],
+  ['ssrf', 'a.js', handler('return fetch(req.query.url).then((r) => r.text());')],
+  ['ssrf', 'a.ts', handler('return fetch(`https://${req.body.host}/x`);')],
+  [
+    'unsafe_deserialisation',
+    'a.js',
+    handler('return serialize.unserialize(req.body.data);', "import serialize from 'node-serialize';"),
+  ],
+  ['template_injection', 'a.js', handler('return ejs.render(req.body.template);')],
+  ['nosql_injection', 'a.js', handler('return users.findOne(req.body);')],
+  ['unsigned_token', 'a.js', "export const f = (t) => jwt.verify(t, key, { algorithms: ['none'] });\n"],
+  [
+    'sql_injection',
+    'a.py',
+    'def view(request):\n    name = request.args["name"]\n    db.execute(f"select * from users where name = \'{name}\'")\n',
+  ],
+  ['command_injection', 'a.py', 'def view():\n    os.system("ping " + request.args.get("host"))\n'],
+  ['path_traversal', 'a.py', 'def view():\n    return open("/data/" + request.args["f"]).read()\n'],
+  ['ssrf', 'a.py', 'def view():\n    url = request.form["url"]\n    return requests.get(url).text\n'],
+  ['xss', 'a.py', 'def view():\n    n = request.args.get("n")\n    return f"<h1>{n}</h1>"\n'],
+  ['unsafe_deserialisation', 'a.py', 'def view():\n    return pickle.loads(request.data)\n'],
+];
+/** Bad by itself, whoever calls it: costs more than a change can spare. */
+const errors: readonly [string, string, string][] = [
+  [
+    'sql_injection',
+    'a.ts',
+    "export const f = (db: Db, name: string) => db.query(`insert into t (n) values ('${name}')`);\n",
+  ],
+  ['command_injection', 'a.ts', `${cp}\nexport const f = (branch: string) => exec(\`git log \${branch}\`);\n`],
+  ['code_injection', 'a.js', "export const f = (x) => new Function('return ' + x)();\n"],
+  ['weak_random', 'a.js', 'export function newToken() { return Math.random().toString(36); }\n'],
+  [
+    'weak_crypto',
+    'a.js',
+    "export const hashPassword = (password) => createHash('md5').update(password).digest('hex');\n",
+  ],
+  [
+    'weak_crypto',
+    'a.js',
+    "export const f = (k, d) => crypto.createCipheriv('aes-256-cbc', k, '1234567890123456').update(d);\n",
+  ],
+  ['tls_off', 'a.js', 'export const agent = new https.Agent({ rejectUnauthorized: false });\n'],
+  ['sql_injection', 'a.py', 'def f(db, name):\n    return db.execute("select * from t where n = \'%s\'" % name)\n'],
+  [
+    'sql_injection',
+    'b.py',
+    'def f(db, name):\n    q = f"select * from t where n = {name}"\n    return db.execute(q)\n',
+  ],
+  ['command_injection', 'a.py', 'def f(d):\n    subprocess.run(f"ls {d}", shell=True)\n'],
+  ['unsafe_deserialisation', 'a.py', 'def f(s):\n    return yaml.load(s)\n'],
+  ['code_injection', 'a.py', 'def f(s):\n    return eval(s)\n'],
+  ['weak_random', 'a.py', 'def make_token():\n    return str(random.random())\n'],
+];
+/** What honest code looks like; a gate that refuses these is switched off. */
+const honest: readonly [string, string][] = [
+  ['a.js', handler("db.query('select * from users where name = $1', [req.query.name]);")],
+  ['a.ts', handler('return sql`select * from users where id = ${req.params.id}`;')],
+  [
+    'a.js',
+    "const columns = ['a', 'b'].join(', ');\nexport const f = (db, ids) => db.all(`select ${columns} from t where id in (${ids.map(() => '?').join(', ')})`, ids);\n",
+  ],
+  ['a.js', 'export const f = (name) => { throw new Error(`Please select one from the list: ${name}`); };\n'],
+  ['a.ts', 'export const f = (n: number) => db.query(`select * from t limit ${n}`);\n'],
+  ['a.js', handler("execFile('ping', [req.query.host]);", cp)],
+  ['a.js', 'export const f = (text) => /a(b)/.exec(text);\n' + cp],
+  ['a.js', `${cp}\nexport const f = () => exec('git status');\n`],
+  ['a.js', handler('res.json({ name: req.query.name });')],
+  ['a.js', handler('res.send(`<h1>${escapeHtml(req.query.name)}</h1>`);')],
+  [
+    'a.js',
+    handler(
+      'const file = path.resolve(root, req.params.file);\n if (!file.startsWith(root)) return res.sendStatus(404);\n return fs.readFileSync(file);',
+      fs,
+    ),
+  ],
+  [
+    'a.js',
+    handler('if (!HOSTS.includes(new URL(req.query.url).hostname)) return null;\n return fetch(req.query.url);'),
+  ],
+  ['a.js', "export const etag = (body) => createHash('md5').update(body).digest('hex');\n"],
+  ['a.js', 'export const jitter = () => Math.random() * 100;\n'],
+  ['a.ts', 'export const load = (name: string) => readFileSync(join(root, name));\n'],
+  ['a.ts', 'export const price = (base: string, id: string) => fetch(`${base}/prices/${id}`);\n'],
+  ['a.js', "import yaml from 'js-yaml';\nexport const f = (s) => yaml.load(s);\n"],
+  [
+    'a.py',
+    'def view():\n    name = request.args["name"]\n    db.execute("select * from users where name = ?", (name,))\n',
+  ],
+  ['a.py', 'def f(d):\n    subprocess.run(["ls", d], check=True)\n'],
+  ['a.py', 'def f(s):\n    return yaml.safe_load(s), json.loads(s), ast.literal_eval(s)\n'],
+  ['a.py', 'def view():\n    n = escape(request.args.get("n"))\n    return f"<h1>{n}</h1>"\n'],
+  ['a.py', 'def f():\n    """select * from {t} where x = %s"""\n    # os.system("x" + y)\n    return "eval(x)"\n'],
+  ['a.py', 'def f(name):\n    raise ValueError(f"cannot update {name}: set is empty")\n'],
+];
+
+const look = async (before: Files, after: Files): Promise<{ rule: string; level: string; veto: boolean }[]> =>
+  (await desk.run(securityCheck, before, after)).findings.map(({ rule, level, veto }) => ({ rule, level, veto }));
+
+describe('security', () => {
+  it.each(critical)('refuses %s in %s that a request can use: %#', async (rule, path, text) => {
+    expect(await look({}, { [`src/${path}`]: text })).toContainEqual({
+      rule: `security.${rule}`,
+      level: 'error',
+      veto: true,
+    });
+  });
+
+  it.each(errors)('charges %s in %s: %#', async (rule, path, text) => {
+    expect(await look({}, { [`src/${path}`]: text })).toContainEqual({
+      rule: `security.${rule}`,
+      level: 'error',
+      veto: false,
+    });
+  });
+
+  it.each(honest)('lets honest code pass, %s: %#', async (path, text) => {
+    expect(await look({}, { [`src/${path}`]: text })).toEqual([]);
+  });
+
+  it('charges what the change adds, and neither what was there nor what only moved', async () => {
+    const [, , bad] = critical[0]!;
+    const good = 'export const x = 1;\n';
+    const before = { 'src/a.js': `${bad}${good}`, 'src/b.js': good };
+    expect(await look(before, { ...before, 'src/a.js': `${good}// moved down\n${bad}` })).toEqual([]);
+    expect(await look(before, { 'src/b.js': `${good}${bad}` })).toEqual([]);
+    expect(await look(before, { ...before, 'src/b.js': `${good}${bad}` })).toHaveLength(1);
+  });
+
+  it('asks the plugin of ESLint too, without the project’s configuration and comments', async () => {
+    const text = '/* eslint-disable */\nexport const f = (s) => /^(a+)+$/.test(s);\n';
+    expect(await look({}, { 'src/a.js': text, 'eslint.config.js': 'throw new Error("loaded")' })).toEqual([
+      { rule: 'security.unsafe_regex', level: 'warning', veto: false },
+    ]);
+  });
+
+  it('does not look at tests', async () => {
+    expect(await look({}, { 'test/a.test.js': critical[0]![2] })).toEqual([]);
+  });
+});

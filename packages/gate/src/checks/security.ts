@@ -1,0 +1,98 @@
+import type { Hit } from '../source/fresh.ts';
+import { freshHits } from '../source/fresh.ts';
+import { isProductSource, isPython, isScript, isTypeScript } from '../source/paths.ts';
+import { reachedFiles } from '../source/reached.ts';
+import { changePurposes, findingOf, outcome, type Check } from './check.ts';
+import { pythonSecurity } from './security-python.ts';
+import { scriptSecurity } from './security-script.ts';
+
+/** Rules of eslint-plugin-security that say something about a line by itself; its others flag every file access and index. */
+const pluginRules: Readonly<Record<string, string>> = {
+  'detect-bidi-characters': 'Characters that turn the reading direction make this line read otherwise than it runs.',
+  'detect-buffer-noassert': 'Bounds of a buffer are not checked.',
+  'detect-disable-mustache-escape': 'A template engine is told not to escape.',
+  'detect-new-buffer': 'new Buffer(…) may show old memory.',
+  'detect-non-literal-require': 'What is loaded as code depends on a value.',
+  'detect-possible-timing-attacks': 'How long this comparison takes tells how much of the secret is right.',
+  'detect-pseudoRandomBytes': 'These bytes can be foreseen.',
+  'detect-unsafe-regex': 'Some inputs keep this pattern busy for ages.',
+};
+
+/** ESLint as a library on text: no configuration but ours is looked for, and nothing of the project is loaded. */
+async function pluginReader(): Promise<(path: string, text: string) => Hit[]> {
+  const [{ Linter }, { default: plugin }, parser] = await Promise.all([
+    import('eslint'),
+    import('eslint-plugin-security'),
+    import('@typescript-eslint/parser'),
+  ]);
+  const linter = new Linter({ configType: 'flat' });
+  const rules = Object.fromEntries(Object.keys(pluginRules).map((name) => [`security/${name}`, 'warn' as const]));
+  return (path, text) => {
+    const script = /\.c[jt]s$/.test(path) ? 'commonjs' : 'module';
+    const messages = linter.verify(
+      text,
+      [
+        {
+          files: ['**/*'],
+          plugins: { security: plugin },
+          rules,
+          linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: 'off' },
+          languageOptions: {
+            sourceType: script,
+            parserOptions: { ecmaFeatures: { jsx: path.endsWith('x') || !isTypeScript(path) } },
+            parser,
+          },
+        },
+      ],
+      { filename: path },
+    );
+    const lines = text.split('\n');
+    return messages.flatMap((each): Hit[] => {
+      const name = each.ruleId?.replace(/^security\//, '') ?? '';
+      const message = pluginRules[name];
+      if (message === undefined) return [];
+      return [
+        {
+          rule: `security.${name.replace(/^detect-/, '').replaceAll('-', '_')}`,
+          level: name === 'detect-bidi-characters' ? 'error' : 'warning',
+          message,
+          line: Math.max(1, each.line),
+          remedy: 'Write it another way; if it is meant so, a reviewer has to see why.',
+          key: (lines[each.line - 1] ?? '').trim().slice(0, 300),
+        },
+      ];
+    });
+  };
+}
+
+/** Vulnerable patterns that the change adds. They are weighed and never taken for proof: code without them may be unsafe all the same. */
+export const securityCheck: Check = {
+  name: 'security',
+  category: 'security',
+  languages: ['typescript', 'javascript', 'python'],
+  needs: [],
+  purposes: changePurposes,
+  async run({ against, candidate, changes }) {
+    const reached = reachedFiles(candidate);
+    const applies = (path: string): boolean =>
+      isProductSource(path) || (reached.has(path) && (isScript(path) || isPython(path)));
+    const byPlugin = changes.some(({ path, status }) => status !== 'removed' && applies(path) && isScript(path))
+      ? await pluginReader()
+      : () => [];
+    const found = freshHits(changes, against, candidate, applies, (path, text) =>
+      isPython(path) ? pythonSecurity(path, text) : [...scriptSecurity(path, text), ...byPlugin(path, text)],
+    );
+    const findings = found.map(({ path, line, rule, level, veto, message, remedy, key }) =>
+      findingOf({ check: 'security', rule, level, veto: veto === true, message, path, line, remedy, key }),
+    );
+    const failed = findings.some((each) => each.level === 'error');
+    return outcome(
+      failed ? 'failed' : 'passed',
+      findings.length === 0
+        ? 'no known vulnerable pattern is added, which does not prove that there is none'
+        : `${findings.length} vulnerable patterns added`,
+      findings,
+      { found: findings.length, vetoes: findings.filter((each) => each.veto).length },
+    );
+  },
+};

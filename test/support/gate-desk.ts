@@ -1,0 +1,86 @@
+import { gatePolicy, projectPolicy, type TestCase } from '@muster/contracts';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Check, CheckContext, CheckOutcome } from '../../packages/gate/src/checks/check.ts';
+import type { TreeFacts } from '../../packages/gate/src/project/tree-run.ts';
+import { changesBetween } from '../../packages/gate/src/source/changes.ts';
+import { SourceTree } from '../../packages/gate/src/source/tree.ts';
+
+/** Path to text; a text that begins with `->` makes a link to what follows. */
+export type Files = Record<string, string>;
+
+/** A place where one check looks at one change that lies on the disk, as it would in a verification. */
+export class GateDesk {
+  readonly root = mkdtempSync(join(tmpdir(), 'gate-desk-'));
+
+  clear(): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+
+  tree(files: Files): SourceTree {
+    const dir = mkdtempSync(join(this.root, 'tree-'));
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(dir, path)), { recursive: true });
+      if (text.startsWith('->')) symlinkSync(text.slice(2), join(dir, path));
+      else writeFileSync(join(dir, path), text);
+    }
+    return new SourceTree(dir);
+  }
+
+  async run(check: Check, before: Files | null, after: Files, more: Partial<CheckContext> = {}): Promise<CheckOutcome> {
+    const base = before === null ? null : this.tree(before);
+    const candidate = this.tree(after);
+    return await check.run({
+      purpose: 'admission',
+      policy: projectPolicy.parse({}),
+      approvedBy: null,
+      candidate,
+      base,
+      restores: null,
+      against: base,
+      changes: changesBetween(base, candidate),
+      installed: {
+        status: 'nothing_needed',
+        reason: '',
+        refused: [],
+        mounts: [],
+        mountPoints: [],
+        has: () => false,
+        digest: '',
+      },
+      candidateFacts: null,
+      baseFacts: null,
+      restoresFacts: async () => null,
+      run: null,
+      baseRun: async () => null,
+      declared: { title: null, paths: null },
+      server: gatePolicy.parse({}),
+      draw: () => 0.5,
+      driver: null,
+      workDir: this.root,
+      cacheDir: this.root,
+      npmRegistry: null,
+      signal: undefined,
+      progress: () => undefined,
+      ...more,
+    });
+  }
+}
+
+export const suiteOf = (cases: [string, TestCase['status'], string?][]): TreeFacts => ({
+  build: null,
+  types: null,
+  lint: null,
+  notes: [],
+  tests: {
+    line: 'npm test',
+    ok: true,
+    timedOut: false,
+    exitCode: 0,
+    output: '',
+    ms: 1,
+    detailed: true,
+    cases: cases.map(([name, status, file]) => ({ name, status, file: file ?? 'a.test.js', message: null, ms: 1 })),
+  },
+});
