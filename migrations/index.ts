@@ -9,6 +9,7 @@ import { Migration202611210008_events } from './Migration202611210008_events.ts'
 import { Migration202611210009_people } from './Migration202611210009_people.ts';
 import { Migration202611210010_installation } from './Migration202611210010_installation.ts';
 import { Migration202611210011_gate_policy } from './Migration202611210011_gate_policy.ts';
+import { Migration202611210012_eventlog } from './Migration202611210012_eventlog.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -23,4 +24,5 @@ export const migrations = [
   { name: 'Migration202611210009_people', class: Migration202611210009_people },
   { name: 'Migration202611210010_installation', class: Migration202611210010_installation },
   { name: 'Migration202611210011_gate_policy', class: Migration202611210011_gate_policy },
+  { name: 'Migration202611210012_eventlog', class: Migration202611210012_eventlog },
 ];

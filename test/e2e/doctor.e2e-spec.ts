@@ -142,7 +142,16 @@ describe('the doctor', () => {
       ({ running }) => `update tasks set instance_id = 'inst_gone' where id = '${running}'`,
     ],
     ['events.positions_without_gap', 'a hole in the log', () => `delete from events where position = 3`],
-    ['events.head_is_the_newest', 'a head before its event', () => `update event_log_head set position = position + 1`],
+    [
+      'events.partitions_follow_each_other',
+      'a partition that is not part of the log',
+      () => `insert into event_partitions select 'events_x', max(last) + 1, max(last) + 9 from event_partitions`,
+    ],
+    [
+      'events.partitions_follow_each_other',
+      'positions for which there is no partition',
+      () => `select add_event_partition(); update event_partitions set last = last - 1 where first = 1`,
+    ],
   ];
   it.each(damage)('says %s of %s', async (name, _what, statement) => {
     const undo = new Error('undo');

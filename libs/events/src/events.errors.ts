@@ -54,3 +54,14 @@ export class SubscriptionLate extends MusterError {
     );
   }
 }
+
+export class PositionGone extends MusterError {
+  constructor(after: number, oldest: number) {
+    super(
+      'events.position_gone',
+      410,
+      `Events after position ${after} are not kept any more; the oldest is ${oldest}. Read what you need from the resources themselves, then go on with after=${oldest - 1}.`,
+      { data: { after, oldest } },
+    );
+  }
+}

@@ -17,7 +17,7 @@ import { EventLog, EventLogModule } from '#platform/eventlog';
 import { HttpModule, OwnedIds, SocketAdapter } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
 import { PublishEvent } from './commands/publish-event.ts';
-import { scopeOf } from './domain/visible-events.ts';
+import { readVisible, scopeOf } from './domain/visible-events.ts';
 import { EventsModule } from './events.module.ts';
 import { ListEvents } from './queries/list-events.ts';
 import { LONGEST_CHAIN } from './reactions/start-tasks-when-a-trigger-matches.ts';
@@ -260,6 +260,37 @@ describe('listing', () => {
   });
 });
 
+describe('a long log', () => {
+  it('is looked through in bounded steps, and the one event of a reader is found at its far end', async () => {
+    const actor = newActor();
+    const start = (await list(actor)).position;
+    await test.sql(`select append_events(array(
+      select ('evt_' || n, 'task.progress', 'team_of_others', null, null, 'normal', '{}', null)::event_draft from generate_series(1, 45000) n))`);
+    await publish(actor, 'a.b');
+    const first = await readVisible(app.get(EventLog), scopeOf(actor, [], undefined), start, 10);
+    expect(first).toMatchObject({ events: [], position: start + 20_000, more: true });
+    expect(await list(actor, start, 10)).toMatchObject({ items: [{ position: start + 45_001 }], more: false });
+  });
+
+  it('tells a reader whose place is not kept any more, and takes one that begins at the beginning', async () => {
+    const actor = newActor();
+    await publish(actor, 'a.b');
+    await test.sql(`update event_partitions set first = 3 where first = 1`);
+    try {
+      await expect(list(actor, 1)).rejects.toMatchObject({
+        code: 'events.position_gone',
+        status: 410,
+        data: { oldest: 3 },
+      });
+      const gone = await stream(actor, { type: 'subscribe', after: 1 });
+      expect(await gone.closed).toMatchObject({ code: 4400, reason: 'events.position_gone' });
+      for (const after of [0, 2]) expect((await list(actor, after)).items).toHaveLength(1);
+    } finally {
+      await test.sql(`update event_partitions set first = 1 where first = 3`);
+    }
+  });
+});
+
 describe('over HTTP', () => {
   const call = async (actor: Actor, method: 'GET' | 'POST', path: string, payload?: object) => {
     actors.set(actor.id, actor);
@@ -335,7 +366,8 @@ describe('the stream', () => {
     const writing = (async () => {
       for (let i = 0; i < 120; i += 1) await publish(actor, i % 2 ? 'a.b' : 'c.d', { i });
     })();
-    for (let cut = 0; cut < 40 && seen.length < 60; cut += 1) {
+    // Each connection brings one event or more before it is cut.
+    for (let cut = 0; cut < 60 && seen.length < 60; cut += 1) {
       const one = await stream(actor, { type: 'subscribe', types: ['a.*'], after });
       await until(() => one.events().length > 0, 'something came');
       one.socket.terminate();

@@ -357,12 +357,8 @@ export async function startWorld() {
       return queries.execute(new AuditProject(project.id));
     },
     async events(subject: string): Promise<string[]> {
-      // The sequencer moves them from one to the other, in order.
       const rows = await database.sql<{ type: string }>(
-        `select type from (
-           select 0 as late, position as place, type, subject from events
-           union all select 1, seq, type, subject from event_inbox) e
-         where subject = $1 order by late, place`,
+        `select type from events where subject = $1 order by position`,
         [subject],
       );
       return rows.map(({ type }) => type);

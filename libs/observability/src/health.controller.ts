@@ -92,12 +92,17 @@ export class HealthController {
       const [row] = await within(
         2000,
         this.database.sql<{ lag: number; dead: number }>(
-          `select (select coalesce(extract(epoch from clock_timestamp() - min(time)), 0) from event_inbox) as lag,
-             (select count(*) from event_deliveries where dead_at is not null) as dead`,
+          `select coalesce(extract(epoch from clock_timestamp() - min(due_at)
+               filter (where dead_at is null and due_at <= clock_timestamp())), 0) as lag,
+             count(*) filter (where dead_at is not null) as dead
+           from event_deliveries`,
         ),
       );
-      const facts = { position: await this.events.head(), lagSeconds: row?.lag ?? 0, deadDeliveries: row?.dead ?? 0 };
-      return facts.lagSeconds > 10 ? indicator.down(facts) : indicator.up(facts);
+      return indicator.up({
+        position: await this.events.head(),
+        reactionLagSeconds: row?.lag ?? 0,
+        deadDeliveries: row?.dead ?? 0,
+      });
     } catch {
       return indicator.down('The event log cannot be read.');
     }

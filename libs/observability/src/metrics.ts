@@ -80,11 +80,8 @@ export class Metrics implements OnApplicationShutdown {
     const position = meter.createObservableGauge('muster.events.position', {
       description: 'Position of the newest event.',
     });
-    const unplaced = meter.createObservableGauge('muster.events.unplaced', {
-      description: 'Committed events that have no position yet.',
-    });
-    const lag = meter.createObservableGauge('muster.events.lag.seconds', {
-      description: 'Age of the oldest event without a position.',
+    const lag = meter.createObservableGauge('muster.reactions.lag.seconds', {
+      description: 'Age of the oldest delivery that is due.',
     });
     const open = meter.createObservableGauge('muster.reactions.open', {
       description: 'Deliveries to reactions that are not done.',
@@ -94,27 +91,21 @@ export class Metrics implements OnApplicationShutdown {
     });
     meter.addBatchObservableCallback(
       async (result) => {
-        const [row] = await this.database.sql<{
-          position: number;
-          unplaced: number;
-          lag: number;
-          open: number;
-          dead: number;
-        }>(
-          `select (select position from event_log_head) as position,
-             (select count(*) from event_inbox) as unplaced,
-             (select coalesce(extract(epoch from clock_timestamp() - min(time)), 0) from event_inbox) as lag,
-             (select count(*) from event_deliveries where dead_at is null) as open,
-             (select count(*) from event_deliveries where dead_at is not null) as dead`,
+        const [row] = await this.database.sql<{ position: number; lag: number; open: number; dead: number }>(
+          `select coalesce((select position from events order by position desc limit 1), 0) as position,
+             coalesce(extract(epoch from clock_timestamp() - min(due_at)
+               filter (where dead_at is null and due_at <= clock_timestamp())), 0) as lag,
+             count(*) filter (where dead_at is null) as open,
+             count(*) filter (where dead_at is not null) as dead
+           from event_deliveries`,
         );
         if (row === undefined) return;
         result.observe(position, row.position);
-        result.observe(unplaced, row.unplaced);
         result.observe(lag, row.lag);
         result.observe(open, row.open);
         result.observe(dead, row.dead);
       },
-      [position, unplaced, lag, open, dead],
+      [position, lag, open, dead],
     );
   }
 

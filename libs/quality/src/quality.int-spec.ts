@@ -136,8 +136,7 @@ describe('a verification', () => {
     const done = await played(asked);
     expect(done).toMatchObject({ verdict: 'accepted', score: 100, reasons: [] });
     const events = await server.database.sql(
-      `select type from (select type, subject from event_inbox union all select type, subject from events) e
-       where subject = $1 and type = 'verification.finished'`,
+      `select type from events where subject = $1 and type = 'verification.finished'`,
       [asked.id],
     );
     expect(events).toHaveLength(1);

@@ -83,7 +83,7 @@ function registry(may?: readonly Permission[]) {
       new FindPublishedVersionHandler(database).execute(new FindPublishedVersion(teamId, agent, range)),
     triggers: (event: string) => new FindTriggersHandler(database).execute(new FindTriggers(teamId, event)),
     events: () =>
-      test.sql<{ type: string; data: object }>('select type, data from event_inbox where team_id = $1 order by seq', [
+      test.sql<{ type: string; data: object }>('select type, data from events where team_id = $1 order by position', [
         teamId,
       ]),
   };

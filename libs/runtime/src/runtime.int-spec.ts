@@ -248,12 +248,9 @@ const verb = (instance: InstanceRow, task: { taskId: string; fence: number }, na
 const show = async (taskId: string): Promise<TaskDetail> =>
   (await call<TaskDetail>(person, 'GET', `/tasks/${taskId}`)).body;
 const eventsOf = async (taskId: string): Promise<string[]> =>
-  (
-    await test.sql<{ type: string }>(
-      `select type from (select id, type from events where subject = $1 union select id, type from event_inbox where subject = $1) e order by id`,
-      [taskId],
-    )
-  ).map(({ type }) => type);
+  (await test.sql<{ type: string }>(`select type from events where subject = $1 order by position`, [taskId])).map(
+    ({ type }) => type,
+  );
 const guard = () => app.get(LeaseGuard);
 const submit = async (task: TaskAssignment): Promise<string> => {
   const submissionId = ids.next('submission');

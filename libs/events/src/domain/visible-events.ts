@@ -2,6 +2,10 @@ import type { CloudEvent } from '@muster/contracts';
 import type { Actor } from '#messages/auth';
 import type { EventLog } from '#platform/eventlog';
 import { visibleProjects } from '#platform/http';
+import { PositionGone } from '../events.errors.ts';
+
+/** How much of the log one question looks through: a reader of little in a log of much gets on in bounded steps. */
+const WINDOW = 20_000;
 
 /** What one reader may see and wants to see of the log. */
 export interface Scope {
@@ -31,19 +35,24 @@ export async function readVisible(
 ): Promise<{ events: CloudEvent[]; position: number; more: boolean }> {
   if (scope.projects !== 'all' && scope.projects.length === 0) return { events: [], position: after, more: false };
   // The head comes first: whatever is below it is there to be read, for positions exist for committed events only.
-  const head = await log.head();
+  const [head, oldest] = await Promise.all([log.head(), log.oldest()]);
+  const from = Math.max(after, oldest - 1);
+  // Whoever begins at the beginning takes what there is; who read on from somewhere has to know that something is missing.
+  if (after > 0 && from > after) throw new PositionGone(after, oldest);
+  const upTo = Math.min(head, from + WINDOW);
   const only = scope.projects !== 'all' && scope.projects.length === 1 ? scope.projects[0] : undefined;
   const read = await log.read({
     teamId: scope.teamId,
     ...(only === undefined ? {} : { projectId: only }),
     types: scope.types,
-    after,
+    after: from,
+    upTo,
     limit,
   });
-  const more = read.length === limit;
-  const last = read.at(-1)?.position ?? after;
+  const full = read.length === limit;
+  const last = read.at(-1)?.position ?? from;
   const { projects } = scope;
   const events =
     projects === 'all' ? read : read.filter(({ projectid }) => projectid !== null && projects.includes(projectid));
-  return { events, position: more ? last : Math.max(head, last), more };
+  return { events, position: full ? last : Math.max(upTo, from), more: full || upTo < head };
 }

@@ -143,7 +143,7 @@ class StreamReader {
   /** The reader resumes from the last position that it saw, so ending the connection loses nothing. */
   private fail(error: unknown): void {
     if (this.#stopped || this.socket.readyState !== this.socket.OPEN) return;
-    this.#logger.error({ err: error, message: 'A stream could not be read on.' });
+    if (toProblem(error).status >= 500) this.#logger.error({ err: error, message: 'A stream could not be read on.' });
     refuse(this.socket, error);
   }
 }

@@ -58,6 +58,12 @@ describe('the configuration', () => {
     });
   });
 
+  test('reads how long events are kept, with its unit', () => {
+    const kept = (text: string) => loadConfig({ MUSTER_EVENTS_RETENTION: text }).eventsRetentionMs;
+    expect([kept(''), kept('45s'), kept('12h'), kept('forever')]).toEqual([90 * 86_400_000, 45_000, 43_200_000, null]);
+    for (const wrong of ['90', 'd', '1w', '-1d']) expect(() => kept(wrong)).toThrow('MUSTER_EVENTS_RETENTION');
+  });
+
   test('describes itself with secrets masked', () => {
     const described = loadConfig({
       MUSTER_ADMIN_PASSWORD: 'long enough',

@@ -85,6 +85,11 @@ const variables = {
     .pipe(z.array(z.coerce.number<string>().min(0).max(86_400)).min(1))
     .default([5, 15, 30])
     .describe('seconds before a reported failure is tried again'),
+  MUSTER_EVENTS_RETENTION: z
+    .string()
+    .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
+    .default('90d')
+    .describe('how long events are kept at least; forever keeps them'),
   MUSTER_LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
@@ -142,6 +147,8 @@ export class Config {
   readonly reworkLimit: number;
   readonly retryDelaysSeconds: readonly number[];
   readonly drainSeconds: number;
+  /** Null: for ever. */
+  readonly eventsRetentionMs: number | null;
   /** Traces are sent only when an OTLP endpoint is configured with OpenTelemetry's own variable. */
   readonly tracing: boolean;
 
@@ -174,6 +181,7 @@ export class Config {
     this.reworkLimit = values.MUSTER_REWORK_LIMIT;
     this.retryDelaysSeconds = values.MUSTER_RETRY_DELAYS;
     this.drainSeconds = values.MUSTER_DRAIN_SECONDS;
+    this.eventsRetentionMs = millisecondsOf(values.MUSTER_EVENTS_RETENTION);
     this.tracing = surroundings.tracing;
     this.#values = values;
   }
@@ -193,6 +201,14 @@ export class Config {
       meaning: type.description ?? '',
     }));
   }
+}
+
+const millisecondsOfUnit: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Of `45s`, `30m`, `12h`, `90d`; null for anything without a unit. */
+function millisecondsOf(text: string): number | null {
+  const unit = millisecondsOfUnit[text.slice(-1)];
+  return /^\d/.test(text) && unit !== undefined ? Number(text.slice(0, -1)) * unit : null;
 }
 
 function masked(name: string, value: Values[keyof Values]): string {

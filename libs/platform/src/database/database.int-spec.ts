@@ -43,7 +43,7 @@ describe('the database', () => {
     ]);
     const note = await database.em().findOneOrFail(Note, 2);
     expect(note.at).toEqual(new Date('2026-01-02T03:04:05.678Z'));
-    expect(await database.sql('select type from event_inbox order by seq')).toEqual([
+    expect(await database.sql('select type from events order by position')).toEqual([
       { type: 'note.kept' },
       { type: 'note.kept_too' },
     ]);

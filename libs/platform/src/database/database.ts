@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { context, propagation } from '@opentelemetry/api';
 import { CompiledQuery, type ControlledTransaction } from 'kysely';
-import type { ClientConfig, Pool } from 'pg';
+import pg from 'pg';
 import { Ids, type NewEvent, type Tx } from '#kernel';
 
 /** A transaction with the ORM at hand: what `em` holds is flushed before the events are written. */
@@ -20,11 +20,11 @@ const attempts = 4;
  */
 @Injectable()
 export class Database {
-  readonly #committed = new Set<() => void>();
+  readonly #appended = new Set<(head: number) => void>();
 
   constructor(
     private readonly orm: MikroORM,
-    readonly pool: Pool,
+    readonly pool: pg.Pool,
     private readonly ids: Ids,
   ) {}
 
@@ -44,24 +44,60 @@ export class Database {
     return (await this.pool.query<Row>(text, [...params])).rows;
   }
 
+  /**
+   * One statement that commits by itself, prepared once for each connection: for the hot verbs, whose rows and events are one
+   * round trip. Its events are `append_events(...)` as its last expression; tell `appended` what that returned.
+   * @param name stands for the text: one name, one text
+   */
+  async hot<Row extends object>(name: string, text: string, params: readonly unknown[]): Promise<Row[]> {
+    return (await this.pool.query<Row>({ name, text, values: [...params] })).rows;
+  }
+
+  /**
+   * Events as `append_events` takes them, in the trace that is running: a JSON array for
+   * `array(select e from jsonb_populate_recordset(null::event_draft, $1::jsonb) as e)`.
+   */
+  drafts(events: readonly NewEvent[]): string {
+    const carrier: { traceparent?: string } = {};
+    propagation.inject(context.active(), carrier);
+    return JSON.stringify(
+      events.map((event) => ({
+        id: event.id ?? this.ids.next('event'),
+        type: event.type,
+        team_id: event.teamId,
+        project_id: event.projectId,
+        subject: event.subject,
+        priority: event.priority ?? 'normal',
+        data: event.data,
+        traceparent: carrier.traceparent ?? null,
+      })),
+    );
+  }
+
+  /** After a commit that appended: readers here hear of it at once, those of other servers within milliseconds. @param head null: nothing was */
+  appended(head: number | null): void {
+    if (head !== null) for (const listener of this.#appended) listener(head);
+  }
+
   /** A fresh fork, for reads. */
   em(): EntityManager {
     return this.orm.em.fork();
   }
 
   /** For a connection beside the pool, which listens or holds a lock for long. */
-  get connection(): ClientConfig {
+  get connection(): pg.ClientConfig {
     return { connectionString: this.orm.config.get('clientUrl') };
   }
 
-  /** Called after each commit that appended events: the event log's hint that there is something to do. */
-  onAppended(listener: () => void): () => void {
-    this.#committed.add(listener);
-    return () => this.#committed.delete(listener);
+  /** Called after each commit that appended events, with the position of the last of them. */
+  onAppended(listener: (head: number) => void): () => void {
+    this.#appended.add(listener);
+    return () => this.#appended.delete(listener);
   }
 
   async #once<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const events: NewEvent[] = [];
+    let head: number | null = null;
     const result = await this.orm.em.fork().transactional(async (em) => {
       const running = em.getTransactionContext<ControlledTransaction<unknown>>();
       if (running === undefined) throw new Error('The transaction did not begin.');
@@ -69,36 +105,26 @@ export class Database {
         (await running.executeQuery<Row>(CompiledQuery.raw(text, [...params]))).rows;
       const value = await work({ em, sql, append: (...more) => void events.push(...more) });
       await em.flush();
-      if (events.length > 0) await appendEvents(sql, this.ids, events);
+      if (events.length > 0) head = await appendAndCommit(sql, this.drafts(events));
       return value;
     });
-    if (events.length > 0) for (const listener of this.#committed) listener();
+    this.appended(head);
     return result;
   }
 }
 
-async function appendEvents(sql: Tx['sql'], ids: Ids, events: readonly NewEvent[]): Promise<void> {
-  const carrier: { traceparent?: string } = {};
-  propagation.inject(context.active(), carrier);
-  const rows = events.map((event, place) => ({
-    place,
-    id: event.id ?? ids.next('event'),
-    type: event.type,
-    team_id: event.teamId,
-    project_id: event.projectId,
-    subject: event.subject,
-    priority: event.priority ?? 'normal',
-    data: event.data,
-    traceparent: carrier.traceparent ?? null,
-  }));
+/**
+ * Appending and committing in one message: whoever appends next waits for this commit, and must not wait for a process that
+ * is slow, paused or gone in between. The transaction that PostgreSQL begins behind it has nothing left to do but to end.
+ */
+async function appendAndCommit(sql: Tx['sql'], drafts: string): Promise<number | null> {
   await sql(
-    `insert into event_inbox (id, type, team_id, project_id, subject, priority, data, traceparent)
-     select id, type, team_id, project_id, subject, priority, data, traceparent
-     from jsonb_to_recordset($1::jsonb)
-       as e (place int, id text, type text, team_id text, project_id text, subject text, priority text, data jsonb, traceparent text)
-     order by place`,
-    [JSON.stringify(rows)],
+    `select set_config('muster.appended', append_events(array(
+       select e from jsonb_populate_recordset(null::event_draft, ${pg.escapeLiteral(drafts)}::jsonb) as e))::text, false);
+     commit and chain`,
   );
+  const [row] = await sql<{ head: number }>(`select current_setting('muster.appended')::bigint as head`);
+  return row?.head ?? null;
 }
 
 /** PostgreSQL's five-character error code, through whatever the ORM wrapped around it. */

@@ -46,17 +46,19 @@ export class EventLog {
 
   constructor(private readonly database: Database) {}
 
-  /** Events after a position, in order. `types` are exact, or a prefix like `task.*`. */
+  /** Events after a position and up to another, in order. `types` are exact, or a prefix like `task.*`. */
   async read(query: {
     readonly teamId?: string;
     readonly projectId?: string;
     readonly types?: readonly string[];
     readonly after: number;
+    readonly upTo?: number;
     readonly limit: number;
   }): Promise<CloudEvent[]> {
     const where = ['position > $1'];
     const params: unknown[] = [query.after, query.limit];
     const bind = (value: unknown): string => `$${params.push(value)}`;
+    if (query.upTo !== undefined) where.push(`position <= ${bind(query.upTo)}`);
     if (query.teamId !== undefined) where.push(`team_id = ${bind(query.teamId)}`);
     if (query.projectId !== undefined) where.push(`project_id = ${bind(query.projectId)}`);
     if (query.types !== undefined && query.types.length > 0)
@@ -70,8 +72,16 @@ export class EventLog {
 
   /** The position of the newest event; 0 while there is none. */
   async head(): Promise<number> {
-    const [row] = await this.database.sql<{ position: number }>('select position from event_log_head');
+    const [row] = await this.database.sql<{ position: number }>(
+      'select position from events order by position desc limit 1',
+    );
     return row?.position ?? 0;
+  }
+
+  /** The position of the oldest event that is kept; retention moves it. */
+  async oldest(): Promise<number> {
+    const [row] = await this.database.sql<{ first: number }>('select min(first) as first from event_partitions');
+    return row?.first ?? 1;
   }
 
   /** Wakes a reader after new positions exist: coalesced, never the only way to find out, so read again after (re)subscribing. */
@@ -80,7 +90,7 @@ export class EventLog {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Told by the sequencer of this process or, through PostgreSQL, of another. */
+  /** Told by a commit of this process or, through PostgreSQL, of another. */
   announce(position: number): void {
     if (position <= this.#announced) return;
     this.#announced = position;

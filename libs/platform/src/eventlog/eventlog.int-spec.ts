@@ -1,13 +1,18 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { CloudEvent } from '@muster/contracts';
 import { Logger } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
+import pg from 'pg';
+import { SystemIds } from '#kernel';
 import { type TestDatabase, testDatabase } from '#test/database';
 import { loadConfig } from '#platform/config';
-import type { Database } from '#platform/database';
+import { Database, openOrm } from '#platform/database';
+import { PostgresCarrier, Signals } from '#platform/redis';
 import { EventLog } from './event-log.ts';
+import { EventRelay } from './event-relay.ts';
+import type { ReactionOptions } from './reaction.ts';
 import { ReactionRunner } from './reaction-runner.ts';
-import { Sequencer } from './sequencer.ts';
 
 const pause = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
 async function until(come: () => boolean | Promise<boolean>, ms = 5000): Promise<void> {
@@ -46,12 +51,15 @@ describe('the event log', () => {
   /** What one server process has of the log. */
   function process(database: Database) {
     const log = new EventLog(database);
-    const sequencer = new Sequencer(database, log);
-    sequencer.start();
-    let stopped: Promise<void> | null = null;
-    const stop = () => (stopped ??= sequencer.onApplicationShutdown());
-    cleanup.push(stop);
-    return { log, sequencer, stop };
+    const signals = new Signals(new PostgresCarrier(database));
+    const relay = new EventRelay(database, log, signals);
+    signals.onApplicationBootstrap();
+    relay.onApplicationBootstrap();
+    cleanup.push(async () => {
+      await relay.onApplicationShutdown();
+      await signals.onApplicationShutdown();
+    });
+    return log;
   }
   async function worker(
     database: Database,
@@ -59,9 +67,10 @@ describe('the event log', () => {
     name: string,
     types: string[],
     react: (event: CloudEvent) => Promise<void>,
+    where: ReactionOptions['where'] = {},
   ) {
     const runner = new ReactionRunner(loadConfig({}), database, log, null as unknown as DiscoveryService);
-    await runner.start([{ options: { name, types }, reacts: { react } }]);
+    await runner.start([{ options: { name, types, where }, reacts: { react } }]);
     let stopped: Promise<void> | null = null;
     const stop = () => (stopped ??= runner.beforeApplicationShutdown());
     cleanup.push(stop);
@@ -69,18 +78,14 @@ describe('the event log', () => {
   }
 
   test('misses nothing and never goes back, under writers whose commits are late', async () => {
-    const a = process(one);
-    const b = process(two);
-    await until(() => a.sequencer.elected || b.sequencer.elected);
-    expect(a.sequencer.elected && b.sequencer.elected).toBe(false);
-
-    const start = await b.log.head();
+    const log = new EventLog(two);
+    const start = await log.head();
     const seen: number[] = [];
     let cursor = start;
     let done = false;
     const reading = (async () => {
       while (!done) {
-        const events = await b.log.read({ after: cursor, limit: 7 });
+        const events = await log.read({ after: cursor, limit: 7 });
         for (const { position, data } of events) {
           expect(position).toBe(cursor + 1);
           cursor = position;
@@ -92,12 +97,8 @@ describe('the event log', () => {
     await Promise.all(
       Array.from({ length: 60 }, (_, n) =>
         (n % 2 === 0 ? one : two).transaction(async (tx) => {
-          // The inbox's own order is taken before the pause, the commit comes after it.
-          await tx.sql(
-            `insert into event_inbox (id, type, team_id, priority, data) values ($1, 'late.written', 'team_x', 'normal', $2)`,
-            [`evt_late_${n}`, JSON.stringify({ n })],
-          );
-          await pause(Math.random() * 40);
+          tx.append(event('late.committed', { data: { n } }));
+          await tx.sql('select pg_sleep($1)', [Math.random() / 25]);
           tx.append(event('late.committed', { data: { n: 1000 + n } }));
         }),
       ),
@@ -108,49 +109,116 @@ describe('the event log', () => {
       ...Array(60).keys(),
       ...[...Array(60).keys()].map((n) => 1000 + n),
     ]);
-    expect(await b.log.head()).toBe(start + 120);
+    expect(await log.head()).toBe(start + 120);
+  });
+
+  test('gives positions in the order of commits, and a rollback leaves no gap', async () => {
+    const log = new EventLog(one);
+    const start = await log.head();
+    const rolledBack = new pg.Client(testing.url);
+    await rolledBack.connect();
+    await rolledBack.query(
+      `begin; select append_events(array[('evt_gone','a.b','team_x',null,null,'low','{}',null)::event_draft])`,
+    );
+    const waiting = one.transaction(async (tx) => tx.append(event('after.rollback')));
+    await rolledBack.query('rollback');
+    await rolledBack.end();
+    await waiting;
+    await one.transaction(async (tx) => tx.append(event('after.that'), event('and.that')));
+    expect((await log.read({ after: start, limit: 10 })).map(({ type, position }) => [type, position])).toEqual([
+      ['after.rollback', start + 1],
+      ['after.that', start + 2],
+      ['and.that', start + 3],
+    ]);
+  });
+
+  test('is held up by no writer that stops in the middle of its transaction', async () => {
+    const target = new URL(testing.url);
+    let stalled: Socket | null = null;
+    // Lets nothing more through from the client once it has said what it appends, as if its process had been stopped.
+    const proxy = createServer((client) => {
+      const server = connect(Number(target.port), target.hostname);
+      client.on('data', (bytes) => {
+        server.write(bytes);
+        if (!bytes.includes('append_events')) return;
+        client.pause();
+        stalled = client;
+      });
+      server.pipe(client);
+      for (const end of [client, server])
+        end.on('error', () => {}).on('close', () => [client, server].forEach((one) => one.destroy()));
+    });
+    await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
+    cleanup.push(() => new Promise((closed) => proxy.close(() => closed())));
+    const through = new URL(target);
+    through.host = `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const orm = await openOrm({ url: through.href, entities: [], poolSize: 2 });
+    cleanup.push(() => orm.close(true));
+    const stopped = new Database(orm, await orm.em.getConnection().getNativeClient(), new SystemIds());
+
+    const log = new EventLog(two);
+    const start = await log.head();
+    const late = stopped.transaction(async (tx) => tx.append(event('by.the_stopped')));
+    await until(() => stalled !== null);
+    await two.transaction(async (tx) => tx.append(event('by.another')));
+    expect((await log.read({ after: start, limit: 5 })).map(({ type }) => type)).toEqual([
+      'by.the_stopped',
+      'by.another',
+    ]);
+    stalled!.resume();
+    await late;
+  });
+
+  test('takes the rows and events of a hot verb in one statement', async () => {
+    const log = process(one);
+    await testing.sql('create table things (id text primary key)');
+    const told: number[] = [];
+    log.onAdvance((position) => told.push(position));
+    const start = await log.head();
+    const text = `
+      with made as (insert into things select unnest($1::text[]) on conflict do nothing returning id)
+      select append_events(array(
+        select (id || '_e', 'thing.made', 'team_x', null, id, 'normal', '{}', null)::event_draft from made order by id
+      )) as head`;
+    for (const [ids, head] of [
+      [['b', 'a'], start + 2],
+      [['a', 'b'], null],
+      [['c', 'a'], start + 3],
+    ] as const) {
+      const [row] = await one.hot<{ head: number | null }>('make things', text, [ids]);
+      expect(row?.head).toBe(head);
+      one.appended(row?.head ?? null);
+    }
+    expect(told.filter((position) => position > start)).toEqual([start + 2, start + 3]);
+    expect((await log.read({ after: start, limit: 9 })).map(({ subject }) => subject)).toEqual(['a', 'b', 'c']);
   });
 
   test('tells readers of every process how far they may read', async () => {
-    const a = process(one);
-    const b = process(two);
-    await until(() => a.sequencer.elected || b.sequencer.elected);
+    const logs = [process(one), process(two)];
     const told = [0, 0];
-    [a, b].forEach(({ log }, n) => log.onAdvance((position) => (told[n] = position)));
+    logs.forEach((log, n) => log.onAdvance((position) => (told[n] = position)));
     for (const writer of [one, two]) {
-      const before = await a.log.head();
+      const before = await new EventLog(writer).head();
       await writer.transaction(async (tx) => tx.append(event('note.kept')));
+      expect(told[writer === one ? 0 : 1]).toBe(before + 1);
       await until(() => told.every((position) => position === before + 1));
     }
   });
 
-  test('another process takes over when the elected one is gone', async () => {
-    const a = process(one);
-    await until(() => a.sequencer.elected);
-    const b = process(two);
-    await pause(50);
-    expect(b.sequencer.elected).toBe(false);
-    await a.stop();
-    const before = await b.log.head();
-    await two.transaction(async (tx) => tx.append(event('note.kept')));
-    await until(async () => (await b.log.head()) === before + 1);
-    expect(b.sequencer.elected).toBe(true);
-  });
-
-  test('survives PostgreSQL ending its connections', async () => {
-    const a = process(one);
-    await until(() => a.sequencer.elected);
+  test('finds what nobody told', async () => {
+    const log = process(one);
+    let told = 0;
+    log.onAdvance((position) => (told = position));
+    const before = await log.head();
     await testing.sql(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'muster event log'`,
+      `select append_events(array[('evt_n','note.kept','team_x',null,null,'low','{}',null)::event_draft])`,
     );
-    const before = await a.log.head();
-    await one.transaction(async (tx) => tx.append(event('note.kept')));
-    await until(async () => (await a.log.head()) === before + 1);
+    await until(() => told === before + 1);
   });
 
   test('reads by team, project and type', async () => {
-    const a = process(one);
-    const after = await a.log.head();
+    const log = new EventLog(one);
+    const after = await log.head();
     await one.transaction(async (tx) =>
       tx.append(
         event('task.created', { projectId: 'proj_1' }),
@@ -159,14 +227,14 @@ describe('the event log', () => {
         event('landing.landed', { teamId: 'team_y', subject: 'land_1' }),
       ),
     );
-    await until(async () => (await a.log.head()) === after + 4);
-    const types = async (query: object) => (await a.log.read({ after, limit: 10, ...query })).map(({ type }) => type);
+    const types = async (query: object) => (await log.read({ after, limit: 10, ...query })).map(({ type }) => type);
     expect(await types({})).toEqual(['task.created', 'task.started', 'tasks.other', 'landing.landed']);
     expect(await types({ types: ['task.*'] })).toEqual(['task.created', 'task.started']);
     expect(await types({ types: ['landing.landed', 'tasks.other'] })).toEqual(['tasks.other', 'landing.landed']);
     expect(await types({ teamId: 'team_y' })).toEqual(['landing.landed']);
     expect(await types({ projectId: 'proj_2' })).toEqual(['task.started']);
-    expect((await a.log.read({ after, limit: 1 }))[0]).toMatchObject({
+    expect(await types({ upTo: after + 2 })).toEqual(['task.created', 'task.started']);
+    expect((await log.read({ after, limit: 1 }))[0]).toMatchObject({
       specversion: '1.0',
       source: '/projects/proj_1',
       position: after + 1,
@@ -181,7 +249,7 @@ describe('the event log', () => {
     const a = process(one);
     const heard: string[] = [];
     let failures = 2;
-    await worker(one, a.log, 'react-in-test', ['thing.*'], async ({ data }) => {
+    await worker(one, a, 'react-in-test', ['thing.*'], async ({ data }) => {
       const n = data['n'] as string;
       if (n === 'bad' && failures-- > 0) throw new Error('not yet');
       heard.push(n);
@@ -200,9 +268,41 @@ describe('the event log', () => {
     await until(async () => (await testing.sql('select 1 from event_deliveries')).length === 0);
   });
 
+  test('owes a reaction only the events whose data it asked for, and those that do not say', async () => {
+    const a = process(one);
+    const heard: unknown[] = [];
+    await worker(
+      one,
+      a,
+      'asks-for-some',
+      ['work.*', '!work.odd', '*', '!other.*'],
+      async ({ data }) => void heard.push(data['n']),
+      {
+        kind: ['wanted', 7],
+        size: [1],
+      },
+    );
+    const datas = [
+      { n: 1, kind: 'wanted', size: 1 },
+      { n: 2, kind: 'unwanted', size: 1 },
+      { n: 3, kind: 7 },
+      { n: 4, kind: 'wanted', size: 2 },
+      { n: 5 },
+      { n: 6, kind: null },
+    ];
+    await one.transaction(async (tx) =>
+      tx.append(...datas.map((data) => event('work.done', { data })), event('other.done')),
+    );
+    const owed = await testing.sql('select 1 from event_deliveries');
+    expect(owed.length).toBeLessThanOrEqual(3);
+    await until(() => heard.length === 3);
+    await until(async () => (await testing.sql('select 1 from event_deliveries')).length === 0);
+    expect(heard).toEqual([1, 3, 5]);
+  });
+
   test('is set aside with its error after ten failures', async () => {
     const a = process(one);
-    await worker(one, a.log, 'always-fails', ['doomed.thing'], () => Promise.reject(new Error('cannot')));
+    await worker(one, a, 'always-fails', ['doomed.thing'], () => Promise.reject(new Error('cannot')));
     await one.transaction(async (tx) => tx.append(event('doomed.thing')));
     await until(async () => {
       await testing.sql(`update event_deliveries set due_at = clock_timestamp() where dead_at is null`);
@@ -229,15 +329,15 @@ describe('the event log', () => {
       inside--;
     };
     const send = (n: number) => one.transaction(async (tx) => tx.append(event('count.up', { data: { n } })));
-    const first = await worker(one, a.log, 'counts', ['count.up'], react('a'));
-    const second = await worker(two, b.log, 'counts', ['count.up'], react('b'));
+    const first = await worker(one, a, 'counts', ['count.up'], react('a'));
+    const second = await worker(two, b, 'counts', ['count.up'], react('b'));
     for (let n = 0; n < 30; n++) await send(n);
     await until(() => heard.length === 30);
     expect(new Set(heard.map((word) => word[0])).size).toBe(1);
     await first.stop();
     await second.stop();
     for (let n = 30; n < 40; n++) await send(n);
-    await worker(two, b.log, 'counts', ['count.up'], react('c'));
+    await worker(two, b, 'counts', ['count.up'], react('c'));
     await until(() => heard.length === 40);
     expect(heard.slice(30)).toEqual([...Array(10).keys()].map((n) => `c${n + 30}`));
   });

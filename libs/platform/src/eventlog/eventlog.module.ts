@@ -2,16 +2,17 @@ import { Global, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { Invariants } from '#platform/invariants';
 import { RedisModule } from '#platform/redis';
+import { RoundsModule } from '#platform/rounds';
 import { EventLog } from './event-log.ts';
-import { HeadSignals } from './head-signals.ts';
+import { EventRelay } from './event-relay.ts';
+import { EventRetention } from './event-retention.ts';
 import { eventLogInvariants } from './invariants.ts';
 import { ReactionRunner } from './reaction-runner.ts';
-import { Sequencer } from './sequencer.ts';
 
 @Global()
 @Module({
-  imports: [DiscoveryModule, RedisModule],
-  providers: [EventLog, Sequencer, HeadSignals, ReactionRunner],
+  imports: [DiscoveryModule, RedisModule, RoundsModule],
+  providers: [EventLog, EventRelay, EventRetention, ReactionRunner],
   exports: [EventLog],
 })
 export class EventLogModule {

@@ -11,12 +11,17 @@ export const eventLogInvariants: readonly Invariant[] = [
       where position <> before + 1`,
   },
   {
-    name: 'events.head_is_the_newest',
-    promise: 'The head of the log is the position of its newest event.',
+    name: 'events.partitions_follow_each_other',
+    promise: 'Every partition of the log that is written down is part of it, and they follow each other without a gap.',
     violations: `
-      select null::text as team_id, 'head' as subject, 'says ' || head.position || ', and the newest is ' || newest.position as detail
-      from event_log_head head, (select max(position) as position from events) newest
-      where newest.position is not null and head.position <> newest.position`,
+      select null::text as team_id, name as subject,
+        case when attached then 'does not begin right behind ' || before else 'is not part of the log' end as detail
+      from (
+        select name, first, lag(name) over placed as before, lag(last) over placed + 1 as expected,
+          exists (select from pg_partition_tree('events') where relid = to_regclass(quote_ident(name))) as attached
+        from event_partitions window placed as (order by first)
+      ) as partitions
+      where not attached or first <> expected`,
   },
   {
     name: 'events.deliveries_have_their_event',

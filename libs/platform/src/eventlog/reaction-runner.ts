@@ -12,6 +12,10 @@ import { Reaction, type ReactionOptions, type Reacts } from './reaction.ts';
 const maxAttempts = 10;
 const pollMs = 1000;
 const batch = 20;
+/** Events come faster than it is worth looking whether one of them is owed to anybody. */
+const lookEveryMs = 5;
+/** What `append_events` compares with: `room.one`, `room.*`, `*` and `!room.*`. */
+const typePattern = /^(\*|!?[a-z0-9_]+\.\*|[a-z0-9_]+(\.[a-z0-9_]+)*)$/;
 /** First retry after a quarter of a second, doubling up to a minute: about three minutes until the dead letter. */
 const backoffMs = (attempt: number): number => Math.min(250 * 2 ** (attempt - 1), 60_000);
 
@@ -20,6 +24,10 @@ const dueDeliveries = `
   from event_deliveries d join events e using (position)
   where d.reaction = $1 and d.dead_at is null and d.due_at <= clock_timestamp()
   order by d.rank, d.position limit ${batch}`;
+
+const owedReactions = `
+  select name from event_reactions r where exists (
+    select from event_deliveries d where d.reaction = r.name and d.dead_at is null and d.due_at <= clock_timestamp())`;
 
 interface Known {
   readonly options: ReactionOptions;
@@ -33,8 +41,10 @@ interface Known {
 @Injectable()
 export class ReactionRunner implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #log = new Logger('reactions');
-  readonly #wakes = new Set<() => void>();
+  readonly #sleeping = new Map<string, Set<() => void>>();
   readonly #ends = new Set<() => void>();
+  #looking = false;
+  #lookAgain = false;
   #stopping = false;
   #running: Promise<void> | null = null;
   #offAdvance: () => void = () => {};
@@ -64,9 +74,10 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
     const register = async (): Promise<void> => {
       for (const { options } of reactions) {
         await this.database.sql(
-          `insert into event_reactions (name, types) values ($1, $2)
-           on conflict (name) do update set types = excluded.types, seen_at = clock_timestamp()`,
-          [options.name, options.types],
+          `insert into event_reactions (name, types, conditions) values ($1, $2, $3)
+           on conflict (name) do update
+             set types = excluded.types, conditions = excluded.conditions, seen_at = clock_timestamp()`,
+          [options.name, options.types, JSON.stringify(options.where ?? {})],
         );
       }
       // A reaction that no worker has had for a week is gone from the code. Sooner could be a rollout that is under way.
@@ -74,7 +85,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
     };
     await register();
     this.#timer = setInterval(() => void register().catch(() => {}), 3_600_000).unref();
-    this.#offAdvance = this.events.onAdvance(() => this.#wakes.forEach((wake) => wake()));
+    this.#offAdvance = this.events.onAdvance(() => this.#look());
     this.#running = this.#run(reactions);
   }
 
@@ -87,11 +98,34 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined)
       throw new Error(`Two reactions have the name "${twice}". Give each its own: deliveries are kept under it.`);
+    for (const { options } of known) {
+      const unknown = options.types.find((type) => !typePattern.test(type));
+      if (unknown !== undefined)
+        throw new Error(`The reaction "${options.name}" names "${unknown}". Types are room.one, room.*, * or !room.*.`);
+    }
     return known;
   }
 
   #wakeAll(): void {
-    for (const wake of [...this.#wakes, ...this.#ends]) wake();
+    for (const wake of [...[...this.#sleeping.values()].flatMap((wakes) => [...wakes]), ...this.#ends]) wake();
+  }
+
+  /** Wakes the reactions that are owed something: one question for all that was appended, instead of one each time for each. */
+  #look(): void {
+    this.#lookAgain = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    void (async () => {
+      while (this.#lookAgain && !this.#stopping) {
+        this.#lookAgain = false;
+        const owed = await this.database.sql<{ name: string }>(owedReactions);
+        for (const { name } of owed) for (const wake of this.#sleeping.get(name) ?? []) wake();
+        await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+      }
+    })()
+      // Each reaction also looks for itself every second.
+      .catch(() => {})
+      .finally(() => (this.#looking = false));
   }
 
   /** Holds the locks of the reactions that this worker runs; all on one connection, lost together. */
@@ -110,7 +144,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
         await client.connect();
         failures = 0;
         while (!this.#stopping && !lost.signal.aborted) {
-          const sleep = this.#sleep(pollMs, false);
+          const sleep = this.#sleep(pollMs, this.#ends);
           for (const reaction of reactions) {
             if (draining.has(reaction)) continue;
             const { rows } = await client.query<{ held: boolean }>('select pg_try_advisory_lock(7265003, $1) as held', [
@@ -124,7 +158,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
       } catch (error) {
         if (failures++ === 0 && !this.#stopping)
           this.#log.warn(`Reactions lost their connection and open another: ${String(error)}`);
-        await this.#sleep(Math.min(50 * 2 ** failures, 5000), false).done;
+        await this.#sleep(Math.min(50 * 2 ** failures, 5000), this.#ends).done;
       } finally {
         lose();
         await Promise.all(draining.values());
@@ -134,8 +168,10 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
   }
 
   async #drain(reaction: Known, lost: AbortSignal): Promise<void> {
+    const wakes = this.#sleeping.get(reaction.options.name) ?? new Set();
+    this.#sleeping.set(reaction.options.name, wakes);
     while (!this.#stopping && !lost.aborted) {
-      const sleep = this.#sleep(pollMs, true);
+      const sleep = this.#sleep(pollMs, wakes);
       try {
         const rows = await this.database.sql<EventRow & { attempts: number }>(dueDeliveries, [reaction.options.name]);
         for (const row of rows) {
@@ -168,7 +204,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
          where reaction = $1 and position = $2`,
         [options.name, row.position, attempt, text.replaceAll('\0', '').slice(0, 8000), backoffMs(attempt), dead],
       );
-      if (!dead) setTimeout(() => this.#wakes.forEach((wake) => wake()), backoffMs(attempt) + 5).unref();
+      if (!dead) setTimeout(() => this.#look(), backoffMs(attempt) + 5).unref();
       return;
     }
     await this.database.sql('delete from event_deliveries where reaction = $1 and position = $2', [
@@ -177,9 +213,8 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
     ]);
   }
 
-  /** Begun before the look at the table, so that a wake in between is not lost. @param byEvents woken by new events, not only by the end */
-  #sleep(ms: number, byEvents: boolean): { done: Promise<void>; cancel: () => void } {
-    const wakes = byEvents ? this.#wakes : this.#ends;
+  /** Begun before the look at the table, so that a wake in between is not lost. @param wakes where to hear of it */
+  #sleep(ms: number, wakes: Set<() => void>): { done: Promise<void>; cancel: () => void } {
     let cancel = (): void => {};
     const done = new Promise<void>((resolve) => {
       const timer = setTimeout(() => cancel(), ms);

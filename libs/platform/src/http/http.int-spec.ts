@@ -395,7 +395,7 @@ describe('the HTTP pipe', () => {
     expect(metrics.status).toBe(200);
     for (const name of [
       'http_server_request_duration_seconds_bucket',
-      'muster_events_lag_seconds',
+      'muster_reactions_lag_seconds',
       'muster_database_pool_open',
       'process_cpu_seconds',
     ]) {

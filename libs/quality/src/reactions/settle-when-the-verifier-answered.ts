@@ -8,6 +8,7 @@ import { SettleVerification } from '../commands/settle-verification.ts';
 @Reaction({
   name: 'settle-when-the-verifier-answered',
   types: ['task.succeeded', 'task.failed', 'task.cancelled'],
+  where: { capability: [VERIFY_CAPABILITY] },
 })
 export class SettleWhenTheVerifierAnswered implements Reacts {
   constructor(
@@ -16,8 +17,8 @@ export class SettleWhenTheVerifierAnswered implements Reacts {
   ) {}
 
   async react(event: CloudEvent): Promise<void> {
-    const { taskId, capability } = event.data;
-    if (typeof taskId !== 'string' || (capability !== undefined && capability !== VERIFY_CAPABILITY)) return;
+    const { taskId } = event.data;
+    if (typeof taskId !== 'string') return;
     const task = await this.queries.execute(new FindTask(taskId));
     const verificationId = task?.capability === VERIFY_CAPABILITY ? task.input['verificationId'] : null;
     if (typeof verificationId === 'string') await this.settle.run(verificationId);

@@ -10,7 +10,7 @@ export const eventsTellTheTask: Invariant = {
         count(*) filter (where type in ('task.succeeded', 'task.failed', 'task.cancelled')) as ended,
         count(*) filter (where type = 'task.succeeded') as succeeded,
         count(*) filter (where type = 'task.started') as started
-      from (select subject, type from events union all select subject, type from event_inbox) as all_events
+      from events
       where type in ('task.created', 'task.started', 'task.succeeded', 'task.failed', 'task.cancelled')
       group by subject
     )

@@ -1,0 +1,62 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { Database } from '#platform/database';
+import { Signals } from '#platform/redis';
+import { EventLog } from './event-log.ts';
+
+const topic = 'events.head';
+/** What was lost on the way waits for it: a signal, or the word of whoever appended past this program. */
+const lookEveryMs = 1000;
+
+/**
+ * Carries "there is more to read" to every reader: to those of this process with each commit, to those of others by a signal,
+ * many commits in one. They read the position themselves: a signal is not believed.
+ */
+@Injectable()
+export class EventRelay implements OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #log = new Logger('event-log');
+  #reading: Promise<void> | null = null;
+  #again = false;
+  #stop: () => void = () => {};
+
+  constructor(
+    private readonly database: Database,
+    private readonly events: EventLog,
+    private readonly signals: Signals,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const offs = [
+      this.database.onAppended((head) => {
+        this.events.announce(head);
+        this.signals.publishElsewhere(topic);
+      }),
+      this.signals.subscribe(topic, () => this.#look()),
+    ];
+    const timer = setInterval(() => this.#look(), lookEveryMs).unref();
+    this.#stop = () => {
+      clearInterval(timer);
+      for (const off of offs) off();
+    };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#stop();
+    await this.#reading;
+  }
+
+  #look(): void {
+    this.#again = true;
+    this.#reading ??= this.#read().finally(() => (this.#reading = null));
+  }
+
+  async #read(): Promise<void> {
+    try {
+      while (this.#again) {
+        this.#again = false;
+        this.events.announce(await this.events.head());
+      }
+    } catch (error) {
+      this.#log.debug(`The position could not be read, and is looked for again by itself: ${String(error)}`);
+    }
+  }
+}
