@@ -111,3 +111,24 @@ export class NothingToRevert extends MusterError {
     );
   }
 }
+
+export class NotAPerson extends MusterError {
+  constructor() {
+    super(
+      'integration.not_a_person',
+      403,
+      'Only a person releases a change, and this is a key. Log in and release it under your own access token.',
+    );
+  }
+}
+
+export class NotHeld extends MusterError {
+  constructor(submissionId: string, state: string) {
+    super(
+      'integration.not_held',
+      409,
+      `${submissionId} is ${state} and waits for nobody's release. Look at its state and reasons.`,
+      { data: { submissionId, state } },
+    );
+  }
+}

@@ -1,15 +1,21 @@
 import { Module } from '@nestjs/common';
 import { OwnedIds } from '#platform/http';
+import { Candidates } from './candidates.ts';
 import { AdvanceLanding } from './commands/advance-landing.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
 import { KeepSubmission } from './commands/keep-submission.ts';
 import { LandSubmission } from './commands/land-submission.ts';
 import { ReceivePushHandler } from './commands/receive-push.ts';
 import { ReceiveSubmissionHandler } from './commands/receive-submission.ts';
+import { ReleaseSubmissionHandler } from './commands/release-submission.ts';
 import { RollBackLandingHandler } from './commands/roll-back-landing.ts';
+import { SettleSubmission } from './commands/settle-submission.ts';
+import { CrashPoints, NoCrashPoints } from './crash-points.ts';
 import { LandingsController } from './http/landings.controller.ts';
 import { ProvenanceController } from './http/provenance.controller.ts';
 import { SubmissionsController } from './http/submissions.controller.ts';
+import { LandingLine } from './landing-line.ts';
+import { OpenConflicts } from './open-conflicts.ts';
 import { Provenance } from './provenance.ts';
 import { AuditProjectHandler } from './queries/audit-project.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
@@ -24,7 +30,12 @@ import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancel
 import { Sweep } from './sweep.ts';
 
 export const controllers = [SubmissionsController, LandingsController, ProvenanceController];
-export const commandHandlers = [ReceiveSubmissionHandler, ReceivePushHandler, RollBackLandingHandler];
+export const commandHandlers = [
+  ReceiveSubmissionHandler,
+  ReceivePushHandler,
+  RollBackLandingHandler,
+  ReleaseSubmissionHandler,
+];
 export const queryHandlers = [
   FindSubmissionHandler,
   FindLandingHandler,
@@ -47,7 +58,12 @@ export const reactions = [
     ...queryHandlers,
     ...reactions,
     KeepSubmission,
+    Candidates,
+    LandingLine,
+    OpenConflicts,
     LandSubmission,
+    SettleSubmission,
+    { provide: CrashPoints, useClass: NoCrashPoints },
     AdvanceSubmission,
     AdvanceLanding,
     Provenance,

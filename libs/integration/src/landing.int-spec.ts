@@ -43,7 +43,7 @@ describe('landing', () => {
       { kind: 'waiting_landing', ref: submission.id },
       { kind: 'landed', output: { submissionId: submission.id, landingId: landing.id, commit: head } },
     ]);
-    expect(await world.events(submission.id)).toEqual(['submission.received', 'submission.accepted']);
+    expect(await world.events(submission.id)).toEqual(['submission.received', 'submission.accepted', 'queue.entered']);
     expect(await world.events(landing.id)).toEqual(['landing.landed']);
     expect(await world.audit(project)).toMatchObject({ ok: true, checked: 2 });
   });
@@ -90,21 +90,27 @@ describe('landing', () => {
 
   it('gives a conflict back with what each side has, whether it shows at admission or in the queue', async () => {
     const project = await world.project();
-    const one = await world.submit(project, { 'greet.js': 'export const greet = () => "one";\n' });
+    const one = await world.submit(project, {
+      'greet.js': 'export const greet = () => "one";\n',
+      'other.js': 'export const other = "one";\n',
+    });
     const late = await world.submit(project, { 'greet.js': 'export const greet = () => "late";\n' });
-    const queued = await world.submit(project, { 'greet.js': 'export const greet = () => "queued";\n' });
+    const queued = await world.submit(project, { 'other.js': 'export const other = "queued";\n' });
     await world.submissions.run(one.id);
     await world.submissions.run(queued.id);
     world.finish((await world.row(queued.id)).verification_id, 'accepted');
     await world.judge(one.id, 'accepted');
     await world.submissions.run(late.id);
     await world.submissions.run(queued.id);
-    for (const id of [late.id, queued.id]) {
+    for (const [id, path, before] of [
+      [late.id, 'greet.js', 'hello'],
+      [queued.id, 'other.js', 'other = 1'],
+    ] as const) {
       const row = await world.row(id);
       expect(row).toMatchObject({ state: 'conflicted', pending: false });
       expect(row.conflicts[0]).toMatchObject({
-        path: 'greet.js',
-        base: expect.stringContaining('hello'),
+        path,
+        base: expect.stringContaining(before),
         ours: expect.stringContaining('one'),
       });
       const [told] = world.neighbours.settled.filter(

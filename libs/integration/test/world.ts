@@ -13,16 +13,17 @@ import {
 } from '@nestjs/cqrs';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
+  type LandingPolicy,
   projectPolicy,
   type ProjectPolicy,
   type SubmissionView,
   type TaskView,
   type VerificationView,
 } from '@muster/contracts';
-import { ReceiveSubmission, RollBackLanding } from '#messages/integration';
+import { ReceivePush, ReceiveSubmission, RollBackLanding } from '#messages/integration';
 import { FindProject, type ProjectRecord, ReadPolicy } from '#messages/projects';
 import { FindVerification, RequestVerification, type VerificationRequest } from '#messages/quality';
-import { FindTask, type HeldAttempt, LeaseGuard, SettleSubmittedTask, StartTask } from '#messages/runtime';
+import { CancelTask, FindTask, type HeldAttempt, LeaseGuard, SettleSubmittedTask, StartTask } from '#messages/runtime';
 import { MusterError, SystemIds, type Tx } from '#kernel';
 import { ConfigModule, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
@@ -57,6 +58,11 @@ export class Neighbours extends LeaseGuard {
   readonly settled: SettleSubmittedTask[] = [];
   readonly started: StartTask[] = [];
   postLanding: string | undefined;
+  landing: Partial<LandingPolicy> = {};
+  /** Under which rules evidence is asked for now; part of what makes two questions equal. */
+  rules = 'the rules';
+  readonly askedUnder = new Map<string, string>();
+  readonly cancelled: string[] = [];
   /** The actor that every attempt belongs to. */
   holder = 'key_author';
 
@@ -107,15 +113,18 @@ class AnswerRequest implements ICommandHandler<RequestVerification> {
         v.candidateTree === request.candidateTree &&
         v.baseTree === request.baseTree &&
         v.approvedBy === request.approvedBy &&
+        this.neighbours.askedUnder.get(v.id) === this.neighbours.rules &&
+        v.evidence !== false &&
         (v.purpose === 'post_landing') === (request.purpose === 'post_landing'),
     );
     if (equal !== undefined) return Promise.resolve(equal);
     const { projectId, purpose, subjectId, candidateTree, baseTree, approvedBy } = request;
     const view: VerificationView = {
       id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, approvedBy, state: 'running', verdict: null, evidence: null, score: null,
-      threshold: 85, reasons: [], lost: [], facts: null, taskId: null, createdAt: new Date().toISOString(), finishedAt: null,
+      threshold: 85, reasons: [], lost: [], facts: null, taskId: ids.next('task'), createdAt: new Date().toISOString(), finishedAt: null,
     }; // prettier-ignore
     this.neighbours.verifications.set(view.id, view);
+    this.neighbours.askedUnder.set(view.id, this.neighbours.rules);
     return Promise.resolve(view);
   }
 }
@@ -137,9 +146,9 @@ class AnswerProject implements IQueryHandler<FindProject> {
 class AnswerPolicy implements IQueryHandler<ReadPolicy> {
   constructor(private readonly neighbours: Neighbours) {}
   execute(): Promise<{ policy: ProjectPolicy; source: 'muster.yaml'; problem: null }> {
-    const { postLanding } = this.neighbours;
+    const { postLanding, landing } = this.neighbours;
     return Promise.resolve({
-      policy: projectPolicy.parse({ postLanding }),
+      policy: projectPolicy.parse({ postLanding, landing }),
       source: 'muster.yaml' as const,
       problem: null,
     });
@@ -174,11 +183,29 @@ class AnswerStart implements ICommandHandler<StartTask> {
     return Promise.resolve(made);
   }
 }
+/** Only verifications are cancelled by this room: one that nobody waits for any more ends without evidence. */
+@CommandHandler(CancelTask)
+class AnswerCancel implements ICommandHandler<CancelTask> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute({ taskId }: CancelTask): Promise<TaskView> {
+    this.neighbours.cancelled.push(taskId);
+    const asked = [...this.neighbours.verifications.values()].find((view) => view.taskId === taskId);
+    if (asked === undefined) throw new Error(`no verification has the task ${taskId}`);
+    this.neighbours.verifications.delete(asked.id);
+    return Promise.resolve({ ...(asked as unknown as TaskView), id: taskId });
+  }
+}
 @CommandHandler(SettleSubmittedTask)
 class AnswerSettle implements ICommandHandler<SettleSubmittedTask> {
   constructor(private readonly neighbours: Neighbours) {}
   execute(command: SettleSubmittedTask): Promise<void> {
     this.neighbours.settled.push(command);
+    const { taskId, outcome } = command;
+    const task = this.neighbours.task(taskId);
+    if (task.state !== 'cancelled' && outcome.kind !== 'waiting_landing') {
+      const state = outcome.kind === 'landed' ? 'succeeded' : outcome.kind === 'rework' ? 'queued' : 'waiting';
+      this.neighbours.tasks.set(taskId, { ...task, state });
+    }
     return Promise.resolve();
   }
 }
@@ -188,7 +215,16 @@ class AnswerSettle implements ICommandHandler<SettleSubmittedTask> {
   providers: [
     Neighbours,
     { provide: LeaseGuard, useExisting: Neighbours },
-    ...[AnswerRequest, AnswerVerification, AnswerProject, AnswerPolicy, AnswerTask, AnswerStart, AnswerSettle],
+    ...[
+      AnswerRequest,
+      AnswerVerification,
+      AnswerProject,
+      AnswerPolicy,
+      AnswerTask,
+      AnswerStart,
+      AnswerCancel,
+      AnswerSettle,
+    ],
   ],
   exports: [Neighbours, LeaseGuard],
 })
@@ -258,6 +294,7 @@ export async function startWorld() {
   const landings = get(AdvanceLanding);
 
   const world = {
+    ids,
     database,
     opened,
     module,
@@ -287,13 +324,63 @@ export async function startWorld() {
       return { taskId: task.id, fence };
     },
 
-    async submit(project: ProjectRecord, files: Record<string, string | null>, base?: string): Promise<SubmissionView> {
+    /** The next attempt of a task that was given back. */
+    async heldAgain(taskId: string): Promise<{ taskId: string; fence: number }> {
+      const [{ fence } = { fence: 0 }] = await database.sql<{ fence: number }>(
+        `insert into leases (task_id, fence) values ($1, (select 1000 + count(*) from submissions)) returning fence`,
+        [taskId],
+      );
+      neighbours.tasks.set(taskId, { ...neighbours.task(taskId), state: 'running' });
+      return { taskId, fence };
+    },
+
+    /** @param again what another attempt of the same task hands in */
+    async submit(
+      project: ProjectRecord,
+      files: Record<string, string | null>,
+      base?: string,
+      again?: { taskId: string; fence: number },
+    ): Promise<SubmissionView> {
       const changes = Object.entries(files).map(([path, content]) => ({ path, content }));
       return await commands.execute(
         new ReceiveSubmission(project.teamId, {
-          ...(await world.held(project)), base: base ?? (await world.head(project)), message: 'Say hello better', files: changes,
+          ...(again ?? (await world.held(project))), base: base ?? (await world.head(project)), message: 'Say hello better', files: changes,
         }, neighbours.holder), // prettier-ignore
       );
+    },
+
+    /** Several commits on one another, pushed by a person. */
+    async push(project: ProjectRecord, commits: ReadonlyArray<Record<string, string | null>>): Promise<SubmissionView> {
+      const who = { name: 'Ada', email: 'ada@example.org' };
+      let commit = await world.head(project);
+      for (const [at, files] of commits.entries()) {
+        const changes = Object.entries(files).map(([path, content]) => ({ path, content }));
+        const tree = await repositories.applyFiles(project.id, commit, changes);
+        const made = { tree, parents: [commit], message: `Step ${at + 1}`, author: who, committer: who };
+        commit = await repositories.commitTree(project.id, { ...made, date: new Date('2026-01-02T00:00:00Z') });
+      }
+      const { teamId, id: projectId, branch } = project;
+      const push = { teamId, projectId, branch, commit, task: null, pushedBy: 'user_ada', person: null };
+      return await commands.execute(new ReceivePush(push));
+    },
+
+    /** Handed in and accepted at the same time, so that they meet in the queue; the first of them has landed. */
+    async queue(project: ProjectRecord, changes: ReadonlyArray<Record<string, string>>): Promise<SubmissionView[]> {
+      const base = await world.head(project);
+      const handedIn: SubmissionView[] = [];
+      for (const files of changes) handedIn.push(await world.submit(project, files, base));
+      for (const { id } of handedIn) await submissions.run(id);
+      for (const { id } of handedIn) world.finish((await world.row(id)).verification_id, 'accepted');
+      for (const { id } of handedIn) await submissions.run(id);
+      await world.settled();
+      return handedIn;
+    },
+    /** Until nobody has anything left to do by itself. */
+    async settled(): Promise<void> {
+      await submissions.idle();
+      await world.due();
+      await world.sweep.sweep();
+      await submissions.idle();
     },
 
     async row(submissionId: string): Promise<SubmissionRow> {
@@ -320,6 +407,7 @@ export async function startWorld() {
     ): Promise<SubmissionRow> {
       world.finish((await world.row(submissionId)).verification_id, verdict, more);
       await submissions.run(submissionId);
+      await submissions.idle();
       return world.row(submissionId);
     },
     finish(

@@ -39,6 +39,7 @@ export const permissions = [
   'verification.read',
   'verification.request',
   'landing.read',
+  'landing.release',
   'landing.rollback',
   'audit.read',
   'event.read',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { branchName, idOf, objectId, repositoryPath, timestamp } from './ids.ts';
 import { conflictHunk } from './tasks.ts';
+import { landingStrategies } from './verification.ts';
 
 export const submissionStates = [
   'received',
@@ -62,6 +63,13 @@ export const submissionView = z
     approvedBy: approver
       .nullable()
       .describe('the person who handed it in and may let it change the project’s rules; null for agents’ work'),
+    releasedBy: approver.nullable().describe('the person who let it land, where the project asks for one'),
+    held: z
+      .enum(['person', 'quiet_hours', 'conflict'])
+      .nullable()
+      .describe(
+        'what it waits for besides its turn: a person’s release, the end of quiet hours, or another that is being redone because of a conflict in the same files',
+      ),
     state: submissionState,
     verificationId: idOf('verification').nullable(),
     conflicts: z.array(conflictHunk),
@@ -82,6 +90,8 @@ export const landingView = z
     verificationId: idOf('verification'),
     taskId: idOf('task').nullable(),
     branch: branchName,
+    strategy: z.enum(landingStrategies),
+    releasedBy: approver.nullable(),
     before: objectId,
     commit: objectId,
     /** Equal, always: tree(landed) == tree(verified). */

@@ -89,6 +89,54 @@ export const verificationFacts = z
   .meta({ id: 'VerificationFacts' });
 export type VerificationFacts = z.infer<typeof verificationFacts>;
 
+export const landingStrategies = ['squash', 'merge', 'rebase'] as const;
+export type LandingStrategy = (typeof landingStrategies)[number];
+
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time like 22:30');
+const timeZone = z
+  .string()
+  .max(64)
+  .refine((name) => {
+    try {
+      return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+    } catch {
+      return false;
+    }
+  }, 'must be a time zone like Europe/Berlin');
+
+/** How accepted changes go into the branch. */
+export const landingPolicy = z.strictObject({
+  strategy: z
+    .enum(landingStrategies)
+    .default('squash')
+    .describe('squash: one commit; merge: a merge commit; rebase: the commits of the submission, one after another'),
+  mode: z
+    .enum(['automatic', 'person'])
+    .default('automatic')
+    .describe('automatic: lands when accepted; person: when a person has released it'),
+  /** Branches into which nothing goes without a person, whatever `mode` says. Globs. */
+  protectedBranches: z.array(z.string().min(1).max(200)).max(50).default([]),
+  /** Nothing lands between `from` and `to`, reverts excepted; over midnight where `to` is the earlier one. */
+  quietHours: z
+    .array(
+      z.strictObject({
+        days: z
+          .array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']))
+          .max(7)
+          .optional()
+          .describe('the days on which it begins; default: every day'),
+        from: timeOfDay,
+        to: timeOfDay,
+        timeZone: timeZone.default('UTC'),
+      }),
+    )
+    .max(20)
+    .default([]),
+  /** At most this many accepted changes are verified on top of one another at the same time. */
+  window: z.number().int().min(1).max(100).optional(),
+});
+export type LandingPolicy = z.infer<typeof landingPolicy>;
+
 /** How a project wants to be judged: `muster.yaml` at the head of the target branch, bounded by the server's policy. */
 export const projectPolicy = z
   .strictObject({
@@ -157,7 +205,7 @@ export const projectPolicy = z
     timeoutSeconds: z.number().int().min(5).max(3600).default(600),
     /** A command that is run, in the sandbox, on what has landed; if it fails the landing is rolled back. */
     postLanding: z.string().max(1000).optional(),
-    strategy: z.enum(['squash']).default('squash'),
+    landing: landingPolicy.prefault({}),
   })
   .meta({ id: 'ProjectPolicy' });
 export type ProjectPolicy = z.infer<typeof projectPolicy>;

@@ -52,6 +52,7 @@ const maintainer: Permission[] = [
   'agent.delete',
   'assignment.manage',
   'instance.manage',
+  'landing.release',
   'landing.rollback',
   'health.read',
 ];

@@ -6,6 +6,7 @@ import { FindVerification, RequestVerification } from '#messages/quality';
 import { MusterError } from '#kernel';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
+import { CrashPoints } from '../crash-points.ts';
 import { landingColumns, type LandingRow } from '../domain/landing.ts';
 import { pauseAfter } from '../domain/patience.ts';
 
@@ -21,6 +22,7 @@ export class AdvanceLanding {
     private readonly commands: CommandBus,
     private readonly queries: QueryBus,
     private readonly repositories: Repositories,
+    private readonly crash: CrashPoints,
   ) {}
 
   async run(landingId: string): Promise<void> {
@@ -50,6 +52,7 @@ export class AdvanceLanding {
     // Failed already, but the revert that follows from it was not handed in yet.
     if (row.post_landing === 'failed') return await this.takeBack(row);
     const verification = await this.verification(row);
+    this.crash.reach('post_landing.requested');
     // What was accepted before landing says nothing about what only shows afterwards.
     if (verification.purpose !== 'post_landing') throw new Error(`${verification.id} is no post-landing verification.`);
     if (verification.id !== row.post_verification_id) {
@@ -86,6 +89,7 @@ export class AdvanceLanding {
       });
       return true;
     });
+    this.crash.reach('post_landing.judged');
     if (written && !passed) await this.takeBack(row);
   }
 

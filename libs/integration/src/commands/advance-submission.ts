@@ -1,17 +1,25 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { declaredWork, type DeclaredWork, type TaskView, type VerificationView } from '@muster/contracts';
-import { FindProject } from '#messages/projects';
+import { declaredWork, type DeclaredWork, type ProjectPolicy, type VerificationView } from '@muster/contracts';
+import picomatch from 'picomatch';
+import { FindProject, ReadPolicy } from '#messages/projects';
 import { FindVerification, RequestVerification } from '#messages/quality';
-import { FindTask, SettleSubmittedTask, StartTask } from '#messages/runtime';
-import { MusterError, type NewEvent } from '#kernel';
+import { CancelTask, FindTask, SettleSubmittedTask } from '#messages/runtime';
+import { Clock, MusterError, type NewEvent } from '#kernel';
+import { Config } from '#platform/config';
 import { Database, type Transaction } from '#platform/database';
 import { Repositories } from '#platform/git';
-import type { LandingRow } from '../domain/landing.ts';
-import { reworkOf } from '../domain/lessons.ts';
+import { Candidates } from '../candidates.ts';
+import { CrashPoints } from '../crash-points.ts';
+import { refusingChecks } from '../domain/lessons.ts';
+import { placeOf, urgencies } from '../domain/line.ts';
 import { pauseAfter } from '../domain/patience.ts';
+import { quietSeconds } from '../domain/quiet-hours.ts';
 import { approvalOf, isFinal, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
+import { OpenConflicts } from '../open-conflicts.ts';
+import { LandingLine } from '../landing-line.ts';
 import { EvidenceMismatch, LandSubmission } from './land-submission.ts';
+import { SettleSubmission } from './settle-submission.ts';
 
 /** From received to settled with all evidence at hand is eight; a few more for a branch that moves meanwhile. */
 const STEPS_AT_ONCE = 20;
@@ -19,15 +27,41 @@ const STEPS_AT_ONCE = 20;
 const MOST_FAILURES = 24;
 /** An event wakes us; this is for the event that we missed. */
 const LOOK_AGAIN_SECONDS = 5;
+/** What waits for a person or the end of quiet hours is looked at this often: the rules may have changed meanwhile. */
+const HELD_SECONDS = 60;
+/** Somebody else's rework ends with an event of its own, after which everyone is looked at; this is for the missed one. */
+const CONFLICT_SECONDS = 30;
+
+/** What a submission is verified on. */
+interface Ground {
+  readonly commit: string;
+  readonly tree: string;
+  /** The head of the branch: the rules are read from there and from nowhere else. */
+  readonly landed: string;
+  readonly policy: ProjectPolicy;
+  /** The submission that `commit` stands for; null: it has landed. */
+  readonly on: string | null;
+  /** Nothing can come in between any more: the verdict counts. */
+  readonly final: boolean;
+  readonly withinWindow: boolean;
+}
 
 interface Changes {
   readonly state?: SubmissionRow['state'];
   readonly verification_id?: string;
-  readonly candidate_tree?: string;
+  readonly candidate_tree?: string | null;
   readonly candidate_head?: string | null;
+  readonly candidate_base?: string | null;
+  readonly candidate_on?: string | null;
+  readonly strategy?: SubmissionRow['strategy'];
+  readonly suspect?: boolean;
+  readonly urgency?: number;
+  readonly held?: SubmissionRow['held'];
   readonly conflicts?: SubmissionRow['conflicts'];
   readonly reasons?: readonly string[];
   readonly accepted?: true;
+  /** It takes its place in the queue, if it has none. */
+  readonly inLine?: boolean;
   readonly unverified?: number;
   /** Seconds until the server looks again by itself; null when nothing is owed any more. */
   readonly wait: number | null;
@@ -48,7 +82,14 @@ export class AdvanceSubmission {
     private readonly commands: CommandBus,
     private readonly queries: QueryBus,
     private readonly repositories: Repositories,
+    private readonly candidates: Candidates,
+    private readonly line: LandingLine,
     private readonly landings: LandSubmission,
+    private readonly settlement: SettleSubmission,
+    private readonly conflicts: OpenConflicts,
+    private readonly config: Config,
+    private readonly clock: Clock,
+    private readonly crash: CrashPoints,
   ) {}
 
   /** One at a time for each submission in this process; other processes are held off by `step`. */
@@ -66,7 +107,12 @@ export class AdvanceSubmission {
   /** Takes up nothing more and waits for what is under way. */
   async stop(): Promise<void> {
     this.stopping = true;
-    await Promise.allSettled(this.running.values());
+    await this.idle();
+  }
+
+  /** Until nothing is under way, what was woken meanwhile included. */
+  async idle(): Promise<void> {
+    while (this.running.size > 0) await Promise.allSettled([...this.running.values()]);
   }
 
   private async drive(submissionId: string): Promise<void> {
@@ -100,40 +146,70 @@ export class AdvanceSubmission {
     }
   }
 
-  /** Merges with the head of the branch, without a checkout, and asks for the verification of what comes out. */
+  /** At admission: merged with what has landed, and verified as that. */
   private async consider(row: SubmissionRow): Promise<'again' | 'wait'> {
-    const project = await this.queries.execute(new FindProject(row.project_id));
-    const head = project === null ? null : await this.repositories.resolve(row.project_id, `refs/heads/${row.branch}`);
+    const head = await this.headOf(row);
     if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
     if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
+    return await this.tryOn(row, { ...head, on: null, final: true, withinWindow: true });
+  }
 
-    const merged = await this.repositories.mergeTree(row.project_id, head, row.commit);
-    if (!merged.clean) return await this.conflicted(row, merged.conflicts);
-    const baseTree = await this.repositories.treeOf(row.project_id, head);
-    if (merged.tree === baseTree) {
-      return await this.end(row, 'rejected', [`${row.branch} already has everything that this change would bring.`]);
+  /** Makes the candidate, without a checkout, and asks for its verification under the rules of what has landed. */
+  private async tryOn(row: SubmissionRow, ground: Ground): Promise<'again' | 'wait'> {
+    const { commit: on, tree: base } = ground;
+    const strategy = await this.candidates.strategyFor(ground.policy.landing.strategy, row);
+    const merged = await this.candidates.tree(row.project_id, strategy, on, row);
+    this.crash.reach('candidate.merged');
+    const candidate = { candidate_head: on, candidate_base: base, candidate_on: ground.on, strategy };
+    if (!merged.clean) {
+      return ground.final
+        ? await this.conflicted(row, merged.conflicts)
+        : await this.suspect(
+            { ...row, ...candidate },
+            null,
+            merged.conflicts.map(({ path }) => path),
+          );
+    }
+    if (merged.tree === base) {
+      return ground.final
+        ? await this.end(row, 'rejected', [`${row.branch} already has everything that this change would bring.`])
+        : await this.suspect({ ...row, ...candidate }, null, []);
     }
     const verification = await this.commands.execute(
       new RequestVerification({
         teamId: row.team_id,
         projectId: row.project_id,
-        purpose: row.kind === 'revert' ? 'revert' : row.state === 'received' ? 'admission' : 'landing',
+        purpose: row.kind === 'revert' ? 'revert' : row.turn === null ? 'admission' : 'landing',
         subjectId: row.id,
         candidateTree: merged.tree,
-        baseTree,
+        baseTree: base,
         restoresTree: row.restores_tree,
-        rulesCommit: head,
+        rulesCommit: ground.landed,
         approvedBy: approvalOf(row.approved_by),
         declared: await this.declared(row),
       }),
     );
-    const written = await this.change(row, {
-      state: 'verifying',
+    this.crash.reach('candidate.requested');
+    const changes = {
+      ...candidate,
+      state: 'verifying' as const,
       verification_id: verification.id,
       candidate_tree: merged.tree,
-      candidate_head: head,
-      wait: LOOK_AGAIN_SECONDS,
+      suspect: false,
+      held: null,
+      wait: verification.state === 'finished' ? 0 : LOOK_AGAIN_SECONDS,
+    };
+    const written = await this.change(row, changes, (tx) => {
+      if (row.turn === null || verification.state === 'finished') return;
+      const about = { branch: row.branch, on: ground.on, head: on, verificationId: verification.id };
+      tx.append(this.event(row, 'queue.verifying', about));
     });
+    this.crash.reach('candidate.recorded');
+    if (written && row.turn !== null) {
+      if (row.verification_id !== verification.id) await this.dropVerification(row);
+      // They stand on what it was before.
+      if (row.candidate_tree !== merged.tree || row.suspect) await this.stir(row);
+    }
     return written ? 'again' : 'wait';
   }
 
@@ -150,24 +226,99 @@ export class AdvanceSubmission {
   private async weigh(row: SubmissionRow): Promise<'again' | 'wait'> {
     if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
     const verification = await this.verificationOf(row);
-    if (verification === null || verification.candidateTree !== row.candidate_tree) {
-      return (await this.change(row, { state: 'received', candidate_head: null, wait: 0 })) ? 'again' : 'wait';
-    }
-    if (verification.state !== 'finished') {
+    if (verification === null || verification.candidateTree !== row.candidate_tree) return await this.restart(row);
+    const ground = row.turn === null ? null : await this.groundOf(row);
+    if (ground !== null && ground !== 'open' && ground.tree !== row.candidate_base) return await this.restart(row);
+    if (ground === 'open' || verification.state !== 'finished') {
       await this.lookAgain(row, LOOK_AGAIN_SECONDS);
       return 'wait';
     }
     if (verification.evidence === false) return await this.withoutEvidence(row, verification);
-    if (verification.verdict !== 'accepted') return await this.end(row, 'rejected', verification.reasons, verification);
+    if (verification.verdict !== 'accepted') {
+      if (ground === null) return await this.end(row, 'rejected', verification.reasons, verification);
+      // Only what has really landed convicts; a neighbour that may never land does not.
+      return ground.final && row.candidate_head === ground.commit
+        ? await this.eject(row, verification)
+        : await this.suspect(row, verification, []);
+    }
+    return await this.accept(row, verification);
+  }
+
+  private async accept(row: SubmissionRow, verification: VerificationView): Promise<'again' | 'wait'> {
+    const task = row.task_id === null ? null : await this.queries.execute(new FindTask(row.task_id));
     if (row.task_id !== null) {
       await this.commands.execute(
         new SettleSubmittedTask(row.task_id, row.id, { kind: 'waiting_landing', ref: row.id }),
       );
+      this.crash.reach('accepted.task_told');
     }
-    const written = await this.change(row, { state: 'queued', accepted: true, unverified: 0, wait: 0 }, (tx) => {
-      if (row.accepted) return;
-      tx.append(this.event(row, 'submission.accepted', { verificationId: verification.id, score: verification.score }));
+    const urgency = urgencies[task?.priority ?? 'normal'];
+    const held = row.turn === null && (await this.needsPerson(row)) ? ('person' as const) : null;
+    const changes = {
+      state: 'queued' as const,
+      accepted: true as const,
+      inLine: held === null,
+      held,
+      urgency,
+      suspect: false,
+      unverified: 0,
+      wait: held === null ? 0 : HELD_SECONDS,
+    };
+    const written = await this.change(row, changes, (tx) => {
+      if (!row.accepted) {
+        const about = { verificationId: verification.id, score: verification.score };
+        tx.append(this.event(row, 'submission.accepted', about));
+      }
+      if (row.turn !== null) return;
+      if (held === null) tx.append(this.event(row, 'queue.entered', { branch: row.branch, urgency }));
+      else tx.append(this.event(row, 'queue.held', { branch: row.branch, for: held }));
     });
+    this.crash.reach('accepted.recorded');
+    return written ? (held === null ? 'again' : 'wait') : 'wait';
+  }
+
+  /** It fails where it stands, and what it stands on has not landed: it keeps its place, and those behind it go round it. */
+  private async suspect(
+    row: SubmissionRow,
+    verification: VerificationView | null,
+    paths: readonly string[],
+  ): Promise<'again' | 'wait'> {
+    const { candidate_head, candidate_base, candidate_on, strategy } = row;
+    const changes = {
+      state: 'queued' as const,
+      suspect: true,
+      candidate_head,
+      candidate_base,
+      candidate_on,
+      strategy,
+      candidate_tree: verification === null ? null : row.candidate_tree,
+      unverified: 0,
+      wait: LOOK_AGAIN_SECONDS,
+    };
+    const written = await this.change(row, changes, (tx) =>
+      tx.append(
+        this.event(row, 'queue.set_aside', {
+          branch: row.branch,
+          on: candidate_on,
+          verificationId: verification?.id ?? null,
+          paths,
+          reasons: verification?.reasons ?? [],
+        }),
+      ),
+    );
+    if (written) await this.stir(row);
+    return 'wait';
+  }
+
+  /** What it was verified on is not what it stands on any more. */
+  private async restart(row: SubmissionRow): Promise<'again' | 'wait'> {
+    if (row.turn === null) {
+      const again = { state: 'received' as const, candidate_head: null, wait: 0 };
+      return (await this.change(row, again)) ? 'again' : 'wait';
+    }
+    const written = await this.change(row, { state: 'queued', candidate_head: null, suspect: false, wait: 0 }, (tx) =>
+      tx.append(this.event(row, 'queue.restarted', { branch: row.branch, was: row.candidate_on })),
+    );
     return written ? 'again' : 'wait';
   }
 
@@ -177,6 +328,11 @@ export class AdvanceSubmission {
    */
   private async withoutEvidence(row: SubmissionRow, verification: VerificationView): Promise<'again' | 'wait'> {
     const unverified = row.unverified + 1;
+    // It was somebody else's question, and was taken back with them: we ask it ourselves.
+    if (verification.subjectId !== row.id && row.unverified === 0) {
+      const state = row.turn === null ? 'received' : 'queued';
+      return (await this.change(row, { state, candidate_head: null, unverified, wait: 0 })) ? 'again' : 'wait';
+    }
     const pause = row.kind === 'revert' || row.accepted ? pauseAfter(unverified) : null;
     if (pause === null) return await this.end(row, 'failed', verification.reasons, verification);
     this.logger.warn(`${row.id} is verified again in ${pause} s: ${verification.reasons.join('; ')}`);
@@ -185,23 +341,33 @@ export class AdvanceSubmission {
     return 'wait';
   }
 
-  /** In order, a revert before changes: what is broken on the branch is everybody's. */
+  /** At the front it lands; behind others it is verified on top of them, as far as the window reaches. */
   private async takeTurn(row: SubmissionRow): Promise<'again' | 'wait'> {
     if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
-    const [ahead] = await this.database.sql<{ id: string }>(
-      `select id from submissions
-       where project_id = $1 and branch = $2 and id <> $3 and turn is not null and state in ('verifying', 'queued', 'landing')
-         and (state = 'landing' or (kind = 'change', turn) < ($4::boolean, $5::bigint))
-       limit 1`,
-      [row.project_id, row.branch, row.id, row.kind === 'change', row.turn],
-    );
-    if (ahead !== undefined) {
+    if (row.held === 'conflict') return await this.tryAgain(row);
+    if (row.turn === null) return await this.awaitRelease(row);
+    const ground = await this.groundOf(row);
+    if (ground === 'open') {
       await this.lookAgain(row, LOOK_AGAIN_SECONDS);
       return 'wait';
     }
-    const head = await this.repositories.resolve(row.project_id, `refs/heads/${row.branch}`);
-    // Others have landed since: what would land now is another tree, and it is verified as that.
-    if (head === null || head !== row.candidate_head) return await this.consider(row);
+    if (!ground.final) {
+      const fresh = row.candidate_head !== null && row.candidate_base === ground.tree;
+      if (!fresh && ground.withinWindow) return await this.tryOn(row, ground);
+      await this.lookAgain(row, LOOK_AGAIN_SECONDS);
+      return 'wait';
+    }
+    // What would land now is another tree, or something that failed elsewhere: it is verified as what it is.
+    if (row.candidate_head !== ground.commit || row.suspect) return await this.tryOn(row, ground);
+    const quiet = row.kind === 'revert' ? 0 : quietSeconds(this.clock.now(), ground.policy.landing.quietHours);
+    if (quiet > 0) {
+      if (row.held === null) {
+        await this.change(row, { held: 'quiet_hours', wait: Math.min(quiet, HELD_SECONDS) }, (tx) =>
+          tx.append(this.event(row, 'queue.held', { branch: row.branch, for: 'quiet_hours' })),
+        );
+      } else await this.lookAgain(row, Math.min(quiet, HELD_SECONDS));
+      return 'wait';
+    }
     try {
       if ((await this.landings.intend(row)) !== null) return 'again';
     } catch (error) {
@@ -217,6 +383,85 @@ export class AdvanceSubmission {
     return 'wait';
   }
 
+  /** It waited for somebody else's rework in the same files. Where it fits in now it takes its old place again. */
+  private async tryAgain(row: SubmissionRow): Promise<'again' | 'wait'> {
+    const head = await this.headOf(row);
+    if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
+    const merged = await this.candidates.tree(row.project_id, row.strategy, head.commit, row);
+    if (!merged.clean) return await this.conflicted(row, merged.conflicts);
+    return (await this.change(row, { held: null, candidate_head: null, suspect: false, wait: 0 })) ? 'again' : 'wait';
+  }
+
+  /** Accepted, but nothing goes into this branch before a person has let it: until then it stands in nobody's way. */
+  private async awaitRelease(row: SubmissionRow): Promise<'again' | 'wait'> {
+    if (await this.needsPerson(row)) {
+      await this.lookAgain(row, HELD_SECONDS);
+      return 'wait';
+    }
+    const written = await this.change(row, { accepted: true, inLine: true, held: null, wait: 0 }, (tx) =>
+      tx.append(this.event(row, 'queue.entered', { branch: row.branch, urgency: row.urgency })),
+    );
+    return written ? 'again' : 'wait';
+  }
+
+  /** A revert was asked for by a person, or by the rules themselves. */
+  private async needsPerson(row: SubmissionRow): Promise<boolean> {
+    if (row.kind === 'revert' || row.released_by !== null) return false;
+    const { policy } = await this.queries.execute(new ReadPolicy(row.project_id));
+    const closed = [...policy.landing.protectedBranches, ...this.config.landingProtectedBranches];
+    return policy.landing.mode === 'person' || picomatch(closed)(row.branch);
+  }
+
+  /**
+   * What it has to be verified on now: at the front what has landed, behind others the nearest of them that is expected to land.
+   * `open`: that one has no candidate yet.
+   */
+  private async groundOf(row: SubmissionRow): Promise<Ground | 'open'> {
+    const landed = await this.headOf(row);
+    const line = await this.line.of(row.project_id, row.branch);
+    const place = placeOf(line, row.id);
+    if (landed === null || place === null) return 'open';
+    const { window } = landed.policy.landing;
+    const withinWindow = place.depth < (await this.line.window(row.project_id, row.branch, window));
+    const { ahead, front } = place;
+    if (ahead === null) return { ...landed, on: null, final: front, withinWindow };
+    const { candidate_tree: tree, candidate_head: head } = ahead;
+    if (tree === null) return 'open';
+    // As long as it stands on the same tree, nothing has to be made.
+    if (row.candidate_head !== null && row.candidate_base === tree) {
+      return { ...landed, commit: row.candidate_head, tree, on: ahead.id, final: false, withinWindow };
+    }
+    if (head === null) return 'open';
+    const commit = withinWindow ? await this.candidates.keepBase(ahead, tree, head) : head;
+    this.crash.reach('queue.base_kept');
+    return { ...landed, commit, tree, on: ahead.id, final: false, withinWindow };
+  }
+
+  private async headOf(row: SubmissionRow): Promise<Pick<Ground, 'commit' | 'tree' | 'landed' | 'policy'> | null> {
+    const project = await this.queries.execute(new FindProject(row.project_id));
+    const head = project === null ? null : await this.repositories.resolve(row.project_id, `refs/heads/${row.branch}`);
+    if (head === null) return null;
+    const { policy } = await this.queries.execute(new ReadPolicy(row.project_id, head));
+    return { commit: head, tree: await this.repositories.treeOf(row.project_id, head), landed: head, policy };
+  }
+
+  /** Nobody waits for it any more: its slot is for others. */
+  private async dropVerification(row: SubmissionRow): Promise<void> {
+    const old = await this.verificationOf(row);
+    if (old === null || old.state === 'finished' || old.taskId === null || old.subjectId !== row.id) return;
+    const [other] = await this.database.sql(
+      `select from submissions where verification_id = $1 and id <> $2 and state = 'verifying' limit 1`,
+      [old.id, row.id],
+    );
+    if (other !== undefined) return;
+    try {
+      await this.commands.execute(new CancelTask(old.taskId, `${row.id} is verified on other ground now.`));
+    } catch (error) {
+      // It ended meanwhile.
+      if (!(error instanceof MusterError) || error.status >= 500) throw error;
+    }
+  }
+
   private async land(row: SubmissionRow): Promise<'again' | 'wait'> {
     const landing = row.landing_id === null ? null : await this.landings.find(row.landing_id);
     if (landing === null) throw new Error(`${row.id} is landing without an intent.`);
@@ -224,94 +469,82 @@ export class AdvanceSubmission {
     return 'again';
   }
 
-  /** Tells the task, opens again what was rolled back, and wakes the next in line. The row's last step. */
+  /** The row's last step: everyone who waits for it hears of it, and its place is free. */
   private async settle(row: SubmissionRow): Promise<'again' | 'wait'> {
-    const landing = row.landing_id === null ? null : await this.landings.find(row.landing_id);
-    if (row.task_id !== null) {
-      const task = { taskId: row.task_id, submissionId: row.id };
-      if (row.state === 'landed' && landing !== null) {
-        const output = { submissionId: row.id, landingId: landing.id, commit: landing.commit };
-        await this.commands.execute(
-          new SettleSubmittedTask(task.taskId, task.submissionId, { kind: 'landed', output }),
-        );
-      } else if (row.state === 'failed') {
-        const why = row.reasons.join('\n') || 'The server could not process the submission.';
-        await this.commands.execute(
-          new SettleSubmittedTask(task.taskId, task.submissionId, { kind: 'waiting_person', why }),
-        );
-      } else {
-        const verification = row.state === 'rejected' ? await this.verificationOf(row) : null;
-        const rework = reworkOf(row, verification?.verdict === 'rejected' ? verification : null);
-        await this.commands.execute(
-          new SettleSubmittedTask(task.taskId, task.submissionId, { kind: 'rework', rework }),
-        );
-      }
-    }
-    if (row.state === 'landed' && landing !== null && landing.reverts_landing_id !== null) await this.reopen(landing);
+    await this.settlement.run(row);
     await this.change(row, { wait: null });
-    await this.wakeNext(row);
+    this.crash.reach('landing.settled');
+    await this.stir(row);
     return 'wait';
-  }
-
-  /** The work of a landing that was taken back is asked for again, once. */
-  private async reopen(revert: LandingRow): Promise<void> {
-    const original = await this.landings.find(revert.reverts_landing_id ?? '');
-    if (original === null || original.rolled_back_by !== revert.id) return;
-    const task = original.task_id === null ? null : await this.queries.execute(new FindTask(original.task_id));
-    const followUp = task === null ? null : await this.startFollowUp(task, original, revert);
-    await this.database.transaction(async (tx) => {
-      // The event belongs to whoever settles the revert first; `step` of its row decides.
-      const [first] = await tx.sql<{ id: string }>(
-        `select id from submissions where id = $1 and next_action_at is not null for update`,
-        [revert.submission_id],
-      );
-      if (first === undefined) return;
-      await tx.sql(`update landings set follow_up_task_id = $2 where id = $1`, [original.id, followUp?.id ?? null]);
-      await tx.sql(
-        `update submissions set next_action_at = null, step = step + 1, updated_at = muster_now() where id = $1`,
-        [revert.submission_id],
-      );
-      tx.append({
-        type: 'landing.rolled_back',
-        teamId: original.team_id,
-        projectId: original.project_id,
-        subject: original.id,
-        priority: 'high',
-        data: { landingId: original.id, byLandingId: revert.id, followUpTaskId: followUp?.id ?? null },
-      });
-    });
-  }
-
-  private async startFollowUp(task: TaskView, original: LandingRow, revert: LandingRow): Promise<TaskView | null> {
-    try {
-      return await this.commands.execute(
-        new StartTask({
-          teamId: task.teamId,
-          projectId: task.projectId,
-          capability: task.capability,
-          title: `Reopens "${task.title ?? task.capability}"`.slice(0, 300),
-          input: task.input,
-          priority: task.priority,
-          reopens: task.id,
-          idempotencyKey: original.id,
-          requestedBy: revert.id,
-        }),
-      );
-    } catch (error) {
-      // Nobody is assigned any more, or the input no longer fits: the rollback stands, and its event says there is no follow-up.
-      if (!(error instanceof MusterError) || error.status >= 500) throw error;
-      this.logger.warn(`${original.id} was rolled back, but its work could not be asked for again: ${error.message}`);
-      return null;
-    }
   }
 
   private async conflicted(row: SubmissionRow, conflicts: SubmissionRow['conflicts']): Promise<'again' | 'wait'> {
     const paths = [...new Set(conflicts.map((hunk) => hunk.path))];
-    const written = await this.change(row, { state: 'conflicted', conflicts, wait: 0 }, (tx) => {
+    const before = await this.conflicts.underWay(row, paths);
+    if (before !== null) {
+      if (row.held === 'conflict') await this.lookAgain(row, CONFLICT_SECONDS);
+      else {
+        const held = { held: 'conflict' as const, candidate_head: null, suspect: true, wait: CONFLICT_SECONDS };
+        const written = await this.change(row, held, (tx) =>
+          tx.append(this.event(row, 'queue.held', { branch: row.branch, for: 'conflict', paths, behind: before })),
+        );
+        if (written && row.turn !== null) await this.stir(row);
+      }
+      return 'wait';
+    }
+    const written = await this.change(row, { state: 'conflicted', held: null, conflicts, wait: 0 }, async (tx) => {
       tx.append(this.event(row, 'submission.conflicted', { paths }));
       if (row.kind === 'revert') tx.append(rollbackConflicted(row, paths));
+      if (row.turn !== null) {
+        const nextStep = `Redo it on the head of ${row.branch}, with what both sides wrote in its conflicts, and submit again.`;
+        tx.append(await this.ejection(tx, row, { checks: [], paths, log: null, nextStep }));
+      }
     });
+    this.crash.reach('ejected.recorded');
     return written ? 'again' : 'wait';
+  }
+
+  /** It failed on top of what has really landed: it is at fault itself, or together with what landed since it was accepted. */
+  private async eject(row: SubmissionRow, verification: VerificationView): Promise<'again' | 'wait'> {
+    const checks = refusingChecks(verification);
+    const log = `/api/verifications/${verification.id}`;
+    const nextStep = `Fetch ${row.branch}, redo it on its head so that ${checks.join(', ') || 'the gate'} passes there, and submit again.`;
+    const head = (row.candidate_head ?? '').slice(0, 12);
+    const reasons = [
+      `It was accepted, but ${row.branch} has moved on: on top of ${head}, which is what has landed, it is refused${checks.length > 0 ? ` by ${checks.join(', ')}` : ''}.`,
+      ...verification.reasons,
+      `What was seen: GET ${log}. ${nextStep}`,
+    ];
+    const written = await this.change(row, { state: 'rejected', reasons, wait: 0 }, async (tx) => {
+      await this.line.resize(tx, row, 'ejected');
+      tx.append(
+        this.event(row, 'submission.rejected', { verificationId: verification.id, score: verification.score, reasons }),
+        await this.ejection(tx, row, { checks, paths: [], log, nextStep }),
+      );
+    });
+    this.crash.reach('ejected.recorded');
+    return written ? 'again' : 'wait';
+  }
+
+  /** Who had to leave the queue, for which check, where it can be read, and what to do next. */
+  private async ejection(
+    tx: Transaction,
+    row: SubmissionRow,
+    why: { checks: readonly string[]; paths: readonly string[]; log: string | null; nextStep: string },
+  ): Promise<NewEvent> {
+    const since = await tx.sql<{ id: string }>(
+      `select id from landings where project_id = $1 and branch = $2 and state in ('landed', 'rolled_back')
+         and landed_at >= (select accepted_at from submissions where id = $3)
+       order by landed_at, id limit 50`,
+      [row.project_id, row.branch, row.id],
+    );
+    return this.event(row, 'queue.ejected', {
+      branch: row.branch,
+      culprit: row.id,
+      agent: row.agent,
+      landedSinceAccepted: since.map(({ id }) => id),
+      ...why,
+    });
   }
 
   private async end(
@@ -320,10 +553,12 @@ export class AdvanceSubmission {
     reasons: readonly string[],
     verification: VerificationView | null = null,
   ): Promise<'again' | 'wait'> {
-    const written = await this.change(row, { state, reasons, wait: 0 }, (tx) => {
+    const written = await this.change(row, { state, reasons, held: null, wait: 0 }, (tx) => {
       const about = { verificationId: verification?.id ?? null, score: verification?.score ?? null, reasons };
       tx.append(this.event(row, 'submission.rejected', about));
+      if (row.turn !== null) tx.append(this.event(row, 'queue.left', { branch: row.branch, reasons }));
     });
+    this.crash.reach('ejected.recorded');
     return written ? 'again' : 'wait';
   }
 
@@ -331,25 +566,28 @@ export class AdvanceSubmission {
   private async change(
     row: SubmissionRow,
     changes: Changes,
-    also: (tx: Transaction) => void = () => undefined,
+    also: (tx: Transaction) => void | Promise<void> = () => undefined,
   ): Promise<boolean> {
     const next = { ...row, ...changes };
+    const moved = next.candidate_head !== row.candidate_head;
     return await this.database.transaction(async (tx) => {
       const [written] = await tx.sql<{ id: string }>(
         `update submissions set step = step + 1, state = $3, verification_id = $4, candidate_tree = $5, candidate_head = $6,
            conflicts = $7::jsonb, reasons = $8::jsonb,
            accepted_at = case when $9::boolean then coalesce(accepted_at, muster_now()) else accepted_at end,
-           turn = case when $9::boolean then coalesce(turn, nextval('submission_turns')) else turn end,
-           next_action_at = muster_now() + make_interval(secs => $10::float8), unverified = $11,
+           turn = case when $10::boolean then coalesce(turn, nextval('submission_turns')) else turn end,
+           next_action_at = muster_now() + make_interval(secs => $11::float8), unverified = $12,
+           candidate_base = $13, candidate_on = $14, strategy = $15, suspect = $16, urgency = $17, held = $18,
+           candidate_since = case when $19::boolean then muster_now() else candidate_since end,
            last_error = null, updated_at = muster_now()
          where id = $1 and step = $2 returning id`,
         [
           row.id, row.step, next.state, next.verification_id, next.candidate_tree, next.candidate_head,
-          JSON.stringify(next.conflicts), JSON.stringify(next.reasons), changes.accepted ?? false, changes.wait,
-          next.unverified,
+          JSON.stringify(next.conflicts), JSON.stringify(next.reasons), changes.accepted ?? false, changes.inLine ?? false, changes.wait,
+          next.unverified, next.candidate_base, next.candidate_on, next.strategy, next.suspect, next.urgency, next.held, moved,
         ], // prettier-ignore
       );
-      if (written !== undefined) also(tx);
+      if (written !== undefined) await also(tx);
       return written !== undefined;
     });
   }
@@ -384,18 +622,13 @@ export class AdvanceSubmission {
     else await this.end(row, 'failed', [`The server could not process it: ${why.slice(0, 1000)}`]);
   }
 
-  private async wakeNext(row: SubmissionRow): Promise<void> {
-    const [next] = await this.database.sql<{ id: string }>(
-      `select id from submissions where project_id = $1 and branch = $2 and state = 'queued' order by kind = 'change', turn limit 1`,
-      [row.project_id, row.branch],
-    );
-    if (next === undefined) return;
-    await this.database.sql(`update submissions set next_action_at = muster_now() where id = $1 and state = 'queued'`, [
-      next.id,
-    ]);
-    // Not awaited: the next one's landing is not part of this one's end, and the sweep has it too.
-    void this.run(next.id).catch((error: unknown) =>
-      this.logger.error(`${next.id} could not be woken: ${String(error)}`),
+  /** Those behind it look where they stand now. Not awaited: their way is not part of this one's, and the sweep has them too. */
+  private async stir(row: SubmissionRow): Promise<void> {
+    const ids = await this.line.stir(row.project_id, row.branch, row.id);
+    void (async () => {
+      for (const id of ids) await this.run(id);
+    })().catch((error: unknown) =>
+      this.logger.error(`The queue of ${row.branch} could not be woken: ${String(error)}`),
     );
   }
 

@@ -6,6 +6,7 @@ import { LeaseGuard } from '#messages/runtime';
 import { Ids, type NewEvent, type Tx } from '#kernel';
 import { Database } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
+import { CrashPoints } from '../crash-points.ts';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
 import { EmptyBranch, EmptyChange, NotFound, NotYourAttempt, UnfitPaths, UnknownBase } from '../integration.errors.ts';
 
@@ -33,6 +34,7 @@ export class KeepSubmission {
     private readonly leases: LeaseGuard,
     private readonly repositories: Repositories,
     private readonly ids: Ids,
+    private readonly crash: CrashPoints,
   ) {}
 
   newId(): string {
@@ -101,6 +103,7 @@ export class KeepSubmission {
     const unfit = await this.repositories.unfitPaths(projectId, base, commit);
     if (unfit.length > 0) throw new UnfitPaths(unfit);
     await this.repositories.updateRef(projectId, submissionRef(id), commit, NOTHING);
+    this.crash.reach('submission.ref_kept');
     return await this.database.transaction(async (tx) => {
       const held =
         submission.task === null ? null : await this.leases.hold(tx, submission.task.taskId, submission.task.fence);

@@ -6,10 +6,13 @@ import { FindVerification } from '#messages/quality';
 import { Clock, Ids, MusterError } from '#kernel';
 import { Database, sqlState } from '#platform/database';
 import { Repositories } from '#platform/git';
-import { agentIdentity, landedMessage, MUSTER } from '../domain/commit-message.ts';
+import { Candidates, type Made, type Recipe } from '../candidates.ts';
+import { CrashPoints } from '../crash-points.ts';
+import { landedMessage, MUSTER } from '../domain/commit-message.ts';
 import { digestOf, type Envelope } from '../domain/dsse.ts';
 import { landingColumns, type LandingRow, NOTES_REF } from '../domain/landing.ts';
 import { approvalOf, type SubmissionRow } from '../domain/submission.ts';
+import { LandingLine } from '../landing-line.ts';
 import { Provenance } from '../provenance.ts';
 
 /** Evidence that is not about the very thing that is to land. Ends the intent, never the submission: it is verified anew. */
@@ -30,6 +33,9 @@ export class LandSubmission {
     private readonly provenance: Provenance,
     private readonly ids: Ids,
     private readonly clock: Clock,
+    private readonly candidates: Candidates,
+    private readonly line: LandingLine,
+    private readonly crash: CrashPoints,
   ) {}
 
   /** Writes down what is going to happen. Null when someone else's intent is open on the branch, or the submission moved on. */
@@ -39,6 +45,7 @@ export class LandSubmission {
       throw new EvidenceMismatch('There is no verification.');
     const approvedBy = row.approved_by;
     const verification = await this.evidence(row.project_id, { verificationId, tree, before, approvedBy });
+    this.crash.reach('landing.evidence_read');
     const id = this.ids.next('landing');
     const message = landedMessage(row.message, {
       submission: row.id,
@@ -49,11 +56,20 @@ export class LandSubmission {
     });
     const author = row.agent ?? (row.kind === 'revert' ? MUSTER.name : row.requested_by);
     const committedAt = new Date(Math.floor(this.clock.now().getTime() / 1000) * 1000);
-    const commit = await this.commit(row.project_id, { tree, before, message, author, committedAt });
+    const recipe = {
+      projectId: row.project_id,
+      strategy: row.strategy,
+      before,
+      handedIn: row,
+      message,
+      author,
+      committedAt,
+    };
+    const { commit, below } = exactly(tree, await this.candidates.make(recipe));
     try {
-      return await this.database.transaction(async (tx) => {
+      const intent = await this.database.transaction(async (tx) => {
         const [still] = await tx.sql<{ id: string }>(
-          `update submissions set state = 'landing', landing_id = $3, step = step + 1, failures = 0, last_error = null,
+          `update submissions set state = 'landing', landing_id = $3, step = step + 1, failures = 0, last_error = null, held = null,
              next_action_at = muster_now(), updated_at = muster_now()
            where id = $1 and step = $2 and state = 'queued' returning id`,
           [row.id, row.step, id],
@@ -61,19 +77,22 @@ export class LandSubmission {
         if (still === undefined) return null;
         const [landing] = await tx.sql<LandingRow>(
           `insert into landings (id, team_id, project_id, submission_id, verification_id, task_id, fence, kind, agent, author, branch,
-             before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, approved_by, state)
+             before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, approved_by, strategy,
+             commits, released_by, state)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
              (select statement_digest from landings where project_id = $3 and commit = $12 and state in ('landed', 'rolled_back')),
-             $19, $20::jsonb, 'intended')
+             $19, $20::jsonb, $21, $22::jsonb, $23::jsonb, 'intended')
            returning ${landingColumns}`,
           [
             id, row.team_id, row.project_id, row.id, verification.id, row.task_id, row.fence, row.kind, row.agent, author, row.branch,
             before, commit, tree, verification.candidateTree, message, committedAt, verification.score ?? 0, row.reverts_landing_id,
-            approvedBy && JSON.stringify(approvedBy),
+            approvedBy && JSON.stringify(approvedBy), row.strategy, JSON.stringify(below), row.released_by && JSON.stringify(row.released_by),
           ], // prettier-ignore
         );
         return landing ?? null;
       });
+      this.crash.reach('landing.intended');
+      return intent;
     } catch (error) {
       // Another intent is open on this branch; it is finished first and this one takes its turn again.
       if (sqlState(error) === '23505') return null;
@@ -92,18 +111,17 @@ export class LandSubmission {
     if (head !== null && head !== before) return await this.holds(landing, head);
     const { verification_id: verificationId, verified_tree: tree, approved_by: approvedBy } = landing;
     await this.evidence(projectId, { verificationId, tree, before, approvedBy });
-    const made = await this.commit(projectId, {
-      tree: landing.landed_tree,
-      before,
-      message: landing.message,
-      author: landing.author,
-      committedAt: new Date(landing.committed_at),
-    });
-    if (made !== commit) throw new EvidenceMismatch(`The commit made again is ${made}, not ${commit}.`);
+    const made = exactly(tree, await this.candidates.make(await this.recipeOf(landing)));
+    if (made.commit !== commit) throw new EvidenceMismatch(`The commit made again is ${made.commit}, not ${commit}.`);
     if ((await this.repositories.treeOf(projectId, commit)) !== landing.verified_tree) {
       throw new EvidenceMismatch(`The tree of ${commit} is not the verified tree ${landing.verified_tree}.`);
     }
-    if (await this.repositories.updateRef(projectId, ref, commit, before)) return 'moved';
+    if (!(await this.isCurrent(landing))) return 'elsewhere';
+    this.crash.reach('landing.checked');
+    if (await this.repositories.updateRef(projectId, ref, commit, before)) {
+      this.crash.reach('landing.moved');
+      return 'moved';
+    }
     const now = await this.repositories.resolve(projectId, ref);
     return now === null ? 'elsewhere' : await this.holds(landing, now);
   }
@@ -112,7 +130,9 @@ export class LandSubmission {
   async attest(landing: LandingRow): Promise<Envelope> {
     const verification = await this.verification(landing.verification_id);
     const envelope = await this.provenance.sign(landing, verification);
+    this.crash.reach('landing.signed');
     await this.repositories.addNote(landing.project_id, NOTES_REF, landing.commit, JSON.stringify(envelope));
+    this.crash.reach('landing.attested');
     return envelope;
   }
 
@@ -133,6 +153,7 @@ export class LandSubmission {
          where id = $1`,
         [landing.submission_id],
       );
+      await this.line.resize(tx, landing, 'landed');
       if (landing.reverts_landing_id !== null) {
         await tx.sql(
           `update landings set state = 'rolled_back', rolled_back_by = $2 where id = $1 and state = 'landed'`,
@@ -152,10 +173,12 @@ export class LandSubmission {
           landedTree: landing.landed_tree,
           verifiedTree: landing.verified_tree,
           kind: landing.kind,
+          strategy: landing.strategy,
           score: landing.score,
         },
       });
     });
+    this.crash.reach('landing.completed');
   }
 
   /** Nothing of it has landed: the submission takes its turn again, on the branch as it is now. */
@@ -254,18 +277,30 @@ export class LandSubmission {
     return found;
   }
 
-  /** The same input makes the same commit id: the date is the intent's, not now. */
-  private commit(
-    projectId: string,
-    c: { tree: string; before: string; message: string; author: string; committedAt: Date },
-  ): Promise<string> {
-    return this.repositories.commitTree(projectId, {
-      tree: c.tree,
-      parents: [c.before],
-      message: c.message,
-      author: c.author === MUSTER.name ? MUSTER : agentIdentity(c.author),
-      committer: MUSTER,
-      date: c.committedAt,
-    });
+  private async recipeOf(landing: LandingRow): Promise<Recipe> {
+    const [handedIn] = await this.database.sql<Recipe['handedIn']>(
+      `select commit, base from submissions where id = $1`,
+      [landing.submission_id],
+    );
+    if (handedIn === undefined) throw new EvidenceMismatch(`There is no submission ${landing.submission_id}.`);
+    const { project_id: projectId, strategy, before, message, author } = landing;
+    return { projectId, strategy, before, handedIn, message, author, committedAt: new Date(landing.committed_at) };
   }
+
+  /** An intent is the fence of a landing: one that was abandoned meanwhile moves nothing. */
+  private async isCurrent(landing: LandingRow): Promise<boolean> {
+    const [row] = await this.database.sql(`select from landings where id = $1 and state = 'intended'`, [landing.id]);
+    return row !== undefined;
+  }
+}
+
+/**
+ * The merge is made again on the very commit that the branch points at. If it is clean, what landed before is in it as well as
+ * what was handed in; if its tree is the verified one, that is what was verified.
+ */
+function exactly(verified: string, made: Made): Made & { readonly clean: true } {
+  if (!made.clean) throw new EvidenceMismatch('It does not merge with the branch any more.');
+  if (made.tree !== verified)
+    throw new EvidenceMismatch(`It makes the tree ${made.tree}, and ${verified} was verified.`);
+  return made;
 }

@@ -4,6 +4,7 @@ import { RollBackLanding } from '#messages/integration';
 import { Clock, Ids } from '#kernel';
 import { Database, violatedConstraint } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
+import { CrashPoints } from '../crash-points.ts';
 import { MUSTER, plainMessage, subjectOf } from '../domain/commit-message.ts';
 import { landingColumns, type LandingRow } from '../domain/landing.ts';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
@@ -22,6 +23,7 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
     private readonly repositories: Repositories,
     private readonly ids: Ids,
     private readonly clock: Clock,
+    private readonly crash: CrashPoints,
   ) {}
 
   async execute({ landingId, reason, requestedBy }: RollBackLanding): Promise<SubmissionView> {
@@ -36,7 +38,7 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
     const { project_id: projectId } = landing;
     const head = await this.repositories.resolve(projectId, `refs/heads/${landing.branch}`);
     if (head === null) throw new NotLanded(landingId, 'no longer on its branch');
-    const reverted = await this.repositories.revertTree(projectId, head, landing.commit);
+    const reverted = await this.repositories.revertTree(projectId, head, landing.commit, landing.before);
     const headTree = await this.repositories.treeOf(projectId, head);
     if (reverted.clean && reverted.tree === headTree) throw new NothingToRevert(landingId);
 
@@ -60,9 +62,11 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
         })
       : head;
     const restoresTree = await this.repositories.treeOf(projectId, landing.before);
+    this.crash.reach('rollback.revert_made');
     await this.repositories.updateRef(projectId, submissionRef(id), commit, NOTHING);
+    this.crash.reach('rollback.ref_kept');
     try {
-      return await this.database.transaction(async (tx) => {
+      const view = await this.database.transaction(async (tx) => {
         const row = await insertSubmission(tx, {
           id,
           teamId: landing.team_id,
@@ -87,6 +91,8 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
           tx.append(rollbackConflicted(row, [...new Set(reverted.conflicts.map((hunk) => hunk.path))]));
         return submissionViewOf(row);
       });
+      this.crash.reach('rollback.recorded');
+      return view;
     } catch (error) {
       const first = violatedConstraint(error) === 'submissions_one_open_revert' ? await this.findOpen(landingId) : null;
       if (first === null) throw error;

@@ -42,6 +42,8 @@ export function problemsOf(
     readonly projectId: string;
     /** Digest of the statement about its parent; null when the parent is the import. */
     readonly previous: string | null;
+    /** The landed commit, or the import, that it stands on. */
+    readonly below: string | null;
     readonly landing: LandingRow | null;
     readonly verification: VerificationView | null;
   },
@@ -68,9 +70,18 @@ export function problemsOf(
     `What was verified is the tree ${muster.candidateTree}, not ${audited.tree}.`,
   );
   hold(muster.score >= muster.threshold, `It landed with ${muster.score} where ${muster.threshold} was needed.`);
+  const parent = muster.commits.at(-1) ?? muster.before;
   hold(
-    audited.parents.length === 1 && audited.parents[0] === muster.before,
-    `It was landed on ${muster.before}, but its parent is ${audited.parents.join(', ') || 'none'}.`,
+    audited.parents[0] === parent && audited.parents.length === (muster.strategy === 'merge' ? 2 : 1),
+    `It was landed on ${parent} by ${muster.strategy}, but its parents are ${audited.parents.join(', ') || 'none'}.`,
+  );
+  hold(
+    around.below === muster.before,
+    `It was landed on ${muster.before}, but what landed before it is ${around.below ?? 'nothing'}.`,
+  );
+  hold(
+    muster.commits.length === 0 || muster.strategy === 'rebase',
+    'Its statement names commits that no rebase brought.',
   );
   hold(
     muster.previous === around.previous,
@@ -89,7 +100,11 @@ export function problemsOf(
       `The record of ${landing.id} says ${landing.state}.`,
     );
     hold(
-      landing.commit === audited.commit && landing.landed_tree === audited.tree && landing.before === muster.before,
+      landing.commit === audited.commit &&
+        landing.landed_tree === audited.tree &&
+        landing.before === muster.before &&
+        landing.strategy === muster.strategy &&
+        landing.commits.join() === muster.commits.join(),
       `The record of ${landing.id} is about another commit.`,
     );
     hold(landing.verified_tree === audited.tree, `The record of ${landing.id} names another verified tree.`);
@@ -115,6 +130,25 @@ export function problemsOf(
     );
   }
   return problems;
+}
+
+/** The commits that came in below a landed one by a rebase, each with the one that vouches for it. Only where they stand in a row. */
+export function carriedBy(
+  history: readonly AuditedCommit[],
+  testimonies: ReadonlyMap<string, Testimony | string>,
+): Map<string, string> {
+  const carried = new Map<string, string>();
+  const at = new Map(history.map(({ commit, parents }) => [commit, parents]));
+  for (const { commit: landed, parents } of history) {
+    const testimony = testimonies.get(landed);
+    if (testimony === undefined || typeof testimony === 'string') continue;
+    const { commits, before } = testimony.statement.predicate.muster;
+    const row = [...commits.toReversed(), before];
+    const stands = commits.toReversed().every((commit, place) => at.get(commit)?.join() === row[place + 1]);
+    if (stands && commits.length > 0 && parents.join() === row[0])
+      for (const commit of commits) carried.set(commit, landed);
+  }
+  return carried;
 }
 
 function parseJson(text: string): unknown {

@@ -1,4 +1,4 @@
-import type { Approver, LandingView } from '@muster/contracts';
+import type { Approver, LandingStrategy, LandingView } from '@muster/contracts';
 import type { Envelope } from './dsse.ts';
 
 /** A row of `landings`: all that is needed to make the same commit and the same statement again after a crash. */
@@ -14,6 +14,10 @@ export interface LandingRow {
   readonly agent: string | null;
   readonly author: string;
   readonly approved_by: Approver | null;
+  readonly released_by: Approver | null;
+  readonly strategy: LandingStrategy;
+  /** The commits below `commit` that came in with it, oldest first. */
+  readonly commits: readonly string[];
   readonly branch: string;
   readonly before: string;
   readonly commit: string;
@@ -42,7 +46,7 @@ const iso = (column: string): string =>
   `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
 
 export const landingColumns = `
-  id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, branch, before, commit,
+  id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, strategy, commits, branch, before, commit,
   landed_tree, verified_tree, message, ${iso('committed_at')}, score, previous_statement, statement, statement_digest, state,
   post_landing, post_verification_id, reverts_landing_id, rolled_back_by, follow_up_task_id,
   next_action_at is not null as pending, failures, unverified, ${iso('landed_at')}`;
@@ -57,6 +61,8 @@ export const landingViewOf = (row: LandingRow): LandingView => ({
   verificationId: row.verification_id,
   taskId: row.task_id,
   branch: row.branch,
+  strategy: row.strategy,
+  releasedBy: row.released_by,
   before: row.before,
   commit: row.commit,
   landedTree: row.landed_tree,

@@ -15,9 +15,19 @@ export function tellingFindings(verification: VerificationView | null): Finding[
     .slice(0, MOST_FINDINGS);
 }
 
+/** The checks that refuse it, by name: those with a veto or an error, or that failed. */
+export const refusingChecks = (verification: VerificationView): string[] =>
+  (verification.facts?.checks ?? [])
+    .filter(
+      ({ status, findings }) => status === 'failed' || findings.some(({ veto, level }) => veto || level === 'error'),
+    )
+    .map(({ check }) => check);
+
 /** What the task's next attempt is told about a submission that did not go in. */
 export function reworkOf(row: SubmissionRow, verification: VerificationView | null): Omit<Rework, 'round'> {
-  const reason = row.state === 'conflicted' ? 'conflicted' : row.state === 'rejected' ? 'rejected' : 'ejected';
+  // Accepted once and refused now: it left the queue, where it was refused at admission otherwise.
+  const refused = row.turn === null ? 'rejected' : 'ejected';
+  const reason = row.state === 'conflicted' ? 'conflicted' : refused;
   const paths = [...new Set(row.conflicts.map((hunk) => hunk.path))];
   return {
     submissionId: row.id,
@@ -26,7 +36,7 @@ export function reworkOf(row: SubmissionRow, verification: VerificationView | nu
       row.reasons.length > 0
         ? row.reasons.join('\n')
         : `It conflicts with what landed on ${row.branch} in the meantime, in ${paths.join(', ')}.`,
-    findings: reason === 'rejected' ? tellingFindings(verification) : [],
+    findings: tellingFindings(verification),
     conflicts: row.conflicts,
     commit: row.commit,
   };

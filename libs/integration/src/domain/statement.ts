@@ -1,4 +1,4 @@
-import { approver, type VerificationView } from '@muster/contracts';
+import { approver, landingStrategies, type VerificationView } from '@muster/contracts';
 import { z } from 'zod';
 import type { LandingRow } from './landing.ts';
 
@@ -30,7 +30,12 @@ export const landingStatement = z.object({
       agent: z.string().nullable(),
       /** The person who handed it in and answers for what it changes of the rules. */
       approvedBy: approver.nullable().default(null),
+      /** The person who let it land, where one had to. */
+      releasedBy: approver.nullable().default(null),
       before: z.string(),
+      strategy: z.enum(landingStrategies).default('squash'),
+      /** Commits that came in below the landed one, oldest first. Its tree was verified, not theirs. */
+      commits: z.array(z.string()).default([]),
       verification: z.string(),
       purpose: z.string(),
       verdict: z.literal('accepted'),
@@ -75,7 +80,10 @@ export function statementOf(landing: LandingRow, verification: VerificationView)
         fence: landing.fence,
         agent: landing.agent,
         approvedBy: landing.approved_by,
+        releasedBy: landing.released_by,
         before: landing.before,
+        strategy: landing.strategy,
+        commits: [...landing.commits],
         verification: verification.id,
         purpose: verification.purpose,
         verdict: 'accepted',

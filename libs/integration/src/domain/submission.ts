@@ -1,4 +1,4 @@
-import type { Approver, ConflictHunk, SubmissionView } from '@muster/contracts';
+import type { Approver, ConflictHunk, LandingStrategy, SubmissionView } from '@muster/contracts';
 
 /** A row of `submissions`. `step` counts its transitions: a writer that read an older step writes nothing. */
 export interface SubmissionRow {
@@ -23,6 +23,20 @@ export interface SubmissionRow {
   /** The tree that `verification_id` is about: this submission merged with `candidate_head`. */
   readonly candidate_tree: string | null;
   readonly candidate_head: string | null;
+  /** The tree of `candidate_head`, which the candidate is compared with. */
+  readonly candidate_base: string | null;
+  /** The submission that `candidate_head` stands for while it has not landed; null: `candidate_head` has landed. */
+  readonly candidate_on: string | null;
+  readonly candidate_since: string | null;
+  /** It fails on top of what has not landed yet. That is held against nobody; it is judged again at the front. */
+  readonly suspect: boolean;
+  readonly strategy: LandingStrategy;
+  /** 0 critical, 1 high, 2 normal, 3 low. */
+  readonly urgency: number;
+  /** The person who let it land, where one has to. */
+  readonly released_by: Approver | null;
+  /** What it waits for, accepted as it is. */
+  readonly held: 'person' | 'quiet_hours' | 'conflict' | null;
   /** Its place in the landing queue; given once, kept through every later verification. */
   readonly turn: number | null;
   readonly accepted: boolean;
@@ -45,7 +59,8 @@ const iso = (column: string): string =>
 /** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
 export const submissionColumns = `
   id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by, approved_by,
-  reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, turn::float8 as turn,
+  reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, candidate_base, candidate_on,
+  ${iso('candidate_since')}, suspect, strategy, urgency, released_by, held, turn::float8 as turn,
   accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures, unverified,
   ${iso('created_at')}, ${iso('updated_at')}`;
 
@@ -59,6 +74,9 @@ export const approvalOf = (approver: Approver | null): string | null =>
 /** Where a submission's commit is kept: agents may fetch it, nobody may push it. */
 export const submissionRef = (submissionId: string): string => `refs/muster/submissions/${submissionId}`;
 
+/** Where a submission in the queue is kept as what others are put on while it has not landed. Nobody fetches it. */
+export const queueRef = (submissionId: string): string => `refs/muster/queue/${submissionId}`;
+
 export const submissionViewOf = (row: SubmissionRow): SubmissionView => ({
   id: row.id,
   projectId: row.project_id,
@@ -70,6 +88,8 @@ export const submissionViewOf = (row: SubmissionRow): SubmissionView => ({
   message: row.message,
   agent: row.agent,
   approvedBy: row.approved_by,
+  releasedBy: row.released_by,
+  held: row.held,
   state: row.state,
   verificationId: row.verification_id,
   conflicts: row.conflicts,

@@ -12,10 +12,10 @@ import {
 } from '@muster/contracts';
 import type { z } from 'zod';
 import type { Actor } from '#messages/auth';
-import { FindSubmission, ReceiveSubmission } from '#messages/integration';
+import { FindSubmission, ReceiveSubmission, ReleaseSubmission } from '#messages/integration';
 import type { Page } from '#kernel';
 import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
-import { NotFound } from '../integration.errors.ts';
+import { NotAPerson, NotFound } from '../integration.errors.ts';
 import { ListSubmissions } from '../queries/list-submissions.ts';
 
 const submissionId = idOf('submission');
@@ -61,5 +61,17 @@ export class SubmissionsController {
     const found = await this.queries.execute(new FindSubmission(id));
     if (found === null) throw new NotFound('submission', id);
     return found;
+  }
+
+  @Post(':submissionId/release')
+  @HttpCode(200)
+  @Requires('landing.release')
+  @ApiResponse({ status: 200, standardSchema: submissionView })
+  release(
+    @Param('submissionId', { schema: submissionId }) id: string,
+    @CurrentActor() actor: Actor,
+  ): Promise<SubmissionView> {
+    if (actor.kind !== 'user') throw new NotAPerson();
+    return this.commands.execute(new ReleaseSubmission(id, { id: actor.id, name: actor.name }));
   }
 }

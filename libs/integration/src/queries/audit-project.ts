@@ -4,7 +4,7 @@ import { FindProject } from '#messages/projects';
 import { FindVerification } from '#messages/quality';
 import { Database } from '#platform/database';
 import { Git, Repositories } from '#platform/git';
-import { type AuditedCommit, problemsOf, readTestimony } from '../domain/audit.ts';
+import { type AuditedCommit, carriedBy, problemsOf, readTestimony } from '../domain/audit.ts';
 import { landingColumns, type LandingRow, NOTES_REF } from '../domain/landing.ts';
 import { NotFound } from '../integration.errors.ts';
 import { Provenance } from '../provenance.ts';
@@ -45,25 +45,34 @@ export class AuditProjectHandler implements IQueryHandler<AuditProject> {
     const commits: AuditReport['commits'] = [];
     let previous: string | null = null;
     let below = importedHead;
+    let landedBelow = importedHead;
+    const testimonies = new Map(history.map(({ commit, note }) => [commit, readTestimony(note, keys)]));
+    const carried = carriedBy(history, testimonies);
     // Oldest first: each has to follow on the one below it.
     for (const audited of history.toReversed()) {
       const problems: string[] = [];
       if ((audited.parents[0] ?? null) !== below) {
         problems.push(`The branch does not go back to ${below ?? 'an empty project'} here: history was rewritten.`);
       }
-      const testimony = readTestimony(audited.note, keys);
-      const landing = records.get(audited.commit) ?? null;
-      if (typeof testimony === 'string') {
+      const testimony = testimonies.get(audited.commit) ?? 'It was not looked at.';
+      const carrier = carried.get(audited.commit);
+      const landing = records.get(carrier ?? audited.commit) ?? null;
+      if (carrier !== undefined) {
+        if (audited.note !== '') problems.push('It is part of a landing, but has a statement of its own.');
+      } else if (typeof testimony === 'string') {
         problems.push(testimony);
         previous = landing?.statement_digest ?? null;
       } else {
         const verification = await this.queries.execute(
           new FindVerification(testimony.statement.predicate.muster.verification),
         );
-        problems.push(...problemsOf(audited, testimony, { branch, projectId, previous, landing, verification }));
+        problems.push(
+          ...problemsOf(audited, testimony, { branch, projectId, previous, below: landedBelow, landing, verification }),
+        );
         previous = testimony.digest;
       }
       below = audited.commit;
+      if (carrier === undefined) landedBelow = audited.commit;
       commits.push({
         commit: audited.commit,
         tree: audited.tree,

@@ -39,6 +39,15 @@ export class RollBackLanding extends Command<SubmissionView> {
     super();
   }
 }
+/** A person lets an accepted change land where the project's rules ask for one. Bound to this submission, and so to its commit. */
+export class ReleaseSubmission extends Command<SubmissionView> {
+  constructor(
+    readonly submissionId: string,
+    readonly person: Approver,
+  ) {
+    super();
+  }
+}
 export class FindSubmission extends Query<SubmissionView | null> {
   constructor(readonly submissionId: string) {
     super();

@@ -90,6 +90,16 @@ const variables = {
     .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
     .default('90d')
     .describe('how long events are kept at least; forever keeps them'),
+  MUSTER_LANDING_WINDOW: count(1, 100)
+    .default(20)
+    .describe('most accepted changes of one branch that are verified on top of one another at once'),
+  MUSTER_LANDING_STRATEGIES: list(',')
+    .pipe(z.array(z.enum(['squash', 'merge', 'rebase'])).min(1))
+    .default(['squash', 'merge', 'rebase'])
+    .describe('how projects may let changes land; where one asks for another, the first'),
+  MUSTER_LANDING_PROTECTED_BRANCHES: list(',')
+    .default([])
+    .describe('globs of branches into which nothing lands before a person has released it'),
   MUSTER_LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
@@ -146,6 +156,9 @@ export class Config {
   readonly gatePolicy: GatePolicy;
   readonly reworkLimit: number;
   readonly retryDelaysSeconds: readonly number[];
+  readonly landingWindow: number;
+  readonly landingStrategies: Values['MUSTER_LANDING_STRATEGIES'];
+  readonly landingProtectedBranches: readonly string[];
   readonly drainSeconds: number;
   /** Null: for ever. */
   readonly eventsRetentionMs: number | null;
@@ -180,6 +193,9 @@ export class Config {
     this.gatePolicy = values.MUSTER_GATE_POLICY ?? gatePolicy.parse({});
     this.reworkLimit = values.MUSTER_REWORK_LIMIT;
     this.retryDelaysSeconds = values.MUSTER_RETRY_DELAYS;
+    this.landingWindow = values.MUSTER_LANDING_WINDOW;
+    this.landingStrategies = values.MUSTER_LANDING_STRATEGIES;
+    this.landingProtectedBranches = values.MUSTER_LANDING_PROTECTED_BRANCHES;
     this.drainSeconds = values.MUSTER_DRAIN_SECONDS;
     this.eventsRetentionMs = millisecondsOf(values.MUSTER_EVENTS_RETENTION);
     this.tracing = surroundings.tracing;

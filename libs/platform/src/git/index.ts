@@ -1,3 +1,4 @@
+export { Changes, type HandedCommit, type Replay } from './changes.ts';
 export { Git, GitFailed, killGroup, type GitResult, type GitRun } from './git.ts';
 export { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
 export { GitModule } from './git.module.ts';

@@ -274,7 +274,7 @@ describe('reverts', () => {
     const before = await change(root, file('a', '1\n'), file('b', '1\n'));
     const landed = await change(before, file('a', '2\n'), file('new', 'x\n'));
     const head = await change(landed, file('b', '2\n'));
-    const reverted = await repositories.revertTree(project, head, landed);
+    const reverted = await repositories.revertTree(project, head, landed, before);
     if (!reverted.clean) throw new Error('expected a clean revert');
     expect(await repositories.diffFiles(project, before, reverted.tree)).toEqual([{ path: 'b', status: 'M' }]);
   });
@@ -282,7 +282,7 @@ describe('reverts', () => {
     const before = await change(root, file('a', '1\n'));
     const landed = await change(before, file('a', '2\n'));
     const head = await change(landed, file('a', '3\n'));
-    expect(await repositories.revertTree(project, head, landed)).toEqual({
+    expect(await repositories.revertTree(project, head, landed, before)).toEqual({
       clean: false,
       conflicts: [{ path: 'a', startLine: 1, base: '2\n', ours: '3\n', theirs: '1\n' }],
     });

@@ -22,6 +22,7 @@ import { Git, GitFailed } from './git.ts';
 export const NOTHING = '0'.repeat(40);
 /** What a three-way comparison shows line by line; larger files are named only. */
 const MAX_COMPARED_BYTES = 1024 * 1024;
+const TREES_KEPT = 10_000;
 
 export interface Person {
   readonly name: string;
@@ -112,6 +113,8 @@ const repositorySettings: ReadonlyArray<readonly [string, string]> = [
 /** The bare repositories of the projects. Everything here works on objects: nothing is ever checked out. */
 @Injectable()
 export class Repositories {
+  private readonly trees = new Map<string, string>();
+
   constructor(
     private readonly git: Git,
     private readonly config: Config,
@@ -177,13 +180,21 @@ export class Repositories {
           .map((line) => ({ object: line.slice(0, line.indexOf(' ')), ref: line.slice(line.indexOf(' ') + 1) }));
   }
 
+  /** A commit's tree never changes, and the queue asks for the same ones over and over. */
   async treeOf(projectId: string, commit: string): Promise<string> {
-    return this.git.text(this.path(projectId), [
+    const key = `${projectId} ${object(commit)}`;
+    const known = this.trees.get(key);
+    if (known !== undefined) return known;
+    const tree = await this.git.text(this.path(projectId), [
       'rev-parse',
       '--verify',
       '--end-of-options',
-      `${object(commit)}^{tree}`,
+      `${commit}^{tree}`,
     ]);
+    const [oldest] = this.trees.keys();
+    if (this.trees.size >= TREES_KEPT && oldest !== undefined) this.trees.delete(oldest);
+    this.trees.set(key, tree);
+    return tree;
   }
 
   /** A regular file's bytes; null for what is not there, a folder or a symbolic link. */
@@ -397,6 +408,14 @@ export class Repositories {
     }
   }
 
+  /** Makes a ref of ours hold this commit, whatever it held; null takes it away. Not for branches: they move by `updateRef`. */
+  async setRef(projectId: string, ref: string, commit: string | null): Promise<void> {
+    if (/^refs\/(heads|tags)\//.test(ref)) throw new Error(`${ref} is not set without its old value`);
+    await this.git.run(this.path(projectId), ['update-ref', '--no-deref', '--stdin'], {
+      input: `update ${refName(ref)} ${commit === null ? NOTHING : object(commit)}\n`,
+    });
+  }
+
   /** What a ref holds, unpeeled. */
   private async value(dir: string, ref: string): Promise<string | null> {
     const { stdout, code } = await this.git.run(dir, ['show-ref', '--verify', '--hash', '--', refName(ref)], {
@@ -532,26 +551,21 @@ export class Repositories {
   }
 
   /**
-   * The tree of `head` without what one landed commit brought: a three-way merge whose base is the landed commit. This git
-   * cannot be told a merge base, so two commits that have the landed one as their parent stand in; they stay unreferenced.
+   * The tree of `head` without what lies between `before` and the landed commit: a three-way merge whose base is the landed commit.
+   * This git cannot be told a merge base, so two commits that have the landed one as their parent stand in; they stay unreferenced.
    */
-  async revertTree(projectId: string, head: string, landedCommit: string): Promise<MergeResult> {
-    const dir = this.path(projectId);
-    const landed = object(landedCommit);
-    const before = await this.git.run(dir, ['rev-parse', '--verify', '--quiet', `${landed}^1^{tree}`], {
-      ok: [0, 1, 128],
-    });
-    const parent = before.code === 0 ? before.stdout.toString('utf8').trim() : await this.emptyTree(projectId);
+  async revertTree(projectId: string, head: string, landedCommit: string, before: string): Promise<MergeResult> {
     const stand = async (tree: string) =>
       this.commitTree(projectId, {
         tree,
-        parents: [landed],
+        parents: [object(landedCommit)],
         message: 'revert',
         author: muster,
         committer: muster,
         date: new Date(0),
       });
-    return this.mergeTree(projectId, await stand(await this.treeOf(projectId, head)), await stand(parent));
+    const [without, now] = [await this.treeOf(projectId, before), await this.treeOf(projectId, head)];
+    return this.mergeTree(projectId, await stand(now), await stand(without));
   }
 
   emptyTree(projectId: string): Promise<string> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { policyOf } from './policy.ts';
 
-const bounds = { minThreshold: 50, maxTimeoutSeconds: 900 };
+const bounds = { minThreshold: 50, maxTimeoutSeconds: 900, landingStrategies: ['squash', 'merge'] as const };
 
 describe('a policy', () => {
   it('is the default where there is none', () => {
@@ -15,10 +15,24 @@ describe('a policy', () => {
     });
     expect(policyOf('', bounds).source).toBe('muster.yaml');
   });
+  it('lets changes land as the project says, in a way that the server allows', () => {
+    const landingOf = (source: string) => policyOf(`landing: ${source}`, bounds).policy.landing;
+    expect(landingOf('{}')).toEqual({
+      strategy: 'squash',
+      mode: 'automatic',
+      protectedBranches: [],
+      quietHours: [],
+    });
+    expect(landingOf('{ strategy: merge, mode: person }')).toMatchObject({ strategy: 'merge', mode: 'person' });
+    expect(landingOf('{ strategy: rebase }')).toMatchObject({ strategy: 'squash' });
+  });
   it.each([
     ['threshold: [', 'not valid YAML'],
     ['threshhold: 3', 'does not say valid rules'],
     ['checks: { secrets: false }', 'does not say valid rules'],
+    ['landing: { strategy: octopus }', 'does not say valid rules'],
+    ['landing: { quietHours: [{ from: "25:00", to: "06:00" }] }', 'does not say valid rules'],
+    ['landing: { quietHours: [{ from: "22:00", to: "06:00", timeZone: Moon/Base }] }', 'does not say valid rules'],
     ['- a\n- b', 'does not say valid rules'],
     [`a: &a [1]\nb: [${'*a,'.repeat(50)}]`, 'not valid YAML'],
   ])('is the default, and says so, where muster.yaml is %j', (source, problem) => {

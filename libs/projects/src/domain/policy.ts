@@ -1,4 +1,4 @@
-import { projectPolicy, type PolicyView, type ProjectPolicy } from '@muster/contracts';
+import { type LandingStrategy, projectPolicy, type PolicyView, type ProjectPolicy } from '@muster/contracts';
 import { parse } from 'yaml';
 
 export const POLICY_FILE = 'muster.yaml';
@@ -8,12 +8,19 @@ export const POLICY_MAX_BYTES = 100_000;
 export interface PolicyBounds {
   readonly minThreshold: number;
   readonly maxTimeoutSeconds: number;
+  readonly landingStrategies: readonly LandingStrategy[];
 }
 
 const bounded = (policy: ProjectPolicy, bounds: PolicyBounds): ProjectPolicy => ({
   ...policy,
   threshold: Math.max(policy.threshold, bounds.minThreshold),
   timeoutSeconds: Math.min(policy.timeoutSeconds, bounds.maxTimeoutSeconds),
+  landing: {
+    ...policy.landing,
+    strategy: bounds.landingStrategies.includes(policy.landing.strategy)
+      ? policy.landing.strategy
+      : (bounds.landingStrategies[0] ?? 'squash'),
+  },
 });
 
 /** The rules that are in force. Rules that cannot be read never mean no rules: the defaults hold, and the view says why. */

@@ -24,6 +24,9 @@ export const withServerRules = (policy: ProjectPolicy, server: GatePolicy): Proj
 const nothingAsked = gatePolicy.parse({});
 const nothingSaid = declaredWork.parse({});
 
+/** Whether a change is let in and whether it lands is one question: on the same trees the answer is the same, and is not computed twice. */
+const questionOf = (purpose: VerificationRequest['purpose']): string => (purpose === 'landing' ? 'admission' : purpose);
+
 /** What is asked: the project's rules, the server's, what the work claims to be, the gate that knows what they mean, what for, and who let it change them, if anyone. */
 export const rulesDigestOf = (
   policy: ProjectPolicy,
@@ -36,7 +39,7 @@ export const rulesDigestOf = (
       policy,
       server: { ...server, seed: sha256(server.seed) },
       declared: declared ?? nothingSaid,
-      purpose,
+      purpose: questionOf(purpose),
       approvedBy: approvedBy ?? undefined,
     }),
   );
