@@ -1,0 +1,158 @@
+import { describe, expect, test } from '@jest/globals';
+import { Batcher, Overloaded } from './index.ts';
+
+/** Commits when the test says so, and tells what went into each commit. */
+function gate() {
+  const batches: string[][] = [];
+  let open: () => void = () => {};
+  const run = async (items: readonly string[]) => {
+    batches.push([...items]);
+    await new Promise<void>((resolve) => (open = resolve));
+    return items.map((item) => item.toUpperCase());
+  };
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  return {
+    run,
+    batches,
+    turn,
+    commit: async () => {
+      open();
+      await turn();
+      await turn();
+    },
+  };
+}
+const failing = (code: string) => Object.assign(new Error(`PostgreSQL says ${code}`), { code });
+
+describe('a batcher', () => {
+  test('begins at once, and what arrives while it commits goes together into the next', async () => {
+    const { run, batches, turn, commit } = gate();
+    const batcher = new Batcher({ name: 'words', run });
+    const answered: string[] = [];
+    const add = (word: string) => void batcher.add(word).then((answer) => answered.push(answer));
+    for (const word of ['a', 'b']) add(word);
+    await turn();
+    expect(batches).toEqual([['a', 'b']]);
+    for (const word of ['c', 'd', 'e']) add(word);
+    await turn();
+    expect(batches).toHaveLength(1);
+    expect(answered).toEqual([]);
+    await commit();
+    expect(answered).toEqual(['A', 'B']);
+    expect(batches).toEqual([
+      ['a', 'b'],
+      ['c', 'd', 'e'],
+    ]);
+    await commit();
+    expect(answered).toEqual(['A', 'B', 'C', 'D', 'E']);
+  });
+
+  test('fills a batch from everyone in turn, and no batch is larger than it may be', async () => {
+    const { run, batches, turn, commit } = gate();
+    const batcher = new Batcher({ name: 'words', run, maxItems: 4, fairnessKey: (word) => word.charAt(0) });
+    for (const word of ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'b1', 'b2', 'c1']) void batcher.add(word);
+    await turn();
+    for (let n = 0; n < 3; n++) await commit();
+    expect(batches).toEqual([
+      ['a1', 'b1', 'c1', 'a2'],
+      ['b2', 'a3', 'a4', 'a5'],
+      ['a6', 'a7'],
+    ]);
+  });
+
+  test('refuses who filled the queue, and still takes the others', async () => {
+    const { run, batches, turn, commit } = gate();
+    const batcher = new Batcher({ name: 'words', run, maxWaiting: 4, fairnessKey: (word) => word.charAt(0) });
+    void batcher.add('a0');
+    await turn();
+    for (const word of ['a1', 'a2', 'a3', 'a4']) void batcher.add(word);
+    const refused = await batcher.add('a5').catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(Overloaded);
+    expect(refused).toMatchObject({
+      code: 'platform.overloaded',
+      status: 503,
+      data: { what: 'words', waiting: 4, retryAfterSeconds: 1 },
+    });
+    for (const word of ['b1', 'b2']) void batcher.add(word);
+    await expect(batcher.add('b3')).rejects.toThrow(Overloaded);
+    await commit();
+    expect(batches[1]).toEqual(['a1', 'b1', 'a2', 'b2', 'a3', 'a4']);
+    await commit();
+    const again = batcher.add('a6');
+    await turn();
+    await commit();
+    expect(await again).toBe('A6');
+  });
+
+  test('lets a bad row fail alone', async () => {
+    const sizes: number[] = [];
+    const batcher = new Batcher({
+      name: 'numbers',
+      run: (items: readonly number[]) => {
+        sizes.push(items.length);
+        return items.some((item) => item === 13 || item === 77)
+          ? Promise.reject(failing('23514'))
+          : Promise.resolve(items.map((item) => item * 2));
+      },
+    });
+    const results = await Promise.allSettled(Array.from({ length: 100 }, (_, n) => batcher.add(n)));
+    results.forEach((result, n) => {
+      if (n === 13 || n === 77) expect(result).toMatchObject({ status: 'rejected', reason: { code: '23514' } });
+      else expect(result).toEqual({ status: 'fulfilled', value: n * 2 });
+    });
+    expect(sizes.length).toBeLessThan(30);
+  });
+
+  test('tries again what PostgreSQL rolled back or never got, and nothing that may have been committed', async () => {
+    for (const [code, repeatable, tries] of [
+      ['40001', false, 3],
+      ['40P01', false, 3],
+      ['ECONNREFUSED', false, 3],
+      ['57P03', false, 3],
+      ['57P01', false, 1],
+      ['ECONNRESET', false, 1],
+      ['57P01', true, 3],
+      ['ECONNRESET', true, 3],
+      ['23505', true, 1],
+    ] as const) {
+      let tried = 0;
+      const batcher = new Batcher({
+        name: 'tries',
+        repeatable,
+        run: (items: readonly string[]) => (++tried < 3 ? Promise.reject(failing(code)) : Promise.resolve(items)),
+      });
+      const result = await batcher.add('x').catch((error: unknown) => error);
+      expect([code, tried, result instanceof Error]).toEqual([code, tries, tries === 1]);
+    }
+  });
+
+  test('does not take a batch apart whose fate is unknown', async () => {
+    for (const error of [
+      failing('57P01'),
+      new Error('Connection terminated unexpectedly'),
+      new TypeError('a mistake'),
+    ]) {
+      let tried = 0;
+      const batcher = new Batcher({
+        name: 'fates',
+        run: () => {
+          tried++;
+          return Promise.reject(error);
+        },
+      });
+      const results = await Promise.allSettled([batcher.add(1), batcher.add(2), batcher.add(3)]);
+      expect(results.map((result) => result.status === 'rejected' && result.reason === error)).toEqual([
+        true,
+        true,
+        true,
+      ]);
+      expect(tried).toBe(1);
+    }
+  });
+
+  test('answers nobody with the answer of another', async () => {
+    const batcher = new Batcher({ name: 'words', run: (items: readonly string[]) => Promise.resolve(items.slice(1)) });
+    const results = await Promise.allSettled([batcher.add('a'), batcher.add('b')]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  });
+});

@@ -1,0 +1,173 @@
+import { context, type Histogram, metrics, ROOT_CONTEXT } from '@opentelemetry/api';
+import { sqlState } from '#platform/database';
+import { Overloaded } from './batching.errors.ts';
+import { FairQueue } from './fair-queue.ts';
+
+export interface BatcherOptions<In, Out> {
+  /** What is written, in metrics and errors: `task creations`. */
+  readonly name: string;
+  /**
+   * Writes all of them in one statement that commits by itself (or one transaction), and answers each in its place. What
+   * concerns a single item (a conflict, a lost lease) is an answer, not an error.
+   */
+  readonly run: (items: readonly In[]) => Promise<readonly Out[]>;
+  readonly maxItems?: number;
+  /** How many may wait; over it callers are refused at once with `platform.overloaded`. */
+  readonly maxWaiting?: number;
+  /** How many statements may run at once. One makes the largest batches. */
+  readonly concurrency?: number;
+  /** Whose it is: batches are filled from everyone in turn, and a full queue refuses those who filled it. */
+  readonly fairnessKey?: (item: In) => string;
+  /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. */
+  readonly repeatable?: boolean;
+}
+
+interface Waiting<In, Out> {
+  readonly item: In;
+  readonly since: number;
+  readonly resolve: (answer: Out) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const attempts = 4;
+/** PostgreSQL rolled the statement back and asks for it again: serialization failure, deadlock. */
+const rolledBack = new Set(['40001', '40P01']);
+/** It never arrived: no connection, none free, starting up. */
+const neverBegun = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', '53300', '57P03']);
+/** What no row is to blame for: connection, resources, an operator, the system. */
+const nobodysFault = /^(08|53|57|58)/;
+
+/**
+ * Group commit: while one statement commits, everything that arrives waits and goes into the next one, and each caller is
+ * answered after its commit. Nothing is delayed to make batches larger: an idle batcher begins at once.
+ */
+export class Batcher<In, Out> {
+  readonly #queue = new FairQueue<Waiting<In, Out>>();
+  readonly #maxItems: number;
+  readonly #maxWaiting: number;
+  readonly #concurrency: number;
+  #running = 0;
+  #starting = false;
+  #measured: { readonly size: Histogram; readonly wait: Histogram; readonly duration: Histogram } | null = null;
+
+  constructor(private readonly options: BatcherOptions<In, Out>) {
+    this.#maxItems = options.maxItems ?? 500;
+    this.#maxWaiting = options.maxWaiting ?? 20_000;
+    this.#concurrency = options.concurrency ?? 1;
+  }
+
+  /** Answered when it is committed. */
+  add(item: In): Promise<Out> {
+    const key = this.options.fairnessKey?.(item) ?? '';
+    // Who waits for less than an equal share did not fill the queue.
+    if (this.#queue.size >= this.#maxWaiting && this.#queue.sizeOf(key) * this.#queue.keys >= this.#maxWaiting)
+      return Promise.reject(new Overloaded(this.options.name, this.#queue.size));
+    return new Promise((resolve, reject) => {
+      this.#queue.push(key, { item, since: performance.now(), resolve, reject });
+      if (this.#starting || this.#running >= this.#concurrency) return;
+      this.#starting = true;
+      // Everything that arrives in this turn of the event loop goes along.
+      setImmediate(() => {
+        this.#starting = false;
+        this.#begin();
+      });
+    });
+  }
+
+  #begin(): void {
+    while (this.#running < this.#concurrency && this.#queue.size > 0) {
+      const batch = this.#queue.take(this.#maxItems);
+      this.#running += 1;
+      // The batch is nobody's request, so it is in nobody's trace.
+      void context
+        .with(ROOT_CONTEXT, () => this.#write(batch))
+        .finally(() => {
+          this.#running -= 1;
+          this.#begin();
+        });
+    }
+  }
+
+  /** Never rejects: each of the batch is told. */
+  async #write(batch: readonly Waiting<In, Out>[]): Promise<void> {
+    const began = performance.now();
+    try {
+      const answers = await this.#tried(batch.map(({ item }) => item));
+      if (answers.length !== batch.length)
+        throw new Error(`${this.options.name}: ${batch.length} were written and ${answers.length} answered.`);
+      batch.forEach(({ resolve }, place) => resolve(answers[place] as Out));
+    } catch (error) {
+      if (batch.length > 1 && isSomeRowsFault(error)) {
+        const half = batch.length >> 1;
+        await this.#write(batch.slice(0, half));
+        return this.#write(batch.slice(half));
+      }
+      for (const { reject } of batch) reject(error);
+    }
+    this.#measure(batch, began);
+  }
+
+  async #tried(items: readonly In[]): Promise<readonly Out[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.options.run(items);
+      } catch (error) {
+        if (attempt >= attempts || !this.#mayRepeat(error)) throw error;
+        await new Promise((wake) => setTimeout(wake, 5 * 4 ** (attempt - 1) * (0.5 + Math.random())));
+      }
+    }
+  }
+
+  #mayRepeat(error: unknown): boolean {
+    const state = sqlState(error);
+    if (state !== null && rolledBack.has(state)) return true;
+    const code = state ?? systemCode(error);
+    if (code !== null && neverBegun.has(code)) return true;
+    return this.options.repeatable === true && isLostConnection(error, code);
+  }
+
+  #measure(batch: readonly Waiting<In, Out>[], began: number): void {
+    // Asked for late: the provider comes with the server, this class may be older than it.
+    this.#measured ??= measures();
+    const attributes = { batch: this.options.name };
+    this.#measured.size.record(batch.length, attributes);
+    const since = batch.reduce((oldest, one) => Math.min(oldest, one.since), began);
+    this.#measured.wait.record((began - since) / 1000, attributes);
+    this.#measured.duration.record((performance.now() - began) / 1000, attributes);
+  }
+}
+
+/** PostgreSQL refused the statement, so nothing of it is there, and a part of it may go in without the row that is to blame. */
+function isSomeRowsFault(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== null && !nobodysFault.test(state);
+}
+
+function isLostConnection(error: unknown, code: string | null): boolean {
+  if (code !== null) return /^(08|57P0)/.test(code) || ['ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code);
+  return error instanceof Error && /^Connection terminated/.test(error.message);
+}
+
+function systemCode(error: unknown): string | null {
+  const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : null;
+  return typeof code === 'string' ? code : null;
+}
+
+function measures() {
+  const meter = metrics.getMeter('muster');
+  const seconds = { advice: { explicitBucketBoundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5] } };
+  return {
+    size: meter.createHistogram('muster.batch.size', {
+      description: 'How many shared a statement and its commit.',
+      advice: { explicitBucketBoundaries: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000] },
+    }),
+    wait: meter.createHistogram('muster.batch.wait.seconds', {
+      description: 'How long the oldest of a batch waited for the one before.',
+      ...seconds,
+    }),
+    duration: meter.createHistogram('muster.batch.duration.seconds', {
+      description: 'How long a batch took to be committed.',
+      ...seconds,
+    }),
+  };
+}
