@@ -82,9 +82,9 @@ export default {
     },
     {
       name: 'outsiders-stand-on-packages',
-      comment: 'Agents, the CLI and the examples use only what an outsider could install.',
+      comment: 'Agents, the CLI, the examples and the benches use only what an outsider could install.',
       severity: 'error',
-      from: { path: '^(apps/(agents|cli)|examples)/' },
+      from: { path: '^(apps/(agents|cli)|examples|bench)/' },
       to: { path: '^(libs|apps/server)/' },
     },
     {

@@ -1,0 +1,75 @@
+import { defineAgent, type RunningAgent } from '@muster/sdk';
+import { Pool } from 'undici';
+import type { ConsumerEvents, Parts, Payload, Plan } from './parts.ts';
+
+const needed = (plan: Plan, name: 'producerToken' | 'agentToken' | 'projectId' | 'agent' | 'capability'): string => {
+  const value = plan[name];
+  if (value === undefined) throw new Error(`The plan for Muster lacks ${name}.`);
+  return value;
+};
+
+/** The product as an outsider meets it: tasks by REST over kept connections, and an agent on the published SDK over its socket. */
+export const parts: Parts = {
+  async producer(plan) {
+    const pool = new Pool(plan.url, { connections: plan.callers, pipelining: 1 });
+    const headers = {
+      authorization: `Bearer ${needed(plan, 'producerToken')}`,
+      'content-type': 'application/json',
+    };
+    const wish = { projectId: needed(plan, 'projectId'), capability: needed(plan, 'capability') };
+    const post = async (path: string, body: unknown): Promise<unknown> => {
+      const answer = await pool.request({ method: 'POST', path, headers, body: JSON.stringify(body) });
+      if (answer.statusCode >= 300)
+        throw new Error(`${path} answered ${answer.statusCode}: ${await answer.body.text()}`);
+      return answer.body.json();
+    };
+    const one = async (payload: Payload): Promise<void> => void (await post('/api/tasks', { ...wish, input: payload }));
+    const probe = await pool.request({ method: 'POST', path: '/api/tasks/bulk', headers, body: '{}' });
+    await probe.body.dump();
+    const hasBulk = probe.statusCode !== 404;
+    return {
+      one,
+      async many(payloads) {
+        // A server from before there was bulk creation.
+        if (!hasBulk) return void (await Promise.all(payloads.map(one)));
+        const tasks = payloads.map((input) => ({ input }));
+        const { items } = (await post('/api/tasks/bulk', { ...wish, tasks })) as { items: { created: boolean }[] };
+        // A task that was refused was not created: it must not count as one.
+        const refused = items.find((item) => !item.created);
+        if (refused !== undefined) throw new Error(`/api/tasks/bulk refused a task: ${JSON.stringify(refused)}`);
+      },
+      close: () => pool.close(),
+    };
+  },
+
+  async consumer(plan) {
+    let agent: RunningAgent | null = null;
+    return {
+      async start(events: ConsumerEvents) {
+        agent = await defineAgent({
+          name: needed(plan, 'agent'),
+          capacity: plan.capacity ?? 1000,
+          capabilities: {
+            [needed(plan, 'capability')]: (task) => events.started(task.input as unknown as Payload),
+          },
+        }).connect({
+          url: plan.url,
+          token: needed(plan, 'agentToken'),
+          onEvent: (event) => {
+            if (event.type !== 'task_ended') return;
+            if (event.outcome !== 'completed') {
+              // Nothing here may fail: the whole measure is void then.
+              process.stderr.write(`muster: a task ended as ${event.outcome}: ${event.error ?? ''}\n`);
+              process.exit(1);
+            }
+            events.accepted(1);
+          },
+        });
+      },
+      settled: () => Promise.resolve(),
+      async stop() {
+        await agent?.stop({ drainMs: 5_000 });
+      },
+    };
+  },
+};

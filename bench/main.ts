@@ -1,0 +1,54 @@
+import { depth } from './depth.ts';
+import { dispatch } from './dispatch.ts';
+import { idle } from './idle.ts';
+import { Cleanup } from './machinery/cleanup.ts';
+import { benchDocument, type Measure } from './machinery/document.ts';
+import { optionsFrom, usage, UsageError, type BenchName, type Options } from './machinery/options.ts';
+import { say, Stage } from './machinery/stage.ts';
+import { tableOf } from './machinery/table.ts';
+import { memory } from './memory.ts';
+import { roundtrip } from './roundtrip.ts';
+
+const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
+  dispatch,
+  idle,
+  depth,
+  memory,
+  roundtrip,
+};
+
+async function run(options: Options, cleanup: Cleanup): Promise<void> {
+  const stage = await Stage.set(options, cleanup);
+  try {
+    const measures = await benches[options.bench](stage);
+    const { machine, versions } = stage;
+    const document = benchDocument.parse({ bench: options.bench, machine, versions, measures });
+    process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : tableOf(document));
+  } catch (error) {
+    say(`The server's last words:\n${stage.server.lastWords()}`);
+    throw error;
+  }
+}
+
+const cleanup = new Cleanup();
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    if (interrupted) process.exit(130);
+    interrupted = true;
+    void cleanup.run().finally(() => process.exit(130));
+  });
+
+try {
+  const options = optionsFrom(process.argv.slice(2));
+  if (options === null) process.stdout.write(usage);
+  else await run(options, cleanup);
+} catch (error) {
+  process.exitCode = error instanceof UsageError ? 64 : 1;
+  if (!interrupted)
+    process.stderr.write(
+      `${error instanceof UsageError ? `${error.message}\n\n${usage}` : String(error instanceof Error ? error.stack : error)}\n`,
+    );
+} finally {
+  await cleanup.run();
+}
