@@ -11,6 +11,7 @@ import { Migration202611210010_installation } from './Migration202611210010_inst
 import { Migration202611210011_gate_policy } from './Migration202611210011_gate_policy.ts';
 import { Migration202611210012_eventlog } from './Migration202611210012_eventlog.ts';
 import { Migration202611270001_landing_queue } from './Migration202611270001_landing_queue.ts';
+import { Migration202611280001_runtime_lanes } from './Migration202611280001_runtime_lanes.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -27,4 +28,5 @@ export const migrations = [
   { name: 'Migration202611210011_gate_policy', class: Migration202611210011_gate_policy },
   { name: 'Migration202611210012_eventlog', class: Migration202611210012_eventlog },
   { name: 'Migration202611270001_landing_queue', class: Migration202611270001_landing_queue },
+  { name: 'Migration202611280001_runtime_lanes', class: Migration202611280001_runtime_lanes },
 ];

@@ -80,8 +80,17 @@ describe('the doctor', () => {
     [
       'runtime.unfinished_tasks_go_on',
       'a task that runs without anybody who works on it',
-      ({ running }) =>
-        `update attempts set outcome = 'expired', ended_at = now() where task_id = '${running}' and outcome is null`,
+      ({ running }) => `delete from task_running where task_id = '${running}'`,
+    ],
+    [
+      'runtime.unfinished_tasks_go_on',
+      'a task that is delayed and never due',
+      ({ queued }) => `delete from task_due where task_id = '${queued}'`,
+    ],
+    [
+      'runtime.unfinished_tasks_go_on',
+      'a retry that is never due',
+      ({ retrying }) => `delete from task_due where task_id = '${retrying}'`,
     ],
     [
       'runtime.unfinished_tasks_go_on',
@@ -90,13 +99,19 @@ describe('the doctor', () => {
     ],
     [
       'runtime.one_open_attempt',
-      'a second open attempt',
-      ({ running }) => `update attempts set outcome = null, ended_at = null where task_id = '${running}'`,
+      'an open attempt of a task that has ended',
+      ({ running, done }) => `update task_running set task_id = '${done}' where task_id = '${running}'`,
+    ],
+    [
+      'runtime.one_open_attempt',
+      'a task that runs and is claimable beside that',
+      ({ running }) =>
+        `insert into task_ready (lane, seq, task_id, ready_at, attempts) select lane, 999999, task_id, now(), number from task_running where task_id = '${running}'`,
     ],
     [
       'runtime.fences_grow',
       'a later attempt with a lower fence',
-      ({ running }) => `update attempts set fence = -fence where task_id = '${running}'`,
+      ({ running }) => `update task_running set fence = -fence where task_id = '${running}'`,
     ],
     [
       'runtime.fences_grow',
@@ -139,7 +154,7 @@ describe('the doctor', () => {
     [
       'runtime.no_orphans',
       'a lease of an instance that does not exist',
-      ({ running }) => `update tasks set instance_id = 'inst_gone' where id = '${running}'`,
+      ({ running }) => `update task_running set instance_id = 'inst_gone' where task_id = '${running}'`,
     ],
     ['events.positions_without_gap', 'a hole in the log', () => `delete from events where position = 3`],
     [
@@ -159,9 +174,6 @@ describe('the doctor', () => {
     await server.database
       .transaction(async (tx) => {
         await tx.sql(`set local session_replication_role = replica`);
-        await tx.sql(`drop index attempts_one_open_per_task`);
-        for (const constraint of ['attempts_fence_key', 'attempts_ended_has_an_outcome'])
-          await tx.sql(`alter table attempts drop constraint ${constraint}`);
         await tx.sql(`alter table tasks drop constraint tasks_retry_is_scheduled`);
         await tx.sql(statement(tasks));
         found = await server.app.get(Invariants).checkIn(tx, team);

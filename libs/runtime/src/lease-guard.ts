@@ -12,8 +12,8 @@ export class SqlLeaseGuard extends LeaseGuard {
     const task = await lockByFence(tx, taskId, fence);
     if (task === null) throw new StaleLease(taskId, fence);
     const [attempt] = await tx.sql<{ id: string; holder_id: string }>(
-      `select id, holder_id from attempts where fence = $1 and outcome is null for update`,
-      [fence],
+      `select attempt_id as id, holder_id from task_running where task_id = $1 and fence = $2`,
+      [taskId, fence],
     );
     if (attempt === undefined) throw new StaleLease(taskId, fence);
     return {
@@ -34,7 +34,7 @@ export class SqlLeaseGuard extends LeaseGuard {
     const task = await lockByFence(tx, held.taskId, held.fence);
     if (task === null) throw new StaleLease(held.taskId, held.fence);
     await closeAttempt(tx, {
-      fence: held.fence,
+      taskId: held.taskId,
       outcome: 'submitted',
       answer: { taskId: held.taskId, fence: held.fence, submissionId },
     });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   agentDefinition,
   permissions,
@@ -164,6 +164,13 @@ afterAll(async () => {
   await test.drop();
 });
 
+/** What a test leaves running would be offered to the next ones when its lease runs out. */
+afterEach(async () => {
+  await setAside();
+  for (const { id } of await test.sql<{ id: string }>(`select task_id as id from task_running`))
+    await run(new CancelTask(id, 'the test is over'));
+});
+
 const run = <T>(command: Parameters<CommandBus['execute']>[0]): Promise<T> =>
   app.get(CommandBus).execute<typeof command, T>(command);
 const start = (more: Partial<NewTask> = {}): Promise<TaskView> =>
@@ -204,16 +211,39 @@ const connect = (
   );
 /** Straight at the claim, for one capability of the project. */
 const take = (instance: InstanceRow, count = 1, capability = 'code.change'): Promise<TaskAssignment[]> =>
-  run(new ClaimTasks(instance.id, instance.connection, [{ team_id: team, project_id: project, capability }], count));
+  run(new ClaimTasks(actorOf(instance), { ...instance, capabilities: [capability] }, count));
+/** What is claimable waits aside, but for one. */
+const setAside = (but: string | null = null) =>
+  test.sql(
+    `with gone as (delete from task_ready where task_id <> coalesce($1, '') returning task_id),
+     later as (insert into task_due (task_id, kind, at) select task_id, 'delay', '2999-01-01' from gone on conflict do nothing)
+     update tasks set ready_seq = null where id in (select task_id from gone)`,
+    [but],
+  );
 /** Claims this very task: everything else waits aside meanwhile. */
 async function takeOnly(instance: InstanceRow, taskId: string): Promise<TaskAssignment> {
-  await test.sql(`update tasks set not_before = '2999-01-01' where state = 'queued' and id <> $1`, [taskId]);
+  await setAside(taskId);
   const [task] = await take(instance);
   if (task?.taskId !== taskId) throw new Error(`claimed ${task?.taskId ?? 'nothing'} instead of ${taskId}`);
   return task;
 }
-const expire = (taskId: string, seconds = 1) =>
-  test.sql(`update tasks set lease_until = muster_now() - make_interval(secs => $2) where id = $1`, [taskId, seconds]);
+/** As if its holder had been silent until its lease had been over for so long. */
+async function expire(taskId: string, seconds = 1): Promise<void> {
+  const ago = [taskId, seconds];
+  await test.sql(
+    `update task_running set lease_until = muster_now() - make_interval(secs => $2) where task_id = $1`,
+    ago,
+  );
+  await test.sql(
+    `update task_ready set avoid_until = muster_now() + make_interval(secs => 30 - $2::float8) where task_id = $1 and expired_fence is not null`,
+    ago,
+  );
+  await test.sql(
+    `update task_due set at = muster_now() + make_interval(secs => 30 - $2::float8) where task_id = $1 and kind = 'exhausted'`,
+    ago,
+  );
+  await sweep();
+}
 const sweep = () => app.get(LeaseSweep).once();
 
 interface Answer<T> {
@@ -397,7 +427,7 @@ describe('a lease', () => {
     const holder = await connect({ agent: 'thrifty' });
     const { id } = await start({ agent: 'thrifty' });
     const held = await takeOnly(holder, id);
-    await test.sql(`update tasks set deadline_at = muster_now() - interval '1 second' where id = $1`, [id]);
+    await test.sql(`update task_running set deadline_at = muster_now() - interval '1 second' where task_id = $1`, [id]);
     await sweep();
     expect(await show(id)).toMatchObject({
       state: 'waiting',
@@ -422,7 +452,7 @@ describe('the same verb with the same fence', () => {
     for (const answer of answers) expect(answer.body).toEqual(answers[0]?.body);
     expect(answers[0]?.body).toMatchObject({ taskId: id, fence: held.fence, state });
     expect((await show(id)).attempts).toHaveLength(1);
-    await test.sql(`update tasks set not_before = '2999-01-01' where id = $1 and state = 'queued'`, [id]);
+    await setAside();
   });
 
   it('charges a cost once for each key, and for everything above the task', async () => {
@@ -455,6 +485,7 @@ describe('a failure', () => {
       expect(Math.abs(after - delay)).toBeLessThan(2);
       expect(await take(second)).toEqual([]);
       await test.sql(`update tasks set next_action_at = muster_now() where id = $1`, [id]);
+      await test.sql(`update task_due set at = muster_now() where task_id = $1`, [id]);
       await sweep();
     }
     const fourth = await takeOnly(first, id);
@@ -476,7 +507,8 @@ describe('a failure', () => {
     const { id } = await start();
     await test.sql(`update tasks set failures = 3 where id = $1`, [id]);
     await verb(only, await takeOnly(only, id), 'fail', { error: 'no' });
-    await test.sql(`update tasks set avoid_until = muster_now() where id = $1`, [id]);
+    await test.sql(`update task_ready set avoid_until = muster_now() where task_id = $1`, [id]);
+    await test.sql(`update task_due set at = muster_now() where task_id = $1`, [id]);
     expect(await take(only)).toEqual([]);
     await sweep();
     expect(await show(id)).toMatchObject({ state: 'waiting', wait: { reason: 'person' } });
@@ -708,7 +740,7 @@ describe('creating', () => {
 
 describe('many at once', () => {
   it('200 claimers never share a task', async () => {
-    await test.sql(`update tasks set not_before = '2999-01-01' where state = 'queued'`);
+    await setAside();
     await Promise.all(Array.from({ length: 300 }, () => start({ capability: 'code.review' })));
     const instances = await Promise.all(Array.from({ length: 200 }, () => connect({ capacity: 3 })));
     const taken = (await Promise.all(instances.map((instance) => take(instance, 3, 'code.review')))).flat();
@@ -717,9 +749,7 @@ describe('many at once', () => {
     expect(all).toHaveLength(300);
     expect(new Set(all.map(({ taskId }) => taskId)).size).toBe(300);
     expect(new Set(all.map(({ fence }) => fence)).size).toBe(300);
-    const crowded = await test.sql(
-      `select instance_id from tasks where state = 'running' and capability = 'code.review' group by 1 having count(*) > 3`,
-    );
+    const crowded = await test.sql(`select instance_id from task_running group by 1 having count(*) > 3`);
     expect(crowded).toEqual([]);
   }, 60_000);
 
@@ -728,7 +758,7 @@ describe('many at once', () => {
     await Promise.all(Array.from({ length: 10 }, () => start()));
     const taken = (await Promise.all(Array.from({ length: 10 }, () => take(busy, 2)))).flat();
     expect(taken).toHaveLength(2);
-    await test.sql(`update tasks set not_before = '2999-01-01' where state = 'queued'`);
+    await setAside();
   });
 });
 

@@ -2,6 +2,10 @@ import { Global, Module, type OnApplicationBootstrap, type OnApplicationShutdown
 import { LeaseGuard } from '#messages/runtime';
 import { OwnedIds } from '#platform/http';
 import { Invariants } from '#platform/invariants';
+import { Beats } from './batches/beats.ts';
+import { Completions } from './batches/completions.ts';
+import { Creations } from './batches/creations.ts';
+import { TaskStarts } from './batches/task-starts.ts';
 import { AppendLogHandler } from './commands/append-log.ts';
 import { CancelTaskHandler } from './commands/cancel-task.ts';
 import { ClaimTasksHandler } from './commands/claim-tasks.ts';
@@ -17,9 +21,14 @@ import { RetryTaskHandler } from './commands/retry-task.ts';
 import { SaveCheckpointHandler } from './commands/save-checkpoint.ts';
 import { SettleSubmittedTaskHandler } from './commands/settle-submitted-task.ts';
 import { StartTaskHandler } from './commands/start-task.ts';
+import { StartTasksHandler } from './commands/start-tasks.ts';
+import { Assignments } from './dispatch/assignments.ts';
+import { Claims } from './dispatch/claims.ts';
 import { Dispatcher } from './dispatch/dispatcher.ts';
 import { Eligibility } from './dispatch/eligibility.ts';
+import { Lanes } from './dispatch/lanes.ts';
 import { LongPoll } from './dispatch/long-poll.ts';
+import { ReadyLanes } from './dispatch/ready-lanes.ts';
 import { LeaseSweep } from './dispatch/sweep.ts';
 import { TaskEnd } from './dispatch/task-end.ts';
 import { WakeUps } from './dispatch/wake-ups.ts';
@@ -41,6 +50,7 @@ const controllers = [TasksController, InstancesController, AttemptsController];
 const gateways = [AgentGateway];
 const commandHandlers = [
   StartTaskHandler,
+  StartTasksHandler,
   CancelTaskHandler,
   RetryTaskHandler,
   SettleSubmittedTaskHandler,
@@ -65,7 +75,19 @@ const queryHandlers = [
   ReadLogHandler,
   ListInstancesHandler,
 ];
-const dispatch = [WakeUps, Eligibility, Dispatcher, LongPoll, TaskEnd, LeaseSweep];
+const batches = [Creations, Completions, Beats, TaskStarts];
+const dispatch = [
+  WakeUps,
+  Lanes,
+  ReadyLanes,
+  Eligibility,
+  Claims,
+  Assignments,
+  Dispatcher,
+  LongPoll,
+  TaskEnd,
+  LeaseSweep,
+];
 
 /** Global for `LeaseGuard`, which other rooms are given without knowing this one. */
 @Global()
@@ -75,6 +97,7 @@ const dispatch = [WakeUps, Eligibility, Dispatcher, LongPoll, TaskEnd, LeaseSwee
     ...gateways,
     ...commandHandlers,
     ...queryHandlers,
+    ...batches,
     ...dispatch,
     JsonSchemas,
     { provide: LeaseGuard, useClass: SqlLeaseGuard },
@@ -85,7 +108,6 @@ export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutd
   constructor(private readonly dispatcher: Dispatcher) {
     Invariants.register(...runtimeInvariants);
     OwnedIds.register('task', 'tasks');
-    OwnedIds.register('attempt', 'attempts');
     OwnedIds.register('instance', 'instances', { project: null });
   }
 

@@ -100,6 +100,8 @@ export {
   conflictHunk,
   rework,
   createTask,
+  createTasks,
+  createdTasks,
   taskView,
   taskDetail,
   type TaskState,

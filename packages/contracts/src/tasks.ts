@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { capabilityName, idOf, jsonObject, objectId, timestamp } from './ids.ts';
+import { problem } from './problem.ts';
 import { finding } from './verification.ts';
 
 export const taskStates = ['queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled'] as const;
@@ -72,6 +73,37 @@ export const createTask = z
   })
   .meta({ id: 'CreateTask' });
 export type CreateTask = z.input<typeof createTask>;
+
+/** What POST /api/tasks/bulk takes: tasks of one capability on one project. */
+export const createTasks = z
+  .strictObject({
+    projectId: idOf('project'),
+    capability: capabilityName,
+    tasks: z
+      .array(
+        z.strictObject({
+          ...createTask.omit({ projectId: true, capability: true }).shape,
+          /** Repeated, it makes no second task. */
+          idempotencyKey: z.string().min(1).max(200).optional(),
+        }),
+      )
+      .min(1)
+      .max(1000),
+  })
+  .meta({ id: 'CreateTasks' });
+/** In the order of the request. */
+export const createdTasks = z
+  .object({
+    items: z.array(
+      z.object({
+        taskId: idOf('task').nullable(),
+        /** False: refused, or the key stands for an earlier task. */
+        created: z.boolean(),
+        problem: problem.optional(),
+      }),
+    ),
+  })
+  .meta({ id: 'CreatedTasks' });
 
 export const attemptView = z.object({
   id: idOf('attempt'),

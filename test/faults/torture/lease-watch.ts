@@ -9,9 +9,9 @@ export interface HeldLease {
 
 /** Every lease there is, by the database's clock. */
 const leases = `
-  select id as "taskId", fence::float8 as fence, instance_id as "instanceId",
+  select task_id as "taskId", fence::float8 as fence, instance_id as "instanceId",
     (extract(epoch from lease_until - muster_now()) * 1000)::float8 as "leftMs"
-  from tasks where state = 'running'`;
+  from task_running`;
 
 /** Reads all leases many times a second, beside the servers: who holds what, and when each lease ran out for the last time. */
 export class LeaseWatch {

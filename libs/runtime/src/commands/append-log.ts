@@ -26,8 +26,8 @@ export class AppendLogHandler implements ICommandHandler<AppendLog> {
 
   execute({ by, body }: AppendLog): Promise<Renewed> {
     return this.database.transaction(async (tx) => {
-      const task = await renew(tx, by, this.config.leaseSeconds);
-      if (task === null) throw new StaleLease(by.taskId, by.fence);
+      const held = await renew(tx, by, this.config.leaseSeconds);
+      if (held === null) throw new StaleLease(by.taskId, by.fence);
       await writeLog(tx, {
         taskId: by.taskId,
         fence: by.fence,
@@ -35,7 +35,7 @@ export class AppendLogHandler implements ICommandHandler<AppendLog> {
         lines: body.lines,
         limit: maxLogLines,
       });
-      return renewedOf(task);
+      return renewedOf(held);
     });
   }
 }

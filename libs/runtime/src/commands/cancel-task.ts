@@ -23,7 +23,7 @@ export class CancelTaskHandler implements ICommandHandler<CancelTask> {
       if (task.state === 'cancelled') return { after: task, endedFence: null };
       if (task.state === 'succeeded' || task.state === 'failed') throw new TaskFinished(taskId, task.state);
       const fence = task.state === 'running' ? task.fence : null;
-      if (fence !== null) await closeAttempt(tx, { fence, outcome: 'cancelled', error: reason });
+      if (fence !== null) await closeAttempt(tx, { taskId, outcome: 'cancelled', error: reason });
       const after = await cancel(tx, taskId, reason);
       tx.append({
         type: 'task.cancelled',

@@ -45,13 +45,13 @@ export class DisconnectInstanceHandler implements ICommandHandler<DisconnectInst
       if (how.kind === 'lost') return 0;
       const held = await lockHeldBy(tx, instanceId);
       for (const { id, fence } of held) {
-        const task = await giveBack(tx, id, instanceId);
         await closeAttempt(tx, {
-          fence,
+          taskId: id,
           outcome: 'released',
           error: how.reason,
-          answer: { taskId: id, fence, state: task.state, retryAt: null },
+          answer: { taskId: id, fence, state: 'queued', retryAt: null },
         });
+        const task = await giveBack(tx, id, instanceId);
         tx.append({
           type: 'task.released',
           teamId: task.team_id,

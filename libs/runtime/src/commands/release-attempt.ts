@@ -2,9 +2,9 @@ import type { releaseBody } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { z } from 'zod';
 import { Database } from '#platform/database';
-import { WakeUps } from '../dispatch/wake-ups.ts';
+import { hintOf, WakeUps, type ReadyHint } from '../dispatch/wake-ups.ts';
 import { storable } from '../domain/storable.ts';
-import { endedOf, type Ended } from '../domain/verb-answers.ts';
+import { type Ended } from '../domain/verb-answers.ts';
 import { StaleLease } from '../runtime.errors.ts';
 import { attemptOf, lock, type Holder } from '../sql/leases.ts';
 import { closeAttempt, giveBack } from '../sql/outcomes.ts';
@@ -28,6 +28,7 @@ export class ReleaseAttemptHandler implements ICommandHandler<ReleaseAttempt> {
 
   async execute({ by, body }: ReleaseAttempt): Promise<Ended> {
     const reason = storable(body.reason);
+    let hint: ReadyHint | null = null;
     const answer = await this.database.transaction(async (tx) => {
       const task = await lock(tx, by);
       if (task === null) {
@@ -35,9 +36,9 @@ export class ReleaseAttemptHandler implements ICommandHandler<ReleaseAttempt> {
         if (attempt?.outcome === 'released' && attempt.answer !== null) return attempt.answer as Ended;
         throw new StaleLease(by.taskId, by.fence);
       }
-      const after = await giveBack(tx, task.id, task.instance_id);
-      const answer = endedOf(after, by.fence);
-      await closeAttempt(tx, { fence: by.fence, outcome: 'released', error: reason, answer });
+      const answer: Ended = { taskId: task.id, fence: by.fence, state: 'queued', retryAt: null };
+      await closeAttempt(tx, { taskId: task.id, outcome: 'released', error: reason, answer });
+      hint = hintOf(await giveBack(tx, task.id, task.instance_id));
       tx.append({
         type: 'task.released',
         teamId: task.team_id,
@@ -47,7 +48,7 @@ export class ReleaseAttemptHandler implements ICommandHandler<ReleaseAttempt> {
       });
       return answer;
     });
-    this.wakeUps.somethingToClaim();
+    this.wakeUps.somethingToClaim(hint === null ? null : [hint]);
     return answer;
   }
 }

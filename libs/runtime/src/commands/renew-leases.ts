@@ -1,9 +1,8 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import { Config } from '#platform/config';
 import { Database } from '#platform/database';
+import { Beats } from '../batches/beats.ts';
 import { InstanceUnknown } from '../runtime.errors.ts';
-import { touchInstance } from '../sql/instances.ts';
-import { endedOf, renewMany } from '../sql/leases.ts';
+import { endedOf } from '../sql/leases.ts';
 
 type Held = readonly { readonly taskId: string; readonly fence: number }[];
 
@@ -23,7 +22,7 @@ export class RenewLeases extends Command<{ stale: { taskId: string; fence: numbe
 export class RenewLeasesHandler implements ICommandHandler<RenewLeases> {
   constructor(
     private readonly database: Database,
-    private readonly config: Config,
+    private readonly beats: Beats,
   ) {}
 
   async execute({
@@ -32,15 +31,8 @@ export class RenewLeasesHandler implements ICommandHandler<RenewLeases> {
     connection,
     held,
   }: RenewLeases): Promise<{ stale: { taskId: string; fence: number }[] }> {
-    const renewed = await this.database.transaction(async (tx) => {
-      const instance = await touchInstance(tx, { instanceId, actorId, connection });
-      if (instance === null) throw new InstanceUnknown(instanceId);
-      return held.length === 0
-        ? []
-        : renewMany(tx, { actorId, instanceId, held, leaseSeconds: this.config.leaseSeconds });
-    });
-    const kept = new Set(renewed.map((lease) => `${lease.id} ${lease.fence}`));
-    const lost = held.filter(({ taskId, fence }) => !kept.has(`${taskId} ${fence}`));
+    const { known, lost } = await this.beats.add({ actorId, instanceId, connection, held });
+    if (!known) throw new InstanceUnknown(instanceId);
     if (lost.length === 0) return { stale: [] };
     // A beat that crossed with the attempt's own completion or submission has lost nothing.
     const crossed = new Set(
@@ -48,10 +40,6 @@ export class RenewLeasesHandler implements ICommandHandler<RenewLeases> {
         .filter(({ outcome }) => outcome === 'completed' || outcome === 'submitted')
         .map(({ taskId, fence }) => `${taskId} ${fence}`),
     );
-    return {
-      stale: lost
-        .filter(({ taskId, fence }) => !crossed.has(`${taskId} ${fence}`))
-        .map(({ taskId, fence }) => ({ taskId, fence })),
-    };
+    return { stale: lost.filter(({ taskId, fence }) => !crossed.has(`${taskId} ${fence}`)) };
   }
 }

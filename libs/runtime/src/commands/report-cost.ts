@@ -6,7 +6,7 @@ import { Database } from '#platform/database';
 import { WakeUps } from '../dispatch/wake-ups.ts';
 import { renewedOf, type Renewed } from '../domain/verb-answers.ts';
 import { StaleLease } from '../runtime.errors.ts';
-import { attemptOf, renew, writeCost, type Holder } from '../sql/leases.ts';
+import { renew, writeCost, type Holder } from '../sql/leases.ts';
 import { closeAttempt, wait } from '../sql/outcomes.ts';
 import { taskById } from '../sql/tasks.ts';
 
@@ -30,8 +30,8 @@ export class ReportCostHandler implements ICommandHandler<ReportCost> {
 
   async execute({ by, body }: ReportCost): Promise<Renewed & { readonly counted: boolean }> {
     const { answer, stopped } = await this.database.transaction(async (tx) => {
-      const task = await renew(tx, by, this.config.leaseSeconds);
-      if (task === null) throw new StaleLease(by.taskId, by.fence);
+      const held = await renew(tx, by, this.config.leaseSeconds);
+      if (held === null) throw new StaleLease(by.taskId, by.fence);
       const counted = await writeCost(tx, {
         taskId: by.taskId,
         fence: by.fence,
@@ -41,14 +41,14 @@ export class ReportCostHandler implements ICommandHandler<ReportCost> {
         inputTokens: body.inputTokens ?? null,
         outputTokens: body.outputTokens ?? null,
       });
-      const answer = { ...renewedOf(task), counted };
-      const budget = (await attemptOf(tx, by))?.limits?.costUsd ?? null;
-      const now = await taskById(tx, by.taskId);
-      const spent = Number((Number(now?.own_cost_usd ?? 0) - Number(now?.forgiven_cost_usd ?? 0)).toFixed(6));
-      if (!counted || budget === null || spent <= budget) return { answer, stopped: null };
+      const answer = { ...renewedOf(held), counted };
+      const budget = held.limits?.costUsd ?? null;
+      const task = await taskById(tx, by.taskId);
+      const spent = Number((Number(task?.own_cost_usd ?? 0) - Number(task?.forgiven_cost_usd ?? 0)).toFixed(6));
+      if (!counted || task === null || budget === null || spent <= budget) return { answer, stopped: null };
 
       const error = `the budget of $${budget} is spent ($${spent}): a person decides whether it goes on`;
-      await closeAttempt(tx, { fence: by.fence, outcome: 'failed', error });
+      await closeAttempt(tx, { taskId: by.taskId, outcome: 'failed', error });
       await wait(tx, by.taskId, { reason: 'person', detail: error, error, failures: task.failures + 1 });
       const about = { teamId: task.team_id, projectId: task.project_id, subject: task.id };
       tx.append(

@@ -27,18 +27,18 @@ export class ReportProgressHandler implements ICommandHandler<ReportProgress> {
   execute({ by, body }: ReportProgress): Promise<Renewed> {
     const message = storable(body.message);
     return this.database.transaction(async (tx) => {
-      const task = await renew(tx, by, this.config.leaseSeconds);
-      if (task === null) throw new StaleLease(by.taskId, by.fence);
-      await writeProgress(tx, by.fence, body.ratio ?? null, message);
+      const held = await renew(tx, by, this.config.leaseSeconds);
+      if (held === null) throw new StaleLease(by.taskId, by.fence);
+      await writeProgress(tx, by.taskId, body.ratio ?? null, message);
       tx.append({
         type: 'task.progress',
-        teamId: task.team_id,
-        projectId: task.project_id,
-        subject: task.id,
+        teamId: held.team_id,
+        projectId: held.project_id,
+        subject: by.taskId,
         priority: 'low',
-        data: { taskId: task.id, fence: by.fence, ratio: body.ratio ?? null, message },
+        data: { taskId: by.taskId, fence: by.fence, ratio: body.ratio ?? null, message },
       });
-      return renewedOf(task);
+      return renewedOf(held);
     });
   }
 }

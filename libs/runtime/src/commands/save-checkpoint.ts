@@ -26,10 +26,10 @@ export class SaveCheckpointHandler implements ICommandHandler<SaveCheckpoint> {
 
   execute({ by, body }: SaveCheckpoint): Promise<Renewed> {
     return this.database.transaction(async (tx) => {
-      const task = await renew(tx, by, this.config.leaseSeconds);
-      if (task === null) throw new StaleLease(by.taskId, by.fence);
-      await writeCheckpoint(tx, by.taskId, by.fence, body.state);
-      return renewedOf(task);
+      const held = await renew(tx, by, this.config.leaseSeconds);
+      if (held === null) throw new StaleLease(by.taskId, by.fence);
+      await writeCheckpoint(tx, by.taskId, body.state);
+      return renewedOf(held);
     });
   }
 }

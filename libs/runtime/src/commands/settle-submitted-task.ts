@@ -64,7 +64,7 @@ export class SettleSubmittedTaskHandler implements ICommandHandler<SettleSubmitt
           tx.append({ ...about, type: 'task.failed', data: { taskId: task.id, capability: task.capability, error } });
           return false;
         }
-        await queueForRework(tx, task.id, { ...outcome.rework, submissionId, round }, round, preferredSeconds);
+        await queueForRework(tx, task, { ...outcome.rework, submissionId, round }, round, preferredSeconds);
         tx.append({ ...about, type: 'task.requeued', data: { taskId: task.id, reason: outcome.rework.reason, round } });
         return true;
       }

@@ -1,20 +1,28 @@
-import type { TaskAssignment } from '@muster/contracts';
 import { Injectable, Logger } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
-import { ClaimTasks } from '../commands/claim-tasks.ts';
 import { ReleaseAttempt } from '../commands/release-attempt.ts';
 import { EventLog } from '#platform/eventlog';
 import { Database } from '#platform/database';
+import type { Claimed } from '../sql/claim.ts';
+import type { Lane } from '../sql/lanes.ts';
 import { endedOf } from '../sql/leases.ts';
+import { Assignments, type Offer } from './assignments.ts';
+import { Claims, suits, type ClaimGroup } from './claims.ts';
 import { Eligibility, type Candidate } from './eligibility.ts';
+import { Lanes } from './lanes.ts';
+import { ReadyLanes } from './ready-lanes.ts';
 import { WakeUps, type EndedAttempt } from './wake-ups.ts';
 
 /** One connected instance as the dispatcher sees it; its socket is somewhere in this process. */
 export interface Receiver extends Candidate {
-  /** How many tasks it has asked for and not been given. */
-  credit: number;
+  /** Tasks that it would take now: it has asked for them, and its capacity allows them. */
+  readonly room: number;
+  /** From 0 to 1. */
+  readonly load: number;
+  /** Claimed for it: it has less room, and what it holds is more. */
+  expect(tasks: readonly Claimed[]): void;
   /** False when the connection is gone: the tasks go back. */
-  offer(tasks: readonly TaskAssignment[]): boolean;
+  offer(tasks: readonly Offer[]): boolean;
   /** What it works on, as far as this process knows. */
   held(): readonly { readonly taskId: string; readonly fence: number }[];
   stop(attempt: EndedAttempt): void;
@@ -22,8 +30,8 @@ export interface Receiver extends Candidate {
 }
 
 const everyMs = 1_000;
-/** Tasks for one instance in one claim, so that one with much credit does not take everything before the others are asked. */
-const perClaim = 8;
+/** Tasks in one claim: enough to share one commit, few enough to leave the others their turn. */
+const perClaim = 1_000;
 const passesPerRound = 100;
 
 /**
@@ -35,7 +43,9 @@ export class Dispatcher {
   private readonly log = new Logger('dispatcher');
   private readonly receivers = new Set<Receiver>();
   private readonly unsubscribe: (() => void)[] = [];
+  private readonly deliveries = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | undefined;
+  private soon: NodeJS.Timeout | undefined;
   private round: Promise<void> | null = null;
   private again = false;
   private stopped = true;
@@ -47,19 +57,30 @@ export class Dispatcher {
     private readonly eligibility: Eligibility,
     private readonly eventLog: EventLog,
     private readonly wakeUps: WakeUps,
+    private readonly lanes: Lanes,
+    private readonly readyLanes: ReadyLanes,
+    private readonly claims: Claims,
+    private readonly assignments: Assignments,
   ) {}
 
   start(): void {
     this.stopped = false;
     this.unsubscribe.push(
-      this.wakeUps.onClaimable(() => this.poke()),
+      this.wakeUps.onClaimable((hints) => {
+        if (hints === null) this.readyLanes.hintAnywhere();
+        else for (const { lane, seq } of hints) this.readyLanes.hint(lane, seq);
+        this.poke();
+      }),
       this.wakeUps.onEnded((attempt) => {
         for (const receiver of this.receivers) receiver.stop(attempt);
       }),
       this.wakeUps.onEndedElsewhere((taskId) => {
         if (taskId === null || this.holds(taskId)) void this.stopEnded();
       }),
-      this.eventLog.onAdvance(() => this.poke()),
+      this.eventLog.onAdvance(() => {
+        this.readyLanes.hintAnywhere();
+        this.poke();
+      }),
     );
     this.timer = setInterval(() => {
       this.poke();
@@ -72,8 +93,10 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);
+    clearTimeout(this.soon);
     for (const off of this.unsubscribe.splice(0)) off();
     await this.round;
+    await Promise.all(this.deliveries);
   }
 
   add(receiver: Receiver): void {
@@ -104,32 +127,146 @@ export class Dispatcher {
 
   private async run(): Promise<void> {
     for (let pass = 0; pass < passesPerRound && !this.stopped; pass++) {
-      const ready = [...this.receivers].filter((receiver) => receiver.credit > 0);
-      if (ready.length === 0) return;
-      const groups = await this.eligibility.groupsFor(ready);
-      if (groups.size === 0) return;
-      let handed = 0;
-      const first = this.turn++ % ready.length;
-      for (const receiver of [...ready.slice(first), ...ready.slice(0, first)]) {
-        const own = groups.get(receiver.instance.id);
-        if (own === undefined || receiver.credit < 1 || this.stopped) continue;
-        const { id, connection } = receiver.instance;
-        const tasks = await this.commands.execute(
-          new ClaimTasks(id, connection, own, Math.min(receiver.credit, perClaim)),
-        );
-        if (tasks.length === 0) continue;
-        handed += tasks.length;
-        receiver.credit = Math.max(0, receiver.credit - tasks.length);
-        if (!this.receivers.has(receiver) || !receiver.offer(tasks)) await this.takeBack(receiver, tasks);
-      }
+      const able = [...this.receivers].filter((receiver) => receiver.room > 0);
+      if (able.length === 0) return;
+      const numbers = await this.readyLanes.current();
+      if (numbers.length === 0) return this.lookSoon();
+      const lanes = await this.lanes.all([...new Set(numbers.map(Math.abs))]);
+      const may = await this.eligibility.lanesFor(able, [...lanes.values()]);
+      const waiting = new Set(numbers);
+      const particular = [...lanes.values()].filter((lane) => waiting.has(-lane.id));
+      const plain = new Map([...lanes].filter(([id]) => waiting.has(id)));
+      const handed = (await this.handParticular(able, particular, may)) + (await this.handPlain(able, plain, may));
       if (handed === 0) return;
     }
     this.again = true;
   }
 
+  /** Something was told of, and the last look is too recent for another. */
+  private lookSoon(): void {
+    const ms = this.readyLanes.lookIn;
+    if (ms === null || this.stopped) return;
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.poke(), ms).unref();
+  }
+
+  private async handParticular(
+    able: readonly Receiver[],
+    lanes: readonly Lane[],
+    may: ReadonlyMap<string, readonly number[]>,
+  ): Promise<number> {
+    if (lanes.length === 0) return 0;
+    const hints = new Map(lanes.map((lane) => [lane.id, this.readyLanes.cursorOf(-lane.id).hints]));
+    const candidates = await this.claims.lookAtParticular(lanes);
+    const chosen = new Map<Receiver, { lane: number; seq: number }[]>();
+    const byLoad = [...able].sort((a, b) => a.load - b.load);
+    for (const candidate of candidates) {
+      const receiver = byLoad.find(
+        (one) =>
+          one.room > (chosen.get(one)?.length ?? 0) &&
+          may.get(one.instance.id)?.includes(-candidate.lane) === true &&
+          suits(candidate, one.instance.id),
+      );
+      if (receiver === undefined) continue;
+      const own = chosen.get(receiver);
+      if (own === undefined) chosen.set(receiver, [candidate]);
+      else own.push(candidate);
+    }
+    let handed = 0;
+    for (const [receiver, places] of chosen) {
+      if (this.stopped) break;
+      const claimed = await this.claims.particular(receiver.instance, lanes, places);
+      handed += claimed.length;
+      if (claimed.length > 0) this.deliver(new Map([[receiver, claimed]]), claimed);
+    }
+    // What nobody here may have now may be somebody's in a moment: the look each second finds it again.
+    if (handed === 0)
+      for (const lane of lanes)
+        this.readyLanes.taken(-lane.id, { last: null, emptied: true, hints: hints.get(lane.id) ?? 0 });
+    return handed;
+  }
+
+  private async handPlain(
+    able: readonly Receiver[],
+    lanes: ReadonlyMap<number, Lane>,
+    may: ReadonlyMap<string, readonly number[]>,
+  ): Promise<number> {
+    if (lanes.size === 0) return 0;
+    const receivers = able.filter((receiver) => receiver.room > 0 && may.has(receiver.instance.id));
+    const slots = shareOut(receivers, perClaim);
+    const groups = this.groupsOf(receivers, slots, lanes, may);
+    if (groups.length === 0) return 0;
+    const claimed = await this.claims.plain(
+      receivers.map((receiver) => receiver.instance),
+      groups,
+    );
+    if (claimed.length === 0) return 0;
+    const byReceiver = new Map<Receiver, Claimed[]>();
+    for (const row of claimed) {
+      const receiver = receivers[row.instance - 1];
+      if (receiver === undefined) continue;
+      const own = byReceiver.get(receiver);
+      if (own === undefined) byReceiver.set(receiver, [row]);
+      else own.push(row);
+    }
+    this.deliver(byReceiver, claimed);
+    return claimed.length;
+  }
+
+  /** Instances that may take from the same lanes are one group. A lane that two groups may take from is given to one of them, in turn. */
+  private groupsOf(
+    receivers: readonly Receiver[],
+    slots: readonly number[],
+    lanes: ReadonlyMap<number, Lane>,
+    may: ReadonlyMap<string, readonly number[]>,
+  ): ClaimGroup[] {
+    const own = receivers.map((receiver) => (may.get(receiver.instance.id) ?? []).filter((id) => lanes.has(id)));
+    const byLanes = Map.groupBy(slots, (index) => (own[index] ?? []).join(' '));
+    byLanes.delete('');
+    const all = [...byLanes.values()];
+    const first = all.length === 0 ? 0 : this.turn++ % all.length;
+    const used = new Set<number>();
+    return [...all.slice(first), ...all.slice(0, first)].flatMap((some): ClaimGroup[] => {
+      const free = (own[some[0] ?? 0] ?? []).flatMap((id) => {
+        const lane = lanes.get(id);
+        if (lane === undefined || used.has(id)) return [];
+        used.add(id);
+        return [lane];
+      });
+      return free.length === 0 ? [] : [{ lanes: free, slots: some }];
+    });
+  }
+
+  /** Beside the next claim: reading inputs and writing frames need not hold it up. */
+  private deliver(byReceiver: ReadonlyMap<Receiver, readonly Claimed[]>, claimed: readonly Claimed[]): void {
+    for (const [receiver, own] of byReceiver) receiver.expect(own);
+    const delivery = this.assignments
+      .of(claimed)
+      .then(async (offers) => {
+        for (const [receiver, own] of byReceiver) {
+          const tasks = own.flatMap((row) => offers.get(row.fence) ?? []);
+          if (!this.receivers.has(receiver) || !receiver.offer(tasks)) await this.takeBack(receiver, tasks);
+        }
+      })
+      .catch(async (error: unknown) => {
+        this.log.error({ err: error }, 'claimed tasks could not be delivered and go back');
+        for (const [receiver, own] of byReceiver)
+          await this.takeBack(
+            receiver,
+            own.map((row) => ({ taskId: row.task_id, fence: row.fence })),
+          );
+      })
+      .finally(() => this.deliveries.delete(delivery));
+    this.deliveries.add(delivery);
+  }
+
   /** Claimed for a connection that went away meanwhile: its agent never saw them. */
-  private async takeBack(receiver: Receiver, tasks: readonly TaskAssignment[]): Promise<void> {
+  private async takeBack(
+    receiver: Receiver,
+    tasks: readonly { readonly taskId: string; readonly fence: number }[],
+  ): Promise<void> {
     for (const { taskId, fence } of tasks) {
+      receiver.forget(taskId, fence);
       await this.commands
         .execute(
           new ReleaseAttempt(
@@ -168,4 +305,45 @@ export class Dispatcher {
       this.log.warn({ err: error }, 'could not look for ended attempts; the next look is a second away');
     }
   }
+}
+
+/**
+ * Slots for at most `limit` tasks, as indexes of receivers: the same number for each team as far as it can use them, and within
+ * a team one for each instance in turn, the least loaded first.
+ */
+export function shareOut(
+  receivers: readonly {
+    readonly room: number;
+    readonly load: number;
+    readonly instance: { readonly team_id: string };
+  }[],
+  limit: number,
+): number[] {
+  const teams = [...Map.groupBy(receivers.keys(), (index) => receivers[index]?.instance.team_id ?? '').values()].map(
+    (indexes) => {
+      const byLoad = indexes.sort((a, b) => (receivers[a]?.load ?? 0) - (receivers[b]?.load ?? 0));
+      const left = byLoad.map((index) => ({ index, room: receivers[index]?.room ?? 0 }));
+      return { left, at: 0, total: left.reduce((sum, one) => sum + one.room, 0) };
+    },
+  );
+  const slots: number[] = [];
+  let open = teams.filter((team) => team.total > 0);
+  while (open.length > 0 && slots.length < limit) {
+    for (const team of open) {
+      if (slots.length >= limit) break;
+      let one = team.left[team.at];
+      if (one === undefined) {
+        team.left = team.left.filter(({ room }) => room > 0);
+        team.at = 0;
+        one = team.left[0];
+      }
+      team.at += 1;
+      if (one === undefined || one.room < 1) continue;
+      one.room -= 1;
+      team.total -= 1;
+      slots.push(one.index);
+    }
+    open = open.filter((team) => team.total > 0);
+  }
+  return slots;
 }

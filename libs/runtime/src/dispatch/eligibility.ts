@@ -3,61 +3,89 @@ import { QueryBus } from '@nestjs/cqrs';
 import semver from 'semver';
 import { Authenticator, type Actor } from '#messages/auth';
 import { FindAssignedAgents } from '#messages/projects';
-import { Database } from '#platform/database';
 import { isReserved } from '../domain/lease-rules.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
-import { claimableGroups, type ClaimGroup } from '../sql/claim.ts';
+import type { Lane } from '../sql/lanes.ts';
 
 export interface Candidate {
   readonly instance: InstanceRow;
   readonly actor: Actor;
 }
+type Assigned = readonly { readonly agent: string; readonly versionRange: string }[];
 
 /**
- * Who may be given what: the capabilities of which projects an instance may claim from now. Asked anew for every round, so
- * that an assignment that was taken away bites at the next claim.
+ * Who may do what, decided once for a lane and a kind of instance, not for each task. Asked anew for every round, so that an
+ * assignment that was taken away bites at the next claim.
  */
 @Injectable()
 export class Eligibility {
+  private readonly kinds = new WeakMap<InstanceRow, string>();
+
   constructor(
-    private readonly database: Database,
     private readonly queries: QueryBus,
     private readonly authenticator: Authenticator,
   ) {}
 
-  /** By instance id; instances for which there is nothing are left out. */
-  async groupsFor(candidates: readonly Candidate[]): Promise<Map<string, ClaimGroup[]>> {
-    const capabilities = [...new Set(candidates.flatMap(({ instance }) => [...instance.capabilities]))];
-    const groups = capabilities.length === 0 ? [] : await claimableGroups(this.database, capabilities);
-    const result = new Map<string, ClaimGroup[]>();
-    for (const group of groups) {
-      const able = candidates.filter(({ instance }) => this.mayEver(instance, group));
-      if (able.length === 0) continue;
-      const assigned = isReserved(group.capability)
-        ? null
-        : await this.queries.execute(new FindAssignedAgents(group.project_id, group.capability));
-      for (const { instance, actor } of able) {
-        const may =
-          assigned === null
-            ? this.authenticator.allows(actor, 'system.verify', null)
-            : this.authenticator.allows(actor, 'instance.connect', group.project_id) &&
-              assigned.some(
-                ({ agent, versionRange }) =>
-                  agent === instance.agent && semver.satisfies(instance.agent_version, versionRange),
-              );
-        if (!may) continue;
-        const own = result.get(instance.id);
-        if (own === undefined) result.set(instance.id, [group]);
-        else own.push(group);
+  /** The numbers of the lanes that each may take from, by instance id; instances for which there is nothing are left out. */
+  async lanesFor(candidates: readonly Candidate[], lanes: readonly Lane[]): Promise<Map<string, readonly number[]>> {
+    const assigned = await this.assignedOf(lanes);
+    const byKind = new Map<string, readonly number[]>();
+    const result = new Map<string, readonly number[]>();
+    for (const candidate of candidates) {
+      const kind = this.kindOf(candidate);
+      let own = byKind.get(kind);
+      if (own === undefined) {
+        own = lanes
+          .filter((lane) => this.may(candidate, lane, assigned.get(`${lane.projectId} ${lane.capability}`) ?? []))
+          .map((lane) => lane.id);
+        byKind.set(kind, own);
       }
+      if (own.length > 0) result.set(candidate.instance.id, own);
     }
     return result;
   }
 
-  private mayEver(instance: InstanceRow, group: ClaimGroup): boolean {
-    if (!instance.capabilities.includes(group.capability)) return false;
-    if (isReserved(group.capability)) return instance.system;
-    if (instance.system || instance.team_id !== group.team_id) return false;
-    return instance.only_project_id === null || instance.only_project_id === group.project_id;
+  private async assignedOf(lanes: readonly Lane[]): Promise<Map<string, Assigned>> {
+    const found = new Map<string, Assigned>();
+    for (const { projectId, capability } of lanes) {
+      const key = `${projectId} ${capability}`;
+      if (isReserved(capability) || found.has(key)) continue;
+      found.set(key, await this.queries.execute(new FindAssignedAgents(projectId, capability)));
+    }
+    return found;
+  }
+
+  private may({ instance, actor }: Candidate, lane: Lane, assigned: Assigned): boolean {
+    if (!instance.capabilities.includes(lane.capability)) return false;
+    if (lane.agentWish !== null && lane.agentWish !== instance.agent) return false;
+    if (lane.unfitAgents.includes(instance.agent)) return false;
+    for (const [name, value] of Object.entries(lane.labels)) if (instance.labels[name] !== value) return false;
+    if (isReserved(lane.capability)) return instance.system && this.authenticator.allows(actor, 'system.verify', null);
+    if (instance.system || instance.team_id !== lane.teamId) return false;
+    if (instance.only_project_id !== null && instance.only_project_id !== lane.projectId) return false;
+    return (
+      this.authenticator.allows(actor, 'instance.connect', lane.projectId) &&
+      assigned.some(
+        ({ agent, versionRange }) => agent === instance.agent && semver.satisfies(instance.agent_version, versionRange),
+      )
+    );
+  }
+
+  /** Instances of one kind are told apart by nothing that decides what they may do. */
+  private kindOf({ instance, actor }: Candidate): string {
+    const known = this.kinds.get(instance);
+    if (known !== undefined) return known;
+    const kind = JSON.stringify([
+      actor.id,
+      instance.team_id,
+      instance.only_project_id,
+      instance.system,
+      instance.agent,
+      instance.agent_version,
+      [...instance.capabilities].sort(),
+      Object.entries(instance.labels).sort(),
+    ]);
+    this.kinds.set(instance, kind);
+    return kind;
   }
 }

@@ -9,7 +9,6 @@ import { ReleaseAttempt } from '../commands/release-attempt.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
 import { InstanceUnknown } from '../runtime.errors.ts';
 import { touchInstance } from '../sql/instances.ts';
-import { Eligibility } from './eligibility.ts';
 import { WakeUps } from './wake-ups.ts';
 
 const lookEveryMs = 1_000;
@@ -20,7 +19,6 @@ export class LongPoll {
   constructor(
     private readonly commands: CommandBus,
     private readonly database: Database,
-    private readonly eligibility: Eligibility,
     private readonly eventLog: EventLog,
     private readonly wakeUps: WakeUps,
   ) {}
@@ -33,6 +31,7 @@ export class LongPoll {
   ): Promise<TaskAssignment[]> {
     const until = Date.now() + q.waitSeconds * 1000;
     let instance: InstanceRow | null = null;
+    let first = true;
     for (let touched = 0; ;) {
       // An open request is a sign of life, as good as a heartbeat; one each second is enough.
       if (instance === null || Date.now() - touched >= lookEveryMs) {
@@ -40,8 +39,8 @@ export class LongPoll {
         touched = Date.now();
       }
       if (instance === null) throw new InstanceUnknown(instanceId);
-      const groups = (await this.eligibility.groupsFor([{ instance, actor }])).get(instanceId) ?? [];
-      const tasks = await this.commands.execute(new ClaimTasks(instanceId, instance.connection, groups, q.count));
+      const tasks = await this.commands.execute(new ClaimTasks(actor, instance, q.count, first));
+      first = false;
       if (tasks.length > 0 && gone.aborted) {
         for (const { taskId, fence } of tasks) {
           await this.commands.execute(

@@ -7,23 +7,39 @@ import { afterFailure, offlineAfterSeconds } from '../domain/lease-rules.ts';
 import type { TaskRow } from '../domain/task-row.ts';
 import { applyFailure, wait } from '../sql/outcomes.ts';
 import {
-  lockExhausted,
-  lockOverdue,
-  lockUnwanted,
+  isLongExpired,
+  isUnwanted,
   markSilentOffline,
-  noticeExpired,
+  offerExpired,
+  overdue,
+  queueDelayed,
   requeueDue,
+  sweepLimit,
+  takeDue,
 } from '../sql/sweep.ts';
+import { lockTask } from '../sql/tasks.ts';
 import { WakeUps } from './wake-ups.ts';
 
+/** A lease is offered to others this soon after it has run out. */
+const expiredEveryMs = 250;
 const everyMs = 1_000;
+/** A look over all open attempts takes at most this share of the time. */
+const patience = 20;
+/** Where an earlier look has been is looked at again from this far back: leases are written with clocks that were read earlier. */
+const overlapMs = 1_000;
+const fromTheStartMs = 30_000;
 
 /**
- * Keeps the promise that nothing is stuck: each second it acts on what is due. Any number of servers may do so at once;
- * rows that one has locked are skipped by the others.
+ * Keeps the promise that nothing is stuck: it acts on what is due. Any number of servers may do so at once; rows that one has
+ * locked are skipped by the others.
  */
 @Injectable()
 export class LeaseSweep implements OnApplicationBootstrap {
+  private offeredUntil: Date | null = null;
+  private offeredFromStartAt = Number.NEGATIVE_INFINITY;
+  private overdueAt = Number.NEGATIVE_INFINITY;
+  private overdueTookMs = 0;
+
   constructor(
     private readonly database: Database,
     private readonly config: Config,
@@ -32,34 +48,67 @@ export class LeaseSweep implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.rounds.begin('leases', everyMs, () => this.once());
+    this.rounds.begin('expired leases', expiredEveryMs, () => this.offerExpired());
+    this.rounds.begin('leases', everyMs, () => this.due());
   }
 
   /** One pass over everything that is due. */
   async once(): Promise<void> {
-    const due = await this.database.transaction(async (tx) => {
-      const rows = await requeueDue(tx);
-      for (const task of rows)
+    this.offeredUntil = null;
+    this.overdueAt = Number.NEGATIVE_INFINITY;
+    await this.offerExpired();
+    await this.due();
+  }
+
+  /**
+   * Along the index from where the last look ended, so that the entries of attempts that ended long ago are not met again; from
+   * the start now and then, for what a clock that was set back has left there.
+   */
+  private async offerExpired(): Promise<void> {
+    const from = performance.now();
+    if (from - this.offeredFromStartAt > fromTheStartMs) {
+      this.offeredUntil = null;
+      this.offeredFromStartAt = from;
+    }
+    for (let more = true; more;) {
+      const after = this.offeredUntil;
+      const { rows, now } = await this.database.transaction(async (tx) => {
+        const late = await offerExpired(tx, { after, leaseSeconds: this.config.leaseSeconds });
+        for (const { task_id, team_id, project_id, number, fence, instance_id } of late.rows) {
+          tx.append({
+            type: 'task.lease_expired',
+            teamId: team_id,
+            projectId: project_id,
+            subject: task_id,
+            data: { taskId: task_id, attempt: number, fence, instanceId: instance_id },
+          });
+        }
+        return late;
+      });
+      if (rows.length > 0)
+        this.wakeUps.somethingToClaim([...new Set(rows.map(({ lane }) => lane))].map((lane) => ({ lane: -lane })));
+      more = rows.length === sweepLimit;
+      if (!more) this.offeredUntil = new Date(now.getTime() - overlapMs);
+    }
+  }
+
+  private async due(): Promise<void> {
+    const queued = await this.database.transaction(async (tx) => {
+      const retries = await requeueDue(tx);
+      for (const task of retries)
         tx.append({
-          ...aboutOf(task),
           type: 'task.requeued',
+          teamId: task.team_id,
+          projectId: task.project_id,
+          subject: task.id,
           data: { taskId: task.id, reason: 'retry', round: task.reworks },
         });
-      return rows.length;
+      return [...retries, ...(await queueDelayed(tx))];
     });
-    const expired = await this.database.transaction(async (tx) => {
-      const rows = await noticeExpired(tx);
-      for (const task of rows) {
-        tx.append({
-          ...aboutOf(task),
-          type: 'task.lease_expired',
-          data: { taskId: task.id, attempt: task.attempt, fence: Number(task.fence), instanceId: task.instance_id },
-        });
-      }
-      return rows.length;
-    });
+    if (queued.length > 0)
+      this.wakeUps.somethingToClaim(queued.map(({ lane, ready_seq }) => ({ lane, seq: Number(ready_seq) })));
     await this.endExhausted();
-    const overdue = await this.endOverdue();
+    await this.endOverdue();
     await this.askAPersonAboutUnwanted();
     await this.database.transaction(async (tx) => {
       for (const instance of await markSilentOffline(tx, offlineAfterSeconds(this.config.leaseSeconds))) {
@@ -73,14 +122,17 @@ export class LeaseSweep implements OnApplicationBootstrap {
         });
       }
     });
-    if (due + expired + overdue > 0) this.wakeUps.somethingToClaim();
   }
 
+  /** Expired for a whole further lease with no attempt left: nobody will claim these. */
   private async endExhausted(): Promise<void> {
     const ended = await this.database.transaction(async (tx) => {
-      const rows = await lockExhausted(tx, this.config.leaseSeconds);
-      for (const task of rows) {
+      const rows: TaskRow[] = [];
+      for (const { task_id } of await takeDue(tx, 'exhausted')) {
+        const task = await lockTask(tx, task_id);
+        if (task?.state !== 'running' || !(await isLongExpired(tx, task_id, this.config.leaseSeconds))) continue;
         await this.fail(tx, task, 'expired', 'the lease expired', this.config.retryDelaysSeconds);
+        rows.push(task);
       }
       return rows;
     });
@@ -88,24 +140,29 @@ export class LeaseSweep implements OnApplicationBootstrap {
       this.wakeUps.attemptEnded({ taskId: task.id, fence: Number(task.fence), reason: 'stale_lease' });
   }
 
-  private async endOverdue(): Promise<number> {
-    const ended = await this.database.transaction(async (tx) => {
-      const rows = await lockOverdue(tx);
-      for (const task of rows) {
-        const seconds = task.limits?.timeoutSeconds ?? 0;
+  /** Attempts that take longer than their agent's definition allows, however alive they are. */
+  private async endOverdue(): Promise<void> {
+    const now = performance.now();
+    if (now - this.overdueAt < patience * this.overdueTookMs) return;
+    const late = await overdue(this.database);
+    this.overdueTookMs = performance.now() - now;
+    this.overdueAt = now;
+    for (const { task_id, fence, limits } of late) {
+      const ended = await this.database.transaction(async (tx) => {
+        const task = await lockTask(tx, task_id);
+        if (task?.state !== 'running' || Number(task.fence) !== Number(fence)) return false;
+        const seconds = limits?.timeoutSeconds ?? 0;
         await this.fail(
           tx,
           task,
           'failed',
           `timed out after ${seconds} s, the limit of its agent's definition`,
-          task.limits?.retryDelaysSeconds ?? this.config.retryDelaysSeconds,
+          limits?.retryDelaysSeconds ?? this.config.retryDelaysSeconds,
         );
-      }
-      return rows;
-    });
-    for (const task of ended)
-      this.wakeUps.attemptEnded({ taskId: task.id, fence: Number(task.fence), reason: 'timed out' });
-    return ended.length;
+        return true;
+      });
+      if (ended) this.wakeUps.attemptEnded({ taskId: task_id, fence: Number(fence), reason: 'timed out' });
+    }
   }
 
   private async fail(
@@ -127,22 +184,28 @@ export class LeaseSweep implements OnApplicationBootstrap {
         delaysSeconds,
         capability: task.capability,
       }),
-      tellExpiry: !task.expiry_told,
+      // It was told when the lease ran out.
+      tellExpiry: false,
     });
   }
 
   private askAPersonAboutUnwanted(): Promise<void> {
     return this.database.transaction(async (tx) => {
-      for (const task of await lockUnwanted(tx)) {
+      for (const { task_id } of await takeDue(tx, 'unwanted')) {
+        const task = await lockTask(tx, task_id);
+        if (task?.state !== 'queued' || !(await isUnwanted(tx, task_id))) continue;
         await wait(tx, task.id, {
           reason: 'person',
           detail: `failed ${task.failures} times, and no other instance took it: ${task.error ?? ''}`.slice(0, 500),
         });
-        await tx.sql(`update tasks set avoid_until = null, avoid_then_person = false where id = $1`, [task.id]);
-        tx.append({ ...aboutOf(task), type: 'task.waiting', data: { taskId: task.id, reason: 'person', ref: null } });
+        tx.append({
+          type: 'task.waiting',
+          teamId: task.team_id,
+          projectId: task.project_id,
+          subject: task.id,
+          data: { taskId: task.id, reason: 'person', ref: null },
+        });
       }
     });
   }
 }
-
-const aboutOf = (task: TaskRow) => ({ teamId: task.team_id, projectId: task.project_id, subject: task.id });

@@ -1,11 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { Signals } from '#platform/redis';
+import type { TaskRow } from '../domain/task-row.ts';
 
 export interface EndedAttempt {
   readonly taskId: string;
   readonly fence: number;
   readonly reason: string;
 }
+/** Where something can be claimed now: a lane (below zero for tasks with conditions) and, where it is known, the place in it. */
+export interface ReadyHint {
+  readonly lane: number;
+  readonly seq?: number | null;
+}
+
+/** Where a task that was queued again is; the pauses and preferences that it may carry are found there. */
+export const hintOf = (task: Pick<TaskRow, 'lane'>): ReadyHint => ({ lane: -task.lane });
 
 const claimableTopic = 'runtime.claimable';
 const endedTopic = 'runtime.ended';
@@ -16,18 +25,19 @@ const endedTopic = 'runtime.ended';
  */
 @Injectable()
 export class WakeUps {
-  private readonly claimable = new Set<() => void>();
+  private readonly claimable = new Set<(hints: readonly ReadyHint[] | null) => void>();
   private readonly ended = new Set<(attempt: EndedAttempt) => void>();
   private readonly elsewhere = new Set<(taskId: string | null) => void>();
 
   constructor(private readonly signals: Signals) {
-    signals.subscribe(claimableTopic, () => this.tellClaimable());
+    signals.subscribe(claimableTopic, () => this.tellClaimable(null));
     signals.subscribe(endedTopic, (taskId) => {
       for (const listener of this.elsewhere) listener(taskId);
     });
   }
 
-  onClaimable(listener: () => void): () => void {
+  /** @param listener gets null when nobody knows where */
+  onClaimable(listener: (hints: readonly ReadyHint[] | null) => void): () => void {
     this.claimable.add(listener);
     return () => this.claimable.delete(listener);
   }
@@ -43,8 +53,8 @@ export class WakeUps {
     return () => this.elsewhere.delete(listener);
   }
 
-  somethingToClaim(): void {
-    this.tellClaimable();
+  somethingToClaim(hints: readonly ReadyHint[] | null = null): void {
+    this.tellClaimable(hints);
     this.signals.publishElsewhere(claimableTopic);
   }
 
@@ -53,7 +63,7 @@ export class WakeUps {
     this.signals.publishElsewhere(endedTopic, attempt.taskId);
   }
 
-  private tellClaimable(): void {
-    for (const listener of this.claimable) listener();
+  private tellClaimable(hints: readonly ReadyHint[] | null): void {
+    for (const listener of this.claimable) listener(hints);
   }
 }

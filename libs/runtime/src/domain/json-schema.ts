@@ -8,16 +8,28 @@ const maxCompiled = 500;
 /** Checks task inputs and outputs against the JSON Schemas (draft 2020-12) that agent definitions declare. */
 export class JsonSchemas {
   private readonly compiled = new Map<string, ValidateFunction | Error>();
+  /** The same object as last time needs no look at what stands in it. */
+  private readonly byObject = new WeakMap<object, ValidateFunction | Error>();
 
   /** What is wrong with the value; nothing when it fits. */
   check(schema: unknown, value: unknown, at: string): FieldError[] {
-    const validate = this.compile(schema);
+    const validate = this.compiledOf(schema);
     if (validate instanceof Error)
       return [{ path: at, message: `the agent's schema cannot be used: ${validate.message}` }];
     if (validate(value) === true) return [];
     return (validate.errors ?? [])
       .slice(0, maxErrors)
       .map((error) => ({ path: pathOf(at, error), message: error.message ?? error.keyword }));
+  }
+
+  private compiledOf(schema: unknown): ValidateFunction | Error {
+    if (typeof schema !== 'object' || schema === null) return this.compile(schema);
+    let known = this.byObject.get(schema);
+    if (known === undefined) {
+      known = this.compile(schema);
+      this.byObject.set(schema, known);
+    }
+    return known;
   }
 
   private compile(schema: unknown): ValidateFunction | Error {

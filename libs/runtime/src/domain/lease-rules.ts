@@ -13,6 +13,13 @@ export const releasePauseSeconds = 2;
 export const maxLogLines = 10_000;
 export const maxTaskDepth = 20;
 
+/**
+ * How far a task stands behind a critical one that became ready at the same moment, by priority. The order of claims is the
+ * moment of being ready plus this: urgent work goes first, and nothing waits longer than its handicap because of it.
+ */
+const handicapSeconds = [0, 30, 300, 1800];
+export const handicapOf = (priority: number): number => handicapSeconds[priority] ?? 300;
+
 /** Beats fit several times into a lease; a silent instance is not handed work, long before it is called offline. */
 export const heartbeatMsFor = (leaseSeconds: number): number =>
   Math.max(200, Math.min(5_000, Math.floor((leaseSeconds * 1000) / 3)));

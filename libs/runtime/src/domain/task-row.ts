@@ -27,7 +27,7 @@ export interface TaskRow {
   readonly max_attempts: number;
   readonly fence: number | null;
   readonly lease_until: Date | null;
-  readonly expiry_told: boolean;
+  readonly lane: number;
   readonly instance_id: string | null;
   readonly agent: string | null;
   readonly checkpoint: unknown;
@@ -80,6 +80,8 @@ export interface InstanceRow {
   readonly labels: Record<string, string>;
   readonly capacity: number;
   readonly limits: InstanceLimits;
+  /** By capability. */
+  readonly output_schemas: Readonly<Record<string, unknown>>;
   readonly connected_at: Date;
   readonly last_seen_at: Date;
 }

@@ -16,11 +16,11 @@ export interface Ended {
   readonly retryAt: string | null;
 }
 
-export const renewedOf = (task: TaskRow): Renewed => ({
-  taskId: task.id,
-  fence: Number(task.fence),
-  leaseUntil: task.lease_until?.toISOString() ?? null,
-});
+export const renewedOf = (held: {
+  readonly task_id: string;
+  readonly fence: number;
+  readonly lease_until: Date;
+}): Renewed => ({ taskId: held.task_id, fence: Number(held.fence), leaseUntil: held.lease_until.toISOString() });
 
 export const endedOf = (task: TaskRow, fence: number): Ended => ({
   taskId: task.id,

@@ -1,5 +1,7 @@
 import {
   createTask,
+  createTasks,
+  createdTasks,
   operation,
   executeCapability,
   pageOf,
@@ -16,9 +18,10 @@ import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import type { Page } from '#kernel';
 import type { Actor } from '#messages/auth';
-import { CancelTask, StartTask } from '#messages/runtime';
+import { CancelTask, StartTask, type NewTask } from '#messages/runtime';
 import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
 import { RetryTask } from '../commands/retry-task.ts';
+import { StartTasks, type StartedItem } from '../commands/start-tasks.ts';
 import { TaskEnd } from '../dispatch/task-end.ts';
 import { isReserved } from '../domain/lease-rules.ts';
 import { ListOperations } from '../queries/list-operations.ts';
@@ -49,6 +52,26 @@ export class TasksController {
     @Headers('idempotency-key') key: string | undefined,
   ): Promise<TaskView> {
     return this.start(actor, body, key);
+  }
+
+  @Post('tasks/bulk')
+  @HttpCode(200)
+  @Requires('task.create')
+  @ApiOperation({
+    summary:
+      'Ask for many at once; each is made or refused by itself, and repeated with its own idempotencyKey makes nothing new',
+  })
+  @ApiResponse({ status: 200, standardSchema: createdTasks })
+  async createMany(
+    @CurrentActor() actor: Actor,
+    @Body({ schema: createTasks }) body: z.output<typeof createTasks>,
+  ): Promise<{ items: StartedItem[] }> {
+    const { tasks, ...shared } = body;
+    return {
+      items: await this.commands.execute(
+        new StartTasks(tasks.map((task) => this.asked(actor, { ...shared, ...task }, task.idempotencyKey))),
+      ),
+    };
   }
 
   @Get('tasks')
@@ -142,15 +165,17 @@ export class TasksController {
   }
 
   private start(actor: Actor, task: z.input<typeof createTask>, key: string | undefined): Promise<TaskView> {
+    return this.commands.execute(new StartTask(this.asked(actor, task, key)));
+  }
+
+  private asked(actor: Actor, task: z.input<typeof createTask>, key: string | undefined): NewTask {
     if (isReserved(task.capability)) throw new ReservedCapability(task.capability);
-    return this.commands.execute(
-      new StartTask({
-        ...task,
-        teamId: actor.teamId,
-        requestedBy: actor.id,
-        // The answer to a repeated request is kept by the edge; this holds even where that answer was lost with its server.
-        ...(key === undefined ? {} : { idempotencyKey: `${actor.id}:${task.projectId}:${task.capability}:${key}` }),
-      }),
-    );
+    return {
+      ...task,
+      teamId: actor.teamId,
+      requestedBy: actor.id,
+      // The answer to a repeated request is kept by the edge; this holds even where that answer was lost with its server.
+      ...(key === undefined ? {} : { idempotencyKey: `${actor.id}:${task.projectId}:${task.capability}:${key}` }),
+    };
   }
 }

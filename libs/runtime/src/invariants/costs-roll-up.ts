@@ -13,7 +13,7 @@ export const costsRollUp: Invariant = {
     from tasks t left join (select parent_id, sum(cost_usd) as usd from tasks where parent_id is not null group by parent_id) below on below.parent_id = t.id
     where t.cost_usd <> t.own_cost_usd + coalesce(below.usd, 0)
     union all
-    select a.team_id, a.task_id, 'attempt ' || a.number || ' costs ' || a.cost_usd || ', and ' || coalesce(c.usd, 0) || ' was reported under its fence'
-    from attempts a left join (select fence, sum(usd) as usd from task_costs group by fence) c on c.fence = a.fence
+    select t.team_id, a.task_id, 'attempt ' || a.number || ' costs ' || a.cost_usd || ', and ' || coalesce(c.usd, 0) || ' was reported under its fence'
+    from attempts_now a join tasks t on t.id = a.task_id left join (select fence, sum(usd) as usd from task_costs group by fence) c on c.fence = a.fence
     where a.cost_usd <> coalesce(c.usd, 0)`,
 };

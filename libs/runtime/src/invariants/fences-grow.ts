@@ -4,15 +4,16 @@ import type { Invariant } from '#platform/invariants';
 export const fencesGrow: Invariant = {
   name: 'runtime.fences_grow',
   promise:
-    'Each attempt has a fence of its own that is higher than those of the attempts before it, and the task knows the highest.',
+    'Each attempt has a fence of its own that is higher than those of the attempts before it, and the open one has the highest.',
   violations: `
-    select team_id, task_id as subject, 'attempt ' || number || ' has fence ' || fence || ' after ' || before as detail
-    from (select team_id, task_id, number, fence, lag(fence) over (partition by task_id order by number) as before from attempts) as placed
-    where fence <= before
+    select t.team_id, a.task_id as subject, 'attempt ' || a.number || ' has fence ' || a.fence || ' after ' || a.before as detail
+    from (select task_id, number, fence, lag(fence) over (partition by task_id order by number) as before from attempts_now) as a
+    join tasks t on t.id = a.task_id
+    where a.fence <= a.before
     union all
-    select min(team_id), 'fence ' || fence, 'belongs to ' || count(*) || ' attempts' from attempts group by fence having count(*) > 1
+    select min(t.team_id), 'fence ' || a.fence, 'belongs to ' || count(*) || ' attempts'
+    from attempts_now a join tasks t on t.id = a.task_id group by a.fence having count(*) > 1
     union all
-    select t.team_id, t.id, 'knows fence ' || coalesce(t.fence::text, 'none') || ', and its newest attempt has ' || newest.fence
-    from tasks t join (select task_id, max(fence) as fence from attempts group by task_id) as newest on newest.task_id = t.id
-    where t.fence is distinct from newest.fence`,
+    select t.team_id, t.id, 'counts ' || t.attempt || ' attempts and has ' || count(a.fence)
+    from tasks_now t left join attempts_now a on a.task_id = t.id group by t.team_id, t.id, t.attempt having t.attempt <> count(a.fence)`,
 };

@@ -4,20 +4,20 @@ import type { Invariant } from '#platform/invariants';
 export const unfinishedTasksGoOn: Invariant = {
   name: 'runtime.unfinished_tasks_go_on',
   promise:
-    'Every task that is not finished has a lease with its open attempt, may be claimed, or waits with a reason and a next action.',
+    'Every task that is not finished has a lease with its open attempt, may be claimed at its place in a lane, or waits with a reason and a next action.',
   violations: `
     select t.team_id, t.id as subject, case
-        when t.state = 'running' and t.lease_until is null then 'runs without a lease'
-        when t.state = 'running' then 'runs under fence ' || coalesce(t.fence::text, 'none') || ' without an open attempt of that fence'
-        when t.state = 'queued' then 'is queued with a lease or a reason to wait'
+        when t.state = 'open' and t.wait_reason is not null then 'is open with a reason to wait'
+        when t.state = 'open' then 'is open and neither leased, claimable nor due'
         else 'waits for ' || coalesce(t.wait_reason, 'nothing') || ' and nothing says what happens next'
       end as detail
     from tasks t
-    where (t.state = 'running' and (t.lease_until is null or not exists (
-        select from attempts a where a.task_id = t.id and a.fence = t.fence and a.outcome is null)))
-      or (t.state = 'queued' and (t.lease_until is not null or t.wait_reason is not null))
+    where (t.state = 'open' and (t.wait_reason is not null or not (
+        exists (select from task_running r where r.task_id = t.id)
+        or exists (select from task_ready q where q.lane in (t.lane, -t.lane) and q.seq = t.ready_seq and q.task_id = t.id)
+        or exists (select from task_due d where d.task_id = t.id and d.kind = 'delay'))))
       or (t.state = 'waiting' and case t.wait_reason
-        when 'retry' then t.next_action_at is null
+        when 'retry' then t.next_action_at is null or not exists (select from task_due d where d.task_id = t.id and d.kind = 'retry' and d.at <= t.next_action_at)
         when 'person' then t.wait_detail is null
         else t.wait_ref is null and t.next_action_at is null end is not false)`,
 };

@@ -1,18 +1,11 @@
-import {
-  agentMessage,
-  type AgentMessage,
-  type Permission,
-  type Problem,
-  type ServerMessage,
-  type TaskAssignment,
-} from '@muster/contracts';
+import { agentMessage, type AgentMessage, type Permission, type Problem, type ServerMessage } from '@muster/contracts';
 import type { CommandBus } from '@nestjs/cqrs';
 import type { WebSocket } from 'ws';
 import type { Actor } from '#messages/auth';
 import { isNestedTooDeep, maxNesting, NotAllowed, toProblem, visibleProjects } from '#platform/http';
 import { MusterError } from '#kernel';
 import { AppendLog } from '../commands/append-log.ts';
-import { CompleteAttempt } from '../commands/complete-attempt.ts';
+import { CompleteAttempt, type KnownAttempt } from '../commands/complete-attempt.ts';
 import { ConnectInstance } from '../commands/connect-instance.ts';
 import { DisconnectInstance } from '../commands/disconnect-instance.ts';
 import { FailAttempt } from '../commands/fail-attempt.ts';
@@ -21,16 +14,21 @@ import { RenewLeases } from '../commands/renew-leases.ts';
 import { ReportCost } from '../commands/report-cost.ts';
 import { ReportProgress } from '../commands/report-progress.ts';
 import { SaveCheckpoint } from '../commands/save-checkpoint.ts';
+import type { Offer } from '../dispatch/assignments.ts';
+import { roomOf } from '../dispatch/claims.ts';
 import type { Dispatcher, Receiver } from '../dispatch/dispatcher.ts';
 import type { EndedAttempt } from '../dispatch/wake-ups.ts';
 import { heartbeatMsFor } from '../domain/lease-rules.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
 import { AlreadyConnected, HelloFirst } from '../runtime.errors.ts';
-import type { Holder } from '../sql/leases.ts';
+import type { Claimed } from '../sql/claim.ts';
+import type { Holder, OpenAttempt } from '../sql/leases.ts';
 
 /** Messages, and bytes of them, that may wait for their turn; then the socket is read no further until all are done. */
 const pauseAt = 4_000;
 const pauseAtBytes = 8 * 1024 * 1024;
+/** Messages of one agent that are being worked on at once; those about one task go one after another. */
+const maxAtOnce = 2_000;
 /** Messages of one frame, as in the contract. */
 const maxPerFrame = 1_000;
 /** An agent that does not read its socket is cut off here. */
@@ -56,17 +54,26 @@ export interface SessionParts {
   readonly dispatcher: Dispatcher;
   readonly leaseSeconds: number;
   /** Called once the instance is known, before it is welcomed; answers with what it still holds. */
-  welcomed(session: AgentSession, instance: InstanceRow): Promise<readonly { taskId: string; fence: number }[]>;
+  welcomed(session: AgentSession, instance: InstanceRow): Promise<readonly OpenAttempt[]>;
+  capabilityOf(lane: number): string | undefined;
   warn(error: unknown, message: string): void;
 }
 
-/** One agent's socket: its messages in order, one at a time; its answers in frames of as many as there are. */
+/** One agent's socket: its messages in order for each task, side by side for different ones; its answers in frames of as many as there are. */
 export class AgentSession implements Receiver {
-  credit = 0;
+  /** How many tasks it has asked for and not been given. */
+  private credit = 0;
   private row: InstanceRow | null = null;
-  private readonly holding = new Map<string, number>();
-  private readonly inbox: unknown[] = [];
-  private readonly outbox: ServerMessage[] = [];
+  private readonly holding = new Map<string, { readonly fence: number; readonly lane: number }>();
+  private inbox: unknown[] = [];
+  /** Messages as JSON. */
+  private outbox: string[] = [];
+  /** The last message about each task that is being worked on. */
+  private readonly lastOf = new Map<string, Promise<void>>();
+  private atOnce = 0;
+  private fewer: (() => void) | null = null;
+  private beating = false;
+  private nextBeat: { held: Held; readonly answer: PromiseWithResolvers<BeatResult> } | null = null;
   private working = false;
   private waitingBytes = 0;
   private paused = false;
@@ -92,27 +99,38 @@ export class AgentSession implements Receiver {
     return this.row?.id ?? null;
   }
 
-  offer(tasks: readonly TaskAssignment[]): boolean {
+  get room(): number {
+    return this.row === null ? 0 : Math.min(this.credit, roomOf(this.row) - this.holding.size);
+  }
+
+  get load(): number {
+    return this.row === null ? 1 : this.holding.size / roomOf(this.row);
+  }
+
+  expect(tasks: readonly Claimed[]): void {
+    this.credit = Math.max(0, this.credit - tasks.length);
+    for (const { task_id, fence, lane } of tasks) this.holding.set(task_id, { fence, lane });
+  }
+
+  offer(tasks: readonly Offer[]): boolean {
     if (this.closed || this.saidBye) return false;
-    for (const task of tasks) {
-      this.holding.set(task.taskId, task.fence);
-      this.send({ type: 'task', task });
-    }
+    for (const { taskId, fence, text } of tasks)
+      if (this.holding.get(taskId)?.fence === fence) this.sendText(`{"type":"task","task":${text}}`);
     return true;
   }
 
   held(): readonly { taskId: string; fence: number }[] {
-    return [...this.holding].map(([taskId, fence]) => ({ taskId, fence }));
+    return [...this.holding].map(([taskId, { fence }]) => ({ taskId, fence }));
   }
 
   stop({ taskId, fence, reason }: EndedAttempt): void {
-    if (this.holding.get(taskId) !== fence) return;
+    if (this.holding.get(taskId)?.fence !== fence) return;
     this.holding.delete(taskId);
     this.send({ type: 'cancel', taskId, fence, reason });
   }
 
   forget(taskId: string, fence: number): void {
-    if (this.holding.get(taskId) === fence) this.holding.delete(taskId);
+    if (this.holding.get(taskId)?.fence === fence) this.holding.delete(taskId);
   }
 
   drain(reason: string): void {
@@ -160,8 +178,22 @@ export class AgentSession implements Receiver {
   private async work(): Promise<void> {
     this.working = true;
     try {
-      for (let next = this.inbox.shift(); next !== undefined && !this.closed; next = this.inbox.shift()) {
-        await this.handle(next);
+      while (this.inbox.length > 0 && !this.closed) {
+        const messages = this.inbox;
+        this.inbox = [];
+        for (const raw of messages) {
+          if (this.closed) return;
+          const message = this.read(raw);
+          if (message === null) continue;
+          if (message.type === 'hello') await this.handle(message);
+          else if (message.type === 'bye') {
+            await this.untilAtMost(0);
+            await this.handle(message);
+          } else {
+            this.begin(message);
+            if (this.atOnce >= maxAtOnce) await this.untilAtMost(maxAtOnce / 2);
+          }
+        }
       }
     } finally {
       this.working = false;
@@ -173,11 +205,32 @@ export class AgentSession implements Receiver {
     }
   }
 
-  private async handle(raw: unknown): Promise<void> {
+  /** Begins to work on it, after what came before it about the same task. */
+  private begin(message: AgentMessage): void {
+    this.atOnce += 1;
+    const taskId = 'taskId' in message ? message.taskId : null;
+    const before = taskId === null ? undefined : this.lastOf.get(taskId);
+    const work = (before === undefined ? this.handle(message) : before.then(() => this.handle(message))).then(() => {
+      this.atOnce -= 1;
+      if (taskId !== null && this.lastOf.get(taskId) === work) this.lastOf.delete(taskId);
+      this.fewer?.();
+    });
+    if (taskId !== null) this.lastOf.set(taskId, work);
+  }
+
+  private async untilAtMost(count: number): Promise<void> {
+    while (this.atOnce > count) {
+      await new Promise<void>((resolve) => (this.fewer = resolve));
+      this.fewer = null;
+    }
+  }
+
+  /** Null when it was refused as it stands. */
+  private read(raw: unknown): AgentMessage | null {
     // Before the schema looks at it: it recurses.
     if (isNestedTooDeep(raw)) {
       this.refuse(seqOf(raw), invalid([{ path: '', message: `is nested deeper than ${maxNesting} levels` }]));
-      return;
+      return null;
     }
     const parsed = agentMessage.safeParse(raw);
     if (!parsed.success) {
@@ -189,9 +242,12 @@ export class AgentSession implements Receiver {
             .map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message })),
         ),
       );
-      return;
+      return null;
     }
-    const message = parsed.data;
+    return parsed.data;
+  }
+
+  private async handle(message: AgentMessage): Promise<void> {
     try {
       const permission = verbPermissions[message.type];
       if (visibleProjects(this.actor, permission).length === 0) throw new NotAllowed(permission);
@@ -214,7 +270,8 @@ export class AgentSession implements Receiver {
         if (this.row !== null) throw new AlreadyConnected();
         const { type: _type, seq, ...hello } = message;
         const row = await this.parts.commands.execute(new ConnectInstance(this.actor, hello, 'socket'));
-        for (const { taskId, fence } of await this.parts.welcomed(this, row)) this.holding.set(taskId, fence);
+        for (const { taskId, fence, lane } of await this.parts.welcomed(this, row))
+          this.holding.set(taskId, { fence, lane });
         this.row = row;
         this.send({
           type: 'welcome',
@@ -234,10 +291,7 @@ export class AgentSession implements Receiver {
         if (this.credit > 0) this.parts.dispatcher.poke();
         return undefined;
       case 'heartbeat': {
-        const { id, connection } = this.instance;
-        const { stale } = await this.parts.commands.execute(
-          new RenewLeases(this.actor.id, id, connection, message.held),
-        );
+        const { stale } = await this.beat(message.held);
         for (const lease of stale) {
           this.forget(lease.taskId, lease.fence);
           this.send({ type: 'cancel', ...lease, reason: 'stale_lease' });
@@ -262,7 +316,9 @@ export class AgentSession implements Receiver {
       }
       case 'complete': {
         const { type: _type, seq: _seq, taskId, fence, ...body } = message;
-        const ended = await this.parts.commands.execute(new CompleteAttempt(this.by(taskId, fence), body));
+        const ended = await this.parts.commands.execute(
+          new CompleteAttempt(this.by(taskId, fence), body, this.known(taskId, fence)),
+        );
         this.forget(taskId, fence);
         return { ...ended };
       }
@@ -292,6 +348,30 @@ export class AgentSession implements Receiver {
     }
   }
 
+  /** One beat at a time; those that come meanwhile are answered by one more, with what the last of them holds. */
+  private beat(held: Held): Promise<BeatResult> {
+    if (this.beating) {
+      this.nextBeat ??= { held, answer: Promise.withResolvers<BeatResult>() };
+      this.nextBeat.held = held;
+      return this.nextBeat.answer.promise;
+    }
+    this.beating = true;
+    const { id, connection } = this.instance;
+    return this.parts.commands.execute(new RenewLeases(this.actor.id, id, connection, held)).finally(() => {
+      this.beating = false;
+      const next = this.nextBeat;
+      this.nextBeat = null;
+      if (next !== null) this.beat(next.held).then(next.answer.resolve, next.answer.reject);
+    });
+  }
+
+  private known(taskId: string, fence: number): KnownAttempt | null {
+    const held = this.holding.get(taskId);
+    if (held?.fence !== fence) return null;
+    const capability = this.parts.capabilityOf(held.lane);
+    return capability === undefined ? null : { capability, outputSchema: this.instance.output_schemas[capability] };
+  }
+
   private by(taskId: string, fence: number): Holder {
     return { actorId: this.actor.id, taskId, fence };
   }
@@ -302,6 +382,10 @@ export class AgentSession implements Receiver {
 
   /** What is sent in one turn of the event loop shares a frame. */
   private send(message: ServerMessage): void {
+    this.sendText(JSON.stringify(message));
+  }
+
+  private sendText(message: string): void {
     if (this.closed) return;
     this.outbox.push(message);
     if (this.flushing) return;
@@ -312,7 +396,9 @@ export class AgentSession implements Receiver {
   private flush(): void {
     this.flushing = false;
     if (this.closed || this.outbox.length === 0) return;
-    this.socket.send(JSON.stringify(this.outbox.splice(0)));
+    const frame = `[${this.outbox.join(',')}]`;
+    this.outbox = [];
+    this.socket.send(frame);
     if (this.socket.bufferedAmount > maxUnsentBytes) this.socket.terminate();
   }
 
@@ -329,6 +415,10 @@ export class AgentSession implements Receiver {
   }
 }
 
+type Held = RenewLeases['held'];
+interface BeatResult {
+  readonly stale: { taskId: string; fence: number }[];
+}
 type Json = Exclude<Extract<ServerMessage, { type: 'ok' }>['result'], undefined>;
 
 const invalid = (errors: { path: string; message: string }[]): Problem =>

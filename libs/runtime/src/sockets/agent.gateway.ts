@@ -7,8 +7,9 @@ import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Requires, SocketGateway } from '#platform/http';
 import { Dispatcher } from '../dispatch/dispatcher.ts';
+import { Lanes } from '../dispatch/lanes.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
-import { heldBy } from '../sql/leases.ts';
+import { heldBy, type OpenAttempt } from '../sql/leases.ts';
 import { AgentSession } from './agent-session.ts';
 
 /** `GET /api/runtime/connect`: where agents connect. */
@@ -23,6 +24,7 @@ export class AgentGateway extends SocketGateway {
     private readonly database: Database,
     private readonly dispatcher: Dispatcher,
     private readonly config: Config,
+    private readonly lanes: Lanes,
   ) {
     super();
   }
@@ -32,6 +34,7 @@ export class AgentGateway extends SocketGateway {
       commands: this.commands,
       dispatcher: this.dispatcher,
       leaseSeconds: this.config.leaseSeconds,
+      capabilityOf: (lane) => this.lanes.get(lane)?.capability,
       welcomed: (self, instance) => this.welcome(self, instance),
       warn: (error, message) => this.log.warn({ err: error }, message),
     });
@@ -44,7 +47,7 @@ export class AgentGateway extends SocketGateway {
     for (const session of this.sessions) session.drain('the server is going away; reconnect and resume');
   }
 
-  private welcome(self: AgentSession, instance: InstanceRow): Promise<{ taskId: string; fence: number }[]> {
+  private welcome(self: AgentSession, instance: InstanceRow): Promise<OpenAttempt[]> {
     for (const other of this.sessions) if (other !== self && other.instanceId === instance.id) other.replace();
     return heldBy(this.database, instance.id);
   }

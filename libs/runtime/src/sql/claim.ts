@@ -1,24 +1,292 @@
-import type { Rework } from '@muster/contracts';
 import type { Tx } from '#kernel';
+import type { Database } from '#platform/database';
 import type { InstanceRow } from '../domain/task-row.ts';
-
-export interface ClaimGroup {
-  readonly team_id: string;
-  readonly project_id: string;
-  readonly capability: string;
-}
 
 type Sql = Pick<Tx, 'sql'>;
 
-/** What there is to hand out, for anyone who can do one of these; the dispatcher then asks who may. */
-export const claimableGroups = (db: Sql, capabilities: readonly string[]): Promise<ClaimGroup[]> =>
-  db.sql<ClaimGroup>(
-    `select distinct team_id, project_id, capability from tasks
-     where capability = any($1::text[])
-       and ((state = 'queued' and (not_before is null or not_before <= muster_now()))
-         or (state = 'running' and lease_until < muster_now() and failures + 1 < max_attempts))
-     limit 2000`,
-    [capabilities],
+/** Who gets a task, one for each that may be given out. */
+export interface Slot {
+  /** Slots of one group take from the same lanes. */
+  readonly group: number;
+  /** Into `instances` of the same claim, from 1. */
+  readonly instance: number;
+  readonly attemptId: string;
+  readonly eventId: string;
+}
+export interface ClaimLane {
+  readonly id: number;
+  readonly group: number;
+  /** Rows up to here were taken by earlier claims: they are not looked at again, dead or alive. */
+  readonly after: number;
+  /** Seconds by which its tasks stand behind those of the most urgent lane that became ready at the same moment. */
+  readonly handicap: number;
+  readonly teamId: string;
+}
+export interface Claimed {
+  readonly task_id: string;
+  readonly lane: number;
+  readonly seq: number;
+  readonly fence: number;
+  readonly number: number;
+  readonly attempt_id: string;
+  /** Into `instances` of the claim, from 1. */
+  readonly instance: number;
+  readonly lease_until: Date;
+}
+
+/** Where each group takes from one lane: what it locks is what it gets, past what others have locked. */
+const fromOneLane = `
+  locked as materialized (
+    select l.grp, row_number() over () as place, r.lane, r.seq, r.task_id, r.attempts
+    from lanes l join sizes z on z.grp = l.grp
+    cross join lateral (
+      select r.lane, r.seq, r.task_id, r.attempts from task_ready r where r.lane = l.lane and r.seq > l.after
+      order by r.seq limit z.size for update skip locked
+    ) r
+  ),`;
+
+/** Where a group takes from several: first the order over all of them, then locks for those that are chosen. */
+const fromManyLanes = `
+  candidates as (
+    select l.grp, l.team, r.lane, r.seq, extract(epoch from r.ready_at) + l.handicap as rank
+    from lanes l join sizes z on z.grp = l.grp
+    cross join lateral (select r.lane, r.seq, r.ready_at from task_ready r where r.lane = l.lane and r.seq > l.after order by r.seq limit z.size) r
+  ),
+  turns as (select c.*, row_number() over (partition by grp, team order by rank, seq) as turn from candidates c),
+  chosen as materialized (
+    select * from (
+      select t.grp, t.lane, t.seq, row_number() over (partition by t.grp order by t.turn, t.rank, t.seq) as place from turns t
+    ) c where place <= (select z.size from sizes z where z.grp = c.grp)
+  ),
+  locked as materialized (
+    select c.grp, c.place, r.lane, r.seq, r.task_id, r.attempts
+    from chosen c join task_ready r on r.lane = c.lane and r.seq = c.seq
+    for update of r skip locked
+  ),`;
+
+/**
+ * The claim, one statement for many instances: rows leave `task_ready` and become open attempts. Nobody else sees them
+ * meanwhile (`skip locked`), each draws a new fence, and neither `tasks` nor its indexes are touched. Instances that were taken over
+ * by another connection, paused or silent for too long get nothing.
+ */
+const claimText = (taking: string): string => `
+  with clock as materialized (select muster_now() as now),
+  lanes as (
+    select * from unnest($1::int[], $2::bigint[], $3::int[], $4::float8[], $5::text[]) as l(lane, after, grp, handicap, team)
+  ),
+  givers as materialized (
+    select g.no, i.id, i.actor_id, i.agent, i.agent_version, (i.limits ->> 'attempts')::int as attempts, (i.limits ->> 'timeoutSeconds')::float8 as timeout
+    from unnest($6::text[], $7::text[]) with ordinality as g(id, connection, no)
+    join instances i on i.id = g.id and i.connection = g.connection
+    where i.state = 'idle' and i.last_seen_at > (select now from clock) - make_interval(secs => $12)
+  ),
+  slots as materialized (
+    select s.grp, s.instance, s.attempt_id, s.event_id, row_number() over (partition by s.grp order by s.no) as place
+    from unnest($8::int[], $9::int[], $10::text[], $11::text[]) with ordinality as s(grp, instance, attempt_id, event_id, no)
+    where s.instance in (select no from givers)
+  ),
+  sizes as materialized (select grp, count(*) as size from slots group by grp),
+${taking}
+  given as materialized (
+    select p.lane, p.seq, p.task_id, p.attempts + 1 as number, s.instance, s.attempt_id, s.event_id
+    from (select l.*, row_number() over (partition by grp order by l.place) as slot from locked l) p
+    join slots s on s.grp = p.grp and s.place = p.slot
+  ),
+  gone as (
+    delete from task_ready r using given g where r.lane = g.lane and r.seq = g.seq
+    returning g.task_id, g.lane, g.seq, g.number, g.instance, g.attempt_id, g.event_id
+  ),
+  opened as (
+    insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
+      lease_until, deadline_at)
+    select g.task_id, nextval('task_fences'), g.lane, g.number, g.attempt_id, i.id, i.actor_id, i.agent, i.agent_version, i.attempts, c.now,
+      c.now + make_interval(secs => $13), c.now + make_interval(secs => i.timeout)
+    from gone g join givers i on i.no = g.instance, clock c
+    returning task_id, fence, instance_id, agent, number
+  ),
+  told as (
+    select o.task_id, o.fence, g.lane, g.seq, g.number, g.attempt_id, g.instance,
+      row(g.event_id, 'task.started', l.team_id, l.project_id, o.task_id, 'normal',
+        jsonb_build_object('taskId', o.task_id, 'attempt', o.number, 'fence', o.fence, 'agent', o.agent, 'instanceId', o.instance_id),
+        $14)::event_draft as event
+    from opened o join gone g on g.task_id = o.task_id join task_lanes l on l.id = g.lane
+  )
+  select coalesce(array_agg(task_id), '{}') as "taskIds", coalesce(array_agg(fence), '{}') as fences, coalesce(array_agg(lane), '{}') as lanes,
+    coalesce(array_agg(seq), '{}') as seqs, coalesce(array_agg(number), '{}') as numbers, coalesce(array_agg(attempt_id), '{}') as "attemptIds",
+    coalesce(array_agg(instance), '{}') as instances, (select now from clock) + make_interval(secs => $13) as "leaseUntil",
+    append_events(array_agg(event)) as head
+  from told`;
+const claimFromOneLane = claimText(fromOneLane);
+const claimFromManyLanes = claimText(fromManyLanes);
+
+interface ClaimAnswer {
+  readonly taskIds: string[];
+  readonly fences: number[];
+  readonly lanes: number[];
+  readonly seqs: number[];
+  readonly numbers: number[];
+  readonly attemptIds: string[];
+  readonly instances: number[];
+  readonly leaseUntil: Date;
+  readonly head: number | null;
+}
+
+export type HotSql = Pick<Database, 'hot' | 'appended'>;
+
+export async function claim(
+  db: HotSql,
+  q: {
+    lanes: readonly ClaimLane[];
+    instances: readonly { readonly id: string; readonly connection: string }[];
+    slots: readonly Slot[];
+    leaseSeconds: number;
+    silentAfterSeconds: number;
+    traceparent: string | null;
+  },
+): Promise<Claimed[]> {
+  const many = new Set(q.lanes.map((lane) => lane.group)).size < q.lanes.length;
+  const name = many ? 'claim from many lanes' : 'claim from one lane';
+  const [answer] = await db.hot<ClaimAnswer>(name, many ? claimFromManyLanes : claimFromOneLane, [
+    q.lanes.map((lane) => lane.id),
+    q.lanes.map((lane) => lane.after),
+    q.lanes.map((lane) => lane.group),
+    q.lanes.map((lane) => lane.handicap),
+    q.lanes.map((lane) => lane.teamId),
+    q.instances.map((instance) => instance.id),
+    q.instances.map((instance) => instance.connection),
+    q.slots.map((slot) => slot.group),
+    q.slots.map((slot) => slot.instance),
+    q.slots.map((slot) => slot.attemptId),
+    q.slots.map((slot) => slot.eventId),
+    q.silentAfterSeconds,
+    q.leaseSeconds,
+    q.traceparent,
+  ]);
+  if (answer === undefined) return [];
+  db.appended(answer.head);
+  return answer.taskIds.map((task_id, n) => ({
+    task_id,
+    lane: answer.lanes[n] as number,
+    seq: Number(answer.seqs[n]),
+    fence: Number(answer.fences[n]),
+    number: answer.numbers[n] as number,
+    attempt_id: answer.attemptIds[n] as string,
+    instance: Number(answer.instances[n]),
+    lease_until: answer.leaseUntil,
+  }));
+}
+
+export interface ParticularRow {
+  readonly lane: number;
+  readonly seq: number;
+  readonly task_id: string;
+  readonly attempts: number;
+  /** Set when the task is still an open attempt, whose lease has run out. */
+  readonly expired_fence: number | null;
+}
+
+/** A task with conditions of its own, as it stood when it was looked at. */
+export interface ParticularCandidate {
+  readonly lane: number;
+  readonly seq: number;
+  /** Not these, for now. */
+  readonly avoids: readonly string[];
+  /** This one alone, for now. */
+  readonly keptFor: string | null;
+}
+
+const avoided = `(r.avoid_until is not null and (r.avoid_until > muster_now() or r.avoid_then_person))`;
+const kept = `(r.preferred_until > muster_now() and exists (select 1 from instances p where p.id = r.preferred_instance_id and p.state = 'idle'))`;
+
+/** The oldest of each of these lanes, without locking them. */
+export const lookAtParticular = (db: Sql, lanes: readonly number[], limit: number): Promise<ParticularCandidate[]> =>
+  db.sql(
+    `select r.* from unnest($1::int[]) with ordinality as l(lane, no)
+     cross join lateral (
+       select r.lane, r.seq, case when ${avoided} then r.avoid_instances else '{}' end as avoids,
+         case when ${kept} then r.preferred_instance_id end as "keptFor"
+       from task_ready r where r.lane = l.lane order by r.seq limit $2
+     ) r
+     order by l.no, r.seq`,
+    [lanes, limit],
+  );
+
+/** Of these, what this instance may have now. Locked. */
+export const lockParticular = (
+  tx: Sql,
+  q: { places: readonly { lane: number; seq: number }[]; instanceId: string },
+): Promise<ParticularRow[]> =>
+  tx.sql<ParticularRow>(
+    `select r.lane, r.seq, r.task_id, r.attempts, r.expired_fence
+     from unnest($1::int[], $2::bigint[]) as c(lane, seq) join task_ready r on r.lane = c.lane and r.seq = c.seq
+     where not (${avoided} and $3 = any (r.avoid_instances)) and not (${kept} and r.preferred_instance_id <> $3)
+     for update of r skip locked`,
+    [q.places.map((place) => place.lane), q.places.map((place) => place.seq), q.instanceId],
+  );
+
+/**
+ * Ends the expired attempts of these rows, so that new ones can begin. A row whose holder is writing at this very moment is
+ * left out, and so is one whose attempt has ended meanwhile.
+ */
+export const closeExpired = (
+  tx: Sql,
+  rows: readonly { task_id: string; expired_fence: number | null }[],
+): Promise<{ task_id: string }[]> =>
+  tx.sql(
+    `with late as materialized (
+       select r.* from unnest($1::text[], $2::bigint[]) as e(task_id, fence) join task_running r on r.task_id = e.task_id and r.fence = e.fence
+       where r.lease_until < muster_now() for update of r skip locked
+     ), gone as (
+       delete from task_running r using late l where r.task_id = l.task_id
+     ), kept as (
+       insert into attempts (id, task_id, number, fence, instance_id, holder_id, agent, agent_version, outcome, error, progress, progress_message, checkpoint,
+         cost_usd, log_lines, started_at, ended_at)
+       select attempt_id, task_id, number, fence, instance_id, holder_id, agent, agent_version, 'expired', 'the lease expired', progress, progress_message,
+         checkpoint, cost_usd, log_lines, started_at, muster_now() from late
+     )
+     update tasks t set failures = t.failures + 1, max_attempts = least(t.max_attempts, l.max_attempts), attempt = l.number, instance_id = l.instance_id,
+       agent = l.agent, checkpoint = coalesce(l.checkpoint, t.checkpoint), updated_at = muster_now()
+     from late l where t.id = l.task_id returning t.id as task_id`,
+    [rows.map((row) => row.task_id), rows.map((row) => row.expired_fence)],
+  );
+
+/** Opens attempts of one instance for rows that are locked. */
+export const openAttempts = (
+  tx: Sql,
+  q: {
+    rows: readonly ParticularRow[];
+    attemptIds: readonly string[];
+    instance: InstanceRow;
+    leaseSeconds: number;
+  },
+): Promise<Claimed[]> =>
+  tx.sql<Claimed>(
+    `with given as (
+       select * from unnest($1::int[], $2::bigint[], $3::text[], $4::int[], $5::text[]) as g(lane, seq, task_id, number, attempt_id)
+     ), gone as (
+       delete from task_ready r using given g where r.lane = g.lane and r.seq = g.seq
+       returning g.task_id, abs(g.lane) as lane, g.seq, g.number, g.attempt_id
+     )
+     insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
+       lease_until, deadline_at)
+     select task_id, nextval('task_fences'), lane, number, attempt_id, $6, $7, $8, $9, $10::int, muster_now(),
+       muster_now() + make_interval(secs => $11), muster_now() + make_interval(secs => $12)
+     from gone
+     returning task_id, lane, 0 as seq, fence, number, attempt_id, 1 as instance, lease_until`,
+    [
+      q.rows.map((row) => row.lane),
+      q.rows.map((row) => row.seq),
+      q.rows.map((row) => row.task_id),
+      q.rows.map((row) => row.attempts + 1),
+      q.attemptIds,
+      q.instance.id,
+      q.instance.actor_id,
+      q.instance.agent,
+      q.instance.agent_version,
+      q.instance.limits.attempts,
+      q.leaseSeconds,
+      q.instance.limits.timeoutSeconds,
+    ],
   );
 
 /**
@@ -31,126 +299,41 @@ export async function lockInstanceForClaim(
 ): Promise<(InstanceRow & { readonly held: number }) | null> {
   const [row] = await tx.sql<InstanceRow>(
     `select * from instances
-     where id = $1 and connection = $2 and state in ('idle', 'running') and last_seen_at > muster_now() - make_interval(secs => $3)
+     where id = $1 and connection = $2 and state = 'idle' and last_seen_at > muster_now() - make_interval(secs => $3)
      for update`,
     [q.instanceId, q.connection, q.silentAfterSeconds],
   );
   if (row === undefined) return null;
   const [count] = await tx.sql<{ held: number }>(
-    `select count(*)::int as held from tasks where instance_id = $1 and state = 'running'`,
+    `select count(*)::int as held from task_running where instance_id = $1`,
     [q.instanceId],
   );
   return { ...row, held: count?.held ?? 0 };
 }
 
-export interface ClaimedRow {
-  readonly id: string;
-  readonly team_id: string;
-  readonly project_id: string;
-  readonly capability: string;
+export interface Payload {
   readonly title: string | null;
-  readonly input: Record<string, never>;
-  readonly fence: number;
-  readonly attempt: number;
-  readonly attempt_id: string;
-  readonly lease_until: Date;
-  readonly checkpoint: unknown;
-  readonly rework: Rework | null;
-  /** Set when the task was taken from an attempt whose lease had expired. */
-  readonly lost_fence: number | null;
-  readonly lost_attempt: number | null;
-  readonly lost_instance_id: string | null;
-  readonly lost_told: boolean;
+  /** JSON as it is stored: it goes into the frame without being read. */
+  readonly input: string;
+  readonly checkpoint: string | null;
+  readonly rework: string | null;
 }
 
-/**
- * The claim: one statement over what is queued or expired. Two claimers never see the same row (`skip locked`), and each
- * claim draws a new fence, which is what refuses every later write of whoever held the task before.
- */
-export const claim = (
-  tx: Sql,
-  q: {
-    groups: readonly { projectId: string; capability: string }[];
-    /** Null for the system's own instances, which serve all teams. */
-    teamId: string | null;
-    instance: InstanceRow;
-    attemptIds: readonly string[];
-    leaseSeconds: number;
-  },
-): Promise<ClaimedRow[]> =>
-  tx.sql<ClaimedRow>(
-    `with picked as materialized (
-       select t.id, t.state as was, t.fence as old_fence, t.attempt as old_attempt, t.instance_id as old_instance, t.expiry_told as old_told,
-              t.priority as rank
-       from tasks t
-       where (t.project_id, t.capability) in (select g."projectId", g.capability from jsonb_to_recordset($1::jsonb) as g("projectId" text, capability text))
-         and ($2::text is null or t.team_id = $2)
-         and ((t.state = 'queued' and (t.not_before is null or t.not_before <= muster_now()))
-           or (t.state = 'running' and t.lease_until < muster_now() and t.failures + 1 < t.max_attempts
-               -- who let it expire gets it back only when nobody else wanted it for one more lease
-               and (t.instance_id <> $3 or t.lease_until < muster_now() - make_interval(secs => $8))))
-         and (t.agent_wish is null or t.agent_wish = $4)
-         and not ($4 = any (t.unfit_agents))
-         and t.labels <@ $5::jsonb
-         and (t.avoid_until is null or (t.avoid_until <= muster_now() and not t.avoid_then_person) or not ($3 = any (t.avoid_instances)))
-         and (t.preferred_until is null or t.preferred_until <= muster_now() or t.preferred_instance_id = $3
-           or not exists (select 1 from instances p where p.id = t.preferred_instance_id and p.state in ('idle', 'running')))
-       order by t.priority, t.id
-       limit jsonb_array_length($6::jsonb)
-       for update of t skip locked
-     ),
-     numbered as (
-       select picked.*, $6::jsonb ->> (row_number() over (order by rank, id) - 1)::int as attempt_id from picked
-     ),
-     lost as (
-       update attempts a set outcome = 'expired', error = 'the lease expired', ended_at = muster_now()
-       from picked p where p.was = 'running' and a.task_id = p.id and a.fence = p.old_fence and a.outcome is null
-       returning a.task_id
-     ),
-     taken as (
-       update tasks t set
-         state = 'running', fence = nextval('task_fences'), attempt = t.attempt + 1, failures = t.failures + case when p.was = 'running' then 1 else 0 end,
-         max_attempts = least(t.max_attempts, $9::int),
-         lease_until = muster_now() + make_interval(secs => $8), deadline_at = muster_now() + make_interval(secs => $10),
-         expiry_told = false, instance_id = $3, holder_id = $7, agent = $4,
-         preferred_instance_id = null, preferred_until = null, avoid_until = null, avoid_then_person = false, not_before = null, updated_at = muster_now()
-       from numbered p where t.id = p.id
-       returning t.id, t.team_id, t.project_id, t.capability, t.title, t.input, t.fence, t.attempt, t.lease_until, t.checkpoint, t.rework, t.priority,
-         p.attempt_id, p.was, p.old_fence, p.old_attempt, p.old_instance, p.old_told
-     ),
-     opened as (
-       -- reading from lost first closes the lost attempt before the next one opens
-       insert into attempts (id, task_id, team_id, project_id, number, fence, instance_id, holder_id, agent, agent_version, started_at)
-       select k.attempt_id, k.id, k.team_id, k.project_id, k.attempt, k.fence, $3, $7, $4, $11, muster_now()
-       from taken k where (select count(*) from lost) >= 0
-       returning task_id
-     )
-     select k.*, case when k.was = 'running' then k.old_fence end as lost_fence, case when k.was = 'running' then k.old_attempt end as lost_attempt,
-       case when k.was = 'running' then k.old_instance end as lost_instance_id, k.old_told as lost_told
-     from taken k join opened o on o.task_id = k.id
-     order by k.priority, k.id`,
-    [
-      JSON.stringify(q.groups),
-      q.teamId,
-      q.instance.id,
-      q.instance.agent,
-      JSON.stringify(q.instance.labels),
-      JSON.stringify(q.attemptIds),
-      q.instance.actor_id,
-      q.leaseSeconds,
-      q.instance.limits.attempts,
-      q.instance.limits.timeoutSeconds,
-      q.instance.agent_version,
-    ],
+/** What the agents need to know about tasks that were claimed for them. */
+export const payloadsOf = (db: HotSql, taskIds: readonly string[]): Promise<(Payload & { id: string })[]> =>
+  db.hot(
+    'payloads of tasks',
+    `select id, title, input::text as input, checkpoint::text as checkpoint, rework::text as rework from tasks where id = any ($1::text[])`,
+    [taskIds],
   );
 
 /** What earlier tries of a task taught, newest last. */
-export const lessonsOf = (tx: Sql, taskIds: readonly string[]) =>
-  tx.sql<{ task_id: string; number: number; outcome: 'failed' | 'expired'; error: string | null; checkpoint: unknown }>(
+export const lessonsOf = (db: Sql, taskIds: readonly string[]) =>
+  db.sql<{ task_id: string; number: number; outcome: 'failed' | 'expired'; error: string | null; checkpoint: unknown }>(
     `select l.* from unnest($1::text[]) as t(id)
      cross join lateral (
        select task_id, number, outcome, error, checkpoint from attempts
-       where task_id = t.id and outcome is not null and outcome <> 'completed' order by number desc limit 10
+       where task_id = t.id and outcome <> 'completed' order by fence desc limit 10
      ) l
      order by l.task_id, l.number`,
     [taskIds],

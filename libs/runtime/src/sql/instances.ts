@@ -26,7 +26,7 @@ export async function resumeInstance(tx: Sql, hello: Hello): Promise<InstanceRow
   const [row] = await tx.sql<InstanceRow>(
     `update instances set agent_version = $5, name = $6, transport = $7, connection = $8, capabilities = $9::text[], labels = $10::jsonb, capacity = $11,
        limits = $12::jsonb, output_schemas = $13::jsonb, connected_at = muster_now(), last_seen_at = muster_now(),
-       state = case when exists (select 1 from tasks t where t.instance_id = $1 and t.state = 'running') then 'running' else 'idle' end
+       state = 'idle'
      where id = $1 and team_id = $2 and actor_id = $3 and agent = $4 returning *`,
     [
       hello.id,
@@ -80,9 +80,7 @@ export async function touchInstance(
   q: { instanceId: string; actorId: string; connection: string | null },
 ): Promise<InstanceRow | null> {
   const [row] = await tx.sql<InstanceRow>(
-    `update instances set last_seen_at = muster_now(),
-       state = case when state in ('paused', 'error') then state
-         when exists (select 1 from tasks t where t.instance_id = $1 and t.state = 'running') then 'running' else 'idle' end
+    `update instances set last_seen_at = muster_now(), state = case when state = 'offline' then 'idle' else state end
      where id = $1 and actor_id = $2 and ($3::text is null or connection = $3) and connection <> 'gone' returning *`,
     [q.instanceId, q.actorId, q.connection],
   );
@@ -105,18 +103,25 @@ export async function markOffline(
 /** What an instance holds, locked. */
 export const lockHeldBy = (tx: Sql, instanceId: string) =>
   tx.sql<{ id: string; fence: number }>(
-    `select id, fence from tasks where instance_id = $1 and state = 'running' order by id desc for update`,
+    `select task_id as id, fence from task_running where instance_id = $1 order by task_id desc for update`,
     [instanceId],
   );
 
+/** Running is an idle instance that holds something: it is not written anywhere, so that claims need not write it. */
 export const listInstances = (
   db: Sql,
   q: { teamId: string; states: readonly string[] | null; agent: string | null; beforeId: string | null; limit: number },
 ): Promise<(InstanceRow & { running: number })[]> =>
   db.sql(
-    `select i.*, (select count(*)::int from tasks t where t.instance_id = i.id and t.state = 'running') as running
-     from instances i
-     where i.team_id = $1 and ($2::text[] is null or i.state = any ($2)) and ($3::text is null or i.agent = $3) and ($4::text is null or i.id < $4 collate "C")
+    `with held as (select instance_id, count(*)::int as running from task_running group by instance_id)
+     select * from (
+       select i.id, i.team_id, i.only_project_id, i.actor_id, i.agent, i.agent_version, i.name, i.system, i.transport, i.connection,
+         case when i.state = 'idle' and h.running > 0 then 'running' else i.state end as state, i.capabilities, i.labels, i.capacity, i.limits, i.output_schemas,
+         i.connected_at, i.last_seen_at, coalesce(h.running, 0) as running
+       from instances i left join held h on h.instance_id = i.id
+       where i.team_id = $1
+     ) i
+     where ($2::text[] is null or i.state = any ($2)) and ($3::text is null or i.agent = $3) and ($4::text is null or i.id < $4 collate "C")
      order by i.id desc limit $5`,
     [q.teamId, q.states, q.agent, q.beforeId, q.limit],
   );

@@ -11,56 +11,61 @@ export interface Holder {
   readonly fence: number;
 }
 
-/**
- * The guard of every write: the fence is the task's current one and it still runs. How late the lease is does not matter
- * while nobody else has claimed the task. Locks the row until the transaction ends.
- */
-const current = `id = $1 and fence = $2 and holder_id = $3 and state = 'running'`;
+/** An open attempt, as far as verbs need it. */
+export interface HeldRow {
+  readonly task_id: string;
+  readonly fence: number;
+  readonly number: number;
+  readonly lease_until: Date;
+  readonly team_id: string;
+  readonly project_id: string;
+  readonly capability: string;
+  readonly instance_id: string;
+  readonly limits: InstanceLimits | null;
+}
 
-/** Renews the lease; null means that the attempt is not the holder's any more. */
-export async function renew(tx: Sql, by: Holder, leaseSeconds: number): Promise<TaskRow | null> {
-  const [row] = await tx.sql<TaskRow>(
-    `update tasks set lease_until = muster_now() + make_interval(secs => $4), expiry_told = false, updated_at = muster_now() where ${current} returning *`,
+/**
+ * Renews the lease; null means that the attempt is not the holder's any more. The fence is the guard of every write: how late the
+ * lease is does not matter while nobody else has claimed the task, and what was offered to others is taken back.
+ */
+export async function renew(tx: Sql, by: Holder, leaseSeconds: number): Promise<HeldRow | null> {
+  const [row] = await tx.sql<HeldRow>(
+    `with held as (
+       select task_id, lane, ready_seq from task_running where task_id = $1 and fence = $2 and holder_id = $3 for update
+     ), unoffered as (
+       delete from task_ready r using held h where r.lane = -h.lane and r.seq = h.ready_seq
+     ), renewed as (
+       update task_running r set lease_until = muster_now() + make_interval(secs => $4), expiry_told = false, ready_seq = null
+       from held h where r.task_id = h.task_id returning r.*
+     )
+     select r.task_id, r.fence, r.number, r.lease_until, r.instance_id, l.team_id, l.project_id, l.capability,
+       (select i.limits from instances i where i.id = r.instance_id) as limits
+     from renewed r join task_lanes l on l.id = r.lane`,
     [by.taskId, by.fence, by.actorId, leaseSeconds],
   );
   return row ?? null;
 }
 
-/** Locks the task under its fence without changing it. */
+/** Locks the open attempt and its task without changing them. */
 export async function lock(tx: Sql, by: Holder): Promise<TaskRow | null> {
-  const [row] = await tx.sql<TaskRow>(`select * from tasks where ${current} for update`, [
-    by.taskId,
-    by.fence,
-    by.actorId,
-  ]);
-  return row ?? null;
+  const held = await tx.sql(
+    `select 1 from task_running where task_id = $1 and fence = $2 and holder_id = $3 for update`,
+    [by.taskId, by.fence, by.actorId],
+  );
+  return held.length === 0 ? null : lockedTask(tx, by.taskId);
 }
 
 /** The same for the server itself, which acts under a fence that it read. */
 export async function lockByFence(tx: Sql, taskId: string, fence: number): Promise<TaskRow | null> {
-  const [row] = await tx.sql<TaskRow>(
-    `select * from tasks where id = $1 and fence = $2 and state = 'running' for update`,
-    [taskId, fence],
-  );
-  return row ?? null;
+  const held = await tx.sql(`select 1 from task_running where task_id = $1 and fence = $2 for update`, [taskId, fence]);
+  return held.length === 0 ? null : lockedTask(tx, taskId);
 }
 
-/** Renews many leases of one instance; answers with those that were still its own. */
-export const renewMany = (
-  tx: Sql,
-  q: { actorId: string; instanceId: string; held: readonly { taskId: string; fence: number }[]; leaseSeconds: number },
-): Promise<{ id: string; fence: number }[]> =>
-  tx.sql(
-    `with mine as (
-       -- children first, in the order in which costs climb to their parents, so that the two never wait for each other
-       select t.id from tasks t join jsonb_to_recordset($1::jsonb) as h("taskId" text, fence bigint) on h."taskId" = t.id and h.fence = t.fence
-       where t.state = 'running' and t.holder_id = $2 and t.instance_id = $3
-       order by t.id desc for update of t
-     )
-     update tasks t set lease_until = muster_now() + make_interval(secs => $4), expiry_told = false
-     from mine where t.id = mine.id returning t.id, t.fence`,
-    [JSON.stringify(q.held), q.actorId, q.instanceId, q.leaseSeconds],
-  );
+async function lockedTask(tx: Sql, taskId: string): Promise<TaskRow | null> {
+  await tx.sql(`select 1 from tasks where id = $1 for update`, [taskId]);
+  const [row] = await tx.sql<TaskRow>(`select * from tasks_now where id = $1`, [taskId]);
+  return row ?? null;
+}
 
 export interface HeldState {
   readonly taskId: string;
@@ -71,22 +76,28 @@ export interface HeldState {
   readonly byServer: boolean;
 }
 
-/** Of these held attempts, the ones that are not current any more, with how they ended (null: there never was one). */
+/** Of these held attempts, the ones that are not open any more, with how they ended (null: there never was one). */
 export const endedOf = (db: Sql, held: readonly { taskId: string; fence: number }[]): Promise<HeldState[]> =>
   db.sql<HeldState>(
-    `select h."taskId", h.fence, a.outcome, a.error, a.answer is null as "byServer"
-     from jsonb_to_recordset($1::jsonb) as h("taskId" text, fence bigint)
-     left join attempts a on a.task_id = h."taskId" and a.fence = h.fence
-     where not exists (select 1 from tasks t where t.id = h."taskId" and t.fence = h.fence and t.state = 'running')`,
-    [JSON.stringify(held)],
+    `select h.task_id as "taskId", h.fence, a.outcome, a.error, coalesce(a.outcome not in ('completed', 'submitted') and a.answer is null, true) as "byServer"
+     from unnest($1::text[], $2::bigint[]) as h(task_id, fence)
+     left join attempts a on a.task_id = h.task_id and a.fence = h.fence
+     where not exists (select 1 from task_running r where r.task_id = h.task_id and r.fence = h.fence)`,
+    [held.map((lease) => lease.taskId), held.map((lease) => lease.fence)],
   );
 
-export const heldBy = (db: Sql, instanceId: string): Promise<{ taskId: string; fence: number }[]> =>
-  db.sql(`select id as "taskId", fence from tasks where instance_id = $1 and state = 'running'`, [instanceId]);
+export interface OpenAttempt {
+  readonly taskId: string;
+  readonly fence: number;
+  readonly lane: number;
+}
+
+export const heldBy = (db: Sql, instanceId: string): Promise<OpenAttempt[]> =>
+  db.sql(`select task_id as "taskId", fence, lane from task_running where instance_id = $1`, [instanceId]);
 
 export interface HeldAttemptRow {
-  readonly attempt_id: string;
   readonly number: number;
+  /** Null: it is open. */
   readonly outcome: HeldState['outcome'];
   readonly answer: unknown;
   readonly capability: string;
@@ -97,25 +108,24 @@ export interface HeldAttemptRow {
 /** The holder's attempt whatever became of it; null when this fence was never the holder's. */
 export async function attemptOf(db: Sql, by: Holder): Promise<HeldAttemptRow | null> {
   const [row] = await db.sql<HeldAttemptRow>(
-    `select a.id as attempt_id, a.number, a.outcome, a.answer, t.capability, i.output_schemas -> t.capability as output_schema, i.limits
-     from attempts a join tasks t on t.id = a.task_id left join instances i on i.id = a.instance_id
+    `select a.number, a.outcome, a.answer, t.capability, i.output_schemas -> t.capability as output_schema, i.limits
+     from attempts_now a join tasks t on t.id = a.task_id left join instances i on i.id = a.instance_id
      where a.task_id = $1 and a.fence = $2 and a.holder_id = $3`,
     [by.taskId, by.fence, by.actorId],
   );
   return row ?? null;
 }
 
-export const writeProgress = (tx: Sql, fence: number, ratio: number | null, message: string) =>
-  tx.sql(`update attempts set progress = coalesce($2, progress), progress_message = $3 where fence = $1`, [
-    fence,
+export const writeProgress = (tx: Sql, taskId: string, ratio: number | null, message: string) =>
+  tx.sql(`update task_running set progress = coalesce($2, progress), progress_message = $3 where task_id = $1`, [
+    taskId,
     ratio,
     message,
   ]);
 
-export const writeCheckpoint = async (tx: Sql, taskId: string, fence: number, state: unknown): Promise<void> => {
-  await tx.sql(`update attempts set checkpoint = $2::jsonb where fence = $1`, [fence, JSON.stringify(state)]);
-  await tx.sql(`update tasks set checkpoint = $2::jsonb where id = $1`, [taskId, JSON.stringify(state)]);
-};
+/** Kept with the open attempt; goes to the task when that ends. */
+export const writeCheckpoint = (tx: Sql, taskId: string, state: unknown) =>
+  tx.sql(`update task_running set checkpoint = $2::jsonb where task_id = $1`, [taskId, JSON.stringify(state)]);
 
 /** Keeps at most `limit` lines of an attempt; says once where the rest was dropped. */
 export const writeLog = (
@@ -123,14 +133,14 @@ export const writeLog = (
   q: { taskId: string; fence: number; stream: string; lines: readonly string[]; limit: number },
 ) =>
   tx.sql(
-    `with counted as (
-       update attempts set log_lines = least(log_lines + $5, $6 + 1) where fence = $2 returning log_lines as after, greatest(0, $6 - (select log_lines from attempts where fence = $2)) as room,
-         (select log_lines from attempts where fence = $2) as before
+    `with before as (select log_lines as lines from task_running where task_id = $1),
+     counted as (
+       update task_running set log_lines = least(log_lines + $5, $6 + 1) where task_id = $1 returning task_id
      )
      insert into task_log_lines (task_id, fence, number, stream, line, logged_at)
-     select $1, $2, c.before + l.place, $3, case when l.place <= c.room then l.line else '… the rest of this log was dropped' end, muster_now()
-     from counted c, jsonb_array_elements_text($4::jsonb) with ordinality as l(line, place)
-     where l.place <= c.room + 1 and c.before + l.place <= $6 + 1`,
+     select $1, $2, b.lines + l.place, $3, case when l.place <= $6 - b.lines then l.line else '… the rest of this log was dropped' end, muster_now()
+     from before b, counted, jsonb_array_elements_text($4::jsonb) with ordinality as l(line, place)
+     where l.place <= greatest(0, $6 - b.lines) + 1 and b.lines + l.place <= $6 + 1`,
     [q.taskId, q.fence, q.stream, JSON.stringify(q.lines.map(storable)), q.lines.length, q.limit],
   );
 
@@ -153,7 +163,7 @@ export async function writeCost(
     [q.taskId, q.key, q.fence, q.usd, q.model, q.inputTokens, q.outputTokens],
   );
   if (added.length === 0) return false;
-  await tx.sql(`update attempts set cost_usd = cost_usd + $2::numeric where fence = $1`, [q.fence, q.usd]);
+  await tx.sql(`update task_running set cost_usd = cost_usd + $2::numeric where task_id = $1`, [q.taskId, q.usd]);
   await tx.sql(
     `update tasks set own_cost_usd = own_cost_usd + $2::numeric, cost_usd = cost_usd + $2::numeric where id = $1`,
     [q.taskId, q.usd],

@@ -1,55 +1,135 @@
 import type { Tx } from '#kernel';
-import type { InstanceLimits, InstanceRow, TaskRow } from '../domain/task-row.ts';
+import type { InstanceLimits, InstanceRow } from '../domain/task-row.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
-/** Rows of one kind that one pass takes; the rest waits for the next pass, a second later. */
+/** Rows of one kind that one pass takes; the rest waits for the next pass. */
 export const sweepLimit = 500;
 
-export const requeueDue = (tx: Sql): Promise<TaskRow[]> =>
-  tx.sql<TaskRow>(
-    `update tasks set state = 'queued', wait_reason = null, wait_ref = null, wait_detail = null, next_action_at = null, updated_at = muster_now()
-     where id in (
-       select id from tasks where state = 'waiting' and wait_reason = 'retry' and next_action_at <= muster_now()
-       order by next_action_at limit ${sweepLimit} for update skip locked)
-     returning *`,
+interface About {
+  readonly id: string;
+  readonly team_id: string;
+  readonly project_id: string;
+  readonly lane: number;
+  readonly ready_seq: number;
+}
+
+/** Retries whose pause is over become claimable. */
+export const requeueDue = (tx: Sql): Promise<(About & { reworks: number })[]> =>
+  tx.sql(
+    `with due as materialized (
+       select task_id from task_due where kind = 'retry' and at <= muster_now() order by at limit ${sweepLimit} for update skip locked
+     ), gone as (
+       delete from task_due d using due where d.task_id = due.task_id and d.kind = 'retry'
+     ), moved as (
+       update tasks t set state = 'open', wait_reason = null, wait_ref = null, wait_detail = null, next_action_at = null,
+         ready_seq = nextval('task_ready_seq'), updated_at = muster_now()
+       from due where t.id = due.task_id and t.state = 'waiting' and t.wait_reason = 'retry' and t.next_action_at <= muster_now()
+       returning t.id, t.team_id, t.project_id, t.reworks, t.lane, t.ready_seq, t.attempt
+     ), queued as (
+       insert into task_ready (lane, seq, task_id, ready_at, attempts) select lane, ready_seq, id, muster_now(), attempt from moved
+     )
+     select id, team_id, project_id, reworks, lane, ready_seq from moved`,
   );
+
+/** Tasks that were not to be handed out before now. */
+export const queueDelayed = (tx: Sql): Promise<About[]> =>
+  tx.sql(
+    `with due as materialized (
+       select task_id from task_due where kind = 'delay' and at <= muster_now() order by at limit ${sweepLimit} for update skip locked
+     ), gone as (
+       delete from task_due d using due where d.task_id = due.task_id and d.kind = 'delay'
+     ), moved as (
+       update tasks t set ready_seq = nextval('task_ready_seq') from due where t.id = due.task_id and t.state = 'open' and t.ready_seq is null
+       returning t.id, t.team_id, t.project_id, t.lane, t.ready_seq, t.attempt
+     ), queued as (
+       insert into task_ready (lane, seq, task_id, ready_at, attempts) select lane, ready_seq, id, muster_now(), attempt from moved
+     )
+     select id, team_id, project_id, lane, ready_seq from moved`,
+  );
+
+export interface ExpiredRow {
+  readonly task_id: string;
+  readonly team_id: string;
+  readonly project_id: string;
+  readonly fence: number;
+  readonly number: number;
+  readonly instance_id: string;
+  readonly lease_until: Date;
+  readonly lane: number;
+}
 
 /**
- * Says once that a lease ran out. The row stays as it is: it is claimable from now on, and until somebody claims it the
- * late holder may still finish.
+ * Leases that ran out since `after`: told once, and offered to others from now on while the late holder may still finish. Who
+ * let it expire gets it back only when nobody else wanted it for one more lease. With no attempt left there is nothing to
+ * offer; what becomes of it is decided when that further lease is over.
  */
-export const noticeExpired = (tx: Sql): Promise<TaskRow[]> =>
-  tx.sql<TaskRow>(
-    `update tasks set expiry_told = true
-     where id in (
-       select id from tasks where state = 'running' and lease_until < muster_now() and not expiry_told
-       order by lease_until limit ${sweepLimit} for update skip locked)
-     returning *`,
+export async function offerExpired(
+  tx: Sql,
+  q: { after: Date | null; leaseSeconds: number },
+): Promise<{ rows: ExpiredRow[]; now: Date }> {
+  const [clock] = await tx.sql<{ now: Date }>(`select muster_now() as now`);
+  if (clock === undefined) throw new Error('The database told no time.');
+  const rows = await tx.sql<ExpiredRow>(
+    `with late as materialized (
+       select task_id, fence, lane, number, instance_id, lease_until, max_attempts from task_running
+       where lease_until < $3::timestamptz and ($1::timestamptz is null or lease_until >= $1::timestamptz) and not expiry_told
+       order by lease_until limit ${sweepLimit} for update skip locked
+     ), judged as materialized (
+       select l.*, t.team_id, t.project_id,
+         case when t.failures + 1 < least(t.max_attempts, l.max_attempts) then nextval('task_ready_seq') end as seq
+       from late l join tasks t on t.id = l.task_id
+     ), told as (
+       update task_running r set expiry_told = true, ready_seq = j.seq from judged j where r.task_id = j.task_id
+     ), offered as (
+       insert into task_ready (lane, seq, task_id, ready_at, attempts, avoid_instances, avoid_until, avoid_then_person, expired_fence)
+       select -lane, seq, task_id, muster_now(), number, array[instance_id], lease_until + make_interval(secs => $2::float8), false, fence
+       from judged where seq is not null
+     ), due as (
+       insert into task_due (task_id, kind, at) select task_id, 'exhausted', lease_until + make_interval(secs => $2::float8) from judged where seq is null
+       on conflict (task_id, kind) do update set at = excluded.at
+     )
+     select task_id, team_id, project_id, fence, number, instance_id, lease_until, lane from judged`,
+    [q.after, q.leaseSeconds, clock.now],
+  );
+  return { rows, now: clock.now };
+}
+
+/** Of a kind that is decided task by task. */
+export const takeDue = (tx: Sql, kind: 'unwanted' | 'exhausted'): Promise<{ task_id: string }[]> =>
+  tx.sql(
+    `delete from task_due where (task_id, kind) in (
+       select task_id, kind from task_due where kind = $1 and at <= muster_now() order by at limit 50 for update skip locked)
+     returning task_id`,
+    [kind],
   );
 
-/** Expired for a whole further lease with no attempt left: nobody will claim these. */
-export const lockExhausted = (tx: Sql, leaseSeconds: number): Promise<TaskRow[]> =>
-  tx.sql<TaskRow>(
-    `select * from tasks
-     where state = 'running' and failures + 1 >= max_attempts and lease_until < muster_now() - make_interval(secs => $1)
-     order by lease_until limit ${sweepLimit} for update skip locked`,
-    [leaseSeconds],
+/** Whether the open attempt has been expired for a whole further lease. */
+export async function isLongExpired(tx: Sql, taskId: string, leaseSeconds: number): Promise<boolean> {
+  const rows = await tx.sql(
+    `select 1 from task_running where task_id = $1 and lease_until < muster_now() - make_interval(secs => $2::float8)`,
+    [taskId, leaseSeconds],
   );
+  return rows.length > 0;
+}
+
+/** Whether it still waits for an instance that has not failed it. */
+export async function isUnwanted(tx: Sql, taskId: string): Promise<boolean> {
+  const rows = await tx.sql(
+    `select 1 from tasks t join task_ready r on r.lane = -t.lane and r.seq = t.ready_seq
+     where t.id = $1 and t.state = 'open' and r.avoid_then_person and r.avoid_until <= muster_now()`,
+    [taskId],
+  );
+  return rows.length > 0;
+}
 
 /** Attempts that take longer than their agent's definition allows, however alive they are. */
-export const lockOverdue = (tx: Sql): Promise<(TaskRow & { limits: InstanceLimits | null })[]> =>
-  tx.sql(
-    `select t.*, (select i.limits from instances i where i.id = t.instance_id) as limits from tasks t
-     where t.state = 'running' and t.deadline_at < muster_now() and t.lease_until >= muster_now()
-     order by t.deadline_at limit ${sweepLimit} for update of t skip locked`,
-  );
-
-/** Waited long enough for an instance that has not failed them. */
-export const lockUnwanted = (tx: Sql): Promise<TaskRow[]> =>
-  tx.sql<TaskRow>(
-    `select * from tasks where state = 'queued' and avoid_then_person and avoid_until <= muster_now()
-     order by avoid_until limit ${sweepLimit} for update skip locked`,
+export const overdue = (
+  db: Sql,
+): Promise<{ task_id: string; fence: number; lease_until: Date; limits: InstanceLimits | null }[]> =>
+  db.sql(
+    `select r.task_id, r.fence, r.lease_until, (select i.limits from instances i where i.id = r.instance_id) as limits from task_running r
+     where r.deadline_at < muster_now() and r.lease_until >= muster_now() order by r.deadline_at limit ${sweepLimit}`,
   );
 
 export const markSilentOffline = (tx: Sql, offlineAfterSeconds: number): Promise<InstanceRow[]> =>

@@ -4,74 +4,54 @@ import type { AttemptRow, TaskRow } from '../domain/task-row.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
-export interface NewTaskRow {
-  readonly id: string;
-  readonly teamId: string;
-  readonly projectId: string;
-  readonly capability: string;
-  readonly title: string | null;
-  readonly input: unknown;
-  readonly priority: number;
-  readonly agent: string | null;
-  readonly labels: Record<string, string>;
-  readonly unfitAgents: readonly string[];
-  readonly maxAttempts: number;
-  readonly notBefore: string | null;
-  readonly parentId: string | null;
-  readonly depth: number;
-  readonly reopens: string | null;
-  readonly requestedBy: string;
-  readonly idempotencyKey: string | null;
-}
-
-/** Null when the team has a task with this idempotency key already; the constraint decides, also among many at once. */
-export async function insertTask(tx: Sql, task: NewTaskRow): Promise<TaskRow | null> {
-  const [row] = await tx.sql<TaskRow>(
-    `insert into tasks (id, team_id, project_id, capability, title, input, priority, state, agent_wish, labels, unfit_agents, max_attempts, not_before,
-       parent_id, depth, reopens, requested_by, idempotency_key, created_at, updated_at)
-     values ($1, $2, $3, $4, $5, $6::jsonb, $7, 'queued', $8, $9::jsonb, $10::text[], $11, $12::timestamptz, $13, $14, $15, $16, $17, muster_now(), muster_now())
-     on conflict (team_id, idempotency_key) do nothing
-     returning *`,
-    [
-      task.id,
-      task.teamId,
-      task.projectId,
-      task.capability,
-      task.title,
-      JSON.stringify(task.input),
-      task.priority,
-      task.agent,
-      JSON.stringify(task.labels),
-      task.unfitAgents,
-      task.maxAttempts,
-      task.notBefore,
-      task.parentId,
-      task.depth,
-      task.reopens,
-      task.requestedBy,
-      task.idempotencyKey,
-    ],
+export async function taskByKey(db: Sql, teamId: string, key: string): Promise<TaskRow | null> {
+  const [row] = await db.sql<TaskRow>(
+    `select * from tasks_now where id = (select id from tasks where team_id = $1 and idempotency_key = $2)`,
+    [teamId, key],
   );
   return row ?? null;
 }
 
-export async function taskByKey(db: Sql, teamId: string, key: string): Promise<TaskRow | null> {
-  const [row] = await db.sql<TaskRow>(`select * from tasks where team_id = $1 and idempotency_key = $2`, [teamId, key]);
-  return row ?? null;
-}
-
 export async function taskById(db: Sql, taskId: string): Promise<TaskRow | null> {
-  const [row] = await db.sql<TaskRow>(`select * from tasks where id = $1`, [taskId]);
+  const [row] = await db.sql<TaskRow>(`select * from tasks_now where id = $1`, [taskId]);
   return row ?? null;
 }
 
+/** A claim moved the task between two of the locks; the transaction is run again, as for a serialization failure. */
+class TaskMoved extends Error {
+  readonly code = '40001';
+}
+
+/**
+ * The task, wherever it is, and nobody else moves it meanwhile. Everyone locks in this order: the open attempt, the place in
+ * its lane, the task. Null when there is no such task.
+ */
 export async function lockTask(tx: Sql, taskId: string): Promise<TaskRow | null> {
-  const [row] = await tx.sql<TaskRow>(`select * from tasks where id = $1 for update`, [taskId]);
-  return row ?? null;
+  const [attempt] = await tx.sql<{ fence: number }>(`select fence from task_running where task_id = $1 for update`, [
+    taskId,
+  ]);
+  const place = await tx.sql<{ seq: number }>(
+    `select r.seq from tasks t join task_ready r on r.lane in (t.lane, -t.lane) and r.seq = t.ready_seq where t.id = $1 for update of r`,
+    [taskId],
+  );
+  const found = await tx.sql(`select 1 from tasks where id = $1 for update`, [taskId]);
+  if (found.length === 0) return null;
+  const [task] = await tx.sql<TaskRow & { seq: number | null }>(
+    `select n.*, (select r.seq from task_ready r where r.lane in (n.lane, -n.lane) and r.seq = n.ready_seq) as seq from tasks_now n where n.id = $1`,
+    [taskId],
+  );
+  if (task === undefined) return null;
+  if (task.fence !== (attempt?.fence ?? null) || task.seq !== (place[0]?.seq ?? null)) throw new TaskMoved();
+  return task;
 }
 
+/** The closed ones, and the open one if there is one. */
 export const attemptsOf = (db: Sql, taskId: string): Promise<AttemptRow[]> =>
-  db.sql<AttemptRow>(`select * from attempts where task_id = $1 order by number desc limit 200`, [taskId]);
+  db.sql<AttemptRow>(
+    `select id, number, fence, instance_id, agent, outcome, error, progress, checkpoint, cost_usd, started_at, ended_at
+     from attempts_now where task_id = $1 order by fence desc limit 200`,
+    [taskId],
+  );
 
 /** False when this submission was settled as a rework before. */
 export async function insertRework(tx: Sql, taskId: string, rework: Rework): Promise<boolean> {
@@ -93,13 +73,18 @@ export interface TaskFilter {
   readonly limit: number;
 }
 
-/** Newest first: ids sort by creation. */
+/** Newest first: ids sort by creation. Project by project along the index, then merged. */
 export const listTasks = (db: Sql, q: TaskFilter): Promise<TaskRow[]> =>
   db.sql<TaskRow>(
-    `select * from tasks
-     where team_id = $1 and ($2::text[] is null or project_id = any ($2)) and ($3::text[] is null or state = any ($3))
-       and ($4::text is null or capability = $4) and ($5::text is null or id < $5 collate "C")
-     order by id desc limit $6`,
+    `select n.* from (
+       select distinct project_id from task_lanes where team_id = $1 and ($2::text[] is null or project_id = any ($2))
+     ) p cross join lateral (
+       select * from tasks_now t
+       where t.project_id = p.project_id and t.team_id = $1 and ($3::text[] is null or t.state = any ($3))
+         and ($4::text is null or t.capability = $4) and ($5::text is null or t.id < $5 collate "C")
+       order by t.id desc limit $6
+     ) n
+     order by n.id desc limit $6`,
     [q.teamId, q.projectIds, q.states, q.capability, q.beforeId, q.limit],
   );
 
@@ -124,7 +109,7 @@ export const listLog = (
 export const openByCapability = (db: Sql, projectId: string): Promise<{ capability: string; count: number }[]> =>
   db.sql(
     `select capability, count(*)::int as count from tasks
-     where project_id = $1 and state in ('queued', 'running', 'waiting') group by capability order by capability`,
+     where project_id = $1 and state in ('open', 'waiting') group by capability order by capability`,
     [projectId],
   );
 
@@ -133,7 +118,7 @@ export const listOfProject = (
   q: { projectId: string; states: readonly string[] | null; beforeId: string | null; limit: number },
 ): Promise<TaskRow[]> =>
   db.sql<TaskRow>(
-    `select * from tasks
+    `select * from tasks_now
      where project_id = $1 and ($2::text[] is null or state = any ($2)) and ($3::text is null or id < $3 collate "C")
      order by id desc limit $4`,
     [q.projectId, q.states, q.beforeId, q.limit],

@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import { Ids } from '#kernel';
+import { Batcher } from '#platform/batching';
+import { Database } from '#platform/database';
+import { currentTraceparent } from '../domain/traceparent.ts';
+import { complete, type Completion } from '../sql/complete.ts';
+import type { Holder } from '../sql/leases.ts';
+
+const maxItems = 1_000;
+
+/** Completions of many agents share a statement and a commit. */
+@Injectable()
+export class Completions {
+  private readonly batcher: Batcher<Completion, boolean>;
+
+  constructor(
+    database: Database,
+    private readonly ids: Ids,
+  ) {
+    this.batcher = new Batcher({
+      name: 'completions',
+      maxItems,
+      repeatable: true,
+      fairnessKey: ({ actorId }) => actorId,
+      run: async (items) => {
+        const accepted = await complete(database, items);
+        return items.map((item) => accepted.has(item.eventId));
+      },
+    });
+  }
+
+  /** True when it was committed; false when this attempt is not open, or not the holder's. @param output JSON */
+  add(by: Holder, capability: string, output: string): Promise<boolean> {
+    return this.batcher.add({
+      ...by,
+      eventId: this.ids.next('event'),
+      data: `{"taskId":"${by.taskId}","capability":"${capability}","output":${output}}`,
+      traceparent: currentTraceparent(),
+    });
+  }
+}

@@ -1,0 +1,195 @@
+import { Injectable } from '@nestjs/common';
+import { Ids, type Tx } from '#kernel';
+import { Config } from '#platform/config';
+import { Database } from '#platform/database';
+import { handicapOf, silentAfterSeconds } from '../domain/lease-rules.ts';
+import type { InstanceRow } from '../domain/task-row.ts';
+import { currentTraceparent } from '../domain/traceparent.ts';
+import {
+  claim,
+  closeExpired,
+  lockInstanceForClaim,
+  lockParticular,
+  lookAtParticular,
+  openAttempts,
+  type Claimed,
+  type HotSql,
+  type ParticularCandidate,
+  type Slot,
+} from '../sql/claim.ts';
+import type { Lane } from '../sql/lanes.ts';
+import { ReadyLanes } from './ready-lanes.ts';
+
+/** Rows of a lane with conditions that are looked at in one round. */
+const particularLook = 100;
+
+/** Instances that may take from the same lanes. */
+export interface ClaimGroup {
+  readonly lanes: readonly Lane[];
+  /** Whom each slot of the group goes to, an index into the instances of the claim; the first gets the task that is due first. */
+  readonly slots: readonly number[];
+}
+
+/** Takes tasks out of their lanes for instances. */
+@Injectable()
+export class Claims {
+  constructor(
+    private readonly database: Database,
+    private readonly ids: Ids,
+    private readonly config: Config,
+    private readonly ready: ReadyLanes,
+  ) {}
+
+  /** For many instances, in one statement. No lane may be in two groups. @param db the transaction's, or null for a statement that commits by itself */
+  async plain(
+    instances: readonly InstanceRow[],
+    groups: readonly ClaimGroup[],
+    db: HotSql = this.database,
+  ): Promise<Claimed[]> {
+    const cursors = new Map<number, { after: number; hints: number }>();
+    const lanes = groups.flatMap((group, n) =>
+      group.lanes.map((lane) => {
+        const cursor = this.ready.cursorOf(lane.id);
+        cursors.set(lane.id, cursor);
+        return {
+          id: lane.id,
+          group: n,
+          after: cursor.after,
+          handicap: handicapOf(lane.priority),
+          teamId: lane.teamId,
+        };
+      }),
+    );
+    const slots: Slot[] = groups.flatMap((group, n) =>
+      group.slots.map((index) => ({
+        group: n,
+        instance: index + 1,
+        attemptId: this.ids.next('attempt'),
+        eventId: this.ids.next('event'),
+      })),
+    );
+    if (slots.length === 0 || lanes.length === 0) return [];
+    const claimed = await claim(db, {
+      lanes,
+      instances,
+      slots,
+      leaseSeconds: this.config.leaseSeconds,
+      silentAfterSeconds: silentAfterSeconds(this.config.leaseSeconds),
+      traceparent: currentTraceparent(),
+    });
+    const last = new Map<number, number>();
+    const perGroup = groups.map(() => 0);
+    const groupOf = new Map(lanes.map((lane) => [lane.id, lane.group]));
+    for (const row of claimed) {
+      last.set(row.lane, Math.max(last.get(row.lane) ?? 0, row.seq));
+      const group = groupOf.get(row.lane) ?? 0;
+      perGroup[group] = (perGroup[group] ?? 0) + 1;
+    }
+    for (const lane of lanes) {
+      const emptied = (perGroup[lane.group] ?? 0) < (groups[lane.group]?.slots.length ?? 0);
+      const hints = cursors.get(lane.id)?.hints ?? 0;
+      this.ready.taken(lane.id, { last: last.get(lane.id) ?? null, emptied, hints });
+    }
+    return claimed;
+  }
+
+  /** What waits in these lanes under conditions of its own. */
+  lookAtParticular(lanes: readonly Lane[], db: Pick<Tx, 'sql'> = this.database): Promise<ParticularCandidate[]> {
+    return lookAtParticular(
+      db,
+      lanes.map((lane) => -lane.id),
+      particularLook,
+    );
+  }
+
+  /** Of what was looked at, what this instance may still have. */
+  async particular(
+    instance: InstanceRow,
+    lanes: readonly Lane[],
+    places: readonly { lane: number; seq: number }[],
+  ): Promise<Claimed[]> {
+    return this.database.transaction(async (tx) => {
+      const room = await this.lockedRoom(tx, instance);
+      return this.takeParticular(tx, instance, lanes, places.slice(0, room));
+    });
+  }
+
+  /** For an instance that asks by itself, on any server: as many as it has room for. */
+  async forOne(instance: InstanceRow, lanes: readonly Lane[], count: number): Promise<Claimed[]> {
+    let head: number | null = null;
+    const claimed = await this.database.transaction(async (tx) => {
+      head = null;
+      const room = Math.min(count, await this.lockedRoom(tx, instance));
+      if (room < 1) return [];
+      const places = (await this.lookAtParticular(lanes, tx)).filter((one) => suits(one, instance.id)).slice(0, room);
+      const particular = await this.takeParticular(tx, instance, lanes, places);
+      const left = room - particular.length;
+      if (left < 1) return particular;
+      const inTransaction: HotSql = {
+        hot: (_name, text, params) => tx.sql(text, params),
+        appended: (position) => (head = position),
+      };
+      const slots = Array.from({ length: left }, () => 0);
+      return [...particular, ...(await this.plain([instance], [{ lanes, slots }], inTransaction))];
+    });
+    this.database.appended(head);
+    return claimed;
+  }
+
+  private async lockedRoom(tx: Tx, { id, connection }: InstanceRow): Promise<number> {
+    const row = await lockInstanceForClaim(tx, {
+      instanceId: id,
+      connection,
+      silentAfterSeconds: silentAfterSeconds(this.config.leaseSeconds),
+    });
+    return row === null ? 0 : Math.max(0, roomOf(row) - row.held);
+  }
+
+  private async takeParticular(
+    tx: Tx,
+    instance: InstanceRow,
+    lanes: readonly Lane[],
+    places: readonly { lane: number; seq: number }[],
+  ): Promise<Claimed[]> {
+    if (places.length === 0) return [];
+    let rows = await lockParticular(tx, { places, instanceId: instance.id });
+    const expired = rows.filter((row) => row.expired_fence !== null);
+    if (expired.length > 0) {
+      const closed = new Set((await closeExpired(tx, expired)).map((row) => row.task_id));
+      rows = rows.filter((row) => row.expired_fence === null || closed.has(row.task_id));
+    }
+    if (rows.length === 0) return [];
+    const claimed = await openAttempts(tx, {
+      rows,
+      attemptIds: rows.map(() => this.ids.next('attempt')),
+      instance,
+      leaseSeconds: this.config.leaseSeconds,
+    });
+    for (const row of claimed) {
+      const lane = lanes.find(({ id }) => id === row.lane);
+      if (lane === undefined)
+        throw new Error(`The task ${row.task_id} is in the lane ${row.lane}, which there is not.`);
+      tx.append({
+        type: 'task.started',
+        teamId: lane.teamId,
+        projectId: lane.projectId,
+        subject: row.task_id,
+        data: {
+          taskId: row.task_id,
+          attempt: row.number,
+          fence: row.fence,
+          agent: instance.agent,
+          instanceId: instance.id,
+        },
+      });
+    }
+    return claimed;
+  }
+}
+
+/** Tasks at a time: what its process offers, and what its definition allows. */
+export const roomOf = (instance: Pick<InstanceRow, 'capacity' | 'limits'>): number =>
+  Math.min(instance.capacity, instance.limits.concurrency);
+
+export const suits = (candidate: ParticularCandidate, instanceId: string): boolean =>
+  !candidate.avoids.includes(instanceId) && (candidate.keptFor === null || candidate.keptFor === instanceId);

@@ -1,0 +1,55 @@
+import type { HotSql } from './claim.ts';
+
+export interface Completion {
+  readonly actorId: string;
+  readonly taskId: string;
+  readonly fence: number;
+  readonly eventId: string;
+  /** The event's data as JSON; the task's output is what stands in it as `output`. */
+  readonly data: string;
+  readonly traceparent: string | null;
+}
+
+/**
+ * Many completions, one statement: the open attempt goes to the closed ones, the task gets its state and its output, and the
+ * event is written; for those whose fence and holder are current. The attempt's row is locked first, as by every other verb,
+ * so a claim of an expired lease and a completion never both succeed.
+ */
+const completeText = `
+  with given as materialized (
+    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::text[]) as i(task_id, fence, actor_id, event_id, data, traceparent)
+  ),
+  gone as (
+    delete from task_running r using given i where r.task_id = i.task_id and r.fence = i.fence and r.holder_id = i.actor_id
+    returning r.*, i.data, i.event_id, i.traceparent
+  ),
+  unoffered as (
+    delete from task_ready q using gone g where g.ready_seq is not null and q.lane = -g.lane and q.seq = g.ready_seq
+  ),
+  kept as (
+    insert into attempts (id, task_id, number, fence, instance_id, holder_id, agent, agent_version, outcome, progress, progress_message, checkpoint,
+      cost_usd, log_lines, started_at, ended_at)
+    select attempt_id, task_id, number, fence, instance_id, holder_id, agent, agent_version, 'completed', progress, progress_message, checkpoint,
+      cost_usd, log_lines, started_at, muster_now() from gone
+  ),
+  done as (
+    update tasks t set state = 'succeeded', output = g.data -> 'output', error = null, attempt = g.number, instance_id = g.instance_id, agent = g.agent,
+      checkpoint = coalesce(g.checkpoint, t.checkpoint), updated_at = c.now, finished_at = c.now
+    from gone g, (select muster_now() as now) c where t.id = g.task_id
+    returning g.event_id, row(g.event_id, 'task.succeeded', t.team_id, t.project_id, t.id, 'normal', g.data, g.traceparent)::event_draft as event
+  )
+  select coalesce(array_agg(event_id), '{}') as accepted, append_events(array_agg(event)) as head from done`;
+
+/** The event ids of those that were accepted: fences alone would not tell a holder's from somebody else's of the same batch. */
+export async function complete(db: HotSql, completions: readonly Completion[]): Promise<Set<string>> {
+  const [row] = await db.hot<{ accepted: string[]; head: number | null }>('complete tasks', completeText, [
+    completions.map((one) => one.taskId),
+    completions.map((one) => one.fence),
+    completions.map((one) => one.actorId),
+    completions.map((one) => one.eventId),
+    completions.map((one) => one.data),
+    completions.map((one) => one.traceparent),
+  ]);
+  db.appended(row?.head ?? null);
+  return new Set(row?.accepted);
+}
