@@ -178,6 +178,17 @@ export const projectPolicy = z
       })
       .prefault({})
       .describe('paths through one function, from which on it costs points'),
+    /** Imports from files that match `from` to files that match `to` cost points from now on. */
+    imports: z
+      .array(
+        z.strictObject({
+          from: z.string().min(1).max(300),
+          to: z.string().min(1).max(300),
+          because: z.string().min(1).max(500),
+        }),
+      )
+      .max(100)
+      .default([]),
     licences: z
       .strictObject({
         deny: z

@@ -26,3 +26,4 @@ export {
   type SandboxRun,
 } from './sandbox/driver.ts';
 export { readReport } from './sandbox/report.ts';
+export { sbomOf } from './project/lock.ts';

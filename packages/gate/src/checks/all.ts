@@ -1,11 +1,17 @@
+import { advisoriesCheck } from './advisories.ts';
 import { buildCheck } from './build.ts';
 import type { Check } from './check.ts';
+import { claimsCheck } from './claims.ts';
 import { concealmentCheck } from './concealment.ts';
+import { dependenciesCheck } from './dependencies.ts';
+import { documentationCheck } from './documentation.ts';
 import { honestyCheck } from './honesty.ts';
 import { lintCheck } from './lint.ts';
 import { postLandingCheck } from './post-landing.ts';
 import { securityCheck } from './security.ts';
+import { scopeCheck } from './scope.ts';
 import { secretsCheck } from './secrets.ts';
+import { structureCheck } from './structure.ts';
 import { tamperingCheck } from './tampering.ts';
 import { testsCheck } from './tests.ts';
 import { typesCheck } from './types.ts';
@@ -23,5 +29,11 @@ export const checks: readonly Check[] = [
   concealmentCheck,
   securityCheck,
   honestyCheck,
+  claimsCheck,
+  dependenciesCheck,
+  advisoriesCheck,
+  structureCheck,
+  documentationCheck,
+  scopeCheck,
   postLandingCheck,
 ];

@@ -102,6 +102,9 @@ const suppressions: readonly [RegExp, string][] = [
   [/#\s*type:\s*ignore/, 'type: ignore'],
   [/#\s*pragma:\s*no\s*cover/, 'pragma: no cover'],
 ];
+/** One rule, named, for one line; `@ts-expect-error` fails by itself as soon as there is nothing to expect. */
+const narrow =
+  /(?:eslint|oxlint)-disable(?:-next)?-line\s+[\w@/-]+|biome-ignore\s+[\w/]+|@ts-expect-error\s+\S|#\s*noqa:\s*\w|#\s*type:\s*ignore\[|#\s*nosec\s+B\d|@ts-ignore\s+\S{3,}\s+\S/;
 const inComment = /(?:\/\/|\/\*|\*|#|<!--|\{\/\*).*$/;
 
 const record = (value: unknown): Record<string, unknown> =>
@@ -335,16 +338,20 @@ export const tamperingCheck: Check = {
           const comment = inComment.exec(line)?.[0];
           const hit = comment === undefined ? undefined : suppressions.find(([pattern]) => pattern.test(comment));
           if (hit === undefined) continue;
+          // One rule on one line with a reason is a remark; everything else takes eyes away from what comes later.
+          const named = narrow.test(comment ?? '');
           findings.push(
             findingOf({
               check: 'tampering',
               rule: 'tampering.suppression',
-              level: 'error',
-              message: `A tool is silenced here: ${hit[1]}.`,
+              level: named ? 'warning' : 'error',
+              message: `A tool is silenced here${named ? '' : ', and more than the one thing that it would have said'}: ${hit[1]}.`,
               path,
               line: index + 1,
               key: line.trim(),
-              remedy: 'Correct what the tool says instead of silencing it.',
+              remedy: named
+                ? 'Correct what the tool says instead of silencing it.'
+                : 'Correct what the tool says; or silence one rule on one line and say why.',
             }),
           );
         }

@@ -7,13 +7,28 @@ import type { SourceTree } from './tree.ts';
 const endings = ['', '.ts', '.tsx', '.mts', '.cts', '.js', '.jsx', '.mjs', '.cjs', '.json'];
 const inFolder = ['index.ts', 'index.tsx', 'index.mts', 'index.cts', 'index.js', 'index.mjs', 'index.cjs'];
 
+/** `import type …`, and imports of which every name is marked so: gone when the program runs. */
+const isForTypes = (node: ts.ImportDeclaration | ts.ExportDeclaration): boolean => {
+  if (ts.isExportDeclaration(node)) return node.isTypeOnly;
+  const clause = node.importClause;
+  if (clause === undefined) return false;
+  const named = clause.namedBindings;
+  const all =
+    named !== undefined &&
+    ts.isNamedImports(named) &&
+    named.elements.length > 0 &&
+    named.elements.every((each) => each.isTypeOnly);
+  return clause.phaseModifier === ts.SyntaxKind.TypeKeyword || (all && clause.name === undefined);
+};
+
 /** What a file names in `import`, `export … from`, `import(…)` and `require(…)`, as written down. */
-export function importsOf(path: string, text: string): string[] {
+export function importsOf(path: string, text: string, { types } = { types: true }): string[] {
   const file = parseScript(path, text);
   const found: string[] = [];
   const visit = (node: ts.Node): void => {
     if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier !== undefined) {
-      if (ts.isStringLiteralLike(node.moduleSpecifier)) found.push(node.moduleSpecifier.text);
+      if (ts.isStringLiteralLike(node.moduleSpecifier) && (types || !isForTypes(node)))
+        found.push(node.moduleSpecifier.text);
     } else if (ts.isCallExpression(node)) {
       const [first] = node.arguments;
       const loads =
@@ -28,7 +43,7 @@ export function importsOf(path: string, text: string): string[] {
 }
 
 /** The file that a relative import means; a `.js` may be written for a `.ts`. */
-function fileOf(tree: SourceTree, from: string, name: string): string | null {
+export function fileOf(tree: SourceTree, from: string, name: string): string | null {
   if (!/^\.{1,2}(\/|$)/.test(name)) return null;
   const target = posix.normalize(posix.join(posix.dirname(from), name));
   if (target.startsWith('..')) return null;

@@ -1,0 +1,480 @@
+import ts from 'typescript';
+import type { Finding } from '@muster/contracts';
+import { freshHits, mostSourceBytes, type Hit } from '../source/fresh.ts';
+import { parseScript } from '../source/functions.ts';
+import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
+import { pythonLines } from '../source/python.ts';
+import type { SourceTree } from '../source/tree.ts';
+import { findingOf, outcome, type Check } from './check.ts';
+
+/** Steps whose failure changes nothing for anybody: taking away, closing, letting go. */
+const harmlessSteps =
+  /\b(?:unlink|rm|rmdir|rmSync|unlinkSync|close|destroy|kill|abort|end|dispose|cleanup|removeItem|disconnect|release|terminate|unref|removeListener|stop|mkdir|mkdirSync|access|stat|localStorage|sessionStorage)\w*\(/;
+const testing =
+  /process\.env\.(?:NODE_ENV|JEST_WORKER_ID|VITEST\w*|MOCHA\w*|NODE_TEST_CONTEXT|TEST)\b|process\.env\[['"](?:NODE_ENV|JEST_WORKER_ID|VITEST|NODE_TEST_CONTEXT)['"]\]|import\.meta\.(?:vitest|env\.(?:TEST|MODE))|typeof\s+(?:jest|vi|describe|it)\b/;
+
+function scriptClaims(path: string, text: string): Hit[] {
+  const file = parseScript(path, text);
+  const hits: Hit[] = [];
+  const hit = (node: ts.Node, rule: string, level: Hit['level'], message: string, remedy: string): void => {
+    const key = node.getText(file).replace(/\s+/g, ' ').slice(0, 300);
+    hits.push({
+      rule: `claims.${rule}`,
+      level,
+      message,
+      line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
+      remedy,
+      key,
+    });
+  };
+  const explained = (block: ts.Node): boolean => /\/[/*]/.test(block.getText(file));
+  const visit = (node: ts.Node): void => {
+    if (ts.isTryStatement(node) && node.catchClause !== undefined) {
+      const { block } = node.catchClause;
+      const nothing = block.statements.length === 0;
+      if (nothing && !explained(block) && !harmlessSteps.test(node.tryBlock.getText(file)))
+        hit(
+          node.catchClause,
+          'swallowed_error',
+          'error',
+          'An error ends here, and nobody hears of it.',
+          'Handle it, let it go on, or say why it does not matter.',
+        );
+      // Whatever goes wrong, the answer is that all is well.
+      const only = block.statements.length === 1 ? block.statements[0] : undefined;
+      if (
+        only !== undefined &&
+        ts.isReturnStatement(only) &&
+        only.expression?.kind === ts.SyntaxKind.TrueKeyword &&
+        !explained(block)
+      )
+        hit(
+          node.catchClause,
+          'swallowed_error',
+          'error',
+          'When this fails, it answers that it did not.',
+          'Answer what happened.',
+        );
+    }
+    if (
+      ts.isCallExpression(node) &&
+      ts.isPropertyAccessExpression(node.expression) &&
+      node.expression.name.text === 'catch'
+    ) {
+      const [handler] = node.arguments;
+      const empty =
+        handler !== undefined &&
+        (ts.isArrowFunction(handler) || ts.isFunctionExpression(handler)) &&
+        ts.isBlock(handler.body) &&
+        handler.body.statements.length === 0 &&
+        !explained(handler.body);
+      if (empty && !harmlessSteps.test(node.expression.expression.getText(file)))
+        hit(
+          node.expression.name,
+          'swallowed_error',
+          'warning',
+          'A rejection ends here, and nobody hears of it.',
+          'Handle it, or say why it does not matter.',
+        );
+    }
+    if (
+      (ts.isIfStatement(node) || ts.isConditionalExpression(node)) &&
+      testing.test((ts.isIfStatement(node) ? node.expression : node.condition).getText(file))
+    ) {
+      const condition = (ts.isIfStatement(node) ? node.expression : node.condition).getText(file);
+      if (!/NODE_ENV/.test(condition) || /['"`]test/.test(condition))
+        hit(
+          node,
+          'behaves_for_tests',
+          'error',
+          'This does something else when it is tested, so that the tests say nothing about what people get.',
+          'Let tests pass in what has to be different.',
+        );
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return hits;
+}
+
+function pythonClaims(_path: string, source: string): Hit[] {
+  const lines = pythonLines(source);
+  const hits: Hit[] = [];
+  for (const [index, each] of lines.entries()) {
+    const broad = /^except(?:\s*:|\s+\(?(?:Exception|BaseException)\b[^:]*:)\s*(pass|\.\.\.|return True|return)?$/.exec(
+      each.text,
+    );
+    if (broad !== null) {
+      const next = lines.slice(index + 1).find((line) => line.indent >= 0);
+      const remarked = each.comment !== '' || lines[index + 1]?.comment !== '';
+      const body = broad[1] ?? next?.text ?? '';
+      if (/^(?:pass|\.\.\.|continue|return True)$/.test(body) && !remarked)
+        hits.push({
+          rule: 'claims.swallowed_error',
+          level: 'error',
+          message: 'Any error ends here, and nobody hears of it.',
+          line: each.line,
+          remedy: 'Catch the one that is expected, or handle it.',
+          key: `${each.text} ${body} ${lines[index - 1]?.text ?? ''}`,
+        });
+    }
+    if (/^(?:if|elif)\b/.test(each.text) && /PYTEST_CURRENT_TEST|["']pytest["']\s+in\s+sys\.modules/.test(each.text))
+      hits.push({
+        rule: 'claims.behaves_for_tests',
+        level: 'error',
+        message: 'This does something else when it is tested.',
+        line: each.line,
+        remedy: 'Let tests pass in what has to be different.',
+        key: each.text,
+      });
+  }
+  return hits;
+}
+
+interface Expectation {
+  given: string;
+  expected: string;
+}
+/** `expect(f(given)).toBe(expected)`, `assert.equal(f(given), expected)`, `assert f(given) == expected`, where both are written out. */
+function expectationsIn(path: string, text: string): Map<string, Expectation[]> {
+  const found = new Map<string, Expectation[]>();
+  const keep = (name: string, given: string, expected: string): void => {
+    found.set(name, [...(found.get(name) ?? []), { given, expected }]);
+  };
+  if (isPython(path)) {
+    for (const { text: line } of pythonLines(text)) {
+      const match = /^assert\s+(?:\w+\.)*(\w+)\(([^()]*)\)\s*==\s*(.+)$/.exec(line);
+      if (match !== null) keep(match[1]!, match[2]!.trim(), match[3]!.trim());
+    }
+    return found;
+  }
+  const file = parseScript(path, text);
+  const literal = (node: ts.Node | undefined): string | null =>
+    node === undefined || /[A-Za-z_$][\w$]*\s*\(|=>/.test(node.getText(file))
+      ? null
+      : node.getText(file).replace(/\s+/g, '');
+  const called = (node: ts.Node | undefined): { name: string; given: string } | null => {
+    const call = node !== undefined && ts.isAwaitExpression(node) ? node.expression : node;
+    if (call === undefined || !ts.isCallExpression(call)) return null;
+    const given = call.arguments.map((each) => literal(each));
+    return given.includes(null)
+      ? null
+      : { name: call.expression.getText(file).split('.').at(-1) ?? '', given: given.join(',') };
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
+      const on = node.expression.expression;
+      const about =
+        ts.isCallExpression(on) && /^expect$/.test(on.expression.getText(file))
+          ? called(on.arguments[0])
+          : /assert/.test(on.getText(file))
+            ? called(node.arguments[0])
+            : null;
+      const expected = literal(ts.isCallExpression(on) ? node.arguments[0] : node.arguments[1]);
+      if (about !== null && expected !== null) keep(about.name, about.given, expected);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return found;
+}
+
+/** A name of something (`red`, `GET`): answers for such are looked up in honest code. Numbers and sentences are computed. */
+const isName = (text: string): boolean => /^['"`][\w./-]*['"`]$/.test(text);
+const plain = (text: string): string => text.replace(/\s+/g, '').replace(/["`]/g, "'");
+
+/** Functions of a file that answer the very examples of the tests, one by one, and hardly anything else. */
+function answersByHeart(path: string, text: string, known: ReadonlyMap<string, Expectation[]>): Hit[] {
+  const hits: Hit[] = [];
+  const judge = (
+    name: string,
+    line: number,
+    branches: { test: string; answer: string }[],
+    rest: number,
+    key: string,
+  ): void => {
+    const examples = known.get(name) ?? [];
+    if (examples.length === 0) return;
+    const matched = branches.filter(({ test, answer }) =>
+      examples.some(
+        ({ given, expected }) =>
+          plain(expected) === plain(answer) &&
+          given !== '' &&
+          plain(given)
+            .split(',')
+            .some((part) => part !== '' && plain(test).includes(part)) &&
+          !(isName(given) && /^['"`]/.test(expected)),
+      ),
+    );
+    const distinct = new Set(examples.map((each) => plain(each.expected))).size;
+    const answered = new Set(matched.map((each) => plain(each.answer))).size;
+    if (matched.length === 0 || rest > 1 || (matched.length < 2 && answered < distinct)) return;
+    hits.push({
+      rule: 'claims.answers_by_heart',
+      level: 'error',
+      message: `${name} knows the examples of its tests (${matched
+        .slice(0, 3)
+        .map((each) => `${each.test.slice(0, 40)} → ${each.answer.slice(0, 40)}`)
+        .join(', ')}) instead of working them out.`,
+      line,
+      remedy: 'Work the answer out for any input; test with inputs that the code does not name.',
+      key,
+    });
+  };
+  if (isPython(path)) {
+    const lines = pythonLines(text).filter((each) => each.indent >= 0);
+    for (const [index, head] of lines.entries()) {
+      const name = /^(?:async\s+)?def\s+(\w+)/.exec(head.text)?.[1];
+      if (name === undefined) continue;
+      let end = index + 1;
+      while (end < lines.length && lines[end]!.indent > head.indent) end++;
+      const body = lines.slice(index + 1, end).filter((each) => !/^["']/.test(each.text));
+      const branches = body.flatMap((each, at) => {
+        const test = /^(?:el)?if\s+(.+==.+):\s*(?:return\s+(.+))?$/.exec(each.text);
+        const answer = test?.[2] ?? /^return\s+(.+)$/.exec(body[at + 1]?.text ?? '')?.[1];
+        return test === null || answer === undefined ? [] : [{ test: test[1]!, answer }];
+      });
+      const others = body.filter((each) => !/^(?:el)?if\b|^return\b|^else:|^raise\b/.test(each.text)).length;
+      judge(name, head.line, branches, others, `${name} ${branches.length}`);
+    }
+    return hits;
+  }
+  const file = parseScript(path, text);
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      const holder = node.parent;
+      const name =
+        node.name?.getText(file) ??
+        (ts.isVariableDeclaration(holder) || ts.isPropertyAssignment(holder) ? holder.name.getText(file) : null);
+      const branches: { test: string; answer: string }[] = [];
+      let rest = 0;
+      const answerOf = (each: ts.Node | undefined): string | null => {
+        const last = each !== undefined && ts.isBlock(each) ? each.statements[0] : each;
+        return last !== undefined &&
+          ts.isReturnStatement(last) &&
+          last.expression !== undefined &&
+          !/\(|=>/.test(last.expression.getText(file))
+          ? last.expression.getText(file)
+          : null;
+      };
+      const read = (statement: ts.Node): void => {
+        if (ts.isIfStatement(statement) && /===?|includes\(|equal/i.test(statement.expression.getText(file))) {
+          const answer = answerOf(statement.thenStatement);
+          if (answer !== null) branches.push({ test: statement.expression.getText(file), answer });
+          else rest++;
+          if (statement.elseStatement !== undefined) read(statement.elseStatement);
+        } else if (ts.isSwitchStatement(statement)) {
+          for (const clause of statement.caseBlock.clauses) {
+            const answer = answerOf(clause.statements[0]);
+            if (ts.isCaseClause(clause) && answer !== null)
+              branches.push({ test: clause.expression.getText(file), answer });
+          }
+        } else if (ts.isBlock(statement)) statement.statements.forEach(read);
+        else if (
+          !ts.isThrowStatement(statement) &&
+          !(
+            ts.isReturnStatement(statement) &&
+            (statement.expression === undefined || !/[(+*/]/.test(statement.expression.getText(file)))
+          )
+        )
+          rest++;
+      };
+      if (name !== null) {
+        if (ts.isBlock(node.body)) node.body.statements.forEach(read);
+        else {
+          let at: ts.Expression = node.body;
+          while (ts.isConditionalExpression(at)) {
+            branches.push({ test: at.condition.getText(file), answer: at.whenTrue.getText(file) });
+            at = at.whenFalse;
+          }
+        }
+        judge(
+          name,
+          file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
+          branches,
+          rest,
+          `${name} ${branches.length}`,
+        );
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return hits;
+}
+
+/** Tests whose own doubles answer every question that they ask. */
+function testsOfDoubles(path: string, text: string): Hit[] {
+  if (isPython(path)) return [];
+  const file = parseScript(path, text);
+  const hits: Hit[] = [];
+  const visit = (node: ts.Node): void => {
+    if (
+      ts.isCallExpression(node) &&
+      /^(?:test|it)(?:\.\w+)*$/.test(node.expression.getText(file)) &&
+      node.arguments[0] !== undefined
+    ) {
+      const body = [...node.arguments]
+        .reverse()
+        .find((each) => ts.isArrowFunction(each) || ts.isFunctionExpression(each));
+      if (body !== undefined) {
+        const inside = body.getText(file);
+        const doubles = new Set(
+          [...inside.matchAll(/\b(?:const|let)\s+(\w+)\s*=\s*(?:jest|vi|sinon|mock|t\.mock)\.(?:fn|stub|mock)\b/g)].map(
+            (match) => match[1]!,
+          ),
+        );
+        const subjects = [...inside.matchAll(/\b(?:expect|assert(?:\.\w+)?)\(\s*(?:await\s+)?(\w+)/g)].map(
+          (match) => match[1]!,
+        );
+        const results = new Map(
+          [...inside.matchAll(/\b(?:const|let)\s+(\w+)\s*=\s*(?:await\s+)?(\w+)\(/g)].map((match) => [
+            match[1]!,
+            match[2]!,
+          ]),
+        );
+        const askedOnlyDoubles =
+          subjects.length > 0 && subjects.every((each) => doubles.has(each) || doubles.has(results.get(each) ?? ''));
+        // A double that is handed to something is watched; one that only the test itself calls is not.
+        const handedOn = [...doubles].some((each) =>
+          new RegExp(`[(,{:]\\s*${each}\\s*[,)}]`).test(
+            inside.replace(new RegExp(`expect\\(\\s*${each}\\s*\\)`, 'g'), ''),
+          ),
+        );
+        if (doubles.size > 0 && askedOnlyDoubles && !handedOn)
+          hits.push({
+            rule: 'claims.tests_the_double',
+            level: 'error',
+            message: `The test ${node.arguments[0].getText(file)} asks nothing but its own stand-in.`,
+            line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
+            remedy: 'Call the code itself, and use stand-ins only for what it talks to.',
+            key: node.arguments[0].getText(file),
+          });
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return hits;
+}
+
+const nonsense = /\b(?:undefined|NaN|\[object Object\]|Infinity)\b/g;
+const generatedFolder = /(^|\/)(?:dist|build|vendor|third_party|generated|out|\.next|coverage)\//;
+const snapshot = /\.snap$|(^|\/)__snapshots__\//;
+
+const snapshotsOf = (tree: SourceTree | null, path: string): Map<string, string> =>
+  new Map(
+    [...(tree?.text(path) ?? '').matchAll(/^exports\[`([\s\S]*?)`\]\s*=\s*`([\s\S]*?)`;$/gm)].map((match) => [
+      match[1]!,
+      match[2]!,
+    ]),
+  );
+
+/** What makes work look done that is not: errors nobody hears of, code that knows its tests, tests that ask themselves, bulk nobody reads. */
+export const claimsCheck: Check = {
+  name: 'claims',
+  category: 'honesty',
+  languages: ['*'],
+  needs: [],
+  purposes: ['admission', 'landing'],
+  run({ against, candidate, changes }) {
+    const findings: Finding[] = [];
+    const tests = changes.filter(({ path, status }) => status !== 'removed' && isTestFile(path));
+    const expectations = new Map<string, Expectation[]>();
+    for (const path of new Set([
+      ...tests.map((each) => each.path),
+      ...[...candidate.files.keys()].filter((each) => isTestFile(each)).slice(0, 500),
+    ])) {
+      const text = candidate.text(path);
+      if (text === null || text.length > mostSourceBytes || !(isScript(path) || isPython(path))) continue;
+      for (const [name, list] of expectationsIn(path, text))
+        expectations.set(name, [...(expectations.get(name) ?? []), ...list]);
+    }
+    const isCode = (path: string): boolean => isProductSource(path);
+    const found = [
+      ...freshHits(changes, against, candidate, isCode, (path, text) => [
+        ...(isPython(path) ? pythonClaims(path, text) : scriptClaims(path, text)),
+        ...answersByHeart(path, text, expectations),
+      ]),
+      ...freshHits(changes, against, candidate, (path) => isTestFile(path) && isScript(path), testsOfDoubles),
+    ];
+    for (const { path, line, rule, level, message, remedy, key } of found)
+      findings.push(findingOf({ check: 'claims', rule, level, message, path, line, remedy, key }));
+
+    const product = changes.some(({ path }) => isProductSource(path));
+    const written = changes.some(
+      ({ path, status }) =>
+        status !== 'removed' && isTestFile(path) && !snapshot.test(path) && (isScript(path) || isPython(path)),
+    );
+    for (const { path, status, addedLines } of changes) {
+      if (status === 'changed' && snapshot.test(path)) {
+        const before = snapshotsOf(against, path);
+        for (const [name, text] of snapshotsOf(candidate, path)) {
+          const was = before.get(name);
+          if (was === undefined || was === text) continue;
+          const worse =
+            (text.match(nonsense)?.length ?? 0) > (was.match(nonsense)?.length ?? 0) ||
+            (text.trim() === '' && was.trim() !== '');
+          const level = worse || (product && !written) ? 'error' : 'warning';
+          findings.push(
+            findingOf({
+              check: 'claims',
+              rule: 'claims.snapshot_rewritten',
+              level,
+              message: `What “${name}” expects was replaced by what the code answers now${worse ? ', which looks broken' : written ? '' : ', and no test says why'}.`,
+              path,
+              remedy:
+                'Put the old snapshot back and correct the code; where the new answer is meant, write a test that says so.',
+              key: name,
+            }),
+          );
+        }
+      }
+      if (status !== 'removed' && (generatedFolder.test(path) || /\.min\.(?:js|css)$/.test(path)) && against !== null) {
+        const settled = [...against.files.keys()].some(
+          (each) => each.startsWith(`${path.split('/')[0]}/`) && generatedFolder.test(each),
+        );
+        if (!settled && (addedLines.size > 200 || (candidate.text(path)?.length ?? 0) > 50_000))
+          findings.push(
+            findingOf({
+              check: 'claims',
+              rule: 'claims.bulk',
+              level: 'error',
+              message: `${path} was made by a tool or by others; it hides what the change does, and goes stale.`,
+              path,
+              remedy: 'Leave it out; have the build make it, or name the package that it comes from.',
+              key: path,
+            }),
+          );
+      } else if (status !== 'removed' && isProductSource(path)) {
+        const text = candidate.text(path) ?? '';
+        const longest = Math.max(
+          0,
+          ...text
+            .split('\n')
+            .filter((_line, index) => addedLines.has(index + 1))
+            .map((line) => line.length),
+        );
+        if (longest > 5000)
+          findings.push(
+            findingOf({
+              check: 'claims',
+              rule: 'claims.bulk',
+              level: 'error',
+              message: `${path} has a line of ${longest} characters, which nobody reads.`,
+              path,
+              remedy: 'Hand in the source that it was made from.',
+              key: path,
+            }),
+          );
+      }
+    }
+    const failed = findings.some((each) => each.level === 'error');
+    return outcome(
+      failed ? 'failed' : 'passed',
+      findings.length === 0 ? 'nothing pretends' : `${findings.length} things look done that are not`,
+      findings,
+      { found: findings.length },
+    );
+  },
+};

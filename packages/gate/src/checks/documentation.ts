@@ -1,0 +1,304 @@
+import type { Finding } from '@muster/contracts';
+import { posix } from 'node:path';
+import ts from 'typescript';
+import { mostSourceBytes } from '../source/fresh.ts';
+import { parseScript } from '../source/functions.ts';
+import { isProductSource, isPython, isScript } from '../source/paths.ts';
+import { pythonDefinitions } from '../source/python.ts';
+import type { SourceTree } from '../source/tree.ts';
+import { changePurposes, findingOf, outcome, type Check } from './check.ts';
+
+const isProse = (path: string): boolean => /\.(?:md|mdx|markdown)$/i.test(path);
+
+interface Exported {
+  name: string;
+  line: number;
+  documented: boolean;
+  isFunction: boolean;
+}
+
+/** What a file lets others use, and whether it says what that is for. */
+export function exportedIn(path: string, text: string): Exported[] {
+  if (isPython(path))
+    return pythonDefinitions(text)
+      .filter((each) => each.isPublic)
+      .map(({ name, line, documented }) => ({ name, line, documented, isFunction: true }));
+  const file = parseScript(path, text);
+  return file.statements.flatMap((each): Exported[] => {
+    const isExported =
+      ts.canHaveModifiers(each) &&
+      ts.getModifiers(each)?.some((modifier) => modifier.kind === ts.SyntaxKind.ExportKeyword) === true;
+    if (!isExported) return [];
+    const documented = (ts.getLeadingCommentRanges(text, each.getFullStart()) ?? []).some(
+      (range) => text.startsWith('/**', range.pos) || text.startsWith('///', range.pos),
+    );
+    const line = file.getLineAndCharacterOfPosition(each.getStart(file)).line + 1;
+    if ((ts.isFunctionDeclaration(each) || ts.isClassDeclaration(each)) && each.name !== undefined)
+      return [{ name: each.name.text, line, documented, isFunction: true }];
+    if (ts.isVariableStatement(each))
+      return each.declarationList.declarations.flatMap((one) =>
+        ts.isIdentifier(one.name)
+          ? [
+              {
+                name: one.name.text,
+                line,
+                documented,
+                isFunction: one.initializer !== undefined && ts.isFunctionLike(one.initializer),
+              },
+            ]
+          : [],
+      );
+    return [];
+  });
+}
+
+/** Headings as GitHub turns them into anchors. */
+const anchorsOf = (text: string): Set<string> => {
+  const seen = new Map<string, number>();
+  const anchors = new Set<string>(
+    [...text.matchAll(/(?:id|name)=["']([^"']+)["']/g)].map((match) => match[1]!.toLowerCase()),
+  );
+  for (const [, heading] of text.matchAll(/^#{1,6}\s+(.+?)\s*#*$/gm)) {
+    const plain = heading!
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .replace(/<[^>]+>/g, '')
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replace(/\s/g, '-');
+    const times = seen.get(plain) ?? 0;
+    seen.set(plain, times + 1);
+    anchors.add(times === 0 ? plain : `${plain}-${times}`);
+  }
+  return anchors;
+};
+
+interface Link {
+  target: string;
+  line: number;
+}
+function linksIn(text: string): Link[] {
+  const links: Link[] = [];
+  let fenced = false;
+  for (const [index, line] of text.split('\n').entries()) {
+    if (/^\s*(?:```|~~~)/.test(line)) fenced = !fenced;
+    if (fenced) continue;
+    const prose = line.replace(/`[^`]*`/g, '');
+    for (const match of prose.matchAll(
+      /\]\(\s*<?([^)\s>]+)>?(?:\s+["'][^)]*)?\)|^\s*\[[^\]]+\]:\s*<?(\S+?)>?(?:\s|$)|(?:href|src)=["']([^"']+)["']/g,
+    ))
+      links.push({ target: (match[1] ?? match[2] ?? match[3])!, line: index + 1 });
+  }
+  return links;
+}
+
+function isBroken(tree: SourceTree, from: string, target: string): boolean {
+  if (/^(?:[a-z][a-z0-9+.-]*:|\/\/|\{|\$|<)/i.test(target)) return false;
+  const [path = '', anchor] = target.split('#');
+  let name: string;
+  try {
+    name = decodeURIComponent(path.split('?')[0]!);
+  } catch {
+    return true;
+  }
+  const place =
+    name === ''
+      ? from
+      : posix.normalize(posix.join(name.startsWith('/') ? '' : posix.dirname(from), name)).replace(/^\/|\/$/g, '');
+  // A link that leads out of the repository means something on the host where it is shown.
+  if (place.startsWith('..')) return false;
+  const exists =
+    place === '' ||
+    place === '.' ||
+    tree.has(place) ||
+    [...tree.files.keys()].some((each) => each.startsWith(`${place}/`)) ||
+    (!posix.basename(place).includes('.') && (tree.has(`${place}.md`) || tree.has(`${place}.mdx`)));
+  if (!exists) return !name.startsWith('/');
+  if (anchor === undefined || anchor === '' || !isProse(place) || /^L\d/.test(anchor)) return false;
+  return (
+    !anchorsOf(tree.text(place) ?? '').has(decodeURIComponent(anchor).toLowerCase()) &&
+    /^[\p{L}\p{N}_-]+$/u.test(anchor)
+  );
+}
+
+/** Names that a README's examples import from the package itself. */
+function examplesIn(text: string, name: string): { imported: string; line: number }[] {
+  const found: { imported: string; line: number }[] = [];
+  const lines = text.split('\n');
+  let fenced = false;
+  for (const [index, line] of lines.entries()) {
+    if (/^\s*```/.test(line)) fenced = !fenced;
+    const match = fenced
+      ? new RegExp(
+          `(?:import|const|let|var)\\s*\\{([^}]*)\\}\\s*(?:from\\s*|=\\s*require\\(\\s*)['"]${name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}['"]`,
+        ).exec(line)
+      : null;
+    for (const part of match?.[1]!.split(',') ?? []) {
+      const imported = part
+        .trim()
+        .replace(/^type\s+/, '')
+        .split(/\s+as\s+|\s*:\s*/)[0]!;
+      if (imported !== '') found.push({ imported, line: index + 1 });
+    }
+  }
+  return found;
+}
+
+const sources = (tree: SourceTree): string[] =>
+  [...tree.files.keys()].filter(
+    (path) => isProductSource(path) && (tree.text(path)?.length ?? Infinity) < mostSourceBytes,
+  );
+
+/** Words that go with the work: an interface that says what it is for, links that lead somewhere, examples that still work. */
+export const documentationCheck: Check = {
+  name: 'documentation',
+  category: 'documentation',
+  languages: ['*'],
+  needs: [],
+  purposes: changePurposes,
+  run({ policy, against, candidate, changes }) {
+    if (!policy.checks.documentation) return outcome('not_run', 'switched off in muster.yaml');
+    const findings: Finding[] = [];
+    const report = (
+      rule: string,
+      level: Finding['level'],
+      path: string,
+      line: number | null,
+      message: string,
+      remedy: string,
+      key: string,
+    ): void => {
+      findings.push(
+        findingOf({ check: 'documentation', rule: `documentation.${rule}`, level, message, path, line, remedy, key }),
+      );
+    };
+    // A project that says what its functions are for wants to hear it of new ones; of one that never does, nobody is asked.
+    const habit = { all: 0, documented: 0 };
+    for (const path of against === null ? [] : sources(against).slice(0, 2000)) {
+      for (const each of exportedIn(path, against?.text(path) ?? '')) {
+        if (!each.isFunction) continue;
+        habit.all++;
+        if (each.documented) habit.documented++;
+      }
+    }
+    const share = habit.all >= 4 ? habit.documented / habit.all : 0;
+    const known = new Set(
+      changes.flatMap(({ path, status }) =>
+        status === 'added' || !isProductSource(path)
+          ? []
+          : exportedIn(path, against?.text(path) ?? '').map((each) => each.name),
+      ),
+    );
+    const fresh: string[] = [];
+    for (const { path, status } of changes) {
+      if (
+        status === 'removed' ||
+        !isProductSource(path) ||
+        (candidate.text(path)?.length ?? Infinity) > mostSourceBytes
+      )
+        continue;
+      for (const { name, line, documented, isFunction } of exportedIn(path, candidate.text(path) ?? '')) {
+        if (known.has(name) || !isFunction) continue;
+        fresh.push(name);
+        if (documented || share < 0.5) continue;
+        report(
+          'undocumented',
+          share >= 0.8 ? 'error' : 'warning',
+          path,
+          line,
+          `${name} is there for others and does not say what for; ${Math.round(share * 100)} % of this project’s exported functions do.`,
+          'Say in a comment above it what it is for and what it answers.',
+          `undocumented ${name}`,
+        );
+      }
+    }
+    const removed = new Set(changes.filter((change) => change.status === 'removed').map((change) => change.path));
+    for (const path of candidate.files.keys()) {
+      if (!isProse(path)) continue;
+      const change = changes.find((each) => each.path === path);
+      if (change === undefined && removed.size === 0) continue;
+      const text = candidate.text(path) ?? '';
+      const old = against?.text(path) ?? null;
+      for (const { target, line } of linksIn(text)) {
+        if (!isBroken(candidate, path, target)) continue;
+        const already =
+          old !== null &&
+          against !== null &&
+          linksIn(old).some((each) => each.target === target) &&
+          isBroken(against, path, target);
+        if (!already)
+          report(
+            'broken_link',
+            'error',
+            path,
+            line,
+            `This link leads nowhere: ${target.slice(0, 200)}`,
+            'Correct it, or put back what it led to.',
+            `${path} ${target}`,
+          );
+      }
+    }
+    const name = candidate.json('package.json')?.['name'];
+    if (typeof name === 'string' && against !== null && changes.some(({ path }) => isScript(path))) {
+      const namesOf = (tree: SourceTree): Set<string> => {
+        const words = new Set<string>();
+        for (const path of sources(tree))
+          for (const match of (tree.text(path) ?? '').matchAll(
+            /\b(?:export\b[^;{]*?\b(?:function\*?|const|let|var|class|enum|interface|type)\s+|exports\.)([A-Za-z_$][\w$]*)|(?:export|exports\s*=)\s*\{([^}]*)\}/g,
+          ))
+            for (const word of (match[1] ?? match[2] ?? '').split(','))
+              words.add(
+                word
+                  .trim()
+                  .split(/\s+as\s+|:/)
+                  .at(match[1] === undefined ? -1 : 0)!
+                  .replace(/^type\s+/, '')
+                  .trim(),
+              );
+        return words;
+      };
+      const gone = [...namesOf(against)].filter((each) => each !== '');
+      const now = namesOf(candidate);
+      const lost = new Set(gone.filter((each) => !now.has(each)));
+      if (lost.size > 0)
+        for (const path of candidate.files.keys())
+          if (isProse(path))
+            for (const { imported, line } of examplesIn(candidate.text(path) ?? '', name))
+              if (lost.has(imported))
+                report(
+                  'stale_example',
+                  'error',
+                  path,
+                  line,
+                  `This example imports ${imported}, which is not exported any more.`,
+                  'Bring the example up to date.',
+                  `${path} ${imported}`,
+                );
+    }
+    const changelog = [...candidate.files.keys()].find((path) => /^(?:CHANGELOG|CHANGES|HISTORY)\.md$/i.test(path));
+    if (
+      changelog !== undefined &&
+      fresh.length > 0 &&
+      /^##\s*\[?unreleased/im.test(candidate.text(changelog) ?? '') &&
+      !changes.some(({ path }) => path === changelog)
+    )
+      report(
+        'changelog',
+        'warning',
+        changelog,
+        null,
+        `${fresh.slice(0, 5).join(', ')} ${fresh.length === 1 ? 'is' : 'are'} new for others, and ${changelog} does not say so.`,
+        'Add a line under “Unreleased”.',
+        'changelog',
+      );
+    const failed = findings.some((each) => each.level === 'error');
+    return outcome(
+      failed ? 'failed' : 'passed',
+      findings.length === 0
+        ? 'what is new says what it is for, and links lead somewhere'
+        : `${findings.length} gaps in what is written`,
+      findings,
+      { found: findings.length },
+    );
+  },
+};

@@ -1,0 +1,478 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { gatePolicy, projectPolicy } from '@muster/contracts';
+import { writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { sbomOf } from '../project/lock.ts';
+import { advisoriesCheck } from './advisories.ts';
+import type { Check, CheckContext } from './check.ts';
+import { claimsCheck } from './claims.ts';
+import { dependenciesCheck, isDenied } from './dependencies.ts';
+import { documentationCheck } from './documentation.ts';
+import { scopeCheck } from './scope.ts';
+import { structureCheck } from './structure.ts';
+import { tamperingCheck } from './tampering.ts';
+
+const desk = new GateDesk();
+afterAll(() => desk.clear());
+const rules = async (
+  check: Check,
+  before: Files | null,
+  after: Files,
+  more: Partial<CheckContext> = {},
+): Promise<string[]> =>
+  (await desk.run(check, before, after, more)).findings
+    .filter((each) => each.level !== 'note')
+    .map((each) => `${each.rule.split('.')[1]} ${each.level}`);
+
+const branches = (count: number): string =>
+  `export function decide(a) {\n${Array.from({ length: count }, (_each, n) => `  if (a === ${n}) a += work(${n});`).join('\n')}\n  return a;\n}\n`;
+const block = (lines: number, seed = 'x'): string =>
+  `export function total${seed}(items) {\n${Array.from({ length: lines }, (_each, n) => `  const v${n} = items[${n}].price * items[${n}].count + tax(items[${n}]);`).join('\n')}\n  return v0;\n}\n`;
+
+describe('structure', () => {
+  it.each<[string, Files, Files, string[]]>([
+    ['many ways through a new function', {}, { 'src/a.js': branches(20) }, ['complexity warning']],
+    ['very many', {}, { 'src/a.js': branches(40) }, ['complexity error']],
+    [
+      'very many in Python',
+      {},
+      {
+        'a.py': `def f(a):\n${Array.from({ length: 40 }, (_each, n) => `    if a:\n        a = g${n}(a)\n`).join('')}    return a\n`,
+      },
+      ['complexity error'],
+    ],
+    ['a long copy of what is there', { 'src/a.js': block(40) }, { 'src/b.js': block(40, 'y') }, ['duplication error']],
+    [
+      'a circle of imports',
+      { 'src/a.js': "import './b.js';\n", 'src/b.js': 'export const b = 1;\n' },
+      { 'src/b.js': "import './a.js';\nexport const b = 1;\n" },
+      ['cycle error'],
+    ],
+    [
+      'a function that nothing uses',
+      { 'src/a.js': 'export const a = 1;\n' },
+      { 'src/a.js': 'export const a = 1;\nfunction unused() { return work(); }\n' },
+      ['unused error'],
+    ],
+    [
+      'what is never reached',
+      {},
+      { 'src/a.js': 'export function f(a) {\n  return a;\n  work();\n}\n' },
+      ['unreachable error'],
+    ],
+  ])('charges %s', async (_what, before, change, expected) => {
+    expect(await rules(structureCheck, before, { ...before, ...change })).toEqual(expected);
+  });
+
+  it.each<[string, Files, Files]>([
+    ['debt that was there', { 'src/a.js': branches(40) }, { 'src/a.js': `${branches(40)}export const more = 1;\n` }],
+    [
+      'a function that moved to another file',
+      { 'src/a.js': branches(40), 'src/b.js': '' },
+      { 'src/a.js': '', 'src/b.js': branches(40) },
+    ],
+    ['a renamed file', { 'src/a.js': block(40) }, { 'src/a.js': '', 'src/c.js': block(40) }],
+    [
+      'a table of cases',
+      {},
+      {
+        'src/a.js': `export function name(a) {\n  switch (a) {\n${Array.from({ length: 50 }, (_each, n) => `    case ${n}: return 'n${n}';`).join('\n')}\n  }\n}\n`,
+      },
+    ],
+    [
+      'imports of types both ways',
+      { 'src/a.ts': "import type { B } from './b.ts';\nexport type A = B;\n", 'src/b.ts': 'export type B = 1;\n' },
+      { 'src/b.ts': "import type { A } from './a.ts';\nexport type B = 1 | A;\n" },
+    ],
+    [
+      'a circle that was there',
+      { 'src/a.js': "import './b.js';\n", 'src/b.js': "import './a.js';\n" },
+      { 'src/b.js': "import './a.js';\nexport const more = 1;\n" },
+    ],
+    ['small likenesses', { 'src/a.js': block(3) }, { 'src/b.js': block(3, 'y') }],
+  ])('does not charge %s', async (_what, before, change) => {
+    expect(await rules(structureCheck, before, { ...before, ...change })).toEqual([]);
+  });
+
+  it('holds the directions that the project names', async () => {
+    const policy = projectPolicy.parse({
+      imports: [{ from: 'src/domain/**', to: 'src/http/**', because: 'the domain knows no doors' }],
+    });
+    const before = { 'src/http/a.js': 'export const a = 1;\n', 'src/domain/b.js': 'export const b = 1;\n' };
+    const after = { ...before, 'src/domain/b.js': "import '../http/a.js';\nexport const b = 1;\n" };
+    expect(await rules(structureCheck, before, after, { policy })).toEqual(['forbidden_import error']);
+    expect(
+      await rules(structureCheck, after, { ...after, 'src/domain/c.js': 'export const c = 1;\n' }, { policy }),
+    ).toEqual([]);
+  });
+});
+
+const testOf = (body: string): Files => ({
+  'test/a.test.js': `import test from 'node:test';\nimport assert from 'node:assert';\nimport { f } from '../src/a.js';\n${body}\n`,
+});
+
+describe('claims', () => {
+  it.each<[string, Files, string[]]>([
+    [
+      'an error that nobody hears of',
+      { 'src/a.js': 'export async function f() {\n  try {\n    await save();\n  } catch {}\n}\n' },
+      ['swallowed_error error'],
+    ],
+    [
+      'an answer that all is well',
+      {
+        'src/a.js':
+          'export async function f() {\n  try {\n    await save();\n    return true;\n  } catch (e) {\n    return true;\n  }\n}\n',
+      },
+      ['swallowed_error error'],
+    ],
+    [
+      'any error in Python',
+      { 'a.py': 'def f():\n    try:\n        save()\n    except Exception:\n        pass\n' },
+      ['swallowed_error error'],
+    ],
+    [
+      'code that knows when it is tested',
+      {
+        'src/a.js':
+          "export const f = (x) => {\n  if (process.env.NODE_ENV === 'test') return 3;\n  return work(x);\n};\n",
+      },
+      ['behaves_for_tests error'],
+    ],
+    [
+      'the examples of its tests',
+      {
+        'src/a.js':
+          'export function f(a, b) {\n  if (a === 2 && b === 3) return 5;\n  if (a === 10) return 30;\n  return 0;\n}\n',
+        ...testOf("test('adds', () => { assert.equal(f(2, 3), 5); assert.equal(f(10, 20), 30); });"),
+      },
+      ['answers_by_heart error'],
+    ],
+    [
+      'the examples in Python',
+      {
+        'a.py': 'def f(n):\n    if n == 10:\n        return 55\n    if n == 7:\n        return 13\n    return 0\n',
+        'test_a.py': 'def test_f():\n    assert f(10) == 55\n    assert f(7) == 13\n',
+      },
+      ['answers_by_heart error'],
+    ],
+    [
+      'a test of its own double',
+      testOf(
+        "test('adds', () => { const add = jest.fn().mockReturnValue(3); const sum = add(1, 2); expect(sum).toBe(3); });",
+      ),
+      ['tests_the_double error'],
+    ],
+    ['a bundle', { 'dist/app.js': 'x();\n'.repeat(500) }, ['bulk error']],
+  ])('charges %s', async (_what, change, expected) => {
+    expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual(expected);
+  });
+
+  it.each<[string, Files]>([
+    [
+      'a catch with a reason',
+      { 'src/a.js': 'export function f() {\n  try {\n    g();\n  } catch {\n    // it is only a hint\n  }\n}\n' },
+    ],
+    [
+      'letting go of what may be gone',
+      { 'src/a.js': "export function f() {\n  try {\n    unlinkSync('x');\n  } catch {}\n}\n" },
+    ],
+    [
+      'an error that is answered',
+      {
+        'src/a.js':
+          'export function f() {\n  try {\n    return JSON.parse(x);\n  } catch {\n    return null;\n  }\n}\n',
+      },
+    ],
+    ['production settings', { 'src/a.js': "export const debug = process.env.NODE_ENV === 'production' ? 0 : 1;\n" }],
+    [
+      'a table of names',
+      {
+        'src/a.js':
+          "export function f(c) {\n  if (c === 'red') return '#f00';\n  if (c === 'blue') return '#00f';\n  return null;\n}\n",
+        ...testOf("test('x', () => { assert.equal(f('red'), '#f00'); assert.equal(f('blue'), '#00f'); });"),
+      },
+    ],
+    [
+      'a special case beside a rule',
+      {
+        'src/a.js':
+          'export function f(n) {\n  if (n === 0) return 1;\n  let r = 1;\n  for (let i = 2; i <= n; i++) r *= i;\n  return r;\n}\n',
+        ...testOf("test('x', () => { assert.equal(f(0), 1); assert.equal(f(5), 120); });"),
+      },
+    ],
+    [
+      'a double that is handed on',
+      testOf("test('calls', () => { const done = jest.fn(); f(done); expect(done).toHaveBeenCalledWith(3); });"),
+    ],
+    [
+      'one error in Python',
+      { 'a.py': 'def f():\n    try:\n        return d["x"]\n    except KeyError:\n        pass\n' },
+    ],
+  ])('lets pass %s', async (_what, change) => {
+    expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual([]);
+  });
+
+  it('hears of snapshots that were made to fit', async () => {
+    const snap = (text: string): string => `exports[\`shows 1\`] = \`${text}\`;\n`;
+    const before = { 'src/a.js': '1', 'test/__snapshots__/a.test.js.snap': snap('Total: 12') };
+    const after = (text: string, more: Files = {}): Files => ({
+      'src/a.js': '2',
+      'test/__snapshots__/a.test.js.snap': snap(text),
+      ...more,
+    });
+    expect(await rules(claimsCheck, before, after('Total: 13'))).toEqual(['snapshot_rewritten error']);
+    expect(await rules(claimsCheck, before, after('Total: 13', testOf('//')))).toEqual(['snapshot_rewritten warning']);
+    expect(await rules(claimsCheck, before, after('Total: NaN', testOf('//')))).toEqual(['snapshot_rewritten error']);
+    expect(await rules(claimsCheck, before, { ...before, 'test/__snapshots__/b.test.js.snap': snap('new') })).toEqual(
+      [],
+    );
+  });
+});
+
+describe('suppressions', () => {
+  it.each([
+    ['/* eslint-disable */', 'error'],
+    ['// eslint-disable-next-line', 'error'],
+    ['// @ts-nocheck', 'error'],
+    ['/* istanbul ignore file */', 'error'],
+    ['// eslint-disable-next-line no-console -- it is a command line', 'warning'],
+    ['// @ts-expect-error the types of this package are wrong', 'warning'],
+  ])('%s is an %s', async (line, level) => {
+    expect(await rules(tamperingCheck, {}, { 'src/a.ts': `${line}\nf();\n` })).toEqual([`suppression ${level}`]);
+  });
+});
+
+const documented = Array.from(
+  { length: 6 },
+  (_each, n) => `/** Does ${n}. */\nexport function f${n}() { return work(${n}); }\n`,
+).join('');
+
+describe('documentation', () => {
+  it('asks for words about what is new where the project has the habit', async () => {
+    const before = { 'src/a.js': documented };
+    const fresh = 'export function more() { return work(); }\n';
+    expect(await rules(documentationCheck, before, { 'src/a.js': documented + fresh })).toEqual(['undocumented error']);
+    expect(await rules(documentationCheck, before, { 'src/a.js': `${documented}/** More. */\n${fresh}` })).toEqual([]);
+    const bare = documented.replaceAll(/\/\*\*.*\*\/\n/g, '');
+    expect(await rules(documentationCheck, { 'src/a.js': bare }, { 'src/a.js': bare + fresh })).toEqual([]);
+  });
+
+  it('follows relative links, and charges those that the change breaks', async () => {
+    const before = {
+      'README.md': '[old](gone.md) [b](docs/b.md#part-two) [web](https://x.test) `[no](x.md)`\n',
+      'docs/b.md': '# B\n## Part two\n',
+    };
+    expect(await rules(documentationCheck, before, { ...before, 'src/a.js': '1' })).toEqual([]);
+    expect(
+      await rules(documentationCheck, before, {
+        'README.md': `${before['README.md']}[c](docs/c.md)\n`,
+        'docs/b.md': before['docs/b.md'],
+      }),
+    ).toEqual(['broken_link error']);
+    expect(await rules(documentationCheck, before, { 'README.md': before['README.md'] })).toEqual([
+      'broken_link error',
+    ]);
+    expect(
+      await rules(documentationCheck, before, { ...before, 'docs/c.md': '[x](b.md#part-three)\n[y](b.md#part-two)\n' }),
+    ).toEqual(['broken_link error']);
+  });
+
+  it('sees examples that name what is gone, and changelogs that say nothing', async () => {
+    const before = {
+      'package.json': '{"name":"kit"}',
+      'src/a.js': 'export const make = () => 1;\nexport const keep = 1;\n',
+      'README.md': "```js\nimport { make } from 'kit';\n```\n",
+      'CHANGELOG.md': '## [Unreleased]\n',
+    };
+    expect(
+      await rules(documentationCheck, before, {
+        ...before,
+        'src/a.js': 'export const build = () => 1;\nexport const keep = 1;\n',
+      }),
+    ).toEqual(['stale_example error', 'changelog warning']);
+    expect(await rules(documentationCheck, before, { ...before, 'src/b.js': 'const x = 1;\n' })).toEqual([]);
+  });
+});
+
+const manifest = (dependencies: object): string => JSON.stringify({ name: 'x', license: 'MIT', dependencies });
+const lock = (packages: Record<string, object>): string =>
+  JSON.stringify({
+    lockfileVersion: 3,
+    packages: {
+      '': {},
+      ...Object.fromEntries(
+        Object.entries(packages).map(([name, more]) => [
+          `node_modules/${name}`,
+          { version: '1.0.0', integrity: 'sha512-AAAA', license: 'MIT', ...more },
+        ]),
+      ),
+    },
+  });
+const uses = (name: string): Files => ({ 'src/a.js': `import '${name}';\n` });
+
+describe('dependencies', () => {
+  const before = {
+    'package.json': manifest({ a: '^1.0.0' }),
+    'package-lock.json': lock({ a: {} }),
+    'src/a.js': "import 'a';\n",
+  };
+  it.each<[string, Files, string[]]>([
+    [
+      'what the lock does not know',
+      { 'package.json': manifest({ a: '^1.0.0', b: '^1.0.0' }), ...uses('b') },
+      ['not_locked error'],
+    ],
+    ['a lock with another version', { 'package.json': manifest({ a: '^2.0.0' }) }, ['not_locked error']],
+    [
+      'a name like a known one',
+      {
+        'package.json': manifest({ a: '^1.0.0', expresss: '1.0.0' }),
+        'package-lock.json': lock({ a: {}, expresss: {} }),
+        ...uses('expresss'),
+      },
+      ['name_like error'],
+    ],
+    [
+      'a licence that is not taken in',
+      { 'package-lock.json': lock({ a: {}, b: { license: 'GPL-3.0-only' } }) },
+      ['licence error'],
+    ],
+    [
+      'the same version with another hash',
+      { 'package-lock.json': lock({ a: { integrity: 'sha512-BBBB' } }) },
+      ['integrity_changed error'],
+    ],
+    [
+      'an install script',
+      { 'package-lock.json': lock({ a: {}, b: { hasInstallScript: true } }) },
+      ['install_script warning'],
+    ],
+    ['an import of what nobody names', { 'src/b.js': "import 'left-out';\n" }, ['undeclared error']],
+    [
+      'what nothing uses',
+      { 'package.json': manifest({ a: '^1.0.0', b: '^1.0.0' }), 'package-lock.json': lock({ a: {}, b: {} }) },
+      ['unused warning'],
+    ],
+    ['a Python package from elsewhere', { 'requirements.txt': 'git+https://host/x.git\n' }, ['source error']],
+  ])('charges %s', async (_what, change, expected) => {
+    expect(await rules(dependenciesCheck, before, { ...before, ...change })).toEqual(expected);
+  });
+
+  it('lets an honest dependency in', async () => {
+    const after = {
+      ...before,
+      'package.json': manifest({ a: '^1.0.0', '@s/b': '^1.0.0' }),
+      'package-lock.json': lock({ a: {}, '@s/b': { license: '(MIT OR GPL-2.0-only)' } }),
+      'src/b.js': "import '@s/b/part';\nimport fs from 'node:fs';\nimport path from 'path';\nimport './a.js';\n",
+    };
+    expect(await rules(dependenciesCheck, before, after)).toEqual([]);
+    expect([
+      isDenied('MIT', ['GPL-*']),
+      isDenied('MIT AND GPL-2.0', ['GPL-*']),
+      isDenied('LGPL-3.0', ['GPL-*']),
+    ]).toEqual([false, true, false]);
+  });
+
+  it('can be told as a CycloneDX list', () => {
+    expect(sbomOf(desk.tree(before))).toMatchObject({
+      bomFormat: 'CycloneDX',
+      components: [{ name: 'a', version: '1.0.0', purl: 'pkg:npm/a@1.0.0', licenses: [{ expression: 'MIT' }] }],
+    });
+  });
+});
+
+describe('advisories', () => {
+  let server: Server;
+  let url: string;
+  let status = 200;
+  const asked: string[] = [];
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        asked.push(`${request.url} ${body}`);
+        response.statusCode = status;
+        const critical = {
+          url: 'https://x.test/GHSA-1',
+          title: 'Runs code',
+          severity: 'critical',
+          vulnerable_versions: '<1.5.0',
+        };
+        if (request.url?.endsWith('/advisories/bulk') === true)
+          response.end(JSON.stringify({ b: [critical, { ...critical, vulnerable_versions: '>9' }] }));
+        else if (request.url === '/v1/querybatch')
+          response.end(JSON.stringify({ results: [{ vulns: [{ id: 'OSV-1' }] }] }));
+        else response.end(JSON.stringify({ summary: 'Leaks', database_specific: { severity: 'MODERATE' } }));
+      });
+    });
+    await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(() => void server.close());
+  const before = { 'package-lock.json': lock({ a: {} }) };
+  const after = { 'package-lock.json': lock({ a: {}, b: {} }) };
+  const advice = (advisories: unknown): Partial<CheckContext> => ({ server: gatePolicy.parse({ advisories }) });
+
+  it('come from npm’s bulk endpoint, for versions that the change brings', async () => {
+    const result = await desk.run(advisoriesCheck, before, after, advice({ provider: 'npm', url }));
+    expect(result).toMatchObject({
+      status: 'failed',
+      findings: [{ rule: 'advisories.critical', veto: true, message: expect.stringContaining('GHSA-1') }],
+    });
+    expect(asked.at(-1)).toBe('/-/npm/v1/security/advisories/bulk {"b":["1.0.0"]}');
+    expect(
+      await desk.run(advisoriesCheck, after, { ...after, x: '1' }, advice({ provider: 'npm', url })),
+    ).toMatchObject({ status: 'passed' });
+  });
+
+  it('come from OSV', async () => {
+    const result = await desk.run(advisoriesCheck, before, after, advice({ provider: 'osv', url }));
+    expect(result.findings).toMatchObject([
+      { rule: 'advisories.moderate', level: 'warning', veto: false, message: expect.stringContaining('Leaks') },
+    ]);
+  });
+
+  it('come from a file, whose age is shown and may be too great to say that all is well', async () => {
+    const path = join(desk.root, 'advisories.json');
+    const file = (days: number, npm: object): void =>
+      writeFileSync(path, JSON.stringify({ fetchedAt: new Date(Date.now() - days * 86_400_000).toISOString(), npm }));
+    file(2, { b: [{ id: 7, title: 't', severity: 'high', vulnerable_versions: '*' }] });
+    expect(await desk.run(advisoriesCheck, before, after, advice({ provider: 'file', path }))).toMatchObject({
+      status: 'failed',
+      summary: expect.stringContaining('2 days old'),
+    });
+    file(30, {});
+    expect(await desk.run(advisoriesCheck, before, after, advice({ provider: 'file', path }))).toMatchObject({
+      status: 'inconclusive',
+      summary: expect.stringContaining('30 days old'),
+    });
+  });
+
+  it('say not_run when they cannot be had', async () => {
+    status = 503;
+    expect(await desk.run(advisoriesCheck, before, after, advice({ provider: 'npm', url }))).toMatchObject({
+      status: 'not_run',
+      blocked: true,
+      summary: expect.stringContaining('503'),
+    });
+    expect(
+      await desk.run(advisoriesCheck, before, after, advice({ provider: 'osv', url: 'http://127.0.0.1:1' })),
+    ).toMatchObject({ status: 'not_run' });
+    expect(await desk.run(advisoriesCheck, before, after)).toMatchObject({ status: 'not_run' });
+  });
+});
+
+describe('scope', () => {
+  it('is what the task names, with tests and words alongside', async () => {
+    const declared = { title: null, paths: ['src/cart/**'] };
+    const inside = { 'src/cart/a.js': '1', 'test/cart.test.js': '1', 'README.md': '1' };
+    expect(await rules(scopeCheck, {}, inside, { declared })).toEqual([]);
+    expect(await rules(scopeCheck, {}, { ...inside, 'src/user.js': '1' }, { declared })).toEqual(['outside error']);
+    expect(await rules(scopeCheck, {}, { 'src/user.js': '1' })).toEqual([]);
+  });
+});

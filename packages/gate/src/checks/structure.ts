@@ -1,0 +1,494 @@
+import type { Finding } from '@muster/contracts';
+import picomatch from 'picomatch';
+import ts from 'typescript';
+import type { FileChange } from '../source/changes.ts';
+import { mostSourceBytes } from '../source/fresh.ts';
+import { functionsIn, parseScript } from '../source/functions.ts';
+import { isProductSource, isPython, isScript } from '../source/paths.ts';
+import { pythonDefinitions } from '../source/python.ts';
+import { fileOf, importsOf } from '../source/reached.ts';
+import type { SourceTree } from '../source/tree.ts';
+import { changePurposes, findingOf, outcome, type Check } from './check.ts';
+
+interface Measured {
+  name: string;
+  line: number;
+  paths: number;
+}
+
+const branching: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.IfStatement,
+  ts.SyntaxKind.ForStatement,
+  ts.SyntaxKind.ForInStatement,
+  ts.SyntaxKind.ForOfStatement,
+  ts.SyntaxKind.WhileStatement,
+  ts.SyntaxKind.DoStatement,
+  ts.SyntaxKind.CaseClause,
+  ts.SyntaxKind.CatchClause,
+  ts.SyntaxKind.ConditionalExpression,
+]);
+const choosing: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.AmpersandAmpersandToken,
+  ts.SyntaxKind.BarBarToken,
+]);
+
+/** Independent paths through each function (McCabe); functions inside another one count for themselves. */
+export function complexityOf(path: string, text: string): Measured[] {
+  if (isPython(path)) {
+    return pythonDefinitions(text).map(({ name, line, body }) => ({
+      name,
+      line,
+      paths:
+        1 +
+        body.reduce(
+          (sum, each) => sum + (each.bare.match(/\b(?:if|elif|for|while|except|and|or|case)\b/g)?.length ?? 0),
+          0,
+        ),
+    }));
+  }
+  const file = parseScript(path, text);
+  const found: Measured[] = [];
+  const measure = (node: ts.Node): number => {
+    let paths = 0;
+    ts.forEachChild(node, (child) => {
+      if (ts.isFunctionLike(child) && 'body' in child && child.body !== undefined) return;
+      // A plain table of cases reads easily however long it is: one path for all that do nothing but answer.
+      const plainCase =
+        ts.isCaseClause(child) &&
+        child.statements.every((each) => ts.isReturnStatement(each) || ts.isBreakStatement(each));
+      if (branching.has(child.kind) && !plainCase) paths++;
+      if (ts.isBinaryExpression(child) && choosing.has(child.operatorToken.kind)) paths++;
+      paths += measure(child);
+    });
+    return paths;
+  };
+  const visit = (node: ts.Node, within: string): void => {
+    let inside = within;
+    if (ts.isClassLike(node) && node.name !== undefined) inside = `${node.name.text}.`;
+    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      const holder = node.parent;
+      const name =
+        node.name?.getText(file) ??
+        (ts.isVariableDeclaration(holder) || ts.isPropertyAssignment(holder) || ts.isPropertyDeclaration(holder)
+          ? holder.name.getText(file)
+          : 'a function');
+      found.push({
+        name: inside + name,
+        line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
+        paths: 1 + measure(node.body) + (ts.isBlock(node.body) ? 0 : branching.has(node.body.kind) ? 1 : 0),
+      });
+    }
+    ts.forEachChild(node, (child) => visit(child, inside));
+  };
+  visit(file, '');
+  return found;
+}
+
+/** Files that one file loads when it runs: imports of types only are none. */
+function edges(tree: SourceTree, keep: (path: string) => boolean): Map<string, Set<string>> {
+  const graph = new Map<string, Set<string>>();
+  for (const path of tree.files.keys()) {
+    if (!isScript(path) || !keep(path)) continue;
+    const text = tree.text(path);
+    if (text === null || text.length > mostSourceBytes) continue;
+    const targets = importsOf(path, text, { types: false }).flatMap((name) => fileOf(tree, path, name) ?? []);
+    graph.set(path, new Set(targets.filter((target) => target !== path)));
+  }
+  return graph;
+}
+
+/** The shortest way from one file to another along imports. */
+function wayBack(graph: ReadonlyMap<string, ReadonlySet<string>>, from: string, to: string): string[] | null {
+  const before = new Map<string, string | null>([[from, null]]);
+  const open = [from];
+  for (let at = open.shift(); at !== undefined; at = open.shift()) {
+    if (at === to) {
+      const way: string[] = [];
+      for (let step: string | null = at; step !== null; step = before.get(step) ?? null) way.unshift(step);
+      return way;
+    }
+    for (const next of graph.get(at) ?? []) {
+      if (before.has(next)) continue;
+      before.set(next, at);
+      open.push(next);
+    }
+  }
+  return null;
+}
+
+interface Token {
+  text: string;
+  line: number;
+}
+function tokensOfText(path: string, text: string): Token[] {
+  if (isPython(path))
+    return pythonDefinitions(text).flatMap(({ body }) =>
+      body.flatMap((each) => (each.text.match(/\w+|[^\s\w]/g) ?? []).map((word) => ({ text: word, line: each.line }))),
+    );
+  const scanner = ts.createScanner(
+    ts.ScriptTarget.Latest,
+    true,
+    path.endsWith('x') ? ts.LanguageVariant.JSX : ts.LanguageVariant.Standard,
+    text,
+  );
+  const tokens: Token[] = [];
+  const starts = ts.createSourceFile('x.js', text, ts.ScriptTarget.Latest, false).getLineStarts();
+  let line = 0;
+  for (let kind = scanner.scan(); kind !== ts.SyntaxKind.EndOfFileToken; kind = scanner.scan()) {
+    while (line + 1 < starts.length && starts[line + 1]! <= scanner.getTokenStart()) line++;
+    tokens.push({ text: scanner.getTokenText(), line: line + 1 });
+    if (tokens.length > 200_000) break;
+  }
+  // Lists of imports are alike everywhere and copy nothing.
+  const plain = new Set(
+    text
+      .split('\n')
+      .flatMap((each, index) =>
+        /^\s*(?:import\b|export\s*(?:\*|\{[^}]*\})\s*from|\} from )/.test(each) ? [index + 1] : [],
+      ),
+  );
+  return tokens.filter((token) => !plain.has(token.line));
+}
+
+const windowTokens = 60;
+const mostScannedFiles = 5000;
+
+/** A number for every run of `windowTokens` tokens, rolled along; equal runs have equal numbers. */
+function windowsOf(tokens: readonly Token[], ids: Map<string, number>): number[] {
+  const numbers = tokens.map(({ text }) => {
+    const id = ids.get(text) ?? ids.size + 1;
+    ids.set(text, id);
+    return id;
+  });
+  const windows: number[] = [];
+  let [a, b, outA, outB] = [0, 0, 1, 1];
+  for (let step = 1; step < windowTokens; step++) [outA, outB] = [Math.imul(outA, 1_000_003), Math.imul(outB, 92_821)];
+  for (let at = 0; at < numbers.length; at++) {
+    if (at >= windowTokens) {
+      a = (a - Math.imul(numbers[at - windowTokens]!, outA)) | 0;
+      b = (b - Math.imul(numbers[at - windowTokens]!, outB)) | 0;
+    }
+    a = (Math.imul(a, 1_000_003) + numbers[at]!) | 0;
+    b = (Math.imul(b, 92_821) + numbers[at]!) | 0;
+    if (at >= windowTokens - 1) windows.push((a >>> 0) * 2 ** 21 + (b & 0x1f_ffff));
+  }
+  return windows;
+}
+
+interface Copy {
+  path: string;
+  line: number;
+  lines: number;
+  tokens: number;
+  of: string;
+  ofLine: number;
+}
+
+/** Runs of added lines that stand, token by token, somewhere else in what the product is made of. */
+function copies(changes: readonly FileChange[], tree: SourceTree): Copy[] {
+  const readable = (path: string): boolean =>
+    isProductSource(path) && (tree.text(path)?.length ?? Infinity) < mostSourceBytes;
+  const added = new Map(
+    changes
+      .filter(({ path, status, addedLines }) => status !== 'removed' && addedLines.size >= 8 && readable(path))
+      .map((change) => [change.path, change.addedLines]),
+  );
+  if (added.size === 0) return [];
+  const ids = new Map<string, number>();
+  const fresh = [...added].map(([path, lines]) => {
+    const tokens = tokensOfText(path, tree.text(path) ?? '');
+    const windows = windowsOf(tokens, ids);
+    return { path, lines, tokens, windows, originals: new Map<number, { path: string; line: number }>() };
+  });
+  const first = new Map<number, { path: string; at: number; line: number }>();
+  const places = new Map<number, { of: (typeof fresh)[number]; at: number }[]>();
+  for (const each of fresh) {
+    for (const [at, window] of each.windows.entries()) {
+      const line = each.tokens[at]!.line;
+      const earlier = first.get(window);
+      if (earlier === undefined) first.set(window, { path: each.path, at, line });
+      else if (earlier.path !== each.path || at - earlier.at >= windowTokens)
+        each.originals.set(at, { path: earlier.path, line: earlier.line });
+      if (each.lines.has(line)) places.set(window, [...(places.get(window) ?? []), { of: each, at }]);
+    }
+  }
+  let scanned = 0;
+  for (const path of tree.files.keys()) {
+    if (added.has(path) || !readable(path) || ++scanned > mostScannedFiles) continue;
+    const tokens = tokensOfText(path, tree.text(path) ?? '');
+    for (const [at, window] of windowsOf(tokens, ids).entries())
+      for (const place of places.get(window) ?? []) place.of.originals.set(place.at, { path, line: tokens[at]!.line });
+  }
+  return fresh.flatMap(({ path, lines, tokens, originals }) => {
+    const found: Copy[] = [];
+    const hits = [...originals.keys()].sort((a, b) => a - b);
+    for (let from = 0; from < hits.length;) {
+      let to = from;
+      while (to + 1 < hits.length && hits[to + 1]! - hits[to]! <= windowTokens) to++;
+      const begin = tokens[hits[from]!]!.line;
+      const end = tokens[Math.min(tokens.length, hits[to]! + windowTokens) - 1]!.line;
+      const own = [...lines].filter((line) => line >= begin && line <= end).length;
+      const { path: of, line: ofLine } = originals.get(hits[from]!)!;
+      if (own >= 8 && own * 2 > end - begin)
+        found.push({
+          path,
+          line: begin,
+          lines: end - begin + 1,
+          tokens: hits[to]! - hits[from]! + windowTokens,
+          of,
+          ofLine,
+        });
+      from = to + 1;
+    }
+    return found;
+  });
+}
+
+/** Names at the top of a script that nothing in the file uses and nobody outside can. */
+function unusedIn(path: string, text: string): { name: string; line: number; isFunction: boolean }[] {
+  const file = parseScript(path, text);
+  if (
+    !file.statements.some(
+      (each) =>
+        ts.isImportDeclaration(each) ||
+        ts.isExportDeclaration(each) ||
+        ts.isExportAssignment(each) ||
+        (ts.canHaveModifiers(each) &&
+          ts.getModifiers(each)?.some((modifier) => modifier.kind === ts.SyntaxKind.ExportKeyword) === true),
+    ) &&
+    !/\bmodule\.exports|\bexports\./.test(text)
+  )
+    return [];
+  const uses = new Map<string, number>();
+  const count = (node: ts.Node): void => {
+    if (ts.isIdentifier(node)) uses.set(node.text, (uses.get(node.text) ?? 0) + 1);
+    ts.forEachChild(node, count);
+  };
+  count(file);
+  return file.statements.flatMap((each) => {
+    if (
+      ts.canHaveModifiers(each) &&
+      ts
+        .getModifiers(each)
+        ?.some((modifier) => [ts.SyntaxKind.ExportKeyword, ts.SyntaxKind.DeclareKeyword].includes(modifier.kind)) ===
+        true
+    )
+      return [];
+    const line = file.getLineAndCharacterOfPosition(each.getStart(file)).line + 1;
+    const named: { name: string; isFunction: boolean }[] =
+      (ts.isFunctionDeclaration(each) || ts.isClassDeclaration(each)) && each.name !== undefined
+        ? [{ name: each.name.text, isFunction: true }]
+        : ts.isVariableStatement(each)
+          ? each.declarationList.declarations.flatMap((one) =>
+              ts.isIdentifier(one.name)
+                ? [
+                    {
+                      name: one.name.text,
+                      isFunction: one.initializer !== undefined && ts.isFunctionLike(one.initializer),
+                    },
+                  ]
+                : [],
+            )
+          : [];
+    return named.filter(({ name }) => uses.get(name) === 1 && !name.startsWith('_')).map((one) => ({ ...one, line }));
+  });
+}
+
+/** Statements after one that always leaves. */
+function unreachableIn(path: string, text: string): { line: number; text: string }[] {
+  const file = parseScript(path, text);
+  const found: { line: number; text: string }[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isBlock(node) || ts.isSourceFile(node) || ts.isCaseOrDefaultClause(node)) {
+      const statements = [...node.statements];
+      const leaves = statements.findIndex(
+        (each) =>
+          ts.isReturnStatement(each) ||
+          ts.isThrowStatement(each) ||
+          ts.isContinueStatement(each) ||
+          ts.isBreakStatement(each),
+      );
+      const dead =
+        leaves < 0
+          ? undefined
+          : statements
+              .slice(leaves + 1)
+              .find(
+                (each) =>
+                  !ts.isFunctionDeclaration(each) &&
+                  !ts.isInterfaceDeclaration(each) &&
+                  !ts.isTypeAliasDeclaration(each) &&
+                  !ts.isBreakStatement(each) &&
+                  !ts.isEmptyStatement(each),
+              );
+      if (dead !== undefined)
+        found.push({
+          line: file.getLineAndCharacterOfPosition(dead.getStart(file)).line + 1,
+          text: dead.getText(file).replace(/\s+/g, ' ').slice(0, 200),
+        });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return found;
+}
+
+/** How the change is built: complexity, copies, dead code, circles and forbidden directions of imports. Only what it makes worse. */
+export const structureCheck: Check = {
+  name: 'structure',
+  category: 'structure',
+  languages: ['typescript', 'javascript', 'python'],
+  needs: [],
+  purposes: changePurposes,
+  run({ policy, against, candidate, changes }) {
+    if (!policy.checks.structure) return outcome('not_run', 'switched off in muster.yaml');
+    const findings: Finding[] = [];
+    const report = (
+      rule: string,
+      level: Finding['level'],
+      path: string,
+      line: number | null,
+      message: string,
+      remedy: string,
+      key: string,
+    ): void => {
+      findings.push(
+        findingOf({ check: 'structure', rule: `structure.${rule}`, level, message, path, line, remedy, key }),
+      );
+    };
+    const touched = changes.filter(
+      ({ path, status }) =>
+        status !== 'removed' && isProductSource(path) && (candidate.text(path)?.length ?? Infinity) < mostSourceBytes,
+    );
+    // Code that moved keeps its measure: what any touched file had under a name counts as before.
+    const before = new Map<string, number>();
+    const bodies = new Set<string>();
+    for (const { path, status } of changes) {
+      const text = status === 'added' || !isProductSource(path) ? null : (against?.text(path) ?? null);
+      if (text === null || text.length > mostSourceBytes) continue;
+      for (const each of complexityOf(path, text))
+        before.set(each.name, Math.max(before.get(each.name) ?? 0, each.paths));
+      for (const each of functionsIn(path, text)) bodies.add(each.tokens);
+    }
+    const { warning, error } = policy.complexity;
+    for (const { path, addedLines } of touched) {
+      const text = candidate.text(path) ?? '';
+      const moved = new Set(
+        functionsIn(path, text)
+          .filter((each) => bodies.has(each.tokens))
+          .map((each) => each.line),
+      );
+      for (const { name, line, paths } of complexityOf(path, text)) {
+        const was = before.get(name) ?? 0;
+        if (paths < warning || moved.has(line) || paths <= was) continue;
+        // Debt is not charged: what was over the line already may grow a little.
+        const level =
+          paths >= error && paths - was >= 5 ? 'error' : paths - was >= 3 || was < warning ? 'warning' : 'note';
+        report(
+          'complexity',
+          level,
+          path,
+          line,
+          `There are ${paths} ways through ${name}${was > 0 ? `, ${was} before` : ''}; from ${warning} on it costs points, from ${error} on more.`,
+          'Take parts of it out into functions with names.',
+          `complexity ${name}`,
+        );
+      }
+      if (!isScript(path)) continue;
+      const old = against?.text(path) ?? null;
+      const unusedBefore = new Set(old === null ? [] : unusedIn(path, old).map((each) => each.name));
+      for (const { name, line, isFunction } of unusedIn(path, text)) {
+        if (
+          unusedBefore.has(name) ||
+          (old !== null && !addedLines.has(line) && !new RegExp(`\\b${name.replace(/\$/g, '\\$')}\\b`).test(old))
+        )
+          continue;
+        report(
+          'unused',
+          isFunction ? 'error' : 'warning',
+          path,
+          line,
+          `Nothing uses ${name}, and nobody outside of ${path} can.`,
+          'Use it or take it out.',
+          `unused ${name}`,
+        );
+      }
+      for (const each of unreachableIn(path, text))
+        if (addedLines.has(each.line))
+          report(
+            'unreachable',
+            'error',
+            path,
+            each.line,
+            'This is never reached: the line before always leaves.',
+            'Take it out, or put it where it is reached.',
+            each.text,
+          );
+    }
+    for (const copy of copies(changes, candidate)) {
+      const level =
+        copy.tokens >= 250 && copy.lines >= 25 ? 'error' : copy.tokens >= 100 && copy.lines >= 10 ? 'warning' : null;
+      if (level !== null)
+        report(
+          'duplication',
+          level,
+          copy.path,
+          copy.line,
+          `${copy.lines} lines from here on stand in ${copy.of}:${copy.ofLine} as well.`,
+          'Make them one function that both use.',
+          `${copy.path} ${copy.of} ${copy.tokens}`,
+        );
+    }
+    const scripts = touched.filter(({ path }) => isScript(path));
+    if (scripts.length > 0) {
+      const after = edges(candidate, isProductSource);
+      const earlier = against === null ? new Map<string, Set<string>>() : edges(against, isProductSource);
+      const told = new Set<string>();
+      const forbidden = policy.imports.map((rule) => ({
+        ...rule,
+        isFrom: picomatch(rule.from, { dot: true }),
+        isTo: picomatch(rule.to, { dot: true }),
+      }));
+      for (const { path } of scripts) {
+        for (const target of after.get(path) ?? []) {
+          if (earlier.get(path)?.has(target) === true) continue;
+          const rule = forbidden.find((each) => each.isFrom(path) && each.isTo(target));
+          if (rule !== undefined)
+            report(
+              'forbidden_import',
+              'error',
+              path,
+              null,
+              `${path} imports ${target}: ${rule.because}`,
+              'Ask the other part through what both may use.',
+              `${path} ${target}`,
+            );
+          const way = wayBack(after, target, path);
+          if (way === null || wayBack(earlier, target, path)?.join() === [path].join()) continue;
+          const circle = [...new Set(way)].sort().join(' ');
+          // Files that went in a circle before make no new one.
+          const members = circle.split(' ');
+          const old = members.every((one) => members.every((other) => wayBack(earlier, one, other) !== null));
+          if (told.has(circle) || old) continue;
+          told.add(circle);
+          report(
+            'cycle',
+            'error',
+            path,
+            null,
+            `Imports go in a circle now: ${[path, ...way].join(' → ')}.`,
+            'Move what both need into a file of its own.',
+            circle,
+          );
+        }
+      }
+    }
+    const failed = findings.some((each) => each.level === 'error');
+    return outcome(
+      failed ? 'failed' : 'passed',
+      findings.length === 0 ? 'nothing got more tangled' : `${findings.length} places got more tangled`,
+      findings,
+      { found: findings.length },
+    );
+  },
+};
