@@ -89,6 +89,11 @@ describe('the doctor', () => {
     ],
     [
       'runtime.unfinished_tasks_go_on',
+      'a lost lease that was told and never offered',
+      ({ running }) => `update task_running set expiry_told = true where task_id = '${running}'`,
+    ],
+    [
+      'runtime.unfinished_tasks_go_on',
       'a retry that is never due',
       ({ retrying }) => `delete from task_due where task_id = '${retrying}'`,
     ],

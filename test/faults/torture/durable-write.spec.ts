@@ -4,6 +4,7 @@ import { isDurableWrite } from './durable-write.ts';
 it.each([
   ['commit', true, true],
   ['COMMIT;', true, true],
+  ['insert into events values (1);\n  commit and chain', true, true],
   ['insert into tasks values (1)', false, true],
   ['insert into tasks values (1)', true, false],
   ['with a as (select 1) update tasks set x = 1', false, true],

@@ -38,7 +38,7 @@ export function planFaults(q: { seed: number; seconds: number; leaseMs: number }
   });
   each(8000, 3000, (atMs) => ({ atMs, kind: 'terminate backends', rounds: 1 + random.below(3) }));
   each(6000, 2500, (atMs) => ({ atMs, kind: 'step wall clock', bySeconds: random.next() < 0.5 ? hour : -hour }));
-  each(Math.max(12_000, endMs / 2.5), endMs * 0.4, (atMs) => ({ atMs, kind: 'restart postgres' }));
+  each(Math.max(20_000, endMs / 2.5), endMs * 0.4, (atMs) => ({ atMs, kind: 'restart postgres' }));
   faults.push({ atMs: Math.round(endMs * 0.3), kind: 'flush redis' });
   faults.push({ atMs: Math.round(endMs * 0.55), kind: 'kill redis' });
   // Forward only: a step back leaves leases that are good for another hour, which costs that hour and nothing else.

@@ -99,10 +99,12 @@ export class Nemesis {
       }
       case 'step database clock': {
         const name = new URL(this.#ground.databaseUrl).pathname.slice(1);
-        const set = await this.#onlooker.query(
-          `alter database ${name} set muster.now_offset = '${fault.bySeconds} seconds'`,
-        );
-        if (set === null) return;
+        const statement = `alter database ${name} set muster.now_offset = '${fault.bySeconds} seconds'`;
+        // PostgreSQL may be starting at this moment.
+        for (let tries = 0; (await this.#onlooker.query(statement)) === null; tries += 1) {
+          if (tries >= 40) throw new Error('PostgreSQL did not answer');
+          await sleep(250);
+        }
         this.databaseClockSteps += 1;
         // Sessions read the setting when they begin.
         await this.#terminate();
