@@ -3,7 +3,9 @@ import { type Permission, permissions } from '@muster/contracts';
 import { SystemClock, SystemIds } from '#kernel';
 import { type Actor, Authenticator } from '#messages/auth';
 import { FindPublishedVersion, FindTriggers } from '#messages/registry';
+import { Caches } from '#platform/caching';
 import type { Database } from '#platform/database';
+import { PostgresCarrier, Signals } from '#platform/redis';
 import { testDatabase, type TestDatabase } from '#test/database';
 import { registryEntities } from './index.ts';
 import { DeleteAgent, DeleteAgentHandler } from './commands/delete-agent.ts';
@@ -48,9 +50,15 @@ const source = (name: string, version: string, more = ''): string =>
 
 let test: TestDatabase;
 let database: Database;
+let findPublished: FindPublishedVersionHandler;
 beforeAll(async () => {
   test = await testDatabase();
   database = await test.open(registryEntities);
+  // One for all, as in the server: what it keeps has to be forgotten in time.
+  findPublished = new FindPublishedVersionHandler(
+    database,
+    new Caches(database, new Signals(new PostgresCarrier(database))),
+  );
 });
 afterAll(() => test.drop());
 
@@ -79,8 +87,7 @@ function registry(may?: readonly Permission[]) {
       new ListVersionsHandler(database).execute(new ListVersions(teamId, agent, { limit, cursor })),
     list: (limit: number, cursor?: string, filter = {}) =>
       new ListAgentsHandler(database).execute(new ListAgents(teamId, { limit, cursor }, filter)),
-    published: (agent: string, range: string) =>
-      new FindPublishedVersionHandler(database).execute(new FindPublishedVersion(teamId, agent, range)),
+    published: (agent: string, range: string) => findPublished.execute(new FindPublishedVersion(teamId, agent, range)),
     triggers: (event: string) => new FindTriggersHandler(database).execute(new FindTriggers(teamId, event)),
     events: () =>
       test.sql<{ type: string; data: object }>('select type, data from events where team_id = $1 order by position', [

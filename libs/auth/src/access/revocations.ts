@@ -1,12 +1,17 @@
 import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
 import { Clock, type Tx } from '#kernel';
 import { Database } from '#platform/database';
+import { Signals } from '#platform/redis';
 
 const everyMs = 2_000;
+const topic = 'auth.revoked';
 /** Commits later than this after their statement are not expected. */
 const overlapSeconds = 15;
 
-/** Tells at once in this process, and within seconds in every other, whose credential is no good any more. */
+/**
+ * Tells at once in this process whose credential is no good any more. Every other is told to look by a signal, and looks by
+ * itself every two seconds.
+ */
 @Injectable()
 export class Revocations implements BeforeApplicationShutdown {
   private readonly log = new Logger(Revocations.name);
@@ -18,8 +23,10 @@ export class Revocations implements BeforeApplicationShutdown {
   constructor(
     private readonly database: Database,
     private readonly clock: Clock,
+    private readonly signals: Signals,
   ) {
     this.lastLook = clock.now();
+    signals.subscribe(topic, () => this.lookSoon());
   }
 
   /** In the transaction that takes the credential away. Call `tell` after it. */
@@ -29,7 +36,8 @@ export class Revocations implements BeforeApplicationShutdown {
   }
 
   tell(actorIds: readonly string[]): void {
-    for (const actorId of actorIds) for (const listener of this.listeners) listener(actorId);
+    this.tellHere(actorIds);
+    this.signals.publishElsewhere(topic);
   }
 
   listen(listener: (actorId: string) => void): () => void {
@@ -58,12 +66,19 @@ export class Revocations implements BeforeApplicationShutdown {
     const fresh = rows.filter(({ key }) => !this.seen.has(key));
     for (const { key } of fresh) this.seen.set(key, now.getTime());
     for (const [key, at] of this.seen) if (at < now.getTime() - 4 * overlapSeconds * 1000) this.seen.delete(key);
-    this.tell(fresh.map(({ actor_id }) => actor_id));
+    this.tellHere(fresh.map(({ actor_id }) => actor_id));
+  }
+
+  private tellHere(actorIds: readonly string[]): void {
+    for (const actorId of actorIds) for (const listener of this.listeners) listener(actorId);
   }
 
   private again(): void {
-    this.timer ??= setInterval(() => {
-      this.look().catch((error: unknown) => this.log.warn(`Revocations could not be read: ${String(error)}`));
-    }, everyMs).unref();
+    this.timer ??= setInterval(() => this.lookSoon(), everyMs).unref();
+  }
+
+  private lookSoon(): void {
+    if (this.timer === null) return;
+    this.look().catch((error: unknown) => this.log.warn(`Revocations could not be read: ${String(error)}`));
   }
 }

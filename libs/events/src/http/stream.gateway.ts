@@ -73,7 +73,7 @@ export class StreamGateway extends SocketGateway implements OnModuleDestroy {
   }
 
   private async assertVisible(actor: Actor, projectId: string): Promise<void> {
-    const [owner] = await this.ownedIds.owners([projectId]);
+    const [owner] = await this.ownedIds.owners([projectId], actor.teamId);
     const sees = owner?.teamId === actor.teamId && scopeOf(actor, [], projectId).projects.length > 0;
     if (!sees) throw new NotFound();
   }

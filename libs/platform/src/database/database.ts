@@ -10,6 +10,8 @@ export interface Transaction extends Tx {
   readonly em: EntityManager;
 }
 
+type AppendListener = (head: number, events: readonly NewEvent[]) => void;
+
 /** PostgreSQL's way of saying "try again": serialization failure, deadlock. */
 const retryable = new Set(['40001', '40P01']);
 const attempts = 4;
@@ -20,7 +22,7 @@ const attempts = 4;
  */
 @Injectable()
 export class Database {
-  readonly #appended = new Set<(head: number) => void>();
+  readonly #appended = new Set<AppendListener>();
 
   constructor(
     private readonly orm: MikroORM,
@@ -75,8 +77,8 @@ export class Database {
   }
 
   /** After a commit that appended: readers here hear of it at once, those of other servers within milliseconds. @param head null: nothing was */
-  appended(head: number | null): void {
-    if (head !== null) for (const listener of this.#appended) listener(head);
+  appended(head: number | null, events: readonly NewEvent[] = []): void {
+    if (head !== null) for (const listener of this.#appended) listener(head, events);
   }
 
   /** A fresh fork, for reads. */
@@ -89,8 +91,11 @@ export class Database {
     return { connectionString: this.orm.config.get('clientUrl') };
   }
 
-  /** Called after each commit that appended events, with the position of the last of them. */
-  onAppended(listener: (head: number) => void): () => void {
+  /**
+   * Called after each commit of this process that appended events, before its caller is answered: with the position of the last
+   * of them, and with the events themselves where a transaction wrote them (those of hot verbs are known to PostgreSQL only).
+   */
+  onAppended(listener: AppendListener): () => void {
     this.#appended.add(listener);
     return () => this.#appended.delete(listener);
   }
@@ -108,7 +113,7 @@ export class Database {
       if (events.length > 0) head = await appendAndCommit(sql, this.drafts(events));
       return value;
     });
-    this.appended(head);
+    this.appended(head, events);
     return result;
   }
 }

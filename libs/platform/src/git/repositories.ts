@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -157,6 +157,8 @@ export class Repositories {
   /** The commit that a full ref name or an object id stands for; null when there is none. */
   async resolve(projectId: string, ref: string): Promise<string | null> {
     const name = /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(ref) ? ref : refName(ref);
+    const branch = name.startsWith('refs/heads/') ? await this.looseBranch(projectId, name) : null;
+    if (branch !== null) return branch;
     const result = await this.git.run(
       this.path(projectId),
       ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`],
@@ -164,6 +166,12 @@ export class Repositories {
     );
     const found = result.stdout.toString('utf8').trim();
     return result.code === 0 && found !== '' ? found : null;
+  }
+
+  /** Where git keeps a branch that moved since it was last packed; it replaces the file as a whole. Saves a process. */
+  private async looseBranch(projectId: string, name: string): Promise<string | null> {
+    const text = await readFile(join(this.path(projectId), name), 'utf8').catch(() => '');
+    return /^([0-9a-f]{40}|[0-9a-f]{64})\n$/.test(text) ? text.trim() : null;
   }
 
   async refs(projectId: string, prefix: string): Promise<Array<{ ref: string; object: string }>> {

@@ -24,6 +24,9 @@ export function credentialOf(authorization: string | undefined): string | null {
  */
 @Injectable()
 export class AccessGuard implements CanActivate {
+  readonly #declared = new Map<unknown, Map<unknown, RouteAccess | 'public'>>();
+  #authenticator: Authenticator | undefined;
+
   constructor(
     private readonly reflector: Reflector,
     private readonly modules: ModuleRef,
@@ -31,13 +34,13 @@ export class AccessGuard implements CanActivate {
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const targets = [context.getHandler(), context.getClass()];
-    if (this.reflector.getAllAndOverride<true | undefined>(publicRoute, targets) === true) return true;
-    const access = this.reflector.getAllAndOverride<RouteAccess | undefined>(routeAccess, targets);
-    if (access === undefined) throw new NotAllowed('that nobody has: the route declares none');
+    const access = this.#accessTo(context);
+    if (access === 'public') return true;
 
     const request = context.switchToHttp().getRequest<MusterRequest>();
-    const authenticator = this.modules.get(Authenticator, { strict: false });
+    const authenticator: Authenticator = (this.#authenticator ??= this.modules.get<Authenticator>(Authenticator, {
+      strict: false,
+    }));
     const credential = credentialOf(request.headers.authorization);
     const actor = credential === null ? null : await authenticator.authenticate(credential);
     if (actor === null) {
@@ -48,7 +51,7 @@ export class AccessGuard implements CanActivate {
     request.actor = actor;
 
     const ids = OwnedIds.among(wordsOf(request));
-    const owners = ids.length === 0 ? [] : await this.ownedIds.owners(ids);
+    const owners = ids.length === 0 ? [] : await this.ownedIds.owners(ids, actor.teamId);
     if (owners.length < ids.length || !owners.every((owner) => belongsTo(actor, owner))) throw new NotFound();
 
     const projects = new Set(owners.flatMap((owner) => (owner.projectId === null ? [] : [owner.projectId])));
@@ -61,6 +64,23 @@ export class AccessGuard implements CanActivate {
             visibleProjects(actor, access.permission).length > 0);
     if (!allowed) throw new NotAllowed(access.permission);
     return true;
+  }
+
+  /** What the route declares; looked up once for each route. */
+  #accessTo(context: ExecutionContext): RouteAccess | 'public' {
+    const targets = [context.getHandler(), context.getClass()] as const;
+    const routes = this.#declared.get(targets[1]) ?? new Map<unknown, RouteAccess | 'public'>();
+    this.#declared.set(targets[1], routes);
+    let access = routes.get(targets[0]);
+    if (access === undefined) {
+      access =
+        this.reflector.getAllAndOverride<true | undefined>(publicRoute, [...targets]) === true
+          ? 'public'
+          : this.reflector.getAllAndOverride<RouteAccess | undefined>(routeAccess, [...targets]);
+      if (access === undefined) throw new NotAllowed('that nobody has: the route declares none');
+      routes.set(targets[0], access);
+    }
+    return access;
   }
 }
 

@@ -1,5 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, DiscoveryModule } from '@nestjs/core';
+import { CachingModule } from '#platform/caching';
 import { RoundsModule } from '#platform/rounds';
 import { AccessGuard } from './access.guard.ts';
 import { Drain } from './drain.ts';
@@ -13,7 +14,7 @@ import { validationPipe } from './validation.ts';
 /** What every route has: the guard, the schema check, errors as problem+json, idempotency where it is asked for. */
 @Global()
 @Module({
-  imports: [DiscoveryModule, RoundsModule],
+  imports: [CachingModule, DiscoveryModule, RoundsModule],
   providers: [
     OwnedIds,
     IdempotencyInterceptor,

@@ -23,7 +23,15 @@ export class DeleteAgentHandler implements ICommandHandler<DeleteAgent> {
   async execute({ teamId, agent }: DeleteAgent): Promise<void> {
     try {
       await this.database.transaction(async (tx) => {
-        tx.em.remove(await lockAgent(tx, teamId, agent));
+        const locked = await lockAgent(tx, teamId, agent);
+        tx.em.remove(locked);
+        tx.append({
+          type: 'agent.deleted',
+          teamId,
+          projectId: null,
+          subject: locked.id,
+          data: { agent: locked.name },
+        });
       });
     } catch (error) {
       if (referredTo.has(sqlState(error))) throw new AgentInUse(agent, error);

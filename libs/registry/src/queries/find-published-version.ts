@@ -1,13 +1,29 @@
 import { type IQueryHandler, QueryHandler } from '@nestjs/cqrs';
 import { FindPublishedVersion, type PublishedVersion } from '#messages/registry';
+import { type Cache, Caches } from '#platform/caching';
 import { Database } from '#platform/database';
 import { AgentVersion, highestWithin } from '../domain/agent-version.ts';
 
 @QueryHandler(FindPublishedVersion)
 export class FindPublishedVersionHandler implements IQueryHandler<FindPublishedVersion> {
-  constructor(private readonly database: Database) {}
+  private readonly known: Cache<PublishedVersion | null>;
 
-  async execute({ teamId, agent, range }: FindPublishedVersion): Promise<PublishedVersion | null> {
+  constructor(
+    private readonly database: Database,
+    caches: Caches,
+  ) {
+    this.known = caches.make({
+      forgetOn: ['agent.published', 'agent.deprecated', 'agent.deleted'],
+      read: (key) => this.read(...(JSON.parse(key) as [teamId: string, agent: string, range: string])),
+      keep: (version) => version !== null,
+    });
+  }
+
+  execute({ teamId, agent, range }: FindPublishedVersion): Promise<PublishedVersion | null> {
+    return this.known.get(JSON.stringify([teamId, agent, range]));
+  }
+
+  private async read(teamId: string, agent: string, range: string): Promise<PublishedVersion | null> {
     const published = await this.database.sql<{ version: string }>(
       `select version from agent_versions where team_id = $1 and name = $2 and state = 'published'`,
       [teamId, agent],

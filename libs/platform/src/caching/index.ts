@@ -1,0 +1,2 @@
+export { type Cache, type CacheOptions, Caches } from './caches.ts';
+export { CachingModule } from './caching.module.ts';
