@@ -12,6 +12,8 @@ import { Migration202611210011_gate_policy } from './Migration202611210011_gate_
 import { Migration202611210012_eventlog } from './Migration202611210012_eventlog.ts';
 import { Migration202611270001_landing_queue } from './Migration202611270001_landing_queue.ts';
 import { Migration202611280001_runtime_lanes } from './Migration202611280001_runtime_lanes.ts';
+import { Migration202611280002_supervised } from './Migration202611280002_supervised.ts';
+import { Migration202611280003_instance_control } from './Migration202611280003_instance_control.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -29,4 +31,6 @@ export const migrations = [
   { name: 'Migration202611210012_eventlog', class: Migration202611210012_eventlog },
   { name: 'Migration202611270001_landing_queue', class: Migration202611270001_landing_queue },
   { name: 'Migration202611280001_runtime_lanes', class: Migration202611280001_runtime_lanes },
+  { name: 'Migration202611280002_supervised', class: Migration202611280002_supervised },
+  { name: 'Migration202611280003_instance_control', class: Migration202611280003_instance_control },
 ];

@@ -7,7 +7,7 @@ import { loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import type { Room } from '../../apps/server/src/rooms.ts';
 import { startServer } from '../../apps/server/src/server.ts';
-import { testDatabase } from './database.ts';
+import { testDatabase, type TestDatabase } from './database.ts';
 
 export interface TestServer {
   readonly url: string;
@@ -36,10 +36,17 @@ const password = 'a password for tests';
 
 /** The real server on a free port, with its own clone of the database and its own data folder. */
 export async function startApp(
-  options: { readonly modules?: readonly Room[]; readonly env?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly modules?: readonly Room[];
+    readonly env?: Readonly<Record<string, string>>;
+    /** Somebody else's, who drops it: for several servers on one database. */
+    readonly database?: TestDatabase;
+    /** Somebody else's, who removes it: for a server that comes back. */
+    readonly dataDir?: string;
+  } = {},
 ): Promise<TestServer> {
-  const database = await testDatabase();
-  const dataDir = await mkdtemp(join(tmpdir(), 'muster-app-'));
+  const database = options.database ?? (await testDatabase());
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'muster-app-')));
   const config = loadConfig({
     MUSTER_PORT: '0',
     MUSTER_DATA_DIR: dataDir,
@@ -50,8 +57,8 @@ export async function startApp(
     ...options.env,
   });
   const close = async (): Promise<void> => {
-    await database.drop();
-    await rm(dataDir, { recursive: true, force: true });
+    if (options.database === undefined) await database.drop();
+    if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
   };
   // Quiet unless a test that is being looked into asks for a level.
   const logger = options.env?.['MUSTER_LOG_LEVEL'] === undefined ? false : new MusterLogger(config);

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { addAgentCommands } from './commands/agent-exec.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addInstanceCommands } from './commands/instances.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addProjectCommands } from './commands/projects.ts';
 import { addSessionCommands } from './commands/session.ts';
@@ -24,6 +25,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addProjectCommands(program, globals);
   addTaskCommands(program, globals);
   addAgentCommands(program, globals);
+  addInstanceCommands(program, globals);
   addVerifyCommand(program, globals);
   addDoctorCommand(program, globals);
   return { program, globals };

@@ -15,10 +15,12 @@ import { AddUserHandler } from './commands/add-user.ts';
 import { ChangePasswordHandler } from './commands/change-password.ts';
 import { CreateApiKeyHandler } from './commands/create-api-key.ts';
 import { CreateTeamHandler } from './commands/create-team.ts';
+import { IssueAgentKeyHandler } from './commands/issue-agent-key.ts';
 import { LogInHandler } from './commands/log-in.ts';
 import { LogOutHandler } from './commands/log-out.ts';
 import { RefreshSessionHandler } from './commands/refresh-session.ts';
 import { RemoveUserHandler } from './commands/remove-user.ts';
+import { RevokeAgentKeyHandler } from './commands/revoke-agent-key.ts';
 import { RevokeApiKeyHandler } from './commands/revoke-api-key.ts';
 import { SetRoleHandler } from './commands/set-role.ts';
 import { Team } from './domain/team.ts';
@@ -28,6 +30,7 @@ import { KeysController } from './http/keys.controller.ts';
 import { UsersController } from './http/users.controller.ts';
 import { ListApiKeysHandler } from './queries/list-api-keys.ts';
 import { ListUsersHandler } from './queries/list-users.ts';
+import { OperatesServerHandler } from './queries/operates-server.ts';
 
 export const entities = [Team, User];
 export const controllers = [AuthController, KeysController, UsersController];
@@ -42,8 +45,10 @@ export const commandHandlers = [
   SetRoleHandler,
   RemoveUserHandler,
   CreateTeamHandler,
+  IssueAgentKeyHandler,
+  RevokeAgentKeyHandler,
 ];
-export const queryHandlers = [ListApiKeysHandler, ListUsersHandler];
+export const queryHandlers = [ListApiKeysHandler, ListUsersHandler, OperatesServerHandler];
 
 /** Global, because every room's routes are behind its `Authenticator`. */
 @Global()

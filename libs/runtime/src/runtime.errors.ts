@@ -177,3 +177,63 @@ export class AlreadyConnected extends MusterError {
     );
   }
 }
+
+export class NothingToRun extends MusterError {
+  constructor(agent: string, version: string) {
+    super(
+      'runtime.nothing_to_run',
+      422,
+      `${agent} ${version} does not say how it is started. Publish a version whose definition has runtime.command, or start its process yourself.`,
+      { data: { agent, version } },
+    );
+  }
+}
+
+export class SupervisionRefused extends MusterError {
+  constructor(reason: string) {
+    super('runtime.supervision_refused', 403, `The server does not start this agent: ${reason}.`, { data: { reason } });
+  }
+}
+
+export class TooManySupervised extends MusterError {
+  constructor(limit: number) {
+    super(
+      'runtime.too_many_supervised',
+      409,
+      `This server runs ${limit} supervised instances already. Stop one first, or start this one at another server.`,
+      { data: { limit } },
+    );
+  }
+}
+
+export class NotSupervised extends MusterError {
+  constructor(instanceId: string) {
+    super(
+      'runtime.not_supervised',
+      409,
+      'The server did not start the process of this instance, so it has no say over it. Start or look at it where it runs.',
+      { data: { instanceId } },
+    );
+  }
+}
+
+export class LogElsewhere extends MusterError {
+  constructor(instanceId: string) {
+    super(
+      'runtime.log_elsewhere',
+      409,
+      'The process runs on the machine of another server, which keeps its log. Ask that server.',
+      { data: { instanceId } },
+    );
+  }
+}
+
+export class OperatorsOnly extends MusterError {
+  constructor() {
+    super(
+      'runtime.operators_only',
+      403,
+      'Only the team that runs the server starts and stops it for all teams. Leave scope out for your own team, or ask them.',
+    );
+  }
+}

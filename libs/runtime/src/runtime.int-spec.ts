@@ -398,7 +398,7 @@ describe('a lease', () => {
           held: [{ taskId: id, fence: held.fence }],
         })
       ).body,
-    ).toEqual({ stale: [] });
+    ).toEqual({ stale: [], wanted: 'run', wantedReason: null });
     expect(await take(await connect())).toEqual([]);
     expect((await verb(holder, held, 'release')).status).toBe(200);
   });

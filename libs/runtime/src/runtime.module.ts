@@ -12,20 +12,31 @@ import { ClaimTasksHandler } from './commands/claim-tasks.ts';
 import { CompleteAttemptHandler } from './commands/complete-attempt.ts';
 import { ConnectInstanceHandler } from './commands/connect-instance.ts';
 import { DisconnectInstanceHandler } from './commands/disconnect-instance.ts';
+import { DrainInstanceHandler } from './commands/drain-instance.ts';
 import { FailAttemptHandler } from './commands/fail-attempt.ts';
+import { PauseInstanceHandler } from './commands/pause-instance.ts';
 import { ReleaseAttemptHandler } from './commands/release-attempt.ts';
 import { RenewLeasesHandler } from './commands/renew-leases.ts';
 import { ReportCostHandler } from './commands/report-cost.ts';
 import { ReportProgressHandler } from './commands/report-progress.ts';
+import { ResumeInstanceHandler } from './commands/resume-instance.ts';
 import { RetryTaskHandler } from './commands/retry-task.ts';
 import { SaveCheckpointHandler } from './commands/save-checkpoint.ts';
 import { SettleSubmittedTaskHandler } from './commands/settle-submitted-task.ts';
+import { StartDispatchHandler } from './commands/start-dispatch.ts';
+import { StartInstanceHandler } from './commands/start-instance.ts';
+import { StartSupervisedHandler } from './commands/start-supervised.ts';
+import { StopDispatchHandler } from './commands/stop-dispatch.ts';
+import { StopInstanceHandler } from './commands/stop-instance.ts';
 import { StartTaskHandler } from './commands/start-task.ts';
 import { StartTasksHandler } from './commands/start-tasks.ts';
 import { Assignments } from './dispatch/assignments.ts';
 import { Claims } from './dispatch/claims.ts';
+import { DispatchStops } from './dispatch/dispatch-stops.ts';
 import { Dispatcher } from './dispatch/dispatcher.ts';
 import { Eligibility } from './dispatch/eligibility.ts';
+import { InstanceOrders } from './dispatch/instance-orders.ts';
+import { InstanceWishes } from './dispatch/instance-wishes.ts';
 import { Lanes } from './dispatch/lanes.ts';
 import { LongPoll } from './dispatch/long-poll.ts';
 import { ReadyLanes } from './dispatch/ready-lanes.ts';
@@ -34,7 +45,10 @@ import { TaskEnd } from './dispatch/task-end.ts';
 import { WakeUps } from './dispatch/wake-ups.ts';
 import { JsonSchemas } from './domain/json-schema.ts';
 import { AttemptsController } from './http/attempts.controller.ts';
+import { InstanceControlController } from './http/instance-control.controller.ts';
 import { InstancesController } from './http/instances.controller.ts';
+import { RuntimeController } from './http/runtime.controller.ts';
+import { SupervisedController } from './http/supervised.controller.ts';
 import { TasksController } from './http/tasks.controller.ts';
 import { SqlLeaseGuard } from './lease-guard.ts';
 import { FindTaskHandler } from './queries/find-task.ts';
@@ -42,11 +56,24 @@ import { ListInstancesHandler } from './queries/list-instances.ts';
 import { FindProjectOperationsHandler, ListOperationsHandler } from './queries/list-operations.ts';
 import { ListTasksHandler } from './queries/list-tasks.ts';
 import { ReadLogHandler } from './queries/read-log.ts';
+import { ReadInstanceHandler } from './queries/read-instance.ts';
+import { ReadProcessLogHandler } from './queries/read-process-log.ts';
+import { ReadRuntimeStatusHandler } from './queries/read-runtime-status.ts';
+import { ReadSupervisedHandler } from './queries/read-supervised.ts';
 import { ReadTaskHandler } from './queries/read-task.ts';
 import { runtimeInvariants } from './invariants/runtime-invariants.ts';
 import { AgentGateway } from './sockets/agent.gateway.ts';
+import { ServerIdentity } from './supervised/server-identity.ts';
+import { Supervisor } from './supervised/supervisor.ts';
 
-const controllers = [TasksController, InstancesController, AttemptsController];
+const controllers = [
+  TasksController,
+  RuntimeController,
+  SupervisedController,
+  InstanceControlController,
+  InstancesController,
+  AttemptsController,
+];
 const gateways = [AgentGateway];
 const commandHandlers = [
   StartTaskHandler,
@@ -65,6 +92,14 @@ const commandHandlers = [
   CompleteAttemptHandler,
   FailAttemptHandler,
   ReleaseAttemptHandler,
+  StartSupervisedHandler,
+  StartInstanceHandler,
+  StopInstanceHandler,
+  PauseInstanceHandler,
+  ResumeInstanceHandler,
+  DrainInstanceHandler,
+  StartDispatchHandler,
+  StopDispatchHandler,
 ];
 const queryHandlers = [
   FindTaskHandler,
@@ -74,6 +109,10 @@ const queryHandlers = [
   FindProjectOperationsHandler,
   ReadLogHandler,
   ListInstancesHandler,
+  ReadInstanceHandler,
+  ReadRuntimeStatusHandler,
+  ReadSupervisedHandler,
+  ReadProcessLogHandler,
 ];
 const batches = [Creations, Completions, Beats, TaskStarts];
 const dispatch = [
@@ -87,7 +126,11 @@ const dispatch = [
   LongPoll,
   TaskEnd,
   LeaseSweep,
+  DispatchStops,
+  InstanceOrders,
+  InstanceWishes,
 ];
+const supervision = [ServerIdentity, Supervisor];
 
 /** Global for `LeaseGuard`, which other rooms are given without knowing this one. */
 @Global()
@@ -99,6 +142,7 @@ const dispatch = [
     ...queryHandlers,
     ...batches,
     ...dispatch,
+    ...supervision,
     JsonSchemas,
     { provide: LeaseGuard, useClass: SqlLeaseGuard },
   ],

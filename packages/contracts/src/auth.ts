@@ -34,6 +34,7 @@ export const permissions = [
   'instance.connect',
   'instance.read',
   'instance.manage',
+  'instance.supervise',
   'submission.read',
   'submission.create',
   'verification.read',

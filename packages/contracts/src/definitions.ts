@@ -32,6 +32,41 @@ export const trigger = z.strictObject({
   input: jsonObject.default({ event: '$data' }),
 });
 
+/** How the server starts this agent on its own machine, where the operator allows it. The program is run without a shell. */
+export const agentRuntime = z
+  .strictObject({
+    command: z
+      .array(
+        z
+          .string()
+          .min(1)
+          .max(4096)
+          .regex(/^[^\0]*$/, 'must not contain NUL'),
+      )
+      .min(1)
+      .max(100),
+    /** Beside what the server sets; readable by whoever may read the definition, so no place for secrets. */
+    env: z
+      .record(
+        z
+          .string()
+          .max(100)
+          .regex(
+            /^(?!MUSTER_|SUPERVISED_BY_MUSTER$)[A-Za-z_][A-Za-z0-9_]*$/,
+            'must be a name that does not begin with MUSTER_',
+          ),
+        z
+          .string()
+          .max(8192)
+          .regex(/^[^\0]*$/, 'must not contain NUL'),
+      )
+      .refine((env) => Object.keys(env).length <= 100, 'must have at most 100 entries')
+      .default({}),
+    /** How often in a row a process that ends is started again; then the instance is in error. */
+    restarts: z.number().int().min(0).max(1000).default(10),
+  })
+  .meta({ id: 'AgentRuntime' });
+
 export const agentDefinition = z
   .strictObject({
     apiVersion: z.literal('muster/v1').default('muster/v1'),
@@ -60,6 +95,7 @@ export const agentDefinition = z
         backoff: z.array(duration).min(1).max(10).default(['5s', '15s', '30s']),
       })
       .prefault({}),
+    runtime: agentRuntime.optional(),
   })
   .meta({ id: 'AgentDefinition' });
 export type AgentDefinition = z.infer<typeof agentDefinition>;

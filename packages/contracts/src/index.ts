@@ -182,5 +182,20 @@ export {
   type LandingView,
   type AuditReport,
 } from './submissions.ts';
-export { instanceStates, instanceView, type InstanceView } from './instances.ts';
+export {
+  instanceStates,
+  instanceView,
+  instanceWish,
+  instanceWishes,
+  processLog,
+  processStates,
+  runtimeStatus,
+  startSupervised,
+  supervisedView,
+  type InstanceView,
+  type InstanceWish,
+  type ProcessLog,
+  type RuntimeStatus,
+  type SupervisedView,
+} from './instances.ts';
 export { invariantResult, invariantReport, type InvariantReport } from './doctor.ts';

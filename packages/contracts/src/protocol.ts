@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { branchName, capabilityName, idOf, jsonObject, objectId, timestamp } from './ids.ts';
+import { instanceWish } from './instances.ts';
 import { problem } from './problem.ts';
 import { attemptLesson, rework } from './tasks.ts';
 
@@ -108,6 +109,8 @@ export const serverMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('refused'), re: seq, problem }),
   /** Stop now; later writes of this fence are refused. */
   z.object({ type: z.literal('cancel'), taskId: idOf('task'), fence: z.number().int(), reason: z.string() }),
+  /** What people want of this instance from now on; told again after each welcome while it is not `run`. */
+  z.object({ type: z.literal('wanted'), wanted: instanceWish, reason: z.string().nullable() }),
   /** The server is going away: reconnect with jitter. */
   z.object({ type: z.literal('drain'), reason: z.string() }),
 ]);

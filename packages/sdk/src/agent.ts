@@ -1,8 +1,8 @@
-import type { AgentDefinition, TaskAssignment } from '@muster/contracts';
+import type { AgentDefinition, InstanceWish, TaskAssignment } from '@muster/contracts';
 import { MusterClient } from './client.ts';
 import { AttemptContext, isStale, type AgentTask, type TaskContext } from './context.ts';
 import { AgentShutdownError, isRetryable, StaleLeaseError, TaskCancelledError } from './errors.ts';
-import { atMost } from './backoff.ts';
+import { atMost, pause } from './backoff.ts';
 import { Http } from './http.ts';
 import type { HeldLease, Hello, Link, LinkOwner } from './link.ts';
 import { PollingLink } from './polling-link.ts';
@@ -40,6 +40,8 @@ export interface ConnectOptions {
 export type AgentEvent =
   | { readonly type: 'connected'; readonly instanceId: string }
   | { readonly type: 'disconnected'; readonly reason: string }
+  /** People want something else of this instance now. It is done already: told, so that the agent may act on it as well. */
+  | { readonly type: 'wanted'; readonly wanted: InstanceWish; readonly reason: string | null }
   | {
       readonly type: 'task_started';
       readonly taskId: string;
@@ -102,6 +104,9 @@ export const runAgent = async (
   }
 };
 
+/** What a timer can wait for, almost 25 days. */
+const longestTimerMs = 2 ** 31 - 1;
+
 interface Attempt {
   readonly task: AgentTask;
   readonly controller: AbortController;
@@ -119,6 +124,9 @@ export class RunningAgent implements LinkOwner {
   readonly #attempts = new Map<string, Attempt>();
   #instanceId = '';
   #stopping = false;
+  #wanted: InstanceWish = 'run';
+  /** Aborted when what runs is not waited for any longer. */
+  readonly #hurry = new AbortController();
 
   private constructor(agent: AgentOptions, options: ConnectOptions) {
     const url = options.url ?? process.env['MUSTER_URL'];
@@ -163,12 +171,16 @@ export class RunningAgent implements LinkOwner {
 
   /** Takes nothing new, lets what runs finish for `drainMs`, hands the rest back and says goodbye. */
   async stop(options: { readonly reason?: string; readonly drainMs?: number } = {}): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#stopping) {
+      if ((options.drainMs ?? 0) === 0) this.#hurry.abort();
+      return;
+    }
     this.#stopping = true;
     this.#link.pause();
     const reason = options.reason ?? 'stopped';
     const finished = (): Promise<unknown> => Promise.all([...this.#attempts.values()].map((attempt) => attempt.done));
-    await atMost(finished(), options.drainMs ?? 0);
+    await Promise.race([finished(), pause(Math.min(options.drainMs ?? 0, longestTimerMs), this.#hurry.signal)]);
+    this.#hurry.abort();
     for (const attempt of this.#attempts.values()) attempt.controller.abort(new AgentShutdownError(reason));
     await atMost(finished(), 3_000);
     await this.#link.close(reason);
@@ -178,9 +190,20 @@ export class RunningAgent implements LinkOwner {
     return [...this.#attempts.values()].map(({ task }) => ({ taskId: task.taskId, fence: task.fence }));
   }
   freeSlots(): number {
-    return this.#stopping ? 0 : Math.max(0, this.hello.capacity - this.#attempts.size);
+    return this.#stopping || this.#wanted !== 'run' ? 0 : Math.max(0, this.hello.capacity - this.#attempts.size);
+  }
+  onWanted(wanted: InstanceWish, reason: string | null): void {
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    this.#tell({ type: 'wanted', wanted, reason });
+    const words = reason ?? `${wanted} was asked for`;
+    if (wanted === 'run') this.#link.resume();
+    else if (wanted === 'pause') this.#link.pause();
+    else void this.stop({ reason: words, drainMs: wanted === 'drain' ? longestTimerMs : 0 });
   }
   onWelcome(instanceId: string): void {
+    // A new instance is wanted to run; one that was taken up again is told what is wanted of it right after.
+    if (instanceId !== this.#instanceId) this.onWanted('run', null);
     this.#instanceId = instanceId;
     this.#tell({ type: 'connected', instanceId });
   }

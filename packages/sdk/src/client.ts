@@ -7,12 +7,16 @@ import {
   auditReport,
   cloudEvent,
   invariantReport,
+  instanceView,
   landingView,
   operation,
   pageOf,
+  processLog,
   projectDetail,
   projectView,
+  runtimeStatus,
   submissionView,
+  supervisedView,
   taskDetail,
   taskView,
   verificationView,
@@ -22,9 +26,13 @@ import {
   type CreateSubmission,
   type CreateTask,
   type InvariantReport,
+  type InstanceView,
   type LandingView,
+  type ProcessLog,
   type ProjectView,
+  type RuntimeStatus,
   type SubmissionView,
+  type SupervisedView,
   type TaskDetail,
   type TaskState,
   type TaskView,
@@ -35,6 +43,7 @@ import {
   type executeCapability,
   type publishEvent,
   type registerAgent,
+  type startSupervised,
 } from '@muster/contracts';
 import { z } from 'zod';
 import { Http, type Credentials, type HttpOptions } from './http.ts';
@@ -204,6 +213,66 @@ export class MusterClient {
         answer: agentVersionView,
       }),
   };
+
+  readonly instances = {
+    list: (
+      query: Paging & { state?: InstanceView['state'] | undefined; agent?: string | undefined } = {},
+    ): Promise<Page<InstanceView>> =>
+      this.#http.call({ method: 'GET', path: '/api/instances', query: { ...query }, answer: pageOf(instanceView) }),
+    get: (instanceId: string): Promise<InstanceView> =>
+      this.#http.call({ method: 'GET', path: `/api/instances/${part(instanceId)}`, answer: instanceView }),
+    pause: (instanceId: string, reason?: string): Promise<InstanceView> => this.#wish(instanceId, 'pause', reason),
+    resume: (instanceId: string, reason?: string): Promise<InstanceView> => this.#wish(instanceId, 'resume', reason),
+    /** It finishes what it holds and says goodbye. */
+    drain: (instanceId: string, reason?: string): Promise<InstanceView> => this.#wish(instanceId, 'drain', reason),
+    /** It hands back what it holds and says goodbye; a process that the server runs is ended. */
+    stop: (instanceId: string, reason?: string): Promise<InstanceView> => this.#wish(instanceId, 'stop', reason),
+    /** Starts the process of a supervised instance again. */
+    start: (instanceId: string): Promise<InstanceView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/instances/${part(instanceId)}/start`,
+        body: {},
+        answer: instanceView,
+      }),
+    /** Has the server run a new instance on its own machine. */
+    startSupervised: (wish: z.input<typeof startSupervised>, creation: Creation = {}): Promise<SupervisedView> =>
+      this.#http.call({
+        method: 'POST',
+        path: '/api/runtime/instances/start',
+        body: wish,
+        answer: supervisedView,
+        ...creation,
+      }),
+    process: (instanceId: string): Promise<SupervisedView> =>
+      this.#http.call({ method: 'GET', path: `/api/runtime/instances/${part(instanceId)}`, answer: supervisedView }),
+    log: (instanceId: string, query: { lines?: number | undefined } = {}): Promise<ProcessLog> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/runtime/instances/${part(instanceId)}/log`,
+        query: { ...query },
+        answer: processLog,
+      }),
+  };
+
+  /** Whether tasks are given out at all, of a team or of the whole server. */
+  readonly runtime = {
+    status: (): Promise<RuntimeStatus> =>
+      this.#http.call({ method: 'GET', path: '/api/runtime/status', answer: runtimeStatus }),
+    stop: (q: { scope?: 'team' | 'server'; reason?: string } = {}): Promise<RuntimeStatus> =>
+      this.#http.call({ method: 'POST', path: '/api/runtime/stop', body: q, answer: runtimeStatus }),
+    start: (q: { scope?: 'team' | 'server' } = {}): Promise<RuntimeStatus> =>
+      this.#http.call({ method: 'POST', path: '/api/runtime/start', body: q, answer: runtimeStatus }),
+  };
+
+  #wish(instanceId: string, verb: 'pause' | 'resume' | 'drain' | 'stop', reason?: string): Promise<InstanceView> {
+    return this.#http.call({
+      method: 'POST',
+      path: `/api/instances/${part(instanceId)}/${verb}`,
+      body: reason === undefined ? {} : { reason },
+      answer: instanceView,
+    });
+  }
 
   readonly tasks = {
     create: (task: CreateTask, creation: Creation = {}): Promise<TaskView> =>

@@ -1,4 +1,4 @@
-import type { AgentMessage, TaskAssignment } from '@muster/contracts';
+import type { AgentMessage, InstanceWish, TaskAssignment } from '@muster/contracts';
 
 type WithoutSeq<M> = M extends { seq: number } ? Omit<M, 'seq'> : never;
 /** A message to the server as callers write it; the link numbers it. */
@@ -28,6 +28,7 @@ export interface LinkOwner {
   freeSlots(): number;
   onTask(task: TaskAssignment): void;
   onCancel(taskId: string, fence: number, reason: string): void;
+  onWanted(wanted: InstanceWish, reason: string | null): void;
   onWelcome(instanceId: string): void;
   onDisconnect(reason: string): void;
 }
@@ -41,6 +42,8 @@ export interface Link {
   slotFreed(): void;
   /** No more tasks, please. */
   pause(): void;
+  /** Tasks again. */
+  resume(): void;
   close(reason: string): Promise<void>;
   /** Settles when the link is closed (resolves) or lost for good (rejects). */
   readonly ended: Promise<void>;

@@ -1,4 +1,4 @@
-import { assignmentMessage } from '@muster/contracts';
+import { assignmentMessage, instanceWish } from '@muster/contracts';
 import { z } from 'zod';
 import { atMost, backoffMs, pause } from './backoff.ts';
 import { MusterApiError } from './errors.ts';
@@ -8,8 +8,12 @@ import type { AttemptVerb, Link, LinkOwner, LinkTimes } from './link.ts';
 const registration = z.object({ instanceId: z.string(), leaseMs: z.number(), heartbeatMs: z.number() });
 const claimed = z.object({ tasks: z.array(assignmentMessage) });
 const beaten = z
-  .object({ stale: z.array(z.object({ taskId: z.string(), fence: z.number() })).default([]) })
-  .catch({ stale: [] });
+  .object({
+    stale: z.array(z.object({ taskId: z.string(), fence: z.number() })).default([]),
+    wanted: instanceWish.default('run'),
+    wantedReason: z.string().nullable().default(null),
+  })
+  .catch({ stale: [], wanted: 'run', wantedReason: null });
 
 /** For agents that cannot hold a socket: the same verbs as requests, new tasks by long poll. */
 export class PollingLink implements Link {
@@ -62,6 +66,7 @@ export class PollingLink implements Link {
         signal: this.#stop.signal,
       });
       for (const lease of answer.stale) this.#owner.onCancel(lease.taskId, lease.fence, 'stale_lease');
+      this.#owner.onWanted(answer.wanted, answer.wantedReason);
     } catch {
       // The next beat or the claim loop finds out what is wrong.
     }
@@ -126,6 +131,11 @@ export class PollingLink implements Link {
 
   pause(): void {
     this.#accepting = false;
+  }
+
+  resume(): void {
+    this.#accepting = true;
+    this.#wake();
   }
 
   async close(reason: string): Promise<void> {

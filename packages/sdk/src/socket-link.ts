@@ -64,6 +64,12 @@ export class SocketLink implements Link {
     if (this.#welcomed) void this.#ask({ type: 'credit', count: 0 }, false).catch(() => undefined);
   }
 
+  resume(): void {
+    this.#accepting = true;
+    const free = this.#owner.freeSlots();
+    if (this.#welcomed && free > 0) void this.#ask({ type: 'credit', count: free }, false).catch(() => undefined);
+  }
+
   async close(reason: string): Promise<void> {
     if (this.#stop.signal.aborted) return;
     if (this.#welcomed) {
@@ -228,6 +234,9 @@ export class SocketLink implements Link {
         else waiting.reject(new MusterApiError(message.problem));
         break;
       }
+      case 'wanted':
+        this.#owner.onWanted(message.wanted, message.reason);
+        break;
       case 'drain':
         // The server closes the socket when it is ready; what is held goes on over the next connection.
         break;

@@ -220,6 +220,8 @@ export const addAgentCommands = (program: Command, globals: () => Globals): void
                 return printLine(`connected as ${event.instanceId}`);
               case 'disconnected':
                 return printLine(`disconnected: ${event.reason}; trying again`);
+              case 'wanted':
+                return printLine(`wanted: ${event.wanted}${event.reason === null ? '' : ` (${event.reason})`}`);
               case 'task_started':
                 return printLine(`${event.taskId} attempt ${event.attempt} started`);
               case 'task_ended':

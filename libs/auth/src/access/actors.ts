@@ -66,16 +66,31 @@ export class Actors {
     };
   }
 
-  /** A key never outgrows the person behind it: what they lose, it loses, too. */
   async ofKey(credential: string): Promise<Actor | null> {
     const parsed = parseKeyCredential(credential);
     if (parsed === null) return null;
+    const key = await this.#key(parsed.keyId);
+    if (!sameHash(key?.secret_hash ?? hashOf(''), hashOf(parsed.secret)) || key === undefined) return null;
+    return this.#ofKeyRow(key);
+  }
+
+  /** A person or a key by its id, for what the server does on their behalf. */
+  async ofId(id: string): Promise<Actor | null> {
+    const key = await this.#key(id);
+    return key === undefined ? this.ofUser(id) : this.#ofKeyRow(key);
+  }
+
+  async #key(id: string): Promise<KeyRow | undefined> {
     const [key] = await this.database.sql<KeyRow>(
       `select id, name, team_id, project_id, permissions, secret_hash, user_id from api_keys
        where id = $1 and revoked_at is null and (expires_at is null or expires_at > $2)`,
-      [parsed.keyId, this.clock.now()],
+      [id, this.clock.now()],
     );
-    if (!sameHash(key?.secret_hash ?? hashOf(''), hashOf(parsed.secret)) || key === undefined) return null;
+    return key;
+  }
+
+  /** A key never outgrows the person behind it: what they lose, it loses, too. */
+  async #ofKeyRow(key: KeyRow): Promise<Actor | null> {
     const person = await this.ofUser(key.user_id);
     if (person === null || person.teamId !== key.team_id) return null;
     const projectId = key.project_id;

@@ -5,7 +5,8 @@ import { Clock, Ids } from '#kernel';
 import type { Actor } from '#messages/auth';
 import { Database } from '#platform/database';
 import { AlreadyExpired, MoreThanYouHave, NotOfThisRole } from '../auth.errors.ts';
-import { apiKeyColumns, type ApiKeyRow, apiKeyViewOf } from '../domain/api-key.ts';
+import { insertApiKey } from '../access/new-api-key.ts';
+import { apiKeyViewOf } from '../domain/api-key.ts';
 import { assertMayGrant } from '../domain/grants.ts';
 import { rolePermissions } from '../domain/role-permissions.ts';
 import { credentialOfKey, hashOf, newSecret } from '../domain/secrets.ts';
@@ -42,27 +43,19 @@ export class CreateApiKeyHandler implements ICommandHandler<CreateApiKey> {
     const id = this.ids.next('apiKey');
     const secret = newSecret();
     const row = await this.database.transaction(async (tx) => {
-      // A key made by a key belongs to the same person, dies with its maker and lives no longer.
-      const [made] = await tx.sql<ApiKeyRow>(
-        `insert into api_keys (id, team_id, project_id, name, role, permissions, secret_hash, user_id, parent_key_id, created_at, expires_at)
-         select $1::text, $2::text, $3::text, $4::text, $5::text, $6::jsonb, $7::text, maker.user_id, maker.key_id, $8::timestamptz,
-           least($9::timestamptz, maker.expires_at)
-         from (
-           select id as user_id, null as key_id, null::timestamptz as expires_at from users where id = $10
-           union all
-           select user_id, id, expires_at from api_keys where id = $10 and revoked_at is null
-         ) maker
-         returning ${apiKeyColumns}`,
-        [id, by.teamId, projectId, key.name, key.role, JSON.stringify(wanted), hashOf(secret), now, expiresAt, by.id],
-      );
-      if (made === undefined) throw new MoreThanYouHave(['key.manage']);
-      tx.append({
-        type: 'key.created',
+      const made = await insertApiKey(tx, {
+        id,
         teamId: by.teamId,
         projectId,
-        subject: id,
-        data: { keyId: id, name: key.name, role: key.role, by: by.id },
+        name: key.name,
+        role: key.role,
+        permissions: wanted,
+        secretHash: hashOf(secret),
+        makerId: by.id,
+        now,
+        expiresAt,
       });
+      if (made === null) throw new MoreThanYouHave(['key.manage']);
       return made;
     });
     return { ...apiKeyViewOf(row), secret: credentialOfKey(id, secret) };

@@ -7,7 +7,7 @@ import { Revocations } from '../access/revocations.ts';
 /** With the keys that were made by it. Again is no error. */
 export class RevokeApiKey extends Command<void> {
   constructor(
-    readonly by: Actor,
+    readonly by: Pick<Actor, 'id' | 'teamId'>,
     readonly keyId: string,
   ) {
     super();

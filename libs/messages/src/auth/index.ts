@@ -1,4 +1,5 @@
 import type { Permission } from '@muster/contracts';
+import { Command, Query } from '@nestjs/cqrs';
 
 /** Who is acting. Put on every request and socket by the auth room; `system` is the server's own principal. */
 export interface Actor {
@@ -24,4 +25,39 @@ export abstract class Authenticator {
   abstract onRevoked(listener: (actorId: string) => void): () => void;
   /** A key for the server's own verifier, alive as long as this process; it alone carries `system.verify`. */
   abstract issueSystemKey(purpose: string): Promise<string>;
+}
+
+/**
+ * A key with the role of an agent, for a process that the server runs on somebody's behalf. It belongs to whoever asked,
+ * dies with them, and is refused once they do not hold `instance.supervise` in the team any more.
+ */
+export class IssueAgentKey extends Command<{ readonly keyId: string; readonly credential: string }> {
+  constructor(
+    readonly key: {
+      readonly teamId: string;
+      /** Id of the user or the key that asked for the process. */
+      readonly onBehalfOf: string;
+      readonly name: string;
+      readonly projectId: string | null;
+    },
+  ) {
+    super();
+  }
+}
+
+/** Again, or for a key that is gone, is no error. */
+export class RevokeAgentKey extends Command<void> {
+  constructor(
+    readonly teamId: string,
+    readonly keyId: string,
+  ) {
+    super();
+  }
+}
+
+/** Whether it is this team that runs the server, not a tenant. */
+export class OperatesServer extends Query<boolean> {
+  constructor(readonly teamId: string) {
+    super();
+  }
 }

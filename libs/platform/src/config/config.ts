@@ -79,6 +79,13 @@ const variables = {
     })
     .optional()
     .describe('a YAML file with what the gate asks of every project: extra checks, required ones, advisories'),
+  MUSTER_SUPERVISED: list(':')
+    .refine(
+      (programs) => programs.every((program) => program === '*' || isAbsolute(program)),
+      'must be absolute paths of programs or folders, separated by colons, or *',
+    )
+    .default([])
+    .describe('programs, and folders of programs, that agents may be started with on this machine; * allows any'),
   MUSTER_NPM_REGISTRY: httpUrl.optional().describe('where dependencies of verified projects come from'),
   MUSTER_REWORK_LIMIT: count(0, 100).default(3).describe('how often refused work goes back before its task fails'),
   MUSTER_RETRY_DELAYS: list(',')
@@ -112,6 +119,7 @@ const variables = {
     .default(20)
     .describe('how long a stop waits for work in flight'),
 };
+const separatedByColons: ReadonlySet<string> = new Set(['MUSTER_IMPORT_PATHS', 'MUSTER_SUPERVISED']);
 const secrets: ReadonlySet<string> = new Set(['MUSTER_ADMIN_PASSWORD']);
 /** Read by the programs around the server (CLI, agents, tests), not by the server; known so that they are not refused. */
 const foreign: ReadonlySet<string> = new Set(['MUSTER_URL', 'MUSTER_TOKEN', 'MUSTER_PASSWORD', 'MUSTER_VERIFIER_DIR']);
@@ -152,6 +160,7 @@ export class Config {
   readonly logLevel: Values['MUSTER_LOG_LEVEL'];
   readonly logPretty: boolean;
   readonly sandbox: Values['MUSTER_SANDBOX'];
+  readonly supervised: readonly string[];
   readonly npmRegistry: string | null;
   readonly gatePolicy: GatePolicy;
   readonly reworkLimit: number;
@@ -189,6 +198,7 @@ export class Config {
     this.logLevel = values.MUSTER_LOG_LEVEL;
     this.logPretty = values.MUSTER_LOG_PRETTY ?? surroundings.terminal;
     this.sandbox = values.MUSTER_SANDBOX;
+    this.supervised = values.MUSTER_SUPERVISED;
     this.npmRegistry = values.MUSTER_NPM_REGISTRY ?? null;
     this.gatePolicy = values.MUSTER_GATE_POLICY ?? gatePolicy.parse({});
     this.reworkLimit = values.MUSTER_REWORK_LIMIT;
@@ -232,7 +242,7 @@ function masked(name: string, value: Values[keyof Values]): string {
   if (secrets.has(name)) return '********';
   if (typeof value === 'object' && !Array.isArray(value))
     return JSON.stringify({ ...value, seed: value.seed === '' ? '' : '********' });
-  const text = Array.isArray(value) ? value.join(name === 'MUSTER_IMPORT_PATHS' ? ':' : ',') : String(value);
+  const text = Array.isArray(value) ? value.join(separatedByColons.has(name) ? ':' : ',') : String(value);
   return text.replace(/^(\w+:\/\/[^:@/]*):[^@/]*@/, '$1:********@');
 }
 
@@ -257,22 +267,31 @@ export function loadConfig(env: Environment): Config {
 }
 
 /** The environment for a child process of ours: what it needs to run, nothing that is secret. */
-export function childEnvironment(extra: Readonly<Record<string, string>>): Record<string, string> {
-  const kept = [
-    'PATH',
-    'HOME',
-    'LANG',
-    'TZ',
-    'TMPDIR',
-    'NODE_EXTRA_CA_CERTS',
-    'HTTP_PROXY',
-    'HTTPS_PROXY',
-    'NO_PROXY',
-    'http_proxy',
-    'https_proxy',
-    'no_proxy',
-  ];
-  const own = kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]));
+export const childEnvironment = (extra: Readonly<Record<string, string>>): Record<string, string> =>
+  kept(
+    [
+      'PATH',
+      'HOME',
+      'LANG',
+      'TZ',
+      'TMPDIR',
+      'NODE_EXTRA_CA_CERTS',
+      'HTTP_PROXY',
+      'HTTPS_PROXY',
+      'NO_PROXY',
+      'http_proxy',
+      'https_proxy',
+      'no_proxy',
+    ],
+    extra,
+  );
+
+/** The environment for a program of somebody else's: a proxy's address may hold a password, and a home may hold keys. */
+export const strangersEnvironment = (extra: Readonly<Record<string, string>>): Record<string, string> =>
+  kept(['PATH', 'LANG', 'TZ'], extra);
+
+function kept(names: readonly string[], extra: Readonly<Record<string, string>>): Record<string, string> {
+  const own = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]));
   return { ...Object.fromEntries(own), ...extra };
 }
 

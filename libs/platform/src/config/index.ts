@@ -5,6 +5,7 @@ export {
   loadConfig,
   loadProcessConfig,
   randomSecret,
+  strangersEnvironment,
   type Environment,
 } from './config.ts';
 export { ConfigModule } from './config.module.ts';

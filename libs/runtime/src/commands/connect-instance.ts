@@ -10,6 +10,7 @@ import { isReserved, secondsOf } from '../domain/lease-rules.ts';
 import type { InstanceLimits, InstanceRow } from '../domain/task-row.ts';
 import { AgentUnknown, CapabilityUndeclared, ReservedCapability } from '../runtime.errors.ts';
 import { insertInstance, resumeInstance, type Hello } from '../sql/instances.ts';
+import { supervisedByKey } from '../sql/supervised.ts';
 
 export type HelloBody = Omit<Extract<AgentMessage, { type: 'hello' }>, 'type' | 'seq'>;
 
@@ -55,7 +56,9 @@ export class ConnectInstanceHandler implements ICommandHandler<ConnectInstance> 
       capacity: hello.capacity,
     };
     return this.database.transaction(async (tx) => {
-      const resumed = hello.resume === undefined ? null : await resumeInstance(tx, row);
+      const supervised = hello.resume === undefined ? await supervisedByKey(tx, actor.id) : null;
+      const known = hello.resume ?? supervised;
+      const resumed = known === null ? null : await resumeInstance(tx, { ...row, id: known });
       const instance =
         resumed ??
         (await insertInstance(tx, { ...row, id: hello.resume === undefined ? row.id : this.ids.next('instance') }));

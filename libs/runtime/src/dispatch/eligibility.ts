@@ -6,6 +6,7 @@ import { FindAssignedAgents } from '#messages/projects';
 import { isReserved } from '../domain/lease-rules.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
 import type { Lane } from '../sql/lanes.ts';
+import { DispatchStops } from './dispatch-stops.ts';
 
 export interface Candidate {
   readonly instance: InstanceRow;
@@ -24,10 +25,12 @@ export class Eligibility {
   constructor(
     private readonly queries: QueryBus,
     private readonly authenticator: Authenticator,
+    private readonly stops: DispatchStops,
   ) {}
 
   /** The numbers of the lanes that each may take from, by instance id; instances for which there is nothing are left out. */
-  async lanesFor(candidates: readonly Candidate[], lanes: readonly Lane[]): Promise<Map<string, readonly number[]>> {
+  async lanesFor(candidates: readonly Candidate[], all: readonly Lane[]): Promise<Map<string, readonly number[]>> {
+    const lanes = all.filter(({ teamId }) => !this.stops.isStopped(teamId));
     const assigned = await this.assignedOf(lanes);
     const byKind = new Map<string, readonly number[]>();
     const result = new Map<string, readonly number[]>();

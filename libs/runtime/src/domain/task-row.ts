@@ -76,6 +76,8 @@ export interface InstanceRow {
   /** Changes with each hello: an older connection of the same instance can claim nothing more. */
   readonly connection: string;
   readonly state: InstanceView['state'];
+  readonly wanted: InstanceView['wanted'];
+  readonly wanted_reason: string | null;
   readonly capabilities: readonly string[];
   readonly labels: Record<string, string>;
   readonly capacity: number;
@@ -155,6 +157,8 @@ export const instanceViewOf = (row: InstanceRow & { readonly running: number }):
   version: row.agent_version,
   name: row.name,
   state: row.state,
+  wanted: row.wanted,
+  wantedReason: row.wanted_reason,
   transport: row.transport,
   capabilities: [...row.capabilities],
   labels: row.labels,

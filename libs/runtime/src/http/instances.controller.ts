@@ -23,6 +23,7 @@ import { RenewLeases } from '../commands/renew-leases.ts';
 import { LongPoll } from '../dispatch/long-poll.ts';
 import { heartbeatMsFor } from '../domain/lease-rules.ts';
 import { ListInstances } from '../queries/list-instances.ts';
+import { ReadInstance } from '../queries/read-instance.ts';
 import { InstanceUnknown } from '../runtime.errors.ts';
 import { touchInstance } from '../sql/instances.ts';
 import { goneSignal } from './gone-signal.ts';
@@ -97,12 +98,14 @@ export class InstancesController {
   @Requires('instance.connect', { scope: 'any' })
   @ApiOperation({ summary: 'Give a sign of life and renew all leases; answers with the lost ones' })
   @ApiResponse({ status: 200, standardSchema: schemas.heartbeatAnswer })
-  heartbeat(
+  async heartbeat(
     @CurrentActor() actor: Actor,
     @Param('instanceId', { schema: schemas.instanceId }) instanceId: string,
     @Body({ schema: schemas.heartbeatBody.prefault({}) }) body: z.output<typeof schemas.heartbeatBody>,
   ): Promise<z.output<typeof schemas.heartbeatAnswer>> {
-    return this.commands.execute(new RenewLeases(actor.id, instanceId, null, body.held));
+    const { stale } = await this.commands.execute(new RenewLeases(actor.id, instanceId, null, body.held));
+    const { wanted, wantedReason } = await this.queries.execute(new ReadInstance(instanceId));
+    return { stale: [...stale], wanted, wantedReason };
   }
 
   @Post('runtime/instances/:instanceId/bye')

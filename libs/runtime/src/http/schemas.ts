@@ -1,4 +1,4 @@
-import { capabilityName, idOf, instanceStates, pageQuery, taskStates } from '@muster/contracts';
+import { capabilityName, idOf, instanceStates, instanceWish, pageQuery, taskStates } from '@muster/contracts';
 import { z } from 'zod';
 
 /** One value, several separated by commas, or the parameter repeated. */
@@ -28,6 +28,18 @@ export const instanceQuery = z.strictObject({
   agent: z.string().max(100).optional(),
 });
 
+const reason = z.string().min(1).max(500).nullable().default(null);
+export const reasonBody = z.strictObject({ reason });
+export const stopBody = z.strictObject({
+  /** How long a supervised process may take to hand its work back before it is ended. */
+  graceSeconds: z.number().min(0).max(3600).optional(),
+  reason,
+});
+const scope = z.enum(['team', 'server']).default('team');
+export const stopRuntimeBody = z.strictObject({ scope, reason });
+export const startRuntimeBody = z.strictObject({ scope });
+export const processLogQuery = z.strictObject({ lines: z.coerce.number().int().min(1).max(5000).default(200) });
+
 export const taskId = idOf('task');
 export const projectId = idOf('project');
 export const instanceId = idOf('instance');
@@ -56,7 +68,11 @@ export const heartbeatBody = z.strictObject({
     .max(1000)
     .default([]),
 });
-export const heartbeatAnswer = z.object({ stale: z.array(z.object({ taskId, fence: z.number().int() })) });
+export const heartbeatAnswer = z.object({
+  stale: z.array(z.object({ taskId, fence: z.number().int() })),
+  wanted: instanceWish,
+  wantedReason: z.string().nullable(),
+});
 export const claimBody = z.strictObject({
   /** How long to wait for a first task; then the answer is empty. */
   waitSeconds: z.number().min(0).max(60).default(0),

@@ -1,4 +1,11 @@
-import { agentMessage, type AgentMessage, type Permission, type Problem, type ServerMessage } from '@muster/contracts';
+import {
+  agentMessage,
+  type AgentMessage,
+  type InstanceWish,
+  type Permission,
+  type Problem,
+  type ServerMessage,
+} from '@muster/contracts';
 import type { CommandBus } from '@nestjs/cqrs';
 import type { WebSocket } from 'ws';
 import type { Actor } from '#messages/auth';
@@ -17,6 +24,7 @@ import { SaveCheckpoint } from '../commands/save-checkpoint.ts';
 import type { Offer } from '../dispatch/assignments.ts';
 import { roomOf } from '../dispatch/claims.ts';
 import type { Dispatcher, Receiver } from '../dispatch/dispatcher.ts';
+import type { Ordered } from '../dispatch/instance-orders.ts';
 import type { EndedAttempt } from '../dispatch/wake-ups.ts';
 import { heartbeatMsFor } from '../domain/lease-rules.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
@@ -60,7 +68,8 @@ export interface SessionParts {
 }
 
 /** One agent's socket: its messages in order for each task, side by side for different ones; its answers in frames of as many as there are. */
-export class AgentSession implements Receiver {
+export class AgentSession implements Receiver, Ordered {
+  wanted: InstanceWish = 'run';
   /** How many tasks it has asked for and not been given. */
   private credit = 0;
   private row: InstanceRow | null = null;
@@ -100,7 +109,7 @@ export class AgentSession implements Receiver {
   }
 
   get room(): number {
-    return this.row === null ? 0 : Math.min(this.credit, roomOf(this.row) - this.holding.size);
+    return this.row === null || this.wanted !== 'run' ? 0 : Math.min(this.credit, roomOf(this.row) - this.holding.size);
   }
 
   get load(): number {
@@ -131,6 +140,11 @@ export class AgentSession implements Receiver {
 
   forget(taskId: string, fence: number): void {
     if (this.holding.get(taskId)?.fence === fence) this.holding.delete(taskId);
+  }
+
+  order(wanted: InstanceWish, reason: string | null): void {
+    this.wanted = wanted;
+    this.send({ type: 'wanted', wanted, reason });
   }
 
   drain(reason: string): void {
@@ -280,6 +294,7 @@ export class AgentSession implements Receiver {
           leaseMs: this.parts.leaseSeconds * 1000,
           heartbeatMs: heartbeatMsFor(this.parts.leaseSeconds),
         });
+        if (row.wanted !== 'run') this.order(row.wanted, row.wanted_reason);
         if (this.closed)
           await this.parts.commands.execute(new DisconnectInstance(row.id, row.connection, { kind: 'lost' }));
         else this.parts.dispatcher.add(this);

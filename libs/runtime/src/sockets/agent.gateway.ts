@@ -7,6 +7,7 @@ import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Requires, SocketGateway } from '#platform/http';
 import { Dispatcher } from '../dispatch/dispatcher.ts';
+import { InstanceOrders } from '../dispatch/instance-orders.ts';
 import { Lanes } from '../dispatch/lanes.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
 import { heldBy, type OpenAttempt } from '../sql/leases.ts';
@@ -25,6 +26,7 @@ export class AgentGateway extends SocketGateway {
     private readonly dispatcher: Dispatcher,
     private readonly config: Config,
     private readonly lanes: Lanes,
+    private readonly orders: InstanceOrders,
   ) {
     super();
   }
@@ -39,7 +41,10 @@ export class AgentGateway extends SocketGateway {
       warn: (error, message) => this.log.warn({ err: error }, message),
     });
     this.sessions.add(session);
-    socket.once('close', () => this.sessions.delete(session));
+    socket.once('close', () => {
+      this.sessions.delete(session);
+      this.orders.remove(session);
+    });
   }
 
   override async onDrain(): Promise<void> {
@@ -48,6 +53,7 @@ export class AgentGateway extends SocketGateway {
   }
 
   private welcome(self: AgentSession, instance: InstanceRow): Promise<OpenAttempt[]> {
+    this.orders.add(self);
     for (const other of this.sessions) if (other !== self && other.instanceId === instance.id) other.replace();
     return heldBy(this.database, instance.id);
   }

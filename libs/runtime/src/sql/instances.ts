@@ -108,6 +108,16 @@ export const lockHeldBy = (tx: Sql, instanceId: string) =>
   );
 
 /** Running is an idle instance that holds something: it is not written anywhere, so that claims need not write it. */
+export async function findInstance(db: Sql, id: string): Promise<(InstanceRow & { running: number }) | null> {
+  const [row] = await db.sql<InstanceRow & { running: number }>(
+    `select i.*, case when i.state = 'idle' and h.running > 0 then 'running' else i.state end as state, h.running
+     from instances i cross join lateral (select count(*)::int as running from task_running r where r.instance_id = i.id) h
+     where i.id = $1`,
+    [id],
+  );
+  return row ?? null;
+}
+
 export const listInstances = (
   db: Sql,
   q: { teamId: string; states: readonly string[] | null; agent: string | null; beforeId: string | null; limit: number },
@@ -116,8 +126,8 @@ export const listInstances = (
     `with held as (select instance_id, count(*)::int as running from task_running group by instance_id)
      select * from (
        select i.id, i.team_id, i.only_project_id, i.actor_id, i.agent, i.agent_version, i.name, i.system, i.transport, i.connection,
-         case when i.state = 'idle' and h.running > 0 then 'running' else i.state end as state, i.capabilities, i.labels, i.capacity, i.limits, i.output_schemas,
-         i.connected_at, i.last_seen_at, coalesce(h.running, 0) as running
+         case when i.state = 'idle' and h.running > 0 then 'running' else i.state end as state, i.wanted, i.wanted_reason, i.capabilities, i.labels, i.capacity,
+         i.limits, i.output_schemas, i.connected_at, i.last_seen_at, coalesce(h.running, 0) as running
        from instances i left join held h on h.instance_id = i.id
        where i.team_id = $1
      ) i
