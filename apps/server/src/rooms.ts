@@ -1,4 +1,4 @@
-import type { Type } from '@nestjs/common';
+import type { DynamicModule, Type } from '@nestjs/common';
 import { authEntities, AuthModule } from '#auth';
 import { EventsModule } from '#events';
 import { IntegrationModule } from '#integration';
@@ -9,7 +9,7 @@ import { registryEntities, RegistryModule } from '#registry';
 import { RuntimeModule } from '#runtime';
 
 export interface Room {
-  readonly module: Type;
+  readonly module: Type | DynamicModule;
   /** What the room keeps through the ORM; rooms that speak SQL only have none. */
   readonly entities?: DatabaseOptions['entities'];
 }

@@ -1,1 +1,2 @@
 export { IntegrationModule } from './integration.module.ts';
+export { CrashPoints, crashPoints, type CrashPoint } from './crash-points.ts';

@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { OwnedIds } from '#platform/http';
 import { Candidates } from './candidates.ts';
 import { AdvanceLanding } from './commands/advance-landing.ts';
@@ -13,11 +13,14 @@ import { SettleSubmission } from './commands/settle-submission.ts';
 import { CrashPoints, NoCrashPoints } from './crash-points.ts';
 import { LandingsController } from './http/landings.controller.ts';
 import { ProvenanceController } from './http/provenance.controller.ts';
+import { QueueController } from './http/queue.controller.ts';
 import { SubmissionsController } from './http/submissions.controller.ts';
 import { LandingLine } from './landing-line.ts';
 import { OpenConflicts } from './open-conflicts.ts';
 import { Provenance } from './provenance.ts';
 import { AuditProjectHandler } from './queries/audit-project.ts';
+import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
+import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
 import { FindSubmissionHandler } from './queries/find-submission.ts';
 import { ListLandingsHandler } from './queries/list-landings.ts';
@@ -29,7 +32,7 @@ import { CheckWhatLanded } from './reactions/check-what-landed.ts';
 import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancelled.ts';
 import { Sweep } from './sweep.ts';
 
-export const controllers = [SubmissionsController, LandingsController, ProvenanceController];
+export const controllers = [SubmissionsController, LandingsController, ProvenanceController, QueueController];
 export const commandHandlers = [
   ReceiveSubmissionHandler,
   ReceivePushHandler,
@@ -43,6 +46,8 @@ export const queryHandlers = [
   ListLandingsHandler,
   ListProvenanceKeysHandler,
   AuditProjectHandler,
+  ShowQueueHandler,
+  ForecastConflictsHandler,
 ];
 export const reactions = [
   AdmitWhenSubmissionReceived,
@@ -74,5 +79,10 @@ export class IntegrationModule {
   constructor() {
     OwnedIds.register('submission', 'submissions');
     OwnedIds.register('landing', 'landings');
+  }
+
+  /** The room with somebody who is told of every crash point. A server has nobody. */
+  static with(crashPoints: CrashPoints): DynamicModule {
+    return { module: IntegrationModule, providers: [{ provide: CrashPoints, useValue: crashPoints }] };
   }
 }

@@ -190,7 +190,7 @@ describe('receiving a submission', () => {
     const orphan = submissionRef('sub_01jd9x0m4ve2tbk6x3h2v4q8zr');
     const fresh = submissionRef(kept.id.replace(/.$/, (last) => (last === '0' ? '1' : '0')));
     for (const ref of [orphan, fresh]) await world.repositories.updateRef(project.id, ref, project.head ?? '', NOTHING);
-    expect(await world.sweep.tidy(Date.now())).toBe(1);
+    expect(await world.sweep.tidy(Date.now() - 3_600_000)).toBe(1);
     const left = (await world.repositories.refs(project.id, 'refs/muster/submissions')).map(({ ref }) => ref);
     expect(left.toSorted()).toEqual([fresh, submissionRef(kept.id)].toSorted());
   });

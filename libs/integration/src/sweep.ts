@@ -1,11 +1,12 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Clock } from '#kernel';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
 import { Rounds } from '#platform/rounds';
 import { AdvanceLanding } from './commands/advance-landing.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
-import { submissionRef } from './domain/submission.ts';
+import { queueRef, submissionRef } from './domain/submission.ts';
 import { Provenance } from './provenance.ts';
 
 const EVERY_MS = 2_000;
@@ -29,14 +30,23 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     private readonly submissions: AdvanceSubmission,
     private readonly landings: AdvanceLanding,
     private readonly provenance: Provenance,
+    private readonly clock: Clock,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
     if (this.config.role !== 'all' && this.config.role !== 'worker') return;
     await this.provenance.key();
+    await this.repositories.clearLeftovers();
     await this.database.sql(`update submissions set next_action_at = muster_now() where state = 'landing'`);
     this.rounds.begin('landing', EVERY_MS, (signal) => this.sweep(signal), 0);
-    this.rounds.begin('orphaned submissions', TIDY_EVERY_MS, (signal) => this.tidy(Date.now(), signal), 0);
+    // Nobody but us writes into these repositories: what was made before we were there and has no row will never have one.
+    const startedAt = this.clock.now().getTime();
+    this.rounds.begin(
+      'orphaned refs',
+      TIDY_EVERY_MS,
+      (signal) => this.tidy(Math.max(startedAt, this.clock.now().getTime() - ORPHAN_AGE_MS), signal),
+      0,
+    );
   }
 
   async beforeApplicationShutdown(): Promise<void> {
@@ -58,32 +68,36 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     for (const { id } of landings) if (!signal?.aborted) await this.landings.run(id);
   }
 
-  /** Takes the refs that a crash or a lost fence left without a submission. */
-  async tidy(now: number, signal?: AbortSignal): Promise<number> {
-    const projects = await this.database.sql<{ project_id: string }>(
-      `select distinct project_id from submissions order by project_id limit 1000`,
-    );
+  /** Takes the refs that a crash or a lost fence left: of submissions that never came to be, and of places in a queue that were left. */
+  async tidy(madeBefore: number, signal?: AbortSignal): Promise<number> {
     let taken = 0;
-    for (const { project_id: projectId } of projects) {
-      if (signal?.aborted || !(await this.repositories.exists(projectId))) continue;
-      const refs = new Map(
-        (await this.repositories.refs(projectId, 'refs/muster/submissions')).map(({ ref, object }) => [
-          ref.slice(submissionRef('').length),
-          object,
-        ]),
+    for (const projectId of await this.repositories.all()) {
+      if (signal?.aborted) break;
+      taken += await this.take(
+        projectId,
+        submissionRef(''),
+        `select id from submissions where id = any($1::text[])`,
+        madeBefore,
       );
-      const known = await this.database.sql<{ id: string }>(`select id from submissions where id = any($1::text[])`, [
-        [...refs.keys()],
-      ]);
-      for (const { id } of known) refs.delete(id);
-      for (const [id, object] of refs) {
-        if (
-          now - madeAt(id) > ORPHAN_AGE_MS &&
-          (await this.repositories.updateRef(projectId, submissionRef(id), NOTHING, object))
-        ) {
-          taken += 1;
-        }
-      }
+      taken += await this.take(
+        projectId,
+        queueRef(''),
+        `select id from submissions where id = any($1::text[]) and turn is not null and state in ('verifying', 'queued', 'landing')`,
+        madeBefore,
+      );
+    }
+    return taken;
+  }
+
+  private async take(projectId: string, prefix: string, wanted: string, madeBefore: number): Promise<number> {
+    const found = await this.repositories.refs(projectId, prefix.slice(0, -1));
+    const refs = new Map(found.map(({ ref, object }) => [ref.slice(prefix.length), object]));
+    if (refs.size === 0) return 0;
+    for (const { id } of await this.database.sql<{ id: string }>(wanted, [[...refs.keys()]])) refs.delete(id);
+    let taken = 0;
+    for (const [id, object] of refs) {
+      if (madeAt(id) < madeBefore && (await this.repositories.updateRef(projectId, prefix + id, NOTHING, object)))
+        taken += 1;
     }
     return taken;
   }

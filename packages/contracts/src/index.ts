@@ -174,12 +174,16 @@ export {
   submissionView,
   landingStates,
   landingView,
+  queueView,
+  conflictForecast,
   rollbackLanding,
   auditReport,
   type Approver,
   type CreateSubmission,
   type SubmissionView,
   type LandingView,
+  type QueueView,
+  type ConflictForecast,
   type AuditReport,
 } from './submissions.ts';
 export {

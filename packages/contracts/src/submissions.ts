@@ -107,6 +107,63 @@ export const landingView = z
   .meta({ id: 'Landing' });
 export type LandingView = z.infer<typeof landingView>;
 
+/** The landing queue of a project's branch, as it stands now. */
+export const queueView = z
+  .object({
+    projectId: idOf('project'),
+    branch: branchName,
+    head: objectId.nullable(),
+    window: z.number().int().describe('how many are verified on top of one another at once'),
+    entries: z.array(
+      z.object({
+        submissionId: idOf('submission'),
+        taskId: idOf('task').nullable(),
+        agent: z.string().nullable(),
+        kind: z.enum(['change', 'revert']),
+        position: z.number().int().describe('1 is the front'),
+        state: submissionState,
+        urgency: z.enum(['critical', 'high', 'normal', 'low']),
+        /** What it is verified on top of: a commit that has landed, or the submissions ahead of it, nearest first. */
+        testedOn: z
+          .object({ commit: objectId, tree: objectId, landed: z.boolean(), submissions: z.array(idOf('submission')) })
+          .nullable(),
+        since: timestamp.nullable(),
+        verificationId: idOf('verification').nullable(),
+        setAside: z.boolean().describe('fails on top of what has not landed; judged again at the front'),
+        predictedLanding: timestamp
+          .nullable()
+          .describe('from how long the last ones took; null where nothing is known'),
+      }),
+    ),
+    waiting: z
+      .array(
+        z.object({
+          submissionId: idOf('submission'),
+          taskId: idOf('task').nullable(),
+          for: z.enum(['person', 'quiet_hours', 'conflict']),
+        }),
+      )
+      .describe('accepted or in line, and held by something besides their turn'),
+  })
+  .meta({ id: 'LandingQueue' });
+export type QueueView = z.infer<typeof queueView>;
+
+/** Which open changes will not merge with one another by themselves. */
+export const conflictForecast = z
+  .object({
+    projectId: idOf('project'),
+    /** How many open changes were looked at, and how many pairs of them had to be merged to know. */
+    changes: z.number().int(),
+    pairsMerged: z.number().int(),
+    conflicts: z.array(
+      z.object({ submissions: z.tuple([idOf('submission'), idOf('submission')]), paths: z.array(z.string()) }),
+    ),
+    /** Open changes that touch the asked-for paths: what work on these would have to get along with. */
+    touching: z.array(z.object({ submissionId: idOf('submission'), paths: z.array(z.string()) })),
+  })
+  .meta({ id: 'ConflictForecast' });
+export type ConflictForecast = z.infer<typeof conflictForecast>;
+
 export const rollbackLanding = z.strictObject({ reason: z.string().min(1).max(2000) });
 
 /** One line of `muster audit`: a commit of the branch and what is wrong with its evidence. */

@@ -1,4 +1,4 @@
-import type { Approver, CreateSubmission, LandingView, SubmissionView } from '@muster/contracts';
+import type { Approver, ConflictForecast, CreateSubmission, LandingView, SubmissionView } from '@muster/contracts';
 import { Command, Query } from '@nestjs/cqrs';
 
 export class ReceiveSubmission extends Command<SubmissionView> {
@@ -55,6 +55,18 @@ export class FindSubmission extends Query<SubmissionView | null> {
 }
 export class FindLanding extends Query<LandingView | null> {
   constructor(readonly landingId: string) {
+    super();
+  }
+}
+/**
+ * Which open changes of a project will conflict with one another, and which of them touch these paths: what is worth knowing before
+ * more work is given out.
+ */
+export class ForecastConflicts extends Query<ConflictForecast> {
+  constructor(
+    readonly projectId: string,
+    readonly paths: readonly string[] = [],
+  ) {
     super();
   }
 }

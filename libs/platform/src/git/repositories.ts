@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { idOf, repositoryPath, type ConflictHunk } from '@muster/contracts';
@@ -23,6 +22,8 @@ export const NOTHING = '0'.repeat(40);
 /** What a three-way comparison shows line by line; larger files are named only. */
 const MAX_COMPARED_BYTES = 1024 * 1024;
 const TREES_KEPT = 10_000;
+/** git holds a ref's lock for milliseconds. */
+const LOCK_IS_DEAD_MS = 60_000;
 
 export interface Person {
   readonly name: string;
@@ -126,6 +127,47 @@ export class Repositories {
 
   path(projectId: string): string {
     return join(this.folder, `${projectIdSchema.parse(projectId)}.git`);
+  }
+
+  /** A folder for one piece of work. In the data folder, so that what a killed server leaves is found by the next one. */
+  private async scratch(what: string): Promise<string> {
+    const place = join(this.config.dataDir, 'scratch');
+    await mkdir(place, { recursive: true });
+    return mkdtemp(join(place, `${what}-`));
+  }
+
+  /**
+   * What a killed server left half-done: its folders, and the locks of its git processes, which would keep a ref from ever moving
+   * again. Only before any work begins: the data folder is this process's alone.
+   */
+  async clearLeftovers(): Promise<void> {
+    await rm(join(this.config.dataDir, 'scratch'), { recursive: true, force: true });
+    for (const repository of await readdir(this.folder).catch(() => [])) {
+      const entries = await readdir(join(this.folder, repository), { recursive: true, withFileTypes: true }).catch(
+        () => [],
+      );
+      for (const entry of entries) {
+        const place = join(entry.parentPath, entry.name);
+        const isLock = entry.isFile() && entry.name.endsWith('.lock') && !place.includes('/objects/');
+        // The killed server's git may still be at it for a moment.
+        if (
+          isLock &&
+          Date.now() -
+            (await stat(place).then(
+              ({ mtimeMs }) => mtimeMs,
+              () => Date.now(),
+            )) >
+            LOCK_IS_DEAD_MS
+        )
+          await rm(place, { force: true });
+      }
+    }
+  }
+
+  /** The projects that have a repository here. */
+  async all(): Promise<string[]> {
+    const names = await readdir(this.folder).catch(() => []);
+    return names.map((name) => name.replace(/\.git$/, '')).filter((id) => projectIdSchema.safeParse(id).success);
   }
 
   async exists(projectId: string): Promise<boolean> {
@@ -348,7 +390,7 @@ export class Repositories {
     const [base, ours, theirs] = [await side(1), await side(2), await side(3)];
     const plain = (x: typeof base): x is Buffer => Buffer.isBuffer(x) && !x.subarray(0, 8000).includes(0);
     if (plain(ours) && plain(theirs) && (base === 'none' || plain(base))) {
-      const folder = await mkdtemp(join(tmpdir(), 'muster-merge-'));
+      const folder = await this.scratch('merge');
       try {
         await writeFile(join(folder, 'base'), base === 'none' ? '' : base);
         await writeFile(join(folder, 'ours'), ours);
@@ -433,7 +475,7 @@ export class Repositories {
   }
 
   private async withIndex<T>(work: (env: { GIT_INDEX_FILE: string }, folder: string) => Promise<T>): Promise<T> {
-    const folder = await mkdtemp(join(tmpdir(), 'muster-index-'));
+    const folder = await this.scratch('index');
     try {
       return await work({ GIT_INDEX_FILE: join(folder, 'index') }, folder);
     } finally {

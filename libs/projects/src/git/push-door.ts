@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,8 @@ export interface ExpectedPush {
   readonly projectId: string;
   readonly branch: string;
 }
+/** The socket's folder in the system's place for such things. */
+const FOLDER = 'muster-push-';
 const taskId = idOf('task');
 
 /** Said to the pusher as it stands. */
@@ -46,7 +48,9 @@ export class PushDoor implements OnApplicationBootstrap, OnApplicationShutdown {
   async onApplicationBootstrap(): Promise<void> {
     this.hooks = await writeHooks(this.config.dataDir);
     // Not in the data folder: the path of a socket may have 107 bytes. The folder is ours alone (0700).
-    this.folder = await mkdtemp(join(tmpdir(), 'muster-push-'));
+    await this.clearLeftover();
+    this.folder = await mkdtemp(join(tmpdir(), FOLDER));
+    await writeFile(this.leftover, this.folder);
     const server = createServer((socket) => void this.serve(socket));
     await new Promise<void>((resolve, reject) =>
       server.once('error', reject).listen(join(this.folder, 'door'), resolve),
@@ -59,6 +63,17 @@ export class PushDoor implements OnApplicationBootstrap, OnApplicationShutdown {
     for (const socket of this.sockets) socket.destroy();
     this.server?.close();
     if (this.folder !== '') await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Where the next start reads which folder a killed server had. */
+  private get leftover(): string {
+    return join(this.config.dataDir, 'push-door');
+  }
+
+  private async clearLeftover(): Promise<void> {
+    const folder = await readFile(this.leftover, 'utf8').catch(() => '');
+    if (folder.startsWith(join(tmpdir(), FOLDER)) && !folder.includes('..'))
+      await rm(folder, { recursive: true, force: true });
   }
 
   /** The hooks' folder and environment for one run of receive-pack; `end` forgets the token. */

@@ -1,0 +1,363 @@
+// Ends a server outright at every named moment of the way from accepted to announced and of the way back, starts the next one, and
+// asks for the result of an undisturbed run: the same branch, the same states, and nothing left behind.
+//   npm run crash-points -- [--only landing.moved,landing.attested] [--json]
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import pg from 'pg';
+import { crashPoints } from '../../dist/libs/integration/src/crash-points.js';
+import { startPostgres } from '../../dist/libs/platform/src/database/embedded-postgres.js';
+import { migrate } from '../../dist/libs/platform/src/database/index.js';
+import { migrations } from '../../dist/migrations/index.js';
+import { startCrashServer } from './crash-server.mjs';
+
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, json: { type: 'boolean', default: false } },
+});
+const chosen = values.only === undefined ? [...crashPoints] : values.only.split(',');
+for (const point of chosen) {
+  if (crashPoints.includes(point)) continue;
+  console.error(`There is no crash point ${point}. There are: ${crashPoints.join(', ')}`);
+  process.exit(64);
+}
+const say = (text) => {
+  if (!values.json) console.log(text);
+};
+/** Far beyond what one run takes: a run that hangs has failed. */
+const PATIENCE_MS = 180_000;
+
+const folder = mkdtempSync(join(tmpdir(), 'muster-crash-points-'));
+// The embedded PostgreSQL runs as a user of its own.
+chmodSync(folder, 0o755);
+const postgres = await startPostgres({
+  folder: join(folder, 'postgres'),
+  settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
+});
+
+const files = {
+  'muster.yaml': 'postLanding: node smoke.js\n',
+  'greet.js': 'export const greet = () => "hello";\n',
+};
+const source = join(folder, 'source');
+mkdirSync(source);
+const git = (dir, ...args) =>
+  execFileSync('git', ['-c', 'user.name=S', '-c', 'user.email=s@example.org', '-c', 'safe.directory=*', ...args], {
+    cwd: dir,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  }).trim();
+git(source, 'init', '--quiet', '-b', 'main');
+for (const [path, content] of Object.entries(files)) writeFileSync(join(source, path), content);
+git(source, 'add', '.');
+git(source, 'commit', '--quiet', '-m', 'Begin');
+
+/** What the changes are called: the first lands and proves bad in use, the second is good, the third fails where the second is. */
+const changes = [
+  { name: 'bad-in-use', content: 'bad in use\n' },
+  { name: 'good', content: 'good\n' },
+  { name: 'bad-with-others', content: 'bad with others\n' },
+];
+
+const template = 'crash_template';
+const urlOf = (name) => Object.assign(new URL(postgres.url), { pathname: name }).href;
+const onServer = async (text) => {
+  const client = new pg.Client({ connectionString: postgres.url });
+  await client.connect();
+  await client.query(text);
+  await client.end();
+};
+await onServer(`create database ${template}`);
+await migrate({ url: urlOf(template), migrations });
+const database = async (name) => {
+  await onServer(`create database ${name} template ${template}`);
+  return urlOf(name);
+};
+
+/** One whole story, with the server killed at `point` (null: undisturbed). Every call may be answered by nobody and is made again. */
+async function play(point, number) {
+  const dataDir = join(folder, `data-${number}`);
+  mkdirSync(dataDir);
+  const temporary = join(folder, `tmp-${number}`);
+  mkdirSync(temporary);
+  const where = { dataDir, temporary, databaseUrl: await database(`crash_${number}`), source };
+  const began = Date.now();
+  let server = await startCrashServer(where, point);
+  let killed = false;
+  const next = async () => {
+    if (server.alive()) return;
+    if (server.signal() !== 'SIGKILL') throw new Error(`the server ended by itself: ${server.printed()}`);
+    killed = true;
+    server = await startCrashServer(where, null);
+  };
+  /** The call, again on the next server if this one died over it. */
+  const call = async (method, path, body, as = 'admin', key = undefined) => {
+    for (;;) {
+      await next();
+      try {
+        return await server.call(method, path, body, as, key);
+      } catch (error) {
+        if (Date.now() - began > PATIENCE_MS) throw error;
+        // A killed server's sockets may tell before its exit does.
+        await sleep(20);
+      }
+    }
+  };
+  const post = async (path, body, as, key) => {
+    const { status, body: answer } = await call('POST', path, body, as, key);
+    if (status >= 300)
+      throw Object.assign(new Error(`POST ${path}: ${status} ${JSON.stringify(answer)}\n${server.printed()}`), {
+        status,
+      });
+    return answer;
+  };
+  const get = async (path) => (await call('GET', path)).body;
+
+  try {
+    const project = await post('/api/projects', { name: 'Crash', source: { path: source } });
+    await post('/api/agents', {
+      source: 'metadata: { name: author, version: 1.0.0 }\nskills: [{ name: code.change }]\n',
+      publish: true,
+    });
+    await post(`/api/projects/${project.id}/agents`, { agent: 'author', capabilities: ['code.change'] });
+    const { secret } = await post('/api/keys', { name: 'author' });
+    server.useAuthor(secret);
+    const { instanceId } = await post(
+      '/api/runtime/instances',
+      { agent: 'author', capabilities: ['code.change'], capacity: 10 },
+      'author',
+    );
+    const tasks = [];
+    for (const { name } of changes)
+      tasks.push(
+        (await post('/api/tasks', { projectId: project.id, capability: 'code.change', title: name, input: { name } }))
+          .id,
+      );
+    const submissions = [];
+    // One at a time: an agent has one slot, and handing in frees it.
+    for (const { name, content } of changes) {
+      let attempt;
+      for (let tries = 0; attempt === undefined; tries += 1) {
+        if (tries > 60) throw new Error(`the task of ${name} was not claimed`);
+        const { tasks: claimed } = await post(
+          `/api/runtime/instances/${instanceId}/claim`,
+          { waitSeconds: 1, count: 1 },
+          'author',
+        );
+        attempt = claimed[0];
+      }
+      const files = [{ path: `${attempt.input.name}.js`, content }];
+      const { taskId, fence } = attempt;
+      submissions.push(
+        await post('/api/submissions', { taskId, fence, base: project.head, message: name, files }, 'author'),
+      );
+    }
+    // The verifier: admits all three, before anyone may land; then says what each tree deserves.
+    const repository = join(dataDir, 'repositories', `${project.id}.git`);
+    const verifier = new Verifier({
+      post,
+      repository,
+      instance: async () => {
+        await next();
+        return server.verifierInstance();
+      },
+    });
+    await verifier.admitTogether(3);
+    const settled = async () => {
+      const rows = await Promise.all(submissions.map(({ id }) => get(`/api/submissions/${id}`)));
+      const reverts = (await get(`/api/submissions?projectId=${project.id}`)).items.filter(
+        ({ kind }) => kind === 'revert',
+      );
+      const landings = (await get(`/api/landings?projectId=${project.id}`)).items.filter(
+        ({ state }) => state !== 'abandoned',
+      );
+      const told = await Promise.all(tasks.map((id) => get(`/api/tasks/${id}`)));
+      return { rows, reverts, landings, told };
+    };
+    const isOver = ({ rows, reverts, landings, told }) =>
+      rows.map(({ state }) => state).join() === 'landed,landed,rejected' &&
+      reverts.length === 1 &&
+      reverts[0].state === 'landed' &&
+      landings.length === 3 &&
+      landings.every(({ postLanding }) => postLanding !== 'pending') &&
+      landings.some(({ followUpTaskId }) => followUpTaskId !== null) &&
+      told.map(({ state }) => state).join() === 'succeeded,succeeded,queued';
+    let state = await settled();
+    while (!isOver(state)) {
+      if (Date.now() - began > PATIENCE_MS) throw new Error(`it did not come to its end: ${JSON.stringify(state)}`);
+      await verifier.work();
+      state = await settled();
+    }
+    if (point !== null && !killed && server.alive()) throw new Error(`${point} was never reached`);
+    await next();
+    const audit = await get(`/api/projects/${project.id}/audit`);
+    if (!audit.ok)
+      throw new Error(
+        `the audit fails: ${JSON.stringify(audit.commits.filter(({ problems }) => problems.length > 0))}`,
+      );
+    const events = await allEvents(get, project.id);
+    const known = new Set((await get(`/api/submissions?projectId=${project.id}&limit=100`)).items.map(({ id }) => id));
+    await orphanRefsGone(repository, known);
+    await server.stop();
+    const orphans = await orphansOf({ repository, known, temporary, dataDir });
+    const fsck = git(repository, 'fsck', '--full', '--no-dangling', '--no-progress');
+    const twice = ['landing.landed', 'landing.rolled_back', 'submission.accepted', 'queue.ejected'].filter((type) => {
+      const subjects = events.filter((event) => event.type === type).map(({ subject }) => subject);
+      return new Set(subjects).size !== subjects.length;
+    });
+    return {
+      point, killed, ms: Date.now() - began, fsck: fsck === '' ? 'clean' : fsck, orphans, toldTwice: twice,
+      tree: git(repository, 'rev-parse', 'refs/heads/main^{tree}'),
+      history: git(repository, 'log', '--first-parent', '--format=%s', 'refs/heads/main').split('\n'),
+    }; // prettier-ignore
+  } finally {
+    await server.stop();
+  }
+}
+
+async function allEvents(get, projectId) {
+  const events = [];
+  for (let after = 0; ; after = events.at(-1).position) {
+    const page = await get(`/api/events?projectId=${projectId}&limit=500&after=${after}`);
+    const items = Array.isArray(page) ? page : (page.items ?? page.events);
+    if (items.length === 0) return events;
+    events.push(...items);
+  }
+}
+
+/** Answers verifications over the routes that the real verifier uses. */
+class Verifier {
+  constructor(means) {
+    Object.assign(this, means);
+  }
+  async claim() {
+    try {
+      const id = await this.instance();
+      return (await this.post(`/api/runtime/instances/${id}/claim`, { waitSeconds: 1, count: 10 }, 'verifier')).tasks;
+    } catch (error) {
+      // Another server, another key and another instance, or none at the moment.
+      if (error.status === undefined || [401, 403, 404, 409].includes(error.status)) return [];
+      throw error;
+    }
+  }
+  /** Nothing is answered before all have been asked, so that they meet in the queue. */
+  async admitTogether(count) {
+    const held = new Map();
+    for (let tries = 0; held.size < count; tries += 1) {
+      if (tries > 60) throw new Error(`only ${held.size} of ${count} were asked for`);
+      for (const task of await this.claim()) held.set(task.input.candidateTree, task);
+    }
+    for (const task of held.values()) await this.answer(task);
+  }
+  async work() {
+    for (const task of await this.claim()) await this.answer(task);
+  }
+  async answer(task) {
+    const { purpose, candidateTree, baseTree, rulesDigest, policy } = task.input;
+    const paths = git(this.repository, 'ls-tree', '--name-only', candidateTree).split('\n');
+    const of = (name) => paths.includes(`${name}.js`);
+    // Bad in use shows only on the branch; bad with others only where the others are.
+    const bad = purpose === 'post_landing' ? of('bad-in-use') && !of('good') : of('bad-with-others') && of('good');
+    const required = purpose === 'post_landing' ? ['post-landing'] : policy.required;
+    const checks = required.map((check, at) => ({
+      check, category: 'tests', status: bad && at === 0 ? 'failed' : 'passed', summary: 'seen', metrics: {}, tool: null, ms: 1,
+      findings: bad && at === 0 ? [{ check, rule: 'tests/failed', level: 'error', veto: true, message: 'it fails', path: 'greet.js', line: 1, remedy: null, fingerprint: 'f' }] : [],
+    })); // prettier-ignore
+    const output = {
+      candidateTree, baseTree, rulesDigest, checks, baseFailures: [], testCases: [], ms: 5,
+      toolchain: { digest: 'd', node: '24', platform: 'linux-x64', sandbox: 'unshare', gate: '0.1.0' },
+      sandbox: { driver: 'unshare', proven: true, notes: [] },
+    }; // prettier-ignore
+    try {
+      await this.post(`/api/tasks/${task.taskId}/attempts/${task.fence}/complete`, { output }, 'verifier');
+    } catch (error) {
+      // The task was taken back meanwhile, or its lease went with the server: it is asked again.
+      if (![401, 403, 404, 409].includes(error.status)) throw error;
+    }
+  }
+}
+
+const unwantedRefs = (repository, known) =>
+  git(repository, 'for-each-ref', '--format=%(refname)', 'refs/muster')
+    .split('\n')
+    .filter(
+      (ref) => ref.startsWith('refs/muster/queue/') || (ref !== '' && !known.has(ref.slice(ref.lastIndexOf('/') + 1))),
+    );
+/** The sweep takes them right after the start, not before it. */
+async function orphanRefsGone(repository, known) {
+  for (let tries = 0; tries < 100 && unwantedRefs(repository, known).length > 0; tries += 1) await sleep(100);
+}
+
+/** Whatever should not be there once the next server has come and gone. */
+async function orphansOf({ repository, known, temporary, dataDir }) {
+  const orphans = unwantedRefs(repository, known);
+  orphans.push(...readdirSync(temporary).map((name) => `temporary file ${name}`));
+  const below = (folder) => {
+    try {
+      return readdirSync(folder);
+    } catch {
+      return [];
+    }
+  };
+  orphans.push(...below(join(dataDir, 'scratch')).map((name) => `scratch folder ${name}`));
+  orphans.push(...below(join(repository, 'worktrees')).map((name) => `worktree ${name}`));
+  orphans.push(
+    ...readdirSync(repository, { recursive: true })
+      .filter((name) => String(name).endsWith('.lock'))
+      .map((name) => `lock ${name}`),
+  );
+  const strays = () =>
+    readdirSync('/proc').filter((pid) => {
+      try {
+        return (
+          /^\d+$/.test(pid) &&
+          readlinkSync(`/proc/${pid}/cwd`).startsWith(dataDir) &&
+          !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+        );
+      } catch {
+        return false; // ended meanwhile
+      }
+    });
+  for (let tries = 0; tries < 50 && strays().length > 0; tries += 1) await sleep(100);
+  return [...orphans, ...strays().map((pid) => `process ${pid}`)];
+}
+
+const results = [];
+let failed = false;
+try {
+  const undisturbed = await play(null, 0);
+  say(`undisturbed: ${undisturbed.history.length} commits in ${undisturbed.ms} ms`);
+  for (const [at, point] of chosen.entries()) {
+    let result;
+    try {
+      const { tree, history, ...seen } = await play(point, at + 1);
+      // Who lands first of the two good ones is the queue's affair; what is there in the end is not.
+      const same = tree === undisturbed.tree && history.toSorted().join() === undisturbed.history.toSorted().join();
+      const ok =
+        seen.killed && same && seen.fsck === 'clean' && seen.orphans.length === 0 && seen.toldTwice.length === 0;
+      result = { ...seen, sameOutcome: same, ok };
+    } catch (error) {
+      result = { point, ok: false, problem: error instanceof Error ? error.message : String(error) };
+    }
+    failed ||= !result.ok;
+    results.push(result);
+    say(`${result.ok ? 'ok  ' : 'FAIL'} ${point}${result.ok ? '' : ` ${JSON.stringify(result)}`}`);
+  }
+} finally {
+  await postgres.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+if (values.json) console.log(JSON.stringify({ points: results.length, ok: !failed, results }, null, 2));
+else say(`${results.filter(({ ok }) => ok).length} of ${results.length} crash points end as an undisturbed run does.`);
+process.exit(failed ? 1 : 0);

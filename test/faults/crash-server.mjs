@@ -1,0 +1,123 @@
+// A server of the crash-points run: a process of its own, with the real rooms, that ends itself outright when a chosen moment comes.
+// Started by its own path it is the server; imported it starts one and talks to it.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const self = fileURLToPath(import.meta.url);
+const password = 'a password for crash tests';
+
+/** @param point the crash point at which it ends itself the first time that it is reached; null: never */
+export async function startCrashServer(where, point) {
+  const child = spawn(process.execPath, [self], {
+    env: {
+      PATH: process.env.PATH,
+      TMPDIR: where.temporary,
+      CRASH_POINT: point ?? '',
+      CRASH_DATA_DIR: where.dataDir,
+      CRASH_DATABASE_URL: where.databaseUrl,
+      CRASH_SOURCE: where.source,
+      CRASH_PASSWORD: password,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let printed = '';
+  let signal = null;
+  let ended = false;
+  const exited = new Promise((done) =>
+    child.once('exit', (_, by) => {
+      [ended, signal] = [true, by];
+      done();
+    }),
+  );
+  child.stderr.on('data', (chunk) => (printed = (printed + String(chunk)).slice(-20_000)));
+  const hello = await new Promise((done) => {
+    let text = '';
+    child.stdout.on('data', (chunk) => {
+      text += String(chunk);
+      printed = (printed + String(chunk)).slice(-20_000);
+      const end = text.indexOf('\n');
+      if (end >= 0) done(JSON.parse(text.slice(0, end)));
+    });
+    void exited.then(() => done(null));
+  });
+  const tokens = { verifier: hello?.verifierKey ?? '', author: where.authorKey ?? '', admin: '' };
+  let verifierId = null;
+  const call = async (method, path, body, as = 'admin') => {
+    if (hello === null) throw new Error(`the server did not start: ${printed}`);
+    const response = await fetch(hello.url + path, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(tokens[as] === '' ? {} : { authorization: `Bearer ${tokens[as]}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, body: text === '' ? null : JSON.parse(text) };
+  };
+  const server = {
+    call,
+    printed: () => printed,
+    alive: () => !ended,
+    signal: () => signal,
+    /** How the author's key is known to this server and to those after it. */
+    useAuthor(key) {
+      where.authorKey = key;
+      tokens.author = key;
+    },
+    async verifierInstance() {
+      if (verifierId === null) {
+        const hail = { agent: 'muster-verifier', capabilities: ['muster.verify'], capacity: 10 };
+        const { status, body: answer } = await call('POST', '/api/runtime/instances', hail, 'verifier');
+        if (status >= 300) throw new Error(`the verifier was refused: ${status}`);
+        verifierId = answer.instanceId;
+      }
+      return verifierId;
+    },
+    async stop() {
+      if (!ended) child.kill('SIGTERM');
+      await exited;
+    },
+  };
+  if (hello !== null) {
+    const login = await call('POST', '/api/auth/login', { email: 'admin@localhost', password }).catch(() => null);
+    tokens.admin = login?.body?.accessToken ?? '';
+  } else await exited;
+  return server;
+}
+
+if (process.argv[1] === self) {
+  await import('reflect-metadata');
+  const dist = (path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
+  const { loadConfig } = await dist('libs/platform/src/config/index.js');
+  const { startServer } = await dist('apps/server/src/server.js');
+  const { rooms } = await dist('apps/server/src/rooms.js');
+  const { CrashPoints, IntegrationModule } = await dist('libs/integration/src/index.js');
+  const { Authenticator } = await dist('libs/messages/src/auth/index.js');
+  const { env } = process;
+
+  class EndThere extends CrashPoints {
+    reach(point) {
+      // Nothing runs after this line, no handler and no promise.
+      if (point === env.CRASH_POINT) process.kill(process.pid, 'SIGKILL');
+    }
+  }
+  const config = loadConfig({
+    MUSTER_PORT: '0',
+    MUSTER_DATA_DIR: env.CRASH_DATA_DIR,
+    DATABASE_URL: env.CRASH_DATABASE_URL,
+    MUSTER_ADMIN_PASSWORD: env.CRASH_PASSWORD,
+    MUSTER_IMPORT_PATHS: env.CRASH_SOURCE,
+    MUSTER_VERIFIERS: '0',
+    MUSTER_LEASE_SECONDS: '8',
+    MUSTER_LOG_LEVEL: 'error',
+  });
+  const equipped = rooms.map((room) =>
+    room.module === IntegrationModule ? { ...room, module: IntegrationModule.with(new EndThere()) } : room,
+  );
+  const { MusterLogger } = await dist('libs/observability/src/index.js');
+  const server = await startServer(config, new MusterLogger(config), equipped);
+  const verifierKey = await server.app.get(Authenticator).issueSystemKey('verifier');
+  process.on('SIGTERM', () => void server.drain().then(() => process.exit(0)));
+  console.log(JSON.stringify({ url: server.url, verifierKey }));
+}

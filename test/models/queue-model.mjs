@@ -1,0 +1,332 @@
+// Random histories of the landing queue, played through the room's own SQL and a real git, and compared with a model of what may
+// happen: nobody leaves for what a neighbour did, every landed tree is the one that the landings so far make, and nobody is stuck.
+//   npm run queue:model -- [--histories 100] [--seed 1] [--json]
+// The rooms around are stand-ins, and the verifier's answers come from the model's oracle, which knows what is wrong with each change.
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import 'reflect-metadata';
+import { startPostgres } from '../../dist/libs/platform/src/database/embedded-postgres.js';
+
+const { values } = parseArgs({
+  options: {
+    histories: { type: 'string', default: '100' },
+    seed: { type: 'string', default: '1' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const whole = (name, least) => {
+  const number = Number(values[name]);
+  if (Number.isInteger(number) && number >= least) return number;
+  console.error(`--${name} is a whole number, at least ${least}.`);
+  process.exit(64);
+};
+const histories = whole('histories', 1);
+const firstSeed = whole('seed', 0);
+
+/** Mulberry32: small, and the same everywhere. */
+const randomOf = (seed) => () => {
+  seed = (seed + 0x6d2b79f5) | 0;
+  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+};
+const blobOf = (content) =>
+  createHash('sha1')
+    .update(`blob ${Buffer.byteLength(content)}\0`)
+    .update(content)
+    .digest('hex');
+
+/** A new repository from time to time: a history begins wherever the one before it ended. */
+const HISTORIES_PER_PROJECT = 20;
+/** Far more rounds than the longest history needs: who is not at its end then is stuck. */
+const MOST_ROUNDS = 300;
+const SLOTS = 6;
+
+const folder = mkdtempSync(join(tmpdir(), 'muster-queue-model-'));
+chmodSync(folder, 0o755);
+const postgres = await startPostgres({
+  folder: join(folder, 'postgres'),
+  settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
+});
+process.env.TEST_POSTGRES_URL = postgres.url;
+const { startWorld } = await import('../../dist/libs/integration/test/world.js');
+const world = await startWorld();
+
+/** What a change does: which one-line files it rewrites, and what is wrong with it. Its name in the tree says so to the oracle. */
+class Change {
+  constructor(name, slots, flaw, clashes) {
+    Object.assign(this, { name, slots, flaw, clashes });
+    this.marker = `${name}.${flaw}`;
+  }
+  files() {
+    return Object.fromEntries([[this.marker, `${this.name}\n`], ...this.slots.map((slot) => [slot, `${this.name}\n`])]);
+  }
+}
+
+/** Says no where something is wrong that was not wrong before: a flaw of its own, or two that do not get along. */
+const refuses = (before, after, changes) => {
+  const wrong = (names) =>
+    changes.filter(
+      ({ name, flaw, clashes }) => names.has(name) && (flaw === 'bad' || clashes.some((other) => names.has(other))),
+    ).length;
+  return wrong(after) > wrong(before);
+};
+
+/** The branch as the landings so far make it, by the model alone. */
+class Branch {
+  constructor(files) {
+    this.files = new Map(Object.entries(files));
+    this.states = [new Map(this.files)];
+  }
+  land(change) {
+    const undo = new Map();
+    for (const [path, content] of Object.entries(change.files())) {
+      undo.set(path, this.files.get(path) ?? null);
+      this.files.set(path, content);
+    }
+    this.states.push(new Map(this.files));
+    return undo;
+  }
+  revert(undo) {
+    for (const [path, content] of undo) {
+      if (content === null) this.files.delete(path);
+      else this.files.set(path, content);
+    }
+    this.states.push(new Map(this.files));
+  }
+}
+const namesIn = (files) =>
+  new Set([...files.keys()].filter((path) => /\.(ok|bad|clash)$/.test(path)).map((path) => path.split('.')[0]));
+/** Both sides rewrote the same line, differently. */
+const conflicts = (change, base, head) =>
+  change.slots.some((slot) => head.get(slot) !== base.get(slot) && head.get(slot) !== `${change.name}\n`);
+
+const total = {
+  histories: 0,
+  innocentEjected: 0,
+  wrongTrees: 0,
+  landed: 0,
+  ejected: 0,
+  reverted: 0,
+  stuck: 0,
+  unaudited: 0,
+};
+const problems = [];
+const listings = new Map();
+const listingOf = async (projectId, tree) => {
+  const known = listings.get(tree);
+  if (known !== undefined) return known;
+  const text = await world.git.text(world.repositories.path(projectId), ['ls-tree', '-r', '--full-tree', tree]);
+  const listing = new Map(text.split('\n').map((line) => [line.slice(line.indexOf('\t') + 1), line.split(/\s/)[2]]));
+  listings.set(tree, listing);
+  return listing;
+};
+
+async function answer(project, changes, verification) {
+  const names = async (tree) => namesIn(await listingOf(project.id, tree));
+  const [before, after] = [await names(verification.baseTree), await names(verification.candidateTree)];
+  world.finish(verification.id, refuses(before, after, changes) ? 'rejected' : 'accepted');
+}
+
+async function play(seed, project, branch, known) {
+  const random = randomOf(seed);
+  const upTo = (n) => Math.floor(random() * n);
+  const pick = (list) => list[upTo(list.length)];
+  world.neighbours.landing = { strategy: pick(['squash', 'squash', 'merge', 'rebase']) };
+  const count = 2 + upTo(5);
+  const handedIn = [];
+  const byId = new Map();
+  const changes = known;
+  const begin = async (change, base, baseFiles, task) => {
+    const submission = await world.submit(project, change.files(), base, task);
+    const entry = {
+      change,
+      id: submission.id,
+      taskId: submission.taskId,
+      base: baseFiles,
+      states: branch.states.length - 1,
+    };
+    handedIn.push(entry);
+    byId.set(submission.id, entry);
+    await world.submissions.run(submission.id);
+  };
+  const startHead = await world.head(project);
+  const startFiles = new Map(branch.files);
+  let made = 0;
+  let reverts = 0;
+  let seenLandings = known.seenLandings;
+  const accountLandings = async () => {
+    const rows = await world.opened.sql(
+      `select id, submission_id, kind, reverts_landing_id, before, commit, landed_tree, verified_tree from landings
+       where project_id = $1 and state in ('landed', 'rolled_back') order by landed_at, id`,
+      [project.id],
+    );
+    for (const row of rows.slice(seenLandings)) {
+      if (row.kind === 'revert') branch.revert(known.undo.get(row.reverts_landing_id));
+      else
+        known.undo.set(row.id, branch.land((byId.get(row.submission_id) ?? known.byId.get(row.submission_id)).change));
+      const tree = await world.repositories.treeOf(project.id, row.commit);
+      const listing = await listingOf(project.id, tree);
+      const expected = new Map([...branch.files].map(([path, content]) => [path, blobOf(content)]));
+      const same = listing.size === expected.size && [...expected].every(([path, blob]) => listing.get(path) === blob);
+      if (!same || tree !== row.verified_tree || row.landed_tree !== row.verified_tree) {
+        total.wrongTrees += 1;
+        problems.push({ seed, landing: row.id, why: 'tree' });
+      }
+      if (row.kind === 'revert') total.reverted += 1;
+      else total.landed += 1;
+    }
+    seenLandings = rows.length;
+  };
+  const open = () =>
+    [...world.neighbours.verifications.values()].filter((v) => v.projectId === project.id && v.state !== 'finished');
+  const step = async () => {
+    const choice = random();
+    if (made < count && choice < 0.45) {
+      const slots = Array.from({ length: SLOTS }, (_, at) => `slot${at}`);
+      const chosen = [...new Set([pick(slots), ...(random() < 0.3 ? [pick(slots)] : [])])];
+      const flaw = random() < 0.2 ? 'bad' : random() < 0.25 && handedIn.length > 0 ? 'clash' : 'ok';
+      const name = `c${seed}x${made}`;
+      const change = new Change(name, chosen, flaw, flaw === 'clash' ? [pick(handedIn).change.name] : []);
+      changes.push(change);
+      made += 1;
+      // Some were made on an older state of the branch.
+      if (random() < 0.6) await begin(change, startHead, startFiles);
+      else {
+        await accountLandings();
+        await begin(change, await world.head(project), new Map(branch.files));
+      }
+      if (random() < 0.15) {
+        const task = world.neighbours.task(handedIn.at(-1).taskId);
+        world.neighbours.tasks.set(task.id, { ...task, priority: pick(['critical', 'high', 'low']) });
+      }
+    } else if (choice < 0.85) {
+      const verification = pick(open());
+      if (verification === undefined) return;
+      await answer(project, changes, verification);
+      const waiting = await world.opened.sql(
+        `select id from submissions where verification_id = $1 and state = 'verifying'`,
+        [verification.id],
+      );
+      for (const { id } of waiting) await world.submissions.run(id);
+    } else if (choice < 0.9 && handedIn.length > 0 && random() < 0.3) {
+      const { taskId } = pick(handedIn);
+      const task = world.neighbours.task(taskId);
+      if (task.state === 'running') world.neighbours.tasks.set(taskId, { ...task, state: 'cancelled' });
+    } else await world.settled();
+  };
+  const rowsOf = async () =>
+    await world.opened.sql(
+      `select id, state, task_id, kind, turn, candidate_head, candidate_tree, conflicts, next_action_at is not null as pending, reverts_landing_id
+       from submissions where project_id = $1 and id > $2 order by id`,
+      [project.id, known.lastId],
+    );
+  for (let steps = 0; steps < count * 6 || made < count; steps += 1) await step();
+  // To the end: everything is answered, given-back work is redone once or given up.
+  let rows = [];
+  let rounds = 0;
+  const redone = new Set();
+  for (; rounds < MOST_ROUNDS; rounds += 1) {
+    await world.settled();
+    for (const verification of open()) await answer(project, changes, verification);
+    await world.settled();
+    rows = await rowsOf();
+    if (reverts === 0 && random() < 0.15) {
+      await accountLandings();
+      const [last] = await world.opened.sql(
+        `select id from landings where project_id = $1 and state = 'landed' and kind = 'change' order by landed_at desc, id desc limit 1`,
+        [project.id],
+      );
+      if (last !== undefined) {
+        reverts += 1;
+        await world.rollBack(last.id).catch((error) => {
+          if (error.status !== 409) throw error;
+        });
+        continue;
+      }
+    }
+    for (const row of rows.filter(({ state, task_id: taskId }) => state === 'conflicted' && taskId !== null)) {
+      if (redone.has(row.id)) continue;
+      redone.add(row.id);
+      const entry = byId.get(row.id);
+      const task = world.neighbours.task(entry.taskId);
+      if (random() < 0.5) world.neighbours.tasks.set(task.id, { ...task, state: 'cancelled' });
+      else {
+        await accountLandings();
+        await begin(
+          entry.change,
+          await world.head(project),
+          new Map(branch.files),
+          await world.heldAgain(entry.taskId),
+        );
+      }
+    }
+    rows = await rowsOf();
+    if (
+      open().length === 0 &&
+      rows.every(({ pending }) => !pending) &&
+      rows.every(({ state, id, kind }) => state !== 'conflicted' || kind === 'revert' || redone.has(id))
+    )
+      break;
+  }
+  await accountLandings();
+  for (const row of rows) {
+    const entry = byId.get(row.id);
+    if (row.pending) {
+      total.stuck += 1;
+      problems.push({ seed, submission: row.id, why: `stuck in ${row.state}` });
+    }
+    if (entry === undefined || !['rejected', 'conflicted'].includes(row.state)) continue;
+    total.ejected += 1;
+    const states = branch.states.slice(entry.states);
+    const { change } = entry;
+    // Guilty: on something that had really landed, with it, the oracle says no; or its lines were rewritten there; or nothing was left to bring.
+    const guilty = states.some((files) => {
+      if (row.state === 'conflicted') return conflicts(change, entry.base, files);
+      const [before, after] = [namesIn(files), new Set([...namesIn(files), change.name])];
+      return (
+        refuses(before, after, changes) ||
+        Object.entries(change.files()).every(([path, content]) => files.get(path) === content)
+      );
+    });
+    if (!guilty) {
+      total.innocentEjected += 1;
+      problems.push({ seed, submission: row.id, why: `innocent, ${row.state}` });
+    }
+  }
+  for (const [id, entry] of byId) known.byId.set(id, entry);
+  known.lastId = rows.at(-1)?.id ?? known.lastId;
+  known.seenLandings = seenLandings;
+  total.histories += 1;
+}
+
+try {
+  let project;
+  let branch;
+  let known;
+  for (let at = 0; at < histories; at += 1) {
+    if (at % HISTORIES_PER_PROJECT === 0) {
+      if (project !== undefined && !(await world.audit(project)).ok) total.unaudited += 1;
+      listings.clear();
+      const files = Object.fromEntries(Array.from({ length: SLOTS }, (_, slot) => [`slot${slot}`, 'base\n']));
+      project = await world.project(files);
+      branch = new Branch(files);
+      // The oracle's knowledge, and where the history before this one ended.
+      known = Object.assign([], { undo: new Map(), byId: new Map(), lastId: '', seenLandings: 0 });
+    }
+    await play(firstSeed + at, project, branch, known);
+    if (!values.json && (at + 1) % 10 === 0) console.log(`${at + 1} of ${histories}: ${JSON.stringify(total)}`);
+  }
+  if (!(await world.audit(project)).ok) total.unaudited += 1;
+} finally {
+  await world.close();
+  await postgres.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+const bad = total.innocentEjected + total.wrongTrees + total.stuck + total.unaudited;
+if (problems.length > 0) console.error(JSON.stringify(problems.slice(0, 20), null, 2));
+console.log(JSON.stringify(total));
+process.exit(bad === 0 ? 0 : 1);
