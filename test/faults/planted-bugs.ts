@@ -1,17 +1,20 @@
 // Shows that the checks can fail: each patch in planted-bugs/ breaks one promise of dispatch in a copy of this checkout, and must be
 // found there, for the reason that it names. Without any patch the same checks must find none of these reasons.
-//   npm run torture:planted -- [--only completion-without-fence,…] [--found-by zombies|doctor|torture] [--seconds 20] [--seed 1]
+//   npm run torture:planted -- [--only completion-without-fence,…] [--found-by zombies|doctor|state-machines|torture] [--seconds 20] [--seed 1]
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
+/** The torture, or the tests of that name in test/e2e. */
+const finders = ['zombies', 'doctor', 'state-machines', 'torture'] as const;
+type FoundBy = (typeof finders)[number];
 interface Planted {
   readonly name: string;
   readonly patch: string;
   readonly bug: string;
-  readonly foundBy: 'zombies' | 'doctor' | 'torture';
+  readonly foundBy: FoundBy;
   /** The failing test's name, or one of the torture's reasons, must match. */
   readonly reason: RegExp;
 }
@@ -38,9 +41,9 @@ const planted = readdirSync(folder)
   .sort()
   .map((file): Planted => {
     const text = readFileSync(join(folder, file), 'utf8');
-    const foundBy = headerOf(text, 'Found-by');
-    if (foundBy !== 'zombies' && foundBy !== 'doctor' && foundBy !== 'torture')
-      throw new Error(`${file} is to be found by ${foundBy}, which does not exist.`);
+    const named = headerOf(text, 'Found-by');
+    const foundBy = finders.find((finder) => finder === named);
+    if (foundBy === undefined) throw new Error(`${file} is to be found by ${named}, which does not exist.`);
     const reason = new RegExp(headerOf(text, 'Reason'));
     return { name: file.slice(0, -6), patch: join(folder, file), bug: headerOf(text, 'Bug'), foundBy, reason };
   })

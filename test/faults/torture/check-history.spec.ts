@@ -52,6 +52,7 @@ function good(): History {
   ];
   return {
     leaseMs,
+    limits: { reclaimP99Ms: 1000, drainLeases: 2 },
     creations: [
       { f: 'create', type: 'invoke', key: 'a' },
       { f: 'create', type: 'ok', key: 'a', taskId: 'task_1' },

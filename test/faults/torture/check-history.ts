@@ -44,7 +44,6 @@ export interface Verdict {
   readonly ok: boolean;
 }
 
-export const reclaimLimitMs = 1000;
 const final = new Set(['succeeded', 'failed', 'cancelled']);
 const terminalEvents = new Set(['task.succeeded', 'task.failed', 'task.cancelled']);
 
@@ -71,14 +70,19 @@ export function checkHistory(history: History): Verdict {
 
   const waits = reclaimWaits(history, eventsOf).sort((left, right) => left - right);
   const reclaimP99Ms = waits.length === 0 ? null : Math.round(waits[Math.ceil(waits.length * 0.99) - 1] ?? 0);
-  if (reclaimP99Ms !== null && reclaimP99Ms > reclaimLimitMs)
-    find('reclaim_slow', 'all', `99 % were claimed again within ${reclaimP99Ms} ms, not ${reclaimLimitMs}`);
-  const { drainedAfterMs, leaseMs } = history;
-  if (drainedAfterMs === null || drainedAfterMs > 2 * leaseMs)
+  if (reclaimP99Ms !== null && reclaimP99Ms > history.limits.reclaimP99Ms)
+    find(
+      'reclaim_slow',
+      'all',
+      `99 % were claimed again within ${reclaimP99Ms} ms, not ${history.limits.reclaimP99Ms}`,
+    );
+  const { drainedAfterMs, leaseMs, limits } = history;
+  const drainLimitMs = limits.drainLeases * leaseMs;
+  if (drainedAfterMs === null || drainedAfterMs > drainLimitMs)
     find(
       'drain_slow',
       'all',
-      `drained after ${drainedAfterMs ?? 'more than the patience of the run in'} ms, not ${2 * leaseMs}`,
+      `drained after ${drainedAfterMs ?? 'more than the patience of the run in'} ms, not ${drainLimitMs}`,
     );
 
   const begun = Map.groupBy(

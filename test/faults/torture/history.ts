@@ -50,8 +50,17 @@ export interface LoggedEvent {
   readonly fence: number | null;
 }
 
+/** How soon things have to go on again. What must never happen has no limits to choose. */
+export interface TimeLimits {
+  /** 99 % of the expired leases are claimed again within this. */
+  readonly reclaimP99Ms: number;
+  /** No task is open any more so many leases after the last fault. */
+  readonly drainLeases: number;
+}
+
 export interface History {
   readonly leaseMs: number;
+  readonly limits: TimeLimits;
   readonly creations: readonly Creation[];
   readonly agents: readonly AgentOperation[];
   readonly tasks: readonly FinalTask[];

@@ -7,7 +7,7 @@ import { checkHistory } from './check-history.ts';
 import { startCreators } from './creators.ts';
 import { planFaults } from './fault-plan.ts';
 import { Ground, Onlooker, password } from './ground.ts';
-import type { AgentOperation, History } from './history.ts';
+import type { AgentOperation, History, TimeLimits } from './history.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { Nemesis } from './nemesis.ts';
 import { follow, openTasks, readLog, readTasks } from './observers.ts';
@@ -18,6 +18,7 @@ export interface TortureOptions {
   readonly seconds: number;
   readonly tasks: number;
   readonly leaseSeconds: number;
+  readonly limits: TimeLimits;
   readonly agents: number;
   readonly keep: boolean;
   readonly say: (text: string) => void;
@@ -113,6 +114,7 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
     const journals = await Promise.all(ground.agents.map(({ journal }) => readJournal(journal)));
     const history: History = {
       leaseMs,
+      limits: options.limits,
       creations: creators.history,
       agents: journals.flat(),
       tasks,
@@ -179,6 +181,7 @@ function weigh(
     asked: options.tasks,
     createdTwice: verdict.createdTwice,
     leaseMs: history.leaseMs,
+    limits: history.limits,
     victims: nemesis.victims,
     victimsThatHeldALease: nemesis.victims,
     leasesHit: nemesis.leasesHit,
