@@ -14,6 +14,7 @@ import { Migration202611270001_landing_queue } from './Migration202611270001_lan
 import { Migration202611280001_runtime_lanes } from './Migration202611280001_runtime_lanes.ts';
 import { Migration202611280002_supervised } from './Migration202611280002_supervised.ts';
 import { Migration202611280003_instance_control } from './Migration202611280003_instance_control.ts';
+import { Migration202611280004_task_terms } from './Migration202611280004_task_terms.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -33,4 +34,5 @@ export const migrations = [
   { name: 'Migration202611280001_runtime_lanes', class: Migration202611280001_runtime_lanes },
   { name: 'Migration202611280002_supervised', class: Migration202611280002_supervised },
   { name: 'Migration202611280003_instance_control', class: Migration202611280003_instance_control },
+  { name: 'Migration202611280004_task_terms', class: Migration202611280004_task_terms },
 ];

@@ -77,7 +77,7 @@ const answers: Record<string, { status: number; body: unknown }> = {
   'GET /api/keys': { status: 200, body: { items: [key], nextCursor: null } },
   [`DELETE /api/keys/${key.id}`]: { status: 204, body: {} },
   [`POST /api/tasks/${task.id}/retry`]: { status: 200, body: task },
-  [`GET /api/tasks/${task.id}`]: { status: 200, body: { ...task, attempts: [] } },
+  [`GET /api/tasks/${task.id}`]: { status: 200, body: { ...task, deadline: null, dependsOn: [], attempts: [] } },
   'POST /api/tasks': {
     status: 400,
     body: {

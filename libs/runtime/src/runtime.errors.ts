@@ -237,3 +237,70 @@ export class OperatorsOnly extends MusterError {
     );
   }
 }
+
+export class DeadlinePassed extends MusterError {
+  constructor(deadline: string) {
+    super(
+      'runtime.deadline_passed',
+      400,
+      'The deadline is over already, so the task would fail at once. Give a moment in the future, or leave deadline out.',
+      { data: { deadline } },
+    );
+  }
+}
+
+export class DeadlineBeforeStart extends MusterError {
+  constructor(notBefore: string, deadline: string) {
+    super(
+      'runtime.deadline_before_start',
+      400,
+      'The task may not begin before its deadline is over. Give an earlier notBefore or a later deadline.',
+      { data: { notBefore, deadline } },
+    );
+  }
+}
+
+export class DependencyUnknown extends MusterError {
+  constructor(taskIds: readonly string[]) {
+    super(
+      'runtime.dependency_unknown',
+      422,
+      `${taskIds.join(', ')}: no such task of this team. dependsOn names tasks that exist already.`,
+      { data: { taskIds } },
+    );
+  }
+}
+
+export class DependencyFailed extends MusterError {
+  constructor(tasks: readonly string[]) {
+    super(
+      'runtime.dependency_failed',
+      422,
+      `${tasks.join(', ')} will not succeed any more, so this task would wait for ever. Leave it out of dependsOn, or create it anew first.`,
+      { data: { tasks } },
+    );
+  }
+}
+
+/** Tasks depend on earlier ones alone, so the only way to a circle is to name a later place of the same request. */
+export class DependencyCycle extends MusterError {
+  constructor(place: number, named: number) {
+    super(
+      'runtime.dependency_cycle',
+      422,
+      `Item ${place} depends on item ${named}, which is ${place === named ? 'itself' : 'not before it'}. An item may depend only on earlier ones, so that no circle comes about: reorder them.`,
+      { data: { place, named } },
+    );
+  }
+}
+
+export class DependencyRefused extends MusterError {
+  constructor(place: number, cause: unknown) {
+    super(
+      'runtime.dependency_refused',
+      422,
+      `Item ${place}, which this one depends on, was refused. Correct that one and send both again.`,
+      { data: { place }, cause },
+    );
+  }
+}

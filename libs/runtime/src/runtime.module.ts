@@ -6,6 +6,7 @@ import { Beats } from './batches/beats.ts';
 import { Completions } from './batches/completions.ts';
 import { Creations } from './batches/creations.ts';
 import { TaskStarts } from './batches/task-starts.ts';
+import { TermedCreations } from './batches/termed-creations.ts';
 import { AppendLogHandler } from './commands/append-log.ts';
 import { CancelTaskHandler } from './commands/cancel-task.ts';
 import { ClaimTasksHandler } from './commands/claim-tasks.ts';
@@ -42,6 +43,7 @@ import { LongPoll } from './dispatch/long-poll.ts';
 import { ReadyLanes } from './dispatch/ready-lanes.ts';
 import { LeaseSweep } from './dispatch/sweep.ts';
 import { TaskEnd } from './dispatch/task-end.ts';
+import { TermsSweep } from './dispatch/terms-sweep.ts';
 import { WakeUps } from './dispatch/wake-ups.ts';
 import { JsonSchemas } from './domain/json-schema.ts';
 import { AttemptsController } from './http/attempts.controller.ts';
@@ -114,7 +116,7 @@ const queryHandlers = [
   ReadSupervisedHandler,
   ReadProcessLogHandler,
 ];
-const batches = [Creations, Completions, Beats, TaskStarts];
+const batches = [Creations, Completions, Beats, TaskStarts, TermedCreations];
 const dispatch = [
   WakeUps,
   Lanes,
@@ -129,6 +131,7 @@ const dispatch = [
   DispatchStops,
   InstanceOrders,
   InstanceWishes,
+  TermsSweep,
 ];
 const supervision = [ServerIdentity, Supervisor];
 

@@ -53,6 +53,8 @@ export const rework = z.object({
 });
 export type Rework = z.infer<typeof rework>;
 
+export const maxDependencies = 100;
+
 /** What POST /api/tasks and POST /api/projects/{id}/capabilities/{capability} take. */
 export const createTask = z
   .strictObject({
@@ -70,6 +72,12 @@ export const createTask = z
     maxAttempts: z.number().int().min(1).max(20).default(5),
     /** Not handed out before this moment. */
     notBefore: timestamp.optional(),
+    /** Not started by then, it fails; running then, its attempt is ended. */
+    deadline: timestamp.optional(),
+    /** Tasks that have to succeed first. They exist already, so no circle can come about. */
+    dependsOn: z.array(idOf('task')).max(maxDependencies).optional(),
+    /** What becomes of it when one of them fails or is cancelled; `person`: it waits for somebody to say. */
+    onDependencyFailure: z.enum(['cancel', 'person']).optional(),
   })
   .meta({ id: 'CreateTask' });
 export type CreateTask = z.input<typeof createTask>;
@@ -83,6 +91,11 @@ export const createTasks = z
       .array(
         z.strictObject({
           ...createTask.omit({ projectId: true, capability: true }).shape,
+          /** Ids of tasks, or places (from 0) of earlier items of this very request. */
+          dependsOn: z
+            .array(z.union([idOf('task'), z.number().int().min(0).max(999)]))
+            .max(maxDependencies)
+            .optional(),
           /** Repeated, it makes no second task. */
           idempotencyKey: z.string().min(1).max(200).optional(),
         }),
@@ -145,5 +158,11 @@ export const taskView = z
   })
   .meta({ id: 'Task' });
 export type TaskView = z.infer<typeof taskView>;
-export const taskDetail = taskView.extend({ attempts: z.array(attemptView) }).meta({ id: 'TaskDetail' });
+export const taskDetail = taskView
+  .extend({
+    attempts: z.array(attemptView),
+    deadline: timestamp.nullable(),
+    dependsOn: z.array(z.object({ taskId: idOf('task'), state: taskState })),
+  })
+  .meta({ id: 'TaskDetail' });
 export type TaskDetail = z.infer<typeof taskDetail>;

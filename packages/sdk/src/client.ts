@@ -6,6 +6,7 @@ import {
   assignmentView,
   auditReport,
   cloudEvent,
+  createdTasks,
   invariantReport,
   instanceView,
   landingView,
@@ -40,6 +41,7 @@ import {
   type assignAgent,
   type createApiKey,
   type createProject,
+  type createTasks,
   type executeCapability,
   type publishEvent,
   type registerAgent,
@@ -277,6 +279,9 @@ export class MusterClient {
   readonly tasks = {
     create: (task: CreateTask, creation: Creation = {}): Promise<TaskView> =>
       this.#http.call({ method: 'POST', path: '/api/tasks', body: task, answer: taskView, ...creation }),
+    /** Up to 1,000 of one capability; each is made or refused by itself, and may depend on earlier ones by their place. */
+    createMany: (tasks: z.input<typeof createTasks>): Promise<z.infer<typeof createdTasks>> =>
+      this.#http.call({ method: 'POST', path: '/api/tasks/bulk', body: tasks, answer: createdTasks }),
     list: (
       query: Paging & { projectId?: string | undefined; state?: TaskState | undefined } = {},
     ): Promise<Page<TaskView>> =>

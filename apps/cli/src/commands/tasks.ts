@@ -24,6 +24,8 @@ const printTask = (task: TaskDetail): void => {
     state: state(task.state),
     'waits for':
       task.wait === null ? null : [task.wait.reason, task.wait.ref, task.wait.detail].filter(Boolean).join(' '),
+    'depends on': task.dependsOn.map((one) => `${one.taskId} (${one.state})`).join(', ') || null,
+    deadline: task.deadline,
     submission: task.submissionId,
     error: task.error,
     'cost in USD': task.costUsd,
@@ -65,6 +67,8 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
     .option('--input <json>', 'a JSON object', parseInput)
     .option('--agent <name>', 'only this agent')
     .option('--priority <priority>')
+    .option('--depends-on <task...>', 'tasks that have to succeed first')
+    .option('--deadline <time>', 'not started by then (UTC, ISO 8601), it fails')
     .action(
       async (options: {
         project: string;
@@ -73,6 +77,8 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
         input?: Record<string, JsonValue>;
         agent?: string;
         priority?: Priority;
+        dependsOn?: string[];
+        deadline?: string;
       }) => {
         const client = await connect(globals());
         const { project, ...rest } = options;

@@ -10,9 +10,22 @@ import { Lanes } from '../dispatch/lanes.ts';
 import { JsonSchemas } from '../domain/json-schema.ts';
 import { isReserved, maxTaskDepth } from '../domain/lease-rules.ts';
 import { priorityRank, taskViewOf } from '../domain/task-row.ts';
-import { InputInvalid, NoAgent, ParentUnknown, ProjectUnknown, TooDeep } from '../runtime.errors.ts';
+import {
+  DeadlineBeforeStart,
+  DependencyCycle,
+  DependencyRefused,
+  InputInvalid,
+  NoAgent,
+  ParentUnknown,
+  ProjectUnknown,
+  TooDeep,
+} from '../runtime.errors.ts';
 import { taskById, taskByKey } from '../sql/tasks.ts';
 import { Creations } from './creations.ts';
+import { TermedCreations } from './termed-creations.ts';
+
+/** A task of a bulk request may depend on earlier items of it, by their places. */
+export type BulkTask = Omit<NewTask, 'dependsOn'> & { readonly dependsOn?: readonly (string | number)[] | undefined };
 
 interface Skill {
   readonly agent: string;
@@ -43,6 +56,7 @@ export class TaskStarts {
     private readonly schemas: JsonSchemas,
     private readonly lanes: Lanes,
     private readonly creations: Creations,
+    private readonly termed: TermedCreations,
   ) {}
 
   one(task: NewTask): Promise<Started> {
@@ -50,9 +64,32 @@ export class TaskStarts {
   }
 
   /** Each by itself: one that is refused does not keep the others from being made. */
-  many(tasks: readonly NewTask[]): Promise<PromiseSettledResult<Started>[]> {
+  many(tasks: readonly BulkTask[]): Promise<PromiseSettledResult<Started>[]> {
     const answers = new Answers();
-    return Promise.allSettled(tasks.map((task) => this.start(task, answers)));
+    const started: Promise<Started>[] = [];
+    for (const task of tasks) started.push(this.startAfter(task, started, answers));
+    return Promise.allSettled(started);
+  }
+
+  /** @param earlier what stands before it in the same request */
+  private async startAfter(task: BulkTask, earlier: readonly Promise<Started>[], answers: Answers): Promise<Started> {
+    const { dependsOn, ...rest } = task;
+    if (dependsOn === undefined) return this.start(rest, answers);
+    const place = earlier.length;
+    const ids: string[] = [];
+    for (const named of dependsOn) {
+      if (typeof named === 'string') {
+        ids.push(named);
+        continue;
+      }
+      const before = named < place ? earlier[named] : undefined;
+      if (before === undefined) throw new DependencyCycle(place, named);
+      const made = await before.catch((error: unknown) => {
+        throw new DependencyRefused(named, error);
+      });
+      ids.push(made.task.id);
+    }
+    return this.start({ ...rest, dependsOn: ids }, answers);
   }
 
   private async start(task: NewTask, answers: Answers): Promise<Started> {
@@ -74,7 +111,7 @@ export class TaskStarts {
       labels: task.labels ?? {},
       unfitAgents,
     });
-    const created = await this.creations.add({
+    const row = {
       lane: lane.id,
       capability: task.capability,
       title: task.title ?? null,
@@ -86,12 +123,20 @@ export class TaskStarts {
       reopens: task.reopens ?? null,
       requestedBy: task.requestedBy,
       idempotencyKey: key,
-    });
-    if (created === null) {
-      const other = await taskByKey(this.database, task.teamId, key ?? '');
-      if (other === null) throw new Error('The idempotency key was taken and yet nobody has it.');
-      return { task: taskViewOf(other), created: false };
+    };
+    if (hasTerms(task)) {
+      const id = await this.termed.add({
+        ...row,
+        teamId: task.teamId,
+        deadline: task.deadline ?? null,
+        dependsOn: [...new Set(task.dependsOn)],
+        onDependencyFailure: task.onDependencyFailure ?? 'cancel',
+      });
+      const made = id === null ? null : await taskById(this.database, id);
+      return made === null ? this.made(task.teamId, key) : { task: taskViewOf(made), created: true };
     }
+    const created = await this.creations.add(row);
+    if (created === null) return this.made(task.teamId, key);
     const at = created.at.toISOString();
     return {
       created: true,
@@ -118,6 +163,12 @@ export class TaskStarts {
         finishedAt: null,
       },
     };
+  }
+
+  private async made(teamId: string, key: string | null): Promise<Started> {
+    const other = await taskByKey(this.database, teamId, key ?? '');
+    if (other === null) throw new Error('The idempotency key was taken and yet nobody has it.');
+    return { task: taskViewOf(other), created: false };
   }
 
   /** The assigned agents whose schema the input does not fit; at least one has to take it. */
@@ -161,6 +212,12 @@ export class TaskStarts {
       return depth > maxTaskDepth ? new TooDeep(maxTaskDepth) : depth;
     });
   }
+}
+
+function hasTerms({ dependsOn, deadline, notBefore }: NewTask): boolean {
+  if (deadline !== undefined && notBefore !== undefined && Date.parse(notBefore) >= Date.parse(deadline))
+    throw new DeadlineBeforeStart(notBefore, deadline);
+  return deadline !== undefined || (dependsOn !== undefined && dependsOn.length > 0);
 }
 
 async function once<T>(

@@ -1,8 +1,7 @@
 import type { Problem } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import type { NewTask } from '#messages/runtime';
 import { toProblem } from '#platform/http';
-import { TaskStarts } from '../batches/task-starts.ts';
+import { TaskStarts, type BulkTask } from '../batches/task-starts.ts';
 
 export type StartedItem =
   | { readonly taskId: string; readonly created: boolean }
@@ -10,7 +9,7 @@ export type StartedItem =
 
 /** Many tasks at once; each is made or refused by itself. */
 export class StartTasks extends Command<StartedItem[]> {
-  constructor(readonly tasks: readonly NewTask[]) {
+  constructor(readonly tasks: readonly BulkTask[]) {
     super();
   }
 }

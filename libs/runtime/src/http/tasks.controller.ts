@@ -69,7 +69,12 @@ export class TasksController {
     const { tasks, ...shared } = body;
     return {
       items: await this.commands.execute(
-        new StartTasks(tasks.map((task) => this.asked(actor, { ...shared, ...task }, task.idempotencyKey))),
+        new StartTasks(
+          tasks.map(({ dependsOn, ...task }) => ({
+            ...this.asked(actor, { ...shared, ...task }, task.idempotencyKey),
+            dependsOn,
+          })),
+        ),
       ),
     };
   }

@@ -23,5 +23,9 @@ export const unfinishedTasksGoOn: Invariant = {
       or (t.state = 'waiting' and case t.wait_reason
         when 'retry' then t.next_action_at is null or not exists (select from task_due d where d.task_id = t.id and d.kind = 'retry' and d.at <= t.next_action_at)
         when 'person' then t.wait_detail is null
+        when 'dependency' then not exists (
+          select from task_dependencies d join tasks n on n.id = d.needs_id
+          where d.task_id = t.id and not d.met and n.has_dependants
+            and (n.finished_at is null or exists (select from task_due u where u.task_id = n.id and u.kind = 'dependants')))
         else t.wait_ref is null and t.next_action_at is null end is not false)`,
 };

@@ -3,6 +3,7 @@ import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import { Database } from '#platform/database';
 import { attemptViewOf, taskViewOf } from '../domain/task-row.ts';
 import { TaskUnknown } from '../runtime.errors.ts';
+import { termsOf } from '../sql/task-terms.ts';
 import { attemptsOf, taskById } from '../sql/tasks.ts';
 
 /** A task with its attempts, newest first. */
@@ -17,8 +18,17 @@ export class ReadTaskHandler implements IQueryHandler<ReadTask> {
   constructor(private readonly database: Database) {}
 
   async execute({ taskId }: ReadTask): Promise<TaskDetail> {
-    const [row, attempts] = await Promise.all([taskById(this.database, taskId), attemptsOf(this.database, taskId)]);
+    const [row, attempts, { deadlineAt, dependsOn }] = await Promise.all([
+      taskById(this.database, taskId),
+      attemptsOf(this.database, taskId),
+      termsOf(this.database, taskId),
+    ]);
     if (row === null) throw new TaskUnknown(taskId);
-    return { ...taskViewOf(row), attempts: attempts.map(attemptViewOf) };
+    return {
+      ...taskViewOf(row),
+      attempts: attempts.map(attemptViewOf),
+      deadline: deadlineAt?.toISOString() ?? null,
+      dependsOn,
+    };
   }
 }
