@@ -191,10 +191,25 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       signal,
       progress: (done, message) => say(0.5 + 0.48 * done, message),
     };
+    // Operators' own checks may read what is not listed here.
+    const kept = keptOutcomes(options.cacheDir, [
+      tools.digest,
+      input.candidateTree,
+      input.baseTree,
+      input.restoresTree,
+      policy,
+      input.declared,
+      input.draw,
+      input.approvedBy,
+      prepared.installed.digest,
+      prepared.run === null ? null : commandsKey(prepared.run.commands),
+      candidateFacts?.tests?.ok,
+    ]);
+    const own = new Set(options.checks ?? allChecks);
     const checks = await Promise.all(
       [...(options.checks ?? allChecks), ...extraChecks(server.checks)]
         .filter((check) => check.purposes.includes(purpose))
-        .map((check) => runCheck(check, context, sandbox)),
+        .map((check) => runCheck(check, context, sandbox, own.has(check) ? kept : null)),
     );
     signal?.throwIfAborted();
     const failing = (facts: TreeFacts | null): string[] =>
@@ -219,6 +234,37 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   }
 }
 
+type Kept = (check: Check, work: () => Promise<CheckOutcome> | CheckOutcome) => Promise<CheckOutcome>;
+
+/**
+ * What the costly checks saw is kept by all that they read: both trees, rules, tools, what is installed, what was declared and drawn.
+ * A change that is verified once more for its landing, on the same head, is answered from there. Only what was seen is kept.
+ */
+function keptOutcomes(cacheDir: string, reads: unknown): Kept {
+  const folder = join(cacheDir, 'outcomes');
+  mkdirSync(folder, { recursive: true });
+  return async (check, work) => {
+    if (!check.needs.includes('sandbox') || check.name === 'tests' || check.name === 'post-landing')
+      return await work();
+    const key = createHash('sha256')
+      .update(JSON.stringify([check.name, reads]))
+      .digest('hex');
+    const path = join(folder, `${key}.json`);
+    try {
+      return JSON.parse(readFileSync(path, 'utf8')) as CheckOutcome;
+    } catch {
+      // not seen yet, or written by halves: it is looked at again
+    }
+    const result = await work();
+    if (result.status === 'passed' || result.status === 'failed') {
+      const draft = `${path}.${randomUUID()}`;
+      writeFileSync(draft, JSON.stringify(result));
+      renameSync(draft, path);
+    }
+    return result;
+  };
+}
+
 const blocked = { blocked: true } as const;
 
 const languageOf = (path: string): Language | null =>
@@ -238,7 +284,12 @@ const speaks = (check: Check, changes: readonly FileChange[]): boolean =>
     return language !== null && check.languages.includes(language);
   });
 
-async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): Promise<CheckFacts> {
+async function runCheck(
+  check: Check,
+  context: CheckContext,
+  sandbox: Sandbox,
+  outcomes: Kept | null,
+): Promise<CheckFacts> {
   const started = performance.now();
   const finish = (result: CheckOutcome): CheckFacts => ({
     check: check.name,
@@ -259,7 +310,7 @@ async function runCheck(check: Check, context: CheckContext, sandbox: Sandbox): 
     return finish({ ...outcome('not_run', why), ...blocked });
   }
   try {
-    const result = await check.run(context);
+    const result = await (outcomes === null ? check.run(context) : outcomes(check, () => check.run(context)));
     // What the sandbox gave up on is noted by the name of the step; emptied functions need the tests.
     const step = check.name === 'honesty' ? 'tests' : check.name;
     const gaveUp = context.candidateFacts?.notes.some((note) => note.startsWith(`${step}:`)) ?? false;

@@ -3,10 +3,13 @@ import { buildCheck } from './build.ts';
 import type { Check } from './check.ts';
 import { claimsCheck } from './claims.ts';
 import { concealmentCheck } from './concealment.ts';
+import { coverageCheck } from './coverage.ts';
 import { dependenciesCheck } from './dependencies.ts';
 import { documentationCheck } from './documentation.ts';
 import { honestyCheck } from './honesty.ts';
 import { lintCheck } from './lint.ts';
+import { mutationCheck } from './mutation.ts';
+import { newTestsCheck } from './new-tests.ts';
 import { postLandingCheck } from './post-landing.ts';
 import { securityCheck } from './security.ts';
 import { scopeCheck } from './scope.ts';
@@ -29,6 +32,9 @@ export const checks: readonly Check[] = [
   concealmentCheck,
   securityCheck,
   honestyCheck,
+  newTestsCheck,
+  coverageCheck,
+  mutationCheck,
   claimsCheck,
   dependenciesCheck,
   advisoriesCheck,

@@ -1,6 +1,8 @@
 import type { Finding } from '@muster/contracts';
 import { existsSync } from 'node:fs';
 import { join, posix } from 'node:path';
+import { mostSourceBytes } from '../source/fresh.ts';
+import { parseScript, tokensOf } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
@@ -9,6 +11,16 @@ import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 const harness = /\/muster\/re(?:port|porter)|--test-reporter-destination/;
 const isCode = (path: string): boolean => isScript(path) || isPython(path);
 const holdsPackages = (tree: SourceTree | null): boolean => tree !== null && existsSync(join(tree.dir, 'node_modules'));
+
+function isReadable(path: string, text: string): boolean {
+  try {
+    const file = parseScript(path, text);
+    tokensOf(file, file);
+    return true;
+  } catch {
+    return false; // the parser gave up, whatever its words for it are
+  }
+}
 
 /** What a link stands for when it would make code of something that the other checks do not read as code. */
 function hiddenBehind(tree: SourceTree, path: string, link: string): string | null {
@@ -90,6 +102,25 @@ export const concealmentCheck: Check = {
         );
         continue;
       }
+      if (isScript(path) && !isReadable(path, text))
+        veto(
+          'unreadable',
+          `${path} is nested so deeply that no parser gets through it.`,
+          path,
+          'Write it so that people and tools can read it.',
+        );
+      const grew = text.length > mostSourceBytes && (against?.text(path)?.length ?? 0) <= mostSourceBytes;
+      if (grew && isProductSource(path))
+        findings.push(
+          findingOf({
+            check: 'concealment',
+            rule: 'concealment.too_large',
+            level: 'error',
+            message: `${path} is larger than ${mostSourceBytes / 1000} kB; most checks read no source of that size.`,
+            path,
+            remedy: 'Split it, or put data into a file of its own.',
+          }),
+        );
       for (const [index, line] of text.split('\n').entries())
         if (addedLines.has(index + 1) && (isProductSource(path) || isTestFile(path)) && harness.test(line))
           veto(

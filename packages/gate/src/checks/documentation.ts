@@ -73,6 +73,23 @@ const anchorsOf = (text: string): Set<string> => {
   return anchors;
 };
 
+const foldersOf = new WeakMap<SourceTree, Set<string>>();
+function hasFolder(tree: SourceTree, path: string): boolean {
+  let folders = foldersOf.get(tree);
+  if (folders === undefined) {
+    folders = new Set();
+    for (const file of tree.files.keys())
+      for (
+        let at = file.lastIndexOf('/');
+        at > 0 && !folders.has(file.slice(0, at));
+        at = file.lastIndexOf('/', at - 1)
+      )
+        folders.add(file.slice(0, at));
+    foldersOf.set(tree, folders);
+  }
+  return folders.has(path);
+}
+
 interface Link {
   target: string;
   line: number;
@@ -111,7 +128,7 @@ function isBroken(tree: SourceTree, from: string, target: string): boolean {
     place === '' ||
     place === '.' ||
     tree.has(place) ||
-    [...tree.files.keys()].some((each) => each.startsWith(`${place}/`)) ||
+    hasFolder(tree, place) ||
     (!posix.basename(place).includes('.') && (tree.has(`${place}.md`) || tree.has(`${place}.mdx`)));
   if (!exists) return !name.startsWith('/');
   if (anchor === undefined || anchor === '' || !isProse(place) || /^L\d/.test(anchor)) return false;
@@ -212,11 +229,11 @@ export const documentationCheck: Check = {
         );
       }
     }
+    const changed = new Set(changes.map((each) => each.path));
     const removed = new Set(changes.filter((change) => change.status === 'removed').map((change) => change.path));
     for (const path of candidate.files.keys()) {
       if (!isProse(path)) continue;
-      const change = changes.find((each) => each.path === path);
-      if (change === undefined && removed.size === 0) continue;
+      if (!changed.has(path) && removed.size === 0) continue;
       const text = candidate.text(path) ?? '';
       const old = against?.text(path) ?? null;
       for (const { target, line } of linksIn(text)) {

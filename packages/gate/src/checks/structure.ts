@@ -6,7 +6,7 @@ import { mostSourceBytes } from '../source/fresh.ts';
 import { functionsIn, parseScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript } from '../source/paths.ts';
 import { pythonDefinitions } from '../source/python.ts';
-import { fileOf, importsOf } from '../source/reached.ts';
+import { fileOf, importsIn } from '../source/reached.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
@@ -84,17 +84,19 @@ export function complexityOf(path: string, text: string): Measured[] {
   return found;
 }
 
+/** More would take minutes to read; the summary says that circles were not looked for. */
+const mostScripts = 8000;
+
 /** Files that one file loads when it runs: imports of types only are none. */
-function edges(tree: SourceTree, keep: (path: string) => boolean): Map<string, Set<string>> {
-  const graph = new Map<string, Set<string>>();
-  for (const path of tree.files.keys()) {
-    if (!isScript(path) || !keep(path)) continue;
-    const text = tree.text(path);
-    if (text === null || text.length > mostSourceBytes) continue;
-    const targets = importsOf(path, text, { types: false }).flatMap((name) => fileOf(tree, path, name) ?? []);
-    graph.set(path, new Set(targets.filter((target) => target !== path)));
-  }
-  return graph;
+function edges(tree: SourceTree): Map<string, Set<string>> | null {
+  const paths = [...tree.files.keys()].filter((path) => isScript(path) && isProductSource(path));
+  if (paths.length > mostScripts) return null;
+  return new Map(
+    paths.map((path) => {
+      const targets = importsIn(tree, path, { types: false }).flatMap((name) => fileOf(tree, path, name) ?? []);
+      return [path, new Set(targets.filter((target) => target !== path))];
+    }),
+  );
 }
 
 /** The shortest way from one file to another along imports. */
@@ -440,9 +442,9 @@ export const structureCheck: Check = {
         );
     }
     const scripts = touched.filter(({ path }) => isScript(path));
-    if (scripts.length > 0) {
-      const after = edges(candidate, isProductSource);
-      const earlier = against === null ? new Map<string, Set<string>>() : edges(against, isProductSource);
+    const after = scripts.length > 0 ? edges(candidate) : null;
+    const earlier = against === null || after === null ? new Map<string, Set<string>>() : edges(against);
+    if (after !== null && earlier !== null) {
       const told = new Set<string>();
       const forbidden = policy.imports.map((rule) => ({
         ...rule,
@@ -486,7 +488,10 @@ export const structureCheck: Check = {
     const failed = findings.some((each) => each.level === 'error');
     return outcome(
       failed ? 'failed' : 'passed',
-      findings.length === 0 ? 'nothing got more tangled' : `${findings.length} places got more tangled`,
+      (findings.length === 0 ? 'nothing got more tangled' : `${findings.length} places got more tangled`) +
+        (scripts.length > 0 && (after === null || earlier === null)
+          ? `; circles were not looked for in more than ${mostScripts} files`
+          : ''),
       findings,
       { found: findings.length },
     );

@@ -4,13 +4,18 @@ import { everyPurpose, findingOf, firstLine, outcome, type Check } from './check
 
 const placeOf = (test: TestCase): string => (test.file === null ? '' : ` (${test.file})`);
 
+/** A test that fails by chance one time in twenty is taken for broken one time in 160,000. */
+const rerunsOfFailures = 3;
+/** Where more fails than this, it is no flake, and running it all again tells nothing. */
+const mostExcusedAgain = 50;
+
 export const testsCheck: Check = {
   name: 'tests',
   category: 'tests',
   languages: ['*'],
   needs: ['sandbox', 'installed'],
   purposes: everyPurpose,
-  async run({ purpose, policy, candidateFacts, baseFacts, restoresFacts, run }) {
+  async run({ purpose, policy, candidateFacts, baseFacts, restoresFacts, run, baseRun, signal }) {
     const suite = candidateFacts?.tests ?? null;
     if (suite === null || run === null) {
       return outcome(
@@ -55,29 +60,84 @@ export const testsCheck: Check = {
       );
     }
 
-    let charged = [...now].filter(([key, test]) => test.status === 'failed' && before.get(key)?.status !== 'failed');
+    if (suite.contradiction != null && baseFacts?.tests?.contradiction == null) {
+      const message = `Report and output of the tests contradict each other: ${suite.contradiction}.`;
+      const remedy = 'Take out what writes the report; results are reported by the runner.';
+      const rule = 'tests.forged_report';
+      return outcome(
+        'failed',
+        message,
+        [findingOf({ check: 'tests', rule, level: 'error', veto: true, message, remedy })],
+        metrics,
+        tool,
+      );
+    }
+
+    const failingNow = [...now].filter(([, test]) => test.status === 'failed');
+    let charged = failingNow.filter(([key]) => before.get(key)?.status !== 'failed');
+    // What failed on the branch may have been a flake there; nothing real is excused by it.
+    const excused = failingNow.filter(([key]) => before.get(key)?.status === 'failed');
+    if (excused.length > 0 && excused.length <= mostExcusedAgain) {
+      const onBase = byName((await (await baseRun())?.tests())?.cases ?? []);
+      charged = [...charged, ...excused.filter(([key]) => onBase.get(key)?.status === 'passed')];
+    }
     if (charged.length > 0 && purpose === 'revert') {
       // What failed before the landing may fail again when the landing is taken back.
       const restored = byName((await restoresFacts())?.tests?.cases ?? []);
       charged = charged.filter(([key]) => restored.get(key)?.status !== 'failed');
     }
-    let flaky: string[] = [];
-    if (charged.length > 0) {
+    // A test that fails every time fails; one that passes now and then is a flake, here or on the branch.
+    const failedTimes = new Map(charged.map(([key]) => [key, 1]));
+    const ranTimes = new Map(charged.map(([key]) => [key, 1]));
+    for (
+      let round = 0;
+      round < rerunsOfFailures && charged.some(([key]) => failedTimes.get(key) === ranTimes.get(key));
+      round++
+    ) {
+      signal?.throwIfAborted();
       const again = byName((await run.tests())?.cases ?? []);
-      flaky = charged.filter(([key]) => again.get(key)?.status === 'passed').map(([, test]) => test.name);
-      charged = charged.filter(([key]) => again.get(key)?.status !== 'passed');
+      for (const [key] of charged) {
+        ranTimes.set(key, ranTimes.get(key)! + 1);
+        if (again.get(key)?.status !== 'passed') failedTimes.set(key, failedTimes.get(key)! + 1);
+      }
     }
+    const flakes = charged.filter(([key]) => failedTimes.get(key) !== ranTimes.get(key));
+    charged = charged.filter(([key]) => failedTimes.get(key) === ranTimes.get(key));
+    if (charged.length > 0 && charged.length <= mostExcusedAgain) {
+      // Fails here each time; does it on the branch, too, when it is asked as often?
+      const alsoThere = await baseRun();
+      if (alsoThere !== null && charged.some(([key]) => before.get(key)?.status === 'passed')) {
+        const onBase = byName((await alsoThere.tests())?.cases ?? []);
+        const there = charged.filter(([key]) => onBase.get(key)?.status === 'failed');
+        if (there.length > 0) {
+          const twice = byName((await alsoThere.tests())?.cases ?? []);
+          const everywhere = new Set(there.filter(([key]) => twice.get(key)?.status === 'failed').map(([key]) => key));
+          metrics['failing_everywhere'] = everywhere.size;
+          charged = charged.filter(([key]) => !everywhere.has(key));
+        }
+      }
+    }
+    const flaky = flakes.map(([, test]) => test.name);
+    const today = new Date().toISOString().slice(0, 10);
     metrics['charged'] = charged.length;
     metrics['flaky'] = flaky.length;
-    const notes = flaky.map((name) =>
-      findingOf({
+    const notes = flaky.map((name) => {
+      const known = policy.flaky.find((each) => name === each.test || name.endsWith(` > ${each.test}`));
+      const expired = known !== undefined && known.until < today;
+      const owner =
+        known === undefined
+          ? ''
+          : expired
+            ? ` ${known.owner} was to mend it by ${known.until}.`
+            : ` ${known.owner} mends it by ${known.until}.`;
+      return findingOf({
         check: 'tests',
-        rule: 'tests.flaky',
+        rule: expired ? 'tests.flaky_overdue' : known === undefined ? 'tests.flaky' : 'tests.flaky_known',
         level: 'note',
-        message: `“${name}” failed once and passed when it was run again; it is not charged.`,
+        message: `“${name}” failed and passed when it was run again; it is not charged.${owner}`,
         remedy: 'Find out what it depends on.',
-      }),
-    );
+      });
+    });
     if (charged.length > 0) {
       const findings = charged.map(([key, test]) => {
         const known = before.get(key);

@@ -1,6 +1,6 @@
 import type { Finding } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
-import { isPython, isScript, isTestFile } from '../source/paths.ts';
+import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import { writtenTests, type WrittenTest } from '../source/test-cases.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
@@ -61,6 +61,7 @@ export const weakenedTestsCheck: Check = {
     const nowBodies = new Set(nowAll.filter((test) => !test.skipped && test.assertions > 0).map((test) => test.body));
     const inPlace = new Map(nowAll.map((test) => [`${test.path}\n${test.name}`, test]));
     const before = testsOf(against, changedTests);
+    const rewritten: { test: Placed; was: string; is: string }[] = [];
     for (const test of before) {
       if (test.skipped) continue;
       const now =
@@ -82,6 +83,31 @@ export const weakenedTestsCheck: Check = {
           now.line,
           `The test “${test.name}” ${what}.`,
         );
+      } else {
+        // The same thing asked for, and less wanted of it; or something else wanted where the test is the same otherwise.
+        const left = [...now.asserted];
+        for (const was of test.asserted) {
+          const same = left.findIndex(
+            (each) => each.subject === was.subject && each.expected === was.expected && each.strength >= was.strength,
+          );
+          if (same >= 0) left.splice(same, 1);
+          else {
+            const at = left.findIndex((each) => each.subject === was.subject);
+            const is = left[at];
+            if (is === undefined) continue;
+            left.splice(at, 1);
+            if (is.strength < was.strength)
+              report(
+                'loosened',
+                test.name,
+                now.path,
+                now.line,
+                `The test “${test.name}” wants less of ${was.subject.slice(0, 80)} than before.`,
+              );
+            else if (is.expected !== was.expected && is.strength === was.strength)
+              rewritten.push({ test: now, was: was.expected, is: is.expected });
+          }
+        }
       }
     }
     const onlyBefore = new Set(
@@ -144,9 +170,30 @@ export const weakenedTestsCheck: Check = {
         );
       }
     }
+    // Who changes what the code does has to change what its tests want. Somewhere it is said then: in a test beside it, or in words.
+    const product = changes.some(({ path, status }) => status !== 'added' && isProductSource(path));
+    const was = new Set(testsOf(against, against.files.keys()).map((test) => leaf(test.name)));
+    const said =
+      changes.some(({ path, status }) => status !== 'removed' && /\.(?:md|mdx|rst)$/.test(path)) ||
+      nowAll.some((test) => !was.has(leaf(test.name)) && test.assertions > 0);
+    for (const each of rewritten) {
+      findings.push(
+        findingOf({
+          check: 'weakened-tests',
+          rule: 'weakened-tests.expectation_rewritten',
+          level: product && !said && purpose !== 'revert' ? 'error' : 'note',
+          message: `The test “${each.test.name}” wanted ${each.was.slice(0, 80)} and wants ${each.is.slice(0, 80)} now${product && !said ? '; nothing else in the change says that this is meant' : ''}.`,
+          path: each.test.path,
+          line: each.test.line,
+          remedy:
+            'Put the old expectation back and correct the code; where the new answer is meant, add a test for it, or say so in the changelog.',
+          key: `${each.test.name} ${each.was} ${each.is}`,
+        }),
+      );
+    }
     const vetoes = findings.filter((each) => each.veto).length;
     return outcome(
-      vetoes > 0 ? 'failed' : 'passed',
+      vetoes > 0 || findings.some((each) => each.level === 'error') ? 'failed' : 'passed',
       vetoes > 0 ? `${vetoes} test${vetoes === 1 ? '' : 's'} weakened` : 'no test is gone, skipped or asserts less',
       findings,
       { weakened: vetoes },

@@ -284,6 +284,35 @@ const junitWords = (failure: unknown): string => {
   return [text, message].find((words) => typeof words === 'string') ?? JSON.stringify(failure);
 };
 
+const summaries: Readonly<Partial<Record<TestRunner, { passed: RegExp; failed: RegExp; from: RegExp }>>> = {
+  jest: { from: /^Tests:.*$/gm, passed: /(\d+) passed/, failed: /(\d+) failed/ },
+  'node:test': { from: /^(?:ℹ|#) pass \d+\s*\n(?:ℹ|#) fail \d+/gm, passed: /pass (\d+)/, failed: /fail (\d+)/ },
+  pytest: {
+    from: /^=*\s*(?:\d+ (?:passed|failed|skipped|errors?|deselected|xfailed|xpassed|warnings?)(?:, )?)+ in [\d.]+s.*$/gm,
+    passed: /(\d+) passed/,
+    failed: /(\d+) failed/,
+  },
+};
+
+/**
+ * A report that tells of more tests passing, or of fewer failing, than the runner said while it ran was written by somebody else.
+ * Only where the runner said it once: several runs in one script cannot be told apart.
+ */
+export function contradictionIn(runner: TestRunner, output: string, cases: readonly TestCase[]): string | null {
+  const summary = summaries[runner];
+  const said = summary === undefined ? [] : [...output.matchAll(summary.from)].map((match) => match[0]);
+  if (summary === undefined || said.length !== 1) return null;
+  const count = (pattern: RegExp): number => Number(pattern.exec(said[0]!)?.[1] ?? 0);
+  const passed = cases.filter((each) => each.status === 'passed').length;
+  const failed = cases.filter((each) => each.status === 'failed').length;
+  // Groups and parts of tests count for node's runner and not in its report.
+  if (failed === 0 && count(summary.failed) > 0)
+    return `the runner said that ${count(summary.failed)} tests failed, its report that none did`;
+  if (passed > count(summary.passed) && runner !== 'node:test')
+    return `the runner said that ${count(summary.passed)} tests passed, its report tells of ${passed}`;
+  return null;
+}
+
 /** Names a case the same on two trees even when its file moved: by what it says, counted where several say the same. */
 export function byName(cases: readonly TestCase[]): Map<string, TestCase> {
   const named = new Map<string, TestCase>();

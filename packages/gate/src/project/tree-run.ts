@@ -1,6 +1,6 @@
 import type { ProjectPolicy, TestCase } from '@muster/contracts';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SandboxError, type SandboxDriver, type SandboxMount, type SandboxResult } from '../sandbox/driver.ts';
 import { readReport } from '../sandbox/report.ts';
@@ -8,7 +8,8 @@ import { toolchain } from '../sandbox/toolchain.ts';
 import { copyTree, SourceTree } from '../source/tree.ts';
 import type { Installed } from './dependencies.ts';
 import { lineOf, type Scripts } from './scripts.ts';
-import { detectTests, nodeReporter, readCases, type TestPlan } from './test-runner.ts';
+import { pytestLines } from '../source/probes.ts';
+import { contradictionIn, detectTests, nodeReporter, readCases, type TestPlan } from './test-runner.ts';
 
 export interface CommandOutcome {
   line: string;
@@ -24,6 +25,10 @@ export interface SuiteOutcome extends CommandOutcome {
   cases: TestCase[];
   /** Whether the cases are the runner's own, or only the exit code is known. */
   detailed: boolean;
+  /** Where report and output tell different stories, if they do. */
+  contradiction?: string | null;
+  /** What probes wrote down, if there were any. */
+  lines?: string | null;
 }
 
 export interface TypeError {
@@ -76,6 +81,19 @@ const discard = (folder: string): void => {
     // left for whoever owns the work folder
   }
 };
+
+/** Adds a file to a copy that a run may have written to: never through a link, never over what is there. */
+function addFile(folder: string, path: string, text: string): void {
+  let at = folder;
+  for (const part of path.split('/').slice(0, -1)) {
+    at = join(at, part);
+    const about = lstatSync(at, { throwIfNoEntry: false });
+    if (about === undefined) mkdirSync(at);
+    else if (!about.isDirectory()) return;
+  }
+  const target = join(folder, path);
+  if (lstatSync(target, { throwIfNoEntry: false }) === undefined) writeFileSync(target, text);
+}
 
 const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stderr}`.trim().slice(-6000);
 const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
@@ -172,28 +190,54 @@ export class TreeRun {
    * at its output; that build may fail, because what counts is whether a test does.
    */
   async tests(
-    options: { overrides?: ReadonlyMap<string, string>; stopAtFirst?: boolean; timeoutMs?: number } = {},
+    options: {
+      overrides?: ReadonlyMap<string, string>;
+      stopAtFirst?: boolean;
+      timeoutMs?: number;
+      /** Files that are not in this tree. */
+      added?: ReadonlyMap<string, string>;
+      /** Python files whose reached lines are written down. */
+      traced?: readonly string[];
+    } = {},
   ): Promise<SuiteOutcome | null> {
     const plan = this.commands.tests;
     if (plan === null) return null;
     const overrides = options.overrides ?? new Map<string, string>();
     return await this.inCopy(overrides, async (folder) => {
+      for (const [path, text] of options.added ?? []) addFile(folder, path, text);
       const harness = join(this.folder, `harness-${randomUUID()}`);
       const reportDir = join(harness, 'report');
       mkdirSync(reportDir, { recursive: true });
       const reporter = join(harness, 'reporter.mjs');
       writeFileSync(reporter, nodeReporter);
       chmodSync(reporter, 0o644);
+      const tracing = options.traced !== undefined && plan.runner === 'pytest';
+      const plugin = join(harness, 'plugin');
+      if (tracing) {
+        mkdirSync(plugin);
+        writeFileSync(join(plugin, 'muster_lines.py'), pytestLines);
+      }
       try {
         const direct = this.options.driver.name === 'none-i-accept-the-risk';
         const { report } = this.options.driver.paths({ workDir: folder, reportDir });
         const places = { report: `${report}/tests`, reporter: direct ? reporter : '/muster/reporter.mjs' };
         let line = plan.line(places, options.stopAtFirst === true);
-        if (overrides.size > 0 && this.commands.build !== null && !line.includes(this.commands.build)) {
+        if (tracing) {
+          const seen = direct ? plugin : '/muster/plugin';
+          line = `export MUSTER_LINES=${report}/lines MUSTER_LINE_FILES='${JSON.stringify(options.traced).replaceAll("'", '')}' PYTHONPATH=${seen}:$PYTHONPATH PYTEST_PLUGINS=muster_lines; ${line}`;
+        }
+        if (
+          overrides.size + (options.added?.size ?? 0) > 0 &&
+          this.commands.build !== null &&
+          !line.includes(this.commands.build)
+        ) {
           line = `( ${this.commands.build} ) >/dev/null 2>&1; ${line}`;
         }
         const result = await this.runIn(folder, line, {
-          mounts: [{ from: reporter, to: '/muster/reporter.mjs', mode: 'ro' }],
+          mounts: [
+            { from: reporter, to: '/muster/reporter.mjs', mode: 'ro' },
+            ...(tracing ? [{ from: plugin, to: '/muster/plugin', mode: 'ro' as const }] : []),
+          ],
           reportDir,
           ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
         });
@@ -217,7 +261,14 @@ export class TreeRun {
             : `exit ${outcome.exitCode}: ${outcome.output.slice(-1500)}`;
           cases.push({ name: `${plan.label} ends well`, file: null, status: 'failed', message, ms: null });
         }
-        return { ...outcome, ok: outcome.ok && !cases.some((each) => each.status === 'failed'), cases, detailed: true };
+        return {
+          ...outcome,
+          ok: outcome.ok && !cases.some((each) => each.status === 'failed'),
+          cases,
+          detailed: true,
+          contradiction: contradictionIn(plan.runner, plain(`${result.stdout}\n${result.stderr}`), cases),
+          lines: readReport(join(reportDir, 'lines')),
+        };
       } finally {
         discard(harness);
       }

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
+import { mostSourceBytes } from './fresh.ts';
 import { parseScript } from './functions.ts';
 import { isProductSource, isScript } from './paths.ts';
 import type { SourceTree } from './tree.ts';
@@ -42,6 +43,21 @@ export function importsOf(path: string, text: string, { types } = { types: true 
   return found;
 }
 
+const read = new WeakMap<SourceTree, Map<string, string[]>>();
+
+/** What a file of a tree imports, read once however many ask. A file that no parser gets through imports nothing. */
+export function importsIn(tree: SourceTree, path: string, { types } = { types: true }): string[] {
+  const known = read.get(tree) ?? new Map<string, string[]>();
+  read.set(tree, known);
+  const key = `${types} ${path}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const text = tree.text(path);
+  const found = text === null || text.length > mostSourceBytes ? [] : importsOf(path, text, { types });
+  known.set(key, found);
+  return found;
+}
+
 /** The file that a relative import means; a `.js` may be written for a `.ts`. */
 export function fileOf(tree: SourceTree, from: string, name: string): string | null {
   if (!/^\.{1,2}(\/|$)/.test(name)) return null;
@@ -64,9 +80,8 @@ export function reachedFiles(tree: SourceTree): ReadonlySet<string> {
   const open = [...tree.files.keys()].filter((path) => isProductSource(path) && isScript(path));
   const seen = new Set(open);
   for (let path = open.pop(); path !== undefined; path = open.pop()) {
-    const text = tree.text(path);
-    if (text === null || /\.json$/.test(path)) continue;
-    for (const name of importsOf(path, text)) {
+    if (/\.json$/.test(path)) continue;
+    for (const name of importsIn(tree, path)) {
       const target = fileOf(tree, path, name);
       if (target === null) continue;
       reached.add(target);

@@ -11,6 +11,111 @@ export interface WrittenTest {
   assertions: number;
   trivialAssertions: number;
   body: string;
+  asserted: Asserted[];
+}
+
+/** One assertion: what it is about, what it wants of it, and how much that says. */
+export interface Asserted {
+  subject: string;
+  expected: string;
+  /** 3: exactly this; 2: of this kind, at least this; 1: anything but nothing. */
+  strength: 1 | 2 | 3;
+}
+
+const exact =
+  /^(?:toBe|toEqual|toStrictEqual|equal|strictEqual|deepEqual|deepStrictEqual|equals|eql|eq|same|toHaveLength|lengthOf|toBeNull|toBeUndefined|toBeNaN|toHaveBeenCalledWith|toHaveBeenCalledTimes|toHaveBeenNthCalledWith|toHaveBeenLastCalledWith|isTrue|isFalse|null|undefined|true|false)$/;
+const kindOf =
+  /^(?:toMatchObject|toContain|toContainEqual|toMatch|match|include|includes|toBeCloseTo|closeTo|approximately|toBeGreaterThan\w*|toBeLessThan\w*|above|below|least|most|within|toHaveProperty|property|toBeInstanceOf|instanceOf|toMatchInlineSnapshot|oneOf|members|keys|partialDeepStrictEqual)$/;
+const loose =
+  /\b(?:expect|jest|vi|match)\s*\.\s*(?:any|anything|objectContaining|arrayContaining|stringContaining|stringMatching)\b/;
+
+/** The assertions of a test that say what something has to be. */
+function assertedIn(body: ts.Node, file: ts.SourceFile): Asserted[] {
+  const found: Asserted[] = [];
+  const text = (node: ts.Node): string => tokensOf(node, file);
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node)) {
+      const root = rootOf(node);
+      const name = ts.isIdentifier(root) ? root.text : '';
+      if (
+        assertionRoot.test(name) &&
+        (name !== 't' ||
+          !/^t\.(?:skip|todo|test|plan|diagnostic|mock|before|after|end)/.test(node.expression.getText(file)))
+      ) {
+        const chain = node.expression.getText(file);
+        const matcher = /(?:\.|^)(\w+)$/.exec(chain)?.[1] ?? '';
+        let subject: ts.Expression | undefined;
+        let at: ts.Expression = node.expression;
+        while (ts.isPropertyAccessExpression(at) || ts.isCallExpression(at)) {
+          if (ts.isCallExpression(at)) subject = at.arguments[0];
+          at = at.expression;
+        }
+        const byChain = subject !== undefined;
+        subject ??= node.arguments[0];
+        const wants = byChain ? [...node.arguments] : [...node.arguments].slice(1);
+        const expected = wants.map((each) => text(each)).join(' , ');
+        const negated = /\.not\b|\bnot[A-Z]/.test(chain);
+        const throwing = /^(?:throws|rejects|toThrow\w*|throw)$/.test(matcher);
+        const strength = negated
+          ? 1
+          : throwing
+            ? wants.length > 0
+              ? 2
+              : 1
+            : exact.test(matcher)
+              ? loose.test(expected)
+                ? 2
+                : 3
+              : kindOf.test(matcher)
+                ? 2
+                : 1;
+        if (
+          subject !== undefined &&
+          !(byChain && ts.isCallExpression(node) && node.arguments.length === 0 && matcher === name)
+        )
+          found.push({ subject: text(subject), expected, strength });
+        return;
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(body);
+  return found;
+}
+
+/** The same for `assert subject == expected` and its like. */
+function pythonAsserted(line: string): Asserted[] {
+  const raises = /pytest\.raises\(\s*([\w.]+)/.exec(line);
+  if (raises !== null)
+    return [{ subject: 'raises', expected: raises[1]!, strength: /^(?:Base)?Exception$/.test(raises[1]!) ? 1 : 2 }];
+  const compared =
+    /^assert\s+([\s\S]+?)\s*(==|is(?!\s+not)|in|not in|!=|>=|<=|>|<|is not)\s+([\s\S]+?)(?:,\s*f?["'].*)?$/.exec(line);
+  if (compared !== null)
+    return [
+      {
+        subject: compared[1]!,
+        expected: compared[3]!,
+        strength:
+          compared[2] === '==' || compared[2] === 'is' ? 3 : /^(?:!=|is not|not in)$/.test(compared[2]!) ? 1 : 2,
+      },
+    ];
+  const equal = /self\.assert(\w+)\(([\s\S]+)\)$/.exec(line);
+  if (equal !== null) {
+    const [subject = '', expected = ''] = equal[2]!.split(/,(?![^([{]*[)\]}])/);
+    return [
+      {
+        subject: subject.trim(),
+        expected: expected.trim(),
+        strength: /^(?:Equal|Is|DictEqual|ListEqual|True|False)$/.test(equal[1]!)
+          ? 3
+          : /^Not|IsNotNone/.test(equal[1]!)
+            ? 1
+            : 2,
+      },
+    ];
+  }
+  const plain = /^assert\s+([\s\S]+)$/.exec(line);
+  return plain === null ? [] : [{ subject: plain[1]!, expected: '', strength: 1 }];
 }
 
 const assertionRoot = /^(assert|expect|should|t|chai|strictEqual|deepEqual|deepStrictEqual|equal|ok|throws|rejects)$/;
@@ -100,6 +205,7 @@ function scriptTests(path: string, text: string): WrittenTest[] {
           assertions: assertions.real,
           trivialAssertions: assertions.trivial,
           body: inner,
+          asserted: body === undefined ? [] : assertedIn(body, file),
         });
         if (body !== undefined) ts.forEachChild(body, (child) => visit(child, [...groups, first.text], off));
         return;
@@ -142,6 +248,7 @@ function pythonTests(text: string): WrittenTest[] {
       assertions: asserts.length - trivial.length,
       trivialAssertions: trivial.length,
       body: body.join(' '),
+      asserted: body.flatMap(pythonAsserted),
     });
   }
   return found;

@@ -1,0 +1,117 @@
+import type { Finding, TestCase } from '@muster/contracts';
+import { byName } from '../project/test-runner.ts';
+import { functionsIn } from '../source/functions.ts';
+import { hollowed } from '../source/mutants.ts';
+import { isProductSource, isTestFile } from '../source/paths.ts';
+import { mostSourceBytes } from '../source/fresh.ts';
+import { findingOf, outcome, type Check } from './check.ts';
+
+/** Files that a test needs beside it and that are no product: snapshots, fixtures, helpers in its folder. */
+const besideTests = /(^|\/)(?:tests?|__tests__|__snapshots__|fixtures|__fixtures__|testdata|spec)\//;
+const obliges =
+  /\b(?:fix(?:es|ed)?|bug|feat(?:ure)?|add(?:s|ed)?|implement(?:s|ed)?|support(?:s|ed)?|introduce[sd]?)\b/i;
+const mostHollowed = 400;
+
+/**
+ * Does a test show what the change is for? At least one that it brings, or alters, has to fail without the change and pass with it. A
+ * new test that passes either way has to notice at least that nothing of the product works any more.
+ */
+export const newTestsCheck: Check = {
+  name: 'new-tests',
+  category: 'tests',
+  languages: ['typescript', 'javascript', 'python'],
+  needs: ['sandbox', 'installed'],
+  purposes: ['admission', 'landing'],
+  async run({ policy, candidate, against, changes, candidateFacts, baseFacts, run, baseRun, declared, signal }) {
+    if (!policy.checks.newTests) return outcome('not_run', 'switched off in muster.yaml');
+    if (against === null) return outcome('passed', 'there is no branch yet that it could be compared with');
+    const suite = candidateFacts?.tests ?? null;
+    if (suite === null || run === null) return outcome('not_run', 'there are no tests that could show it');
+    const was = baseFacts?.tests ?? null;
+    if (!suite.detailed || was?.detailed !== true)
+      return outcome('inconclusive', 'the runner does not tell its cases one by one');
+    const altered = changes.filter(({ path, status }) => {
+      if (status === 'removed' || !isProductSource(path)) return false;
+      const before = new Set(functionsIn(path, against.text(path) ?? '').map((each) => each.tokens));
+      return functionsIn(path, candidate.text(path) ?? '').some((each) => !before.has(each.tokens));
+    });
+    const brought = changes.filter(
+      ({ path, status }) =>
+        status !== 'removed' &&
+        (isTestFile(path) || besideTests.test(path)) &&
+        !isProductSource(path) &&
+        candidate.text(path) !== null,
+    );
+    const now = byName(suite.cases);
+    const before = byName(was.cases);
+    const fresh = [...now].filter(([key, test]) => test.status === 'passed' && !before.has(key));
+    if (altered.length === 0 && fresh.length === 0) return outcome('passed', 'nothing that a test would have to show');
+
+    let shown: string[] = [];
+    let idle: [string, TestCase][] = [];
+    if (brought.length > 0) {
+      const base = await baseRun();
+      if (base === null) return outcome('not_run', 'the branch cannot be run');
+      const texts = new Map(brought.map(({ path }) => [path, candidate.text(path) ?? '']));
+      const known = new Map([...texts].filter(([path]) => against.has(path)));
+      const added = new Map([...texts].filter(([path]) => !against.has(path)));
+      const without = await base.tests({ overrides: known, added });
+      if (without === null) return outcome('not_run', 'the branch has no tests to run');
+      const there = without.detailed ? byName(without.cases) : new Map<string, TestCase>();
+      shown = [...now]
+        .filter(
+          ([key, test]) =>
+            test.status === 'passed' && there.get(key)?.status !== 'passed' && before.get(key)?.status !== 'failed',
+        )
+        .map(([, test]) => test.name);
+      idle = fresh.filter(([key]) => there.get(key)?.status === 'passed');
+    }
+    signal?.throwIfAborted();
+    const findings: Finding[] = [];
+    if (idle.length > 0) {
+      const product = [...candidate.files.keys()]
+        .filter((path) => isProductSource(path) && (candidate.text(path)?.length ?? Infinity) < mostSourceBytes)
+        .slice(0, mostHollowed);
+      let untouched = idle;
+      for (const how of ['empty', 'throws'] as const) {
+        if (untouched.length === 0) break;
+        const overrides = new Map(product.map((path) => [path, hollowed(path, candidate.text(path) ?? '', how)]));
+        const after = await run.tests({ overrides });
+        const cases = after?.detailed === true ? byName(after.cases) : new Map<string, TestCase>();
+        untouched = untouched.filter(([key]) => cases.get(key)?.status === 'passed');
+      }
+      for (const [, test] of untouched)
+        findings.push(
+          findingOf({
+            check: 'new-tests',
+            rule: 'new-tests.proves_nothing',
+            level: 'error',
+            message: `The new test “${test.name}” passes without the change, and even when no function of the product does anything.`,
+            path: test.file,
+            remedy: 'Call the code, and assert what it answers.',
+            key: test.name,
+          }),
+        );
+    }
+    const metrics = { new: fresh.length, shown: shown.length, idle: idle.length };
+    if (altered.length > 0 && shown.length === 0) {
+      const claims = declared.title !== null && obliges.test(declared.title);
+      findings.push(
+        findingOf({
+          check: 'new-tests',
+          rule: 'new-tests.nothing_shown',
+          level: claims ? 'error' : 'warning',
+          message: `No test fails without this change${claims ? `, which calls itself “${declared.title!.split('\n')[0]!.slice(0, 100)}”` : ''}.`,
+          path: altered[0]!.path,
+          remedy: 'Add a test that fails on the branch as it is, and passes with the change.',
+        }),
+      );
+    }
+    const failed = findings.some((each) => each.level === 'error');
+    const summary =
+      shown.length > 0
+        ? `${shown.length} tests fail without the change and pass with it`
+        : `${fresh.length} new tests, none of which fails without the change`;
+    return outcome(failed ? 'failed' : 'passed', summary, findings, metrics);
+  },
+};
