@@ -74,6 +74,22 @@ describe('refs', () => {
     expect(await repositories.resolve(project, 'f'.repeat(40))).toBeNull();
   });
 
+  it('are the same whether they are packed, loose, both, or not there', async () => {
+    const packed = await fresh();
+    expect(await repositories.resolve(packed, 'refs/heads/main')).toBeNull();
+    const first = await commit(await repositories.emptyTree(packed), [], 'One', packed);
+    const second = await commit(await repositories.emptyTree(packed), [first], 'Two', packed);
+    await repositories.updateRef(packed, 'refs/heads/main', first, NOTHING);
+    await repositories.updateRef(packed, 'refs/heads/a/b', second, NOTHING);
+    await git.run(repositories.path(packed), ['pack-refs', '--all']);
+    expect(await repositories.resolve(packed, 'refs/heads/main')).toBe(first);
+    expect(await repositories.resolve(packed, 'refs/heads/a/b')).toBe(second);
+    for (const name of ['refs/heads/a', 'refs/heads/mai', 'refs/heads/ain', 'refs/heads/main/x'])
+      expect(await repositories.resolve(packed, name)).toBeNull();
+    await repositories.updateRef(packed, 'refs/heads/main', second, first);
+    expect(await repositories.resolve(packed, 'refs/heads/main')).toBe(second);
+  });
+
   it('let exactly one of many writers through', async () => {
     const values = await Promise.all(Array.from({ length: 6 }, (_, n) => change(root, file('n', String(n)))));
     const moved = await Promise.all(
