@@ -23,15 +23,9 @@ export const parts: Parts = {
         throw new Error(`${path} answered ${answer.statusCode}: ${await answer.body.text()}`);
       return answer.body.json();
     };
-    const one = async (payload: Payload): Promise<void> => void (await post('/api/tasks', { ...wish, input: payload }));
-    const probe = await pool.request({ method: 'POST', path: '/api/tasks/bulk', headers, body: '{}' });
-    await probe.body.dump();
-    const hasBulk = probe.statusCode !== 404;
     return {
-      one,
+      one: async (payload) => void (await post('/api/tasks', { ...wish, input: payload })),
       async many(payloads) {
-        // A server from before there was bulk creation.
-        if (!hasBulk) return void (await Promise.all(payloads.map(one)));
         const tasks = payloads.map((input) => ({ input }));
         const { items } = (await post('/api/tasks/bulk', { ...wish, tasks })) as { items: { created: boolean }[] };
         // A task that was refused was not created: it must not count as one.
