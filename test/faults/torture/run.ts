@@ -154,9 +154,16 @@ function weigh(
     ...doctor.broken.map((name) => `doctor: ${name}`),
     ...crashes.map((crash) => `crashed: ${crash}`),
   ];
+  // A run in which little happened proves little, whatever it found.
+  const idle =
+    nemesis.kills < options.seconds / 2 || verdict.tasks < options.tasks / 10
+      ? `idle: ${verdict.tasks} of ${options.tasks} tasks and ${nemesis.kills} kills in ${options.seconds} s; the machine is too busy for this`
+      : null;
+  if (idle !== null) findings.push(idle);
   const reasons = new Set<string>(verdict.findings.map(({ reason }) => reason));
   for (const name of doctor.broken) reasons.add(`doctor:${name.split(':')[0] ?? name}`);
   if (crashes.length > 0) reasons.add('crashed');
+  if (idle !== null) reasons.add('idle');
   const { redis } = ground;
   if (redis !== null && redis.clientsSeen === 0)
     options.say(
