@@ -68,6 +68,17 @@ export class ParentUnknown extends MusterError {
   }
 }
 
+export class ParentCancelled extends MusterError {
+  constructor(parentId: string) {
+    super(
+      'runtime.parent_cancelled',
+      409,
+      'The parent was cancelled, and nothing is begun below it any more. Stop, or start the task without a parent.',
+      { data: { parentId } },
+    );
+  }
+}
+
 export class TooDeep extends MusterError {
   constructor(limit: number) {
     super('runtime.too_deep', 422, `Tasks nest at most ${limit} levels. Start this one without a parent.`);

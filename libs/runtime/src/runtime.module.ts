@@ -9,6 +9,7 @@ import { TaskStarts } from './batches/task-starts.ts';
 import { TermedCreations } from './batches/termed-creations.ts';
 import { AppendLogHandler } from './commands/append-log.ts';
 import { CancelTaskHandler } from './commands/cancel-task.ts';
+import { CancelTreeHandler } from './commands/cancel-tree.ts';
 import { ClaimTasksHandler } from './commands/claim-tasks.ts';
 import { CompleteAttemptHandler } from './commands/complete-attempt.ts';
 import { ConnectInstanceHandler } from './commands/connect-instance.ts';
@@ -44,6 +45,7 @@ import { ReadyLanes } from './dispatch/ready-lanes.ts';
 import { LeaseSweep } from './dispatch/sweep.ts';
 import { TaskEnd } from './dispatch/task-end.ts';
 import { TermsSweep } from './dispatch/terms-sweep.ts';
+import { TreeCancel } from './dispatch/tree-cancel.ts';
 import { WakeUps } from './dispatch/wake-ups.ts';
 import { JsonSchemas } from './domain/json-schema.ts';
 import { AttemptsController } from './http/attempts.controller.ts';
@@ -53,6 +55,7 @@ import { RuntimeController } from './http/runtime.controller.ts';
 import { SupervisedController } from './http/supervised.controller.ts';
 import { TasksController } from './http/tasks.controller.ts';
 import { SqlLeaseGuard } from './lease-guard.ts';
+import { ExplainTaskHandler } from './queries/explain-task.ts';
 import { FindTaskHandler } from './queries/find-task.ts';
 import { ListInstancesHandler } from './queries/list-instances.ts';
 import { FindProjectOperationsHandler, ListOperationsHandler } from './queries/list-operations.ts';
@@ -81,6 +84,7 @@ const commandHandlers = [
   StartTaskHandler,
   StartTasksHandler,
   CancelTaskHandler,
+  CancelTreeHandler,
   RetryTaskHandler,
   SettleSubmittedTaskHandler,
   ConnectInstanceHandler,
@@ -105,6 +109,7 @@ const commandHandlers = [
 ];
 const queryHandlers = [
   FindTaskHandler,
+  ExplainTaskHandler,
   ReadTaskHandler,
   ListTasksHandler,
   ListOperationsHandler,
@@ -132,6 +137,7 @@ const dispatch = [
   InstanceOrders,
   InstanceWishes,
   TermsSweep,
+  TreeCancel,
 ];
 const supervision = [ServerIdentity, Supervisor];
 

@@ -104,6 +104,9 @@ export {
   createdTasks,
   taskView,
   taskDetail,
+  taskCancelled,
+  taskBlockers,
+  taskExplanation,
   type TaskState,
   type Priority,
   type ConflictHunk,
@@ -111,6 +114,9 @@ export {
   type CreateTask,
   type TaskView,
   type TaskDetail,
+  type TaskCancelled,
+  type TaskBlocker,
+  type TaskExplanation,
 } from './tasks.ts';
 export {
   heartbeatSeconds,

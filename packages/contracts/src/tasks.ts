@@ -166,3 +166,68 @@ export const taskDetail = taskView
   })
   .meta({ id: 'TaskDetail' });
 export type TaskDetail = z.infer<typeof taskDetail>;
+
+/** What POST /api/tasks/{id}/cancel answers. */
+export const taskCancelled = taskView
+  .extend({
+    /** Given when the whole tree was to be cancelled. */
+    tree: z
+      .object({
+        cancelled: z.number().int().describe('tasks that this call ended'),
+        complete: z.boolean().describe('false: the tree is large, and the server goes on cancelling it'),
+      })
+      .optional(),
+  })
+  .meta({ id: 'TaskCancelled' });
+export type TaskCancelled = z.infer<typeof taskCancelled>;
+
+/** What keeps a task from being worked on. */
+export const taskBlockers = [
+  'none',
+  'retry_at',
+  'not_before',
+  'dependency',
+  'lock',
+  'verification',
+  'landing',
+  'person',
+  'dispatch_stopped',
+  'no_agent_assigned',
+  'no_instance_connected',
+  'agent_not_assigned',
+  'version',
+  'input_unfit',
+  'labels',
+  'other_project',
+  'paused',
+  'silent',
+  'avoided',
+  'kept_for_another',
+  'at_capacity',
+] as const;
+export type TaskBlocker = (typeof taskBlockers)[number];
+export const taskExplanation = z
+  .object({
+    taskId: idOf('task'),
+    state: taskState,
+    blocker: z.enum(taskBlockers),
+    summary: z.string(),
+    /** What would change it. */
+    change: z.string(),
+    /** When it changes by itself, where that is known. */
+    until: timestamp.nullable(),
+    /** The task, submission, landing or instance that it is about. */
+    ref: z.string().nullable(),
+    /** Connected instances that offer the capability, each with what keeps it from taking the task. */
+    instances: z.array(
+      z.object({
+        instanceId: idOf('instance'),
+        agent: z.string(),
+        version: z.string(),
+        blocker: z.enum(taskBlockers),
+        why: z.string(),
+      }),
+    ),
+  })
+  .meta({ id: 'TaskExplanation' });
+export type TaskExplanation = z.infer<typeof taskExplanation>;

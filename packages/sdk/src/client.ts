@@ -18,7 +18,9 @@ import {
   runtimeStatus,
   submissionView,
   supervisedView,
+  taskCancelled,
   taskDetail,
+  taskExplanation,
   taskView,
   verificationView,
   whoAmI,
@@ -34,7 +36,10 @@ import {
   type RuntimeStatus,
   type SubmissionView,
   type SupervisedView,
+  type Priority,
+  type TaskCancelled,
   type TaskDetail,
+  type TaskExplanation,
   type TaskState,
   type TaskView,
   type VerificationView,
@@ -283,7 +288,16 @@ export class MusterClient {
     createMany: (tasks: z.input<typeof createTasks>): Promise<z.infer<typeof createdTasks>> =>
       this.#http.call({ method: 'POST', path: '/api/tasks/bulk', body: tasks, answer: createdTasks }),
     list: (
-      query: Paging & { projectId?: string | undefined; state?: TaskState | undefined } = {},
+      query: Paging & {
+        projectId?: string | undefined;
+        state?: TaskState | undefined;
+        capability?: string | undefined;
+        parentId?: string | undefined;
+        agent?: string | undefined;
+        priority?: Priority | undefined;
+        createdAfter?: string | undefined;
+        createdBefore?: string | undefined;
+      } = {},
     ): Promise<Page<TaskView>> =>
       this.#http.call({ method: 'GET', path: '/api/tasks', query: { ...query }, answer: pageOf(taskView) }),
     get: (taskId: string): Promise<TaskDetail> =>
@@ -291,13 +305,17 @@ export class MusterClient {
     /** For a task that waits for a person: they say that it may go on. */
     retry: (taskId: string): Promise<TaskView> =>
       this.#http.call({ method: 'POST', path: `/api/tasks/${part(taskId)}/retry`, body: {}, answer: taskView }),
-    cancel: (taskId: string, reason: string): Promise<TaskView> =>
+    /** @param scope with `tree`, everything below it as well */
+    cancel: (taskId: string, reason: string, scope: { readonly tree?: boolean } = {}): Promise<TaskCancelled> =>
       this.#http.call({
         method: 'POST',
         path: `/api/tasks/${part(taskId)}/cancel`,
-        body: { reason },
-        answer: taskView,
+        body: { reason, ...scope },
+        answer: taskCancelled,
       }),
+    /** What keeps it from being worked on, and what would change that. */
+    explain: (taskId: string): Promise<TaskExplanation> =>
+      this.#http.call({ method: 'GET', path: `/api/tasks/${part(taskId)}/explain`, answer: taskExplanation }),
   };
 
   readonly submissions = {

@@ -92,31 +92,44 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
     .description('list tasks')
     .option('--project <project>')
     .option('--state <state>')
+    .option('--parent <task>', 'the children of this task')
+    .option('--agent <name>')
     .option('--limit <n>', 'how many', Number, 50)
     .option('--cursor <cursor>')
-    .action(async (options: { project?: string; state?: string; limit: number; cursor?: string }) => {
-      const client = await connect(globals());
-      const wanted = options.state === undefined ? undefined : taskState.safeParse(options.state);
-      if (wanted && !wanted.success) throw new UsageError(`--state takes one of ${taskState.options.join(', ')}.`);
-      const page = await client.tasks.list({
-        projectId: options.project === undefined ? undefined : await findProject(client, options.project),
-        state: wanted?.data,
-        limit: options.limit,
-        cursor: options.cursor,
-      });
-      if (globals().json) return printJson(page);
-      printTable(
-        ['id', 'capability', 'title', 'state', 'waits for', 'attempt'],
-        page.items.map((task) => [
-          task.id,
-          task.capability,
-          task.title,
-          state(task.state),
-          task.wait?.reason ?? null,
-          task.attempt,
-        ]),
-      );
-    });
+    .action(
+      async (options: {
+        project?: string;
+        state?: string;
+        parent?: string;
+        agent?: string;
+        limit: number;
+        cursor?: string;
+      }) => {
+        const client = await connect(globals());
+        const wanted = options.state === undefined ? undefined : taskState.safeParse(options.state);
+        if (wanted && !wanted.success) throw new UsageError(`--state takes one of ${taskState.options.join(', ')}.`);
+        const page = await client.tasks.list({
+          projectId: options.project === undefined ? undefined : await findProject(client, options.project),
+          state: wanted?.data,
+          parentId: options.parent,
+          agent: options.agent,
+          limit: options.limit,
+          cursor: options.cursor,
+        });
+        if (globals().json) return printJson(page);
+        printTable(
+          ['id', 'capability', 'title', 'state', 'waits for', 'attempt'],
+          page.items.map((task) => [
+            task.id,
+            task.capability,
+            task.title,
+            state(task.state),
+            task.wait?.reason ?? null,
+            task.attempt,
+          ]),
+        );
+      },
+    );
   tasks
     .command('show <task>')
     .description('one task with its attempts')
@@ -139,9 +152,31 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
     .command('cancel <task>')
     .description('stop a task')
     .option('--reason <why>', 'shown to its agent', 'cancelled by hand')
-    .action(async (taskId: string, { reason }: { reason: string }) => {
-      const task = await (await connect(globals())).tasks.cancel(taskId, reason);
-      if (globals().json) printJson(task);
-      else printLine(`${task.id} is ${task.state}.`);
+    .option('--tree', 'and everything below it', false)
+    .action(async (taskId: string, { reason, tree }: { reason: string; tree: boolean }) => {
+      const task = await (await connect(globals())).tasks.cancel(taskId, reason, tree ? { tree } : {});
+      if (globals().json) return printJson(task);
+      printLine(`${task.id} is ${task.state}.`);
+      if (task.tree !== undefined)
+        printLine(`${task.tree.cancelled} cancelled${task.tree.complete ? '' : '; the server goes on with the rest'}.`);
+    });
+  tasks
+    .command('explain <task>')
+    .description('why it is not being worked on, and what would change that')
+    .action(async (taskId: string) => {
+      const told = await (await connect(globals())).tasks.explain(taskId);
+      if (globals().json) return printJson(told);
+      printFields({
+        state: state(told.state),
+        blocker: told.blocker,
+        why: told.summary,
+        until: told.until,
+        'what would change it': told.change,
+      });
+      if (told.instances.length > 0)
+        printTable(
+          ['instance', 'agent', 'version', 'blocker', 'why'],
+          told.instances.map((one) => [one.instanceId, one.agent, one.version, one.blocker, one.why]),
+        );
     });
 };

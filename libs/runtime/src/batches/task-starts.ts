@@ -16,6 +16,7 @@ import {
   DependencyRefused,
   InputInvalid,
   NoAgent,
+  ParentCancelled,
   ParentUnknown,
   ProjectUnknown,
   TooDeep,
@@ -208,6 +209,7 @@ export class TaskStarts {
       const parent = await taskById(this.database, parentId);
       if (parent === null || parent.team_id !== task.teamId || parent.project_id !== task.projectId)
         return new ParentUnknown(parentId);
+      if (parent.state === 'cancelled') return new ParentCancelled(parentId);
       const depth = parent.depth + 1;
       return depth > maxTaskDepth ? new TooDeep(maxTaskDepth) : depth;
     });

@@ -1,4 +1,13 @@
-import { capabilityName, idOf, instanceStates, instanceWish, pageQuery, taskStates } from '@muster/contracts';
+import {
+  capabilityName,
+  idOf,
+  instanceStates,
+  instanceWish,
+  pageQuery,
+  priorities,
+  taskStates,
+  timestamp,
+} from '@muster/contracts';
 import { z } from 'zod';
 
 /** One value, several separated by commas, or the parameter repeated. */
@@ -15,6 +24,11 @@ export const taskQuery = z.strictObject({
   projectId: idOf('project').optional(),
   state: listOf(taskStates),
   capability: capabilityName.optional(),
+  parentId: idOf('task').optional(),
+  agent: z.string().max(100).optional(),
+  priority: listOf(priorities),
+  createdAfter: timestamp.optional(),
+  createdBefore: timestamp.optional(),
 });
 export const operationQuery = z.strictObject({ ...pageQuery.shape, state: listOf(taskStates) });
 export const logQuery = z.strictObject({
@@ -79,4 +93,8 @@ export const claimBody = z.strictObject({
   count: z.number().int().min(1).max(100).default(1),
 });
 export const byeBody = z.strictObject({ reason: z.string().max(500).default('shutdown') });
-export const cancelBody = z.strictObject({ reason: z.string().min(1).max(2000).default('cancelled') });
+export const cancelBody = z.strictObject({
+  reason: z.string().min(1).max(2000).default('cancelled'),
+  /** With everything below it. */
+  tree: z.boolean().default(false),
+});

@@ -5,10 +5,14 @@ import {
   operation,
   executeCapability,
   pageOf,
+  taskCancelled,
   taskDetail,
+  taskExplanation,
   taskView,
   type Operation,
+  type TaskCancelled,
   type TaskDetail,
+  type TaskExplanation,
   type TaskView,
 } from '@muster/contracts';
 import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
@@ -20,10 +24,12 @@ import type { Page } from '#kernel';
 import type { Actor } from '#messages/auth';
 import { CancelTask, StartTask, type NewTask } from '#messages/runtime';
 import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
+import { CancelTree } from '../commands/cancel-tree.ts';
 import { RetryTask } from '../commands/retry-task.ts';
 import { StartTasks, type StartedItem } from '../commands/start-tasks.ts';
 import { TaskEnd } from '../dispatch/task-end.ts';
 import { isReserved } from '../domain/lease-rules.ts';
+import { ExplainTask } from '../queries/explain-task.ts';
 import { ListOperations } from '../queries/list-operations.ts';
 import { ListTasks } from '../queries/list-tasks.ts';
 import { ReadLog, type LogLine } from '../queries/read-log.ts';
@@ -94,6 +100,11 @@ export class TasksController {
         projectIds,
         states: q.state,
         capability: q.capability,
+        parentId: q.parentId,
+        agent: q.agent,
+        priorities: q.priority,
+        createdAfter: q.createdAfter,
+        createdBefore: q.createdBefore,
         limit: q.limit,
         cursor: q.cursor,
       }),
@@ -106,6 +117,14 @@ export class TasksController {
   @ApiResponse({ status: 200, standardSchema: taskDetail })
   show(@Param('taskId', { schema: schemas.taskId }) taskId: string): Promise<TaskDetail> {
     return this.queries.execute(new ReadTask(taskId));
+  }
+
+  @Get('tasks/:taskId/explain')
+  @Requires('task.read')
+  @ApiOperation({ summary: 'Say what keeps a task from being worked on, and what would change that' })
+  @ApiResponse({ status: 200, standardSchema: taskExplanation })
+  explain(@Param('taskId', { schema: schemas.taskId }) taskId: string): Promise<TaskExplanation> {
+    return this.queries.execute(new ExplainTask(taskId));
   }
 
   @Get('tasks/:taskId/logs')
@@ -122,12 +141,15 @@ export class TasksController {
   @Post('tasks/:taskId/cancel')
   @HttpCode(200)
   @Requires('task.cancel')
-  @ApiOperation({ summary: 'Cancel a task; its agent is told to stop' })
-  @ApiResponse({ status: 200, standardSchema: taskView })
+  @ApiOperation({
+    summary: 'Cancel a task, or with tree everything below it as well; agents are told to stop',
+  })
+  @ApiResponse({ status: 200, standardSchema: taskCancelled })
   cancel(
     @Param('taskId', { schema: schemas.taskId }) taskId: string,
     @Body({ schema: schemas.cancelBody.prefault({}) }) body: z.output<typeof schemas.cancelBody>,
-  ): Promise<TaskView> {
+  ): Promise<TaskCancelled> {
+    if (body.tree) return this.commands.execute(new CancelTree(taskId, body.reason));
     return this.commands.execute(new CancelTask(taskId, body.reason));
   }
 

@@ -1,8 +1,8 @@
-import type { TaskState, TaskView } from '@muster/contracts';
+import type { Priority, TaskState, TaskView } from '@muster/contracts';
 import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import { decodeCursor, encodeCursor, type Page } from '#kernel';
 import { Database } from '#platform/database';
-import { taskViewOf } from '../domain/task-row.ts';
+import { priorityRank, taskViewOf } from '../domain/task-row.ts';
 import { listTasks } from '../sql/tasks.ts';
 
 export interface TaskListing {
@@ -10,6 +10,11 @@ export interface TaskListing {
   readonly projectIds: readonly string[] | 'all';
   readonly states?: readonly TaskState[] | undefined;
   readonly capability?: string | undefined;
+  readonly parentId?: string | undefined;
+  readonly agent?: string | undefined;
+  readonly priorities?: readonly Priority[] | undefined;
+  readonly createdAfter?: string | undefined;
+  readonly createdBefore?: string | undefined;
   readonly limit: number;
   readonly cursor?: string | undefined;
 }
@@ -32,6 +37,11 @@ export class ListTasksHandler implements IQueryHandler<ListTasks> {
       projectIds: listing.projectIds === 'all' ? null : listing.projectIds,
       states: listing.states ?? null,
       capability: listing.capability ?? null,
+      parentId: listing.parentId ?? null,
+      agent: listing.agent ?? null,
+      priorities: listing.priorities?.map(priorityRank) ?? null,
+      createdAfter: listing.createdAfter ?? null,
+      createdBefore: listing.createdBefore ?? null,
       beforeId: beforeId ?? null,
       limit: listing.limit + 1,
     });
