@@ -17,6 +17,7 @@ import { GitController } from './http/git.controller.ts';
 import { ProjectsController } from './http/projects.controller.ts';
 import { streamArchives } from './http/streamed-bodies.ts';
 import { FindAssignedAgentsHandler } from './queries/find-assigned-agents.ts';
+import { FindProjectTeamHandler } from './queries/find-project-team.ts';
 import { FindProjectHandler } from './queries/find-project.ts';
 import { FindProjectsOfAgentHandler } from './queries/find-projects-of-agent.ts';
 import { ListAssignmentsHandler } from './queries/list-assignments.ts';
@@ -36,6 +37,7 @@ const commandHandlers = [
 ];
 const queryHandlers = [
   FindProjectHandler,
+  FindProjectTeamHandler,
   ListProjectsHandler,
   ShowProjectHandler,
   ReadPolicyHandler,

@@ -16,7 +16,7 @@ import { Test } from '@nestjs/testing';
 import { WebSocket } from 'ws';
 import { Clock, Ids, SystemClock, SystemIds } from '#kernel';
 import { type Actor, Authenticator } from '#messages/auth';
-import { FindAssignedAgents, FindProject } from '#messages/projects';
+import { FindAssignedAgents, FindProject, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import { CancelTask, LeaseGuard, type NewTask, SettleSubmittedTask, StartTask } from '#messages/runtime';
 import { Config, loadConfig } from '#platform/config';
@@ -108,6 +108,13 @@ class Projects implements IQueryHandler<FindProject> {
     };
   }
 }
+@QueryHandler(FindProjectTeam)
+class ProjectTeams implements IQueryHandler<FindProjectTeam> {
+  async execute({ projectId }: FindProjectTeam) {
+    const known = await test.sql(`select id from projects_here where id = $1`, [projectId]);
+    return known.length === 0 ? null : team;
+  }
+}
 @QueryHandler(FindAssignedAgents)
 class Assigned implements IQueryHandler<FindAssignedAgents> {
   async execute({ capability }: FindAssignedAgents) {
@@ -151,7 +158,7 @@ beforeAll(async () => {
   class Ground {}
   const testing = await Test.createTestingModule({
     imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, RuntimeModule],
-    providers: [Projects, Assigned, Published],
+    providers: [Projects, ProjectTeams, Assigned, Published],
   }).compile();
   app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
   app.useWebSocketAdapter(app.get(SocketAdapter));

@@ -11,6 +11,12 @@ export class FindProject extends Query<ProjectRecord | null> {
     super();
   }
 }
+/** Whose a project is; null when there is none. For who asks often: `FindProject` also asks git where the branch stands. */
+export class FindProjectTeam extends Query<string | null> {
+  constructor(readonly projectId: string) {
+    super();
+  }
+}
 /** The policy in force: `muster.yaml` at `commit` (default: the branch's head), bounded by server policy. Invalid rules: the defaults, and `problem` says why. */
 export class ReadPolicy extends Query<PolicyView> {
   constructor(

@@ -2,7 +2,7 @@ import type { TaskView } from '@muster/contracts';
 import { Injectable } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import type { FieldError, MusterError } from '#kernel';
-import { FindAssignedAgents, FindProject } from '#messages/projects';
+import { FindAssignedAgents, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import type { NewTask } from '#messages/runtime';
 import { Database } from '#platform/database';
@@ -190,8 +190,8 @@ export class TaskStarts {
   }
 
   private async skillsFor(task: NewTask): Promise<readonly Skill[] | MusterError> {
-    const project = await this.queries.execute(new FindProject(task.projectId));
-    if (project === null || project.teamId !== task.teamId) return new ProjectUnknown(task.projectId);
+    const teamId = await this.queries.execute(new FindProjectTeam(task.projectId));
+    if (teamId !== task.teamId) return new ProjectUnknown(task.projectId);
     const assigned = await this.queries.execute(new FindAssignedAgents(task.projectId, task.capability));
     const wish = task.agent ?? null;
     const skills: Skill[] = [];
