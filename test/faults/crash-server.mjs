@@ -1,18 +1,20 @@
 // A server of the crash-points run: a process of its own, with the real rooms, that ends itself outright when a chosen moment comes.
 // Started by its own path it is the server; imported it starts one and talks to it.
 import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const self = fileURLToPath(import.meta.url);
 const password = 'a password for crash tests';
 
-/** @param point the crash point at which it ends itself the first time that it is reached; null: never */
-export async function startCrashServer(where, point) {
+/** @param points the crash points at the first of which to be reached it ends itself; none: never */
+export async function startCrashServer(where, points) {
   const child = spawn(process.execPath, [self], {
     env: {
       PATH: process.env.PATH,
       TMPDIR: where.temporary,
-      CRASH_POINT: point ?? '',
+      CRASH_POINTS: points.join(),
+      CRASH_DIED_AT: where.diedAt,
       CRASH_DATA_DIR: where.dataDir,
       CRASH_DATABASE_URL: where.databaseUrl,
       CRASH_SOURCE: where.source,
@@ -95,11 +97,14 @@ if (process.argv[1] === self) {
   const { CrashPoints, IntegrationModule } = await dist('libs/integration/src/index.js');
   const { Authenticator } = await dist('libs/messages/src/auth/index.js');
   const { env } = process;
+  const points = new Set(env.CRASH_POINTS.split(','));
 
   class EndThere extends CrashPoints {
     reach(point) {
+      if (!points.has(point)) return;
+      writeFileSync(env.CRASH_DIED_AT, point);
       // Nothing runs after this line, no handler and no promise.
-      if (point === env.CRASH_POINT) process.kill(process.pid, 'SIGKILL');
+      process.kill(process.pid, 'SIGKILL');
     }
   }
   const config = loadConfig({

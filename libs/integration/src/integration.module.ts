@@ -19,6 +19,7 @@ import { LandingLine } from './landing-line.ts';
 import { OpenConflicts } from './open-conflicts.ts';
 import { Provenance } from './provenance.ts';
 import { AuditProjectHandler } from './queries/audit-project.ts';
+import { ForecastRollbackHandler } from './queries/forecast-rollback.ts';
 import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
@@ -48,6 +49,7 @@ export const queryHandlers = [
   AuditProjectHandler,
   ShowQueueHandler,
   ForecastConflictsHandler,
+  ForecastRollbackHandler,
 ];
 export const reactions = [
   AdmitWhenSubmissionReceived,

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { ForecastRollback } from './queries/forecast-rollback.ts';
 import { startWorld, type World } from '../test/world.ts';
 
 let world: World;
@@ -136,5 +137,33 @@ describe('rolling back', () => {
     expect((await world.judge(revert.id, 'accepted')).state).toBe('landed');
     await world.submissions.run(change.id);
     expect((await world.row(change.id)).state).toBe('verifying');
+  });
+});
+
+describe('what a rollback would mean', () => {
+  it('is told beforehand: what stands in the way, what landed on top of it, and who is at it', async () => {
+    const project = await world.project();
+    const landed = await world.land(project, { 'greet.js': 'one\n', 'fresh.js': 'fresh\n' });
+    const free = await world.queries.execute(new ForecastRollback(landed.id));
+    expect(free).toMatchObject({
+      clean: true,
+      nothingLeft: false,
+      paths: ['fresh.js', 'greet.js'],
+      dependents: [],
+      openWork: [],
+    });
+    const elsewhere = await world.land(project, { 'other.js': 'elsewhere\n' });
+    const later = await world.land(project, { 'greet.js': 'two\n' });
+    const open = await world.submit(project, { 'fresh.js': 'fresher\n' });
+    const forecast = await world.queries.execute(new ForecastRollback(landed.id));
+    expect(forecast).toMatchObject({
+      clean: false,
+      conflicts: [{ path: 'greet.js', base: 'one\n', ours: 'two\n' }],
+      dependents: [{ landingId: later.id, taskId: later.task_id, paths: ['greet.js'] }],
+      openWork: [{ submissionId: open.id, paths: ['fresh.js'] }],
+    });
+    expect(forecast.dependents.map(({ landingId }) => landingId)).not.toContain(elsewhere.id);
+    // Nothing was changed by asking.
+    expect(await world.landing(landed.id)).toMatchObject({ state: 'landed' });
   });
 });

@@ -182,6 +182,7 @@ export {
   landingView,
   queueView,
   conflictForecast,
+  rollbackForecast,
   rollbackLanding,
   auditReport,
   type Approver,
@@ -189,6 +190,7 @@ export {
   type SubmissionView,
   type LandingView,
   type QueueView,
+  type RollbackForecast,
   type ConflictForecast,
   type AuditReport,
 } from './submissions.ts';

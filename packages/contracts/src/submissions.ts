@@ -164,6 +164,32 @@ export const conflictForecast = z
   .meta({ id: 'ConflictForecast' });
 export type ConflictForecast = z.infer<typeof conflictForecast>;
 
+/** What taking a landing back would mean, before anybody asks for it. */
+export const rollbackForecast = z
+  .object({
+    landingId: idOf('landing'),
+    state: z.enum(landingStates),
+    paths: z.array(z.string()).describe('what it changed'),
+    clean: z.boolean().describe('it comes out by itself, as the branch is now'),
+    nothingLeft: z.boolean().describe('later landings have undone it already'),
+    conflicts: z
+      .array(conflictHunk)
+      .describe('where it does not: ours is the branch, theirs what was there before the landing'),
+    /** Later landings that touched what it touched, and may stand on it. */
+    dependents: z.array(
+      z.object({
+        landingId: idOf('landing'),
+        taskId: idOf('task').nullable(),
+        commit: objectId,
+        paths: z.array(z.string()),
+      }),
+    ),
+    /** Changes on their way that touch it as well. */
+    openWork: z.array(z.object({ submissionId: idOf('submission'), paths: z.array(z.string()) })),
+  })
+  .meta({ id: 'RollbackForecast' });
+export type RollbackForecast = z.infer<typeof rollbackForecast>;
+
 export const rollbackLanding = z.strictObject({ reason: z.string().min(1).max(2000) });
 
 /** One line of `muster audit`: a commit of the branch and what is wrong with its evidence. */

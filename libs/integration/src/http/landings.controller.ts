@@ -8,6 +8,8 @@ import {
   landingView,
   pageOf,
   pageQuery,
+  type RollbackForecast,
+  rollbackForecast,
   rollbackLanding,
   type SubmissionView,
   submissionView,
@@ -18,6 +20,7 @@ import { FindLanding, RollBackLanding } from '#messages/integration';
 import type { Page } from '#kernel';
 import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
 import { NotFound } from '../integration.errors.ts';
+import { ForecastRollback } from '../queries/forecast-rollback.ts';
 import { ListLandings } from '../queries/list-landings.ts';
 
 const landingId = idOf('landing');
@@ -55,6 +58,13 @@ export class LandingsController {
     const found = await this.queries.execute(new FindLanding(id));
     if (found === null) throw new NotFound('landing', id);
     return found;
+  }
+
+  @Get(':landingId/rollback')
+  @Requires('landing.read')
+  @ApiResponse({ status: 200, standardSchema: rollbackForecast })
+  forecast(@Param('landingId', { schema: landingId }) id: string): Promise<RollbackForecast> {
+    return this.queries.execute(new ForecastRollback(id));
   }
 
   @Post(':landingId/rollback')
