@@ -85,6 +85,7 @@ export class Migration202611280001_runtime_lanes extends Migration {
     this.addSql(`
       alter table tasks add column lane integer;
       alter table tasks add column ready_seq bigint;
+      alter table tasks add column traceparent text;
       insert into task_lanes (signature, team_id, project_id, capability, priority, agent_wish, labels, unfit_agents)
       select distinct lane_signature(team_id, project_id, capability, priority, agent_wish, labels, to_jsonb(unfit_agents)),
         team_id, project_id, capability, priority, agent_wish, labels, to_jsonb(unfit_agents)
@@ -116,6 +117,8 @@ export class Migration202611280001_runtime_lanes extends Migration {
       delete from attempts where outcome is null;
     `);
 
+    // Room in its page for the one version that a task gets when its attempt ends.
+    this.addSql('alter table tasks set (fillfactor = 55)');
     // From here on no index and no check of tasks looks at what the hot path writes, so that its updates stay in the page.
     this.addSql(`
       drop index tasks_queued, tasks_leased, tasks_held, tasks_due, tasks_by_team;
@@ -124,7 +127,7 @@ export class Migration202611280001_runtime_lanes extends Migration {
       update tasks set state = 'open' where state in ('queued', 'running');
       alter table tasks add constraint tasks_state_check check (state in ('open', 'waiting', 'succeeded', 'failed', 'cancelled'));
       alter table tasks
-        drop column fence, drop column lease_until, drop column deadline_at, drop column expiry_told, drop column holder_id, drop column not_before,
+        drop column fence, drop column lease_until, drop column deadline_at, drop column expiry_told, drop column holder_id,
         drop column preferred_instance_id, drop column preferred_until, drop column avoid_instances, drop column avoid_until, drop column avoid_then_person,
         drop column agent_wish, drop column labels, drop column unfit_agents;
       create unique index tasks_idempotency on tasks (team_id, idempotency_key) where idempotency_key is not null;
@@ -163,7 +166,7 @@ export class Migration202611280001_runtime_lanes extends Migration {
       create view tasks_now as
       select t.id, t.team_id, t.project_id, t.capability, t.title, t.input, t.priority, t.lane, t.ready_seq,
         case when t.state <> 'open' then t.state when r.task_id is null then 'queued' else 'running' end as state,
-        t.wait_reason, t.wait_ref, t.wait_detail, t.next_action_at,
+        t.wait_reason, t.wait_ref, t.wait_detail, t.next_action_at, t.not_before,
         coalesce(r.number, t.attempt) as attempt, t.failures, least(t.max_attempts, r.max_attempts) as max_attempts, r.fence, r.lease_until, r.deadline_at,
         coalesce(r.instance_id, t.instance_id) as instance_id, coalesce(r.agent, t.agent) as agent, r.holder_id,
         coalesce(r.checkpoint, t.checkpoint) as checkpoint, t.rework, t.reworks, t.submission_id, t.output, t.error, t.own_cost_usd, t.forgiven_cost_usd, t.cost_usd,

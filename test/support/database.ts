@@ -58,6 +58,7 @@ export async function testDatabase(): Promise<TestDatabase> {
   const pool = new pg.Pool({ connectionString: url, max: 5, types: resultTypes() });
   pool.on('error', () => {});
   const opened: MikroORM[] = [];
+  const databases: Database[] = [];
   return {
     url,
     sql: async <Row extends object>(text: string, params: readonly unknown[] = []) =>
@@ -65,9 +66,12 @@ export async function testDatabase(): Promise<TestDatabase> {
     open: async (entities = []) => {
       const orm = await openOrm({ url, entities, poolSize: 10 });
       opened.push(orm);
-      return new Database(orm, await orm.em.getConnection().getNativeClient(), new SystemIds());
+      const database = new Database(orm, await orm.em.getConnection().getNativeClient(), new SystemIds());
+      databases.push(database);
+      return database;
     },
     drop: async () => {
+      await Promise.all(databases.map((database) => database.close()));
       await Promise.all(opened.map((orm) => orm.close(true)));
       await pool.end();
       await onServer((client) => client.query(`drop database if exists ${name} with (force)`));

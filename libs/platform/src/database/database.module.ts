@@ -1,4 +1,4 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { MikroOrmModule } from '@mikro-orm/nestjs';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { Ids } from '#kernel';
@@ -7,7 +7,13 @@ import { type DatabaseOptions, ormOptions } from './orm.ts';
 
 /** MikroORM closes its connections as the last of the house to go: what else stops may still write. */
 @Module({})
-export class DatabaseModule {
+export class DatabaseModule implements OnApplicationShutdown {
+  constructor(private readonly database: Database) {}
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.database.close();
+  }
+
   static forRoot(options: DatabaseOptions): DynamicModule {
     return {
       module: DatabaseModule,

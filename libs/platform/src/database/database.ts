@@ -4,6 +4,7 @@ import { context, propagation } from '@opentelemetry/api';
 import { CompiledQuery, type ControlledTransaction } from 'kysely';
 import pg from 'pg';
 import { Ids, type NewEvent, type Tx } from '#kernel';
+import { resultTypes } from './orm.ts';
 
 /** A transaction with the ORM at hand: what `em` holds is flushed before the events are written. */
 export interface Transaction extends Tx {
@@ -15,6 +16,8 @@ type AppendListener = (head: number, events: readonly NewEvent[]) => void;
 /** PostgreSQL's way of saying "try again": serialization failure, deadlock. */
 const retryable = new Set(['40001', '40P01']);
 const attempts = 4;
+/** One for each verb that commits at the same moment, and some for reads between them. */
+const hotConnections = 6;
 
 /**
  * The one way to PostgreSQL. A transaction is for one command: its events are its last statement, and nothing external
@@ -23,6 +26,7 @@ const attempts = 4;
 @Injectable()
 export class Database {
   readonly #appended = new Set<AppendListener>();
+  #hot: pg.Pool | null = null;
 
   constructor(
     private readonly orm: MikroORM,
@@ -52,7 +56,31 @@ export class Database {
    * @param name stands for the text: one name, one text
    */
   async hot<Row extends object>(name: string, text: string, params: readonly unknown[]): Promise<Row[]> {
-    return (await this.pool.query<Row>({ name, text, values: [...params] })).rows;
+    this.#hot ??= this.#openHot();
+    return (await this.#hot.query<Row>({ name, text, values: [...params] })).rows;
+  }
+
+  /** The connections of hot verbs; MikroORM closes the others. */
+  async close(): Promise<void> {
+    await this.#hot?.end();
+    this.#hot = null;
+  }
+
+  /**
+   * Connections of their own, whose plans do not change with what the statistics of the moment say: tables through which rows
+   * move look empty to the planner now and full of dead rows a minute later, and a plan that was right for the one reads
+   * everything in the other. Every hot statement has an index for each table that it meets.
+   */
+  #openHot(): pg.Pool {
+    const pool = new pg.Pool({
+      ...this.connection,
+      types: resultTypes,
+      application_name: 'muster hot',
+      max: hotConnections,
+      options: '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off',
+    });
+    pool.on('error', () => {});
+    return pool;
   }
 
   /**

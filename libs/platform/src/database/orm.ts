@@ -21,9 +21,9 @@ export interface DatabaseOptions {
 }
 
 /** int8 as a number: our counters stay far below 2^53. Numerics as numbers too; timestamps as Date, json parsed (pg's own). */
-const types = new pg.TypeOverrides();
-types.setTypeParser(pg.types.builtins.INT8, Number);
-types.setTypeParser(pg.types.builtins.NUMERIC, Number);
+export const resultTypes = new pg.TypeOverrides();
+resultTypes.setTypeParser(pg.types.builtins.INT8, Number);
+resultTypes.setTypeParser(pg.types.builtins.NUMERIC, Number);
 
 export function ormOptions(options: Pick<DatabaseOptions, 'url' | 'entities' | 'poolSize'>): Options {
   return defineConfig({
@@ -31,7 +31,7 @@ export function ormOptions(options: Pick<DatabaseOptions, 'url' | 'entities' | '
     entities: [...options.entities],
     discovery: { warnWhenNoEntities: false },
     pool: { min: 0, max: options.poolSize },
-    driverOptions: { types, application_name: 'muster' },
+    driverOptions: { types: resultTypes, application_name: 'muster' },
     forceUtcTimezone: true,
   });
 }

@@ -9,9 +9,7 @@ import { create, type NewTaskRow } from '../sql/create.ts';
 
 const maxItems = 1_000;
 
-export type Creation = Omit<NewTaskRow, 'id' | 'eventId' | 'data' | 'traceparent'> & {
-  readonly capability: string;
-};
+export type Creation = Omit<NewTaskRow, 'id' | 'traceparent'>;
 export interface CreatedTask {
   readonly id: string;
   readonly at: Date;
@@ -38,33 +36,19 @@ export class Creations {
         const { made, first, now } = await create(database, items);
         const lanes = new Set<number>();
         for (const item of items) {
-          if (!made.has(item.id)) continue;
+          if (made?.has(item.id) === false) continue;
           if (item.notBefore !== null) continue;
           lanes.add(item.lane);
           assignments.remember(item.id, item.title, item.input);
         }
         if (lanes.size > 0) wakeUps.somethingToClaim([...lanes].map((lane) => ({ lane, seq: first })));
-        return items.map((item) => (made.has(item.id) ? { id: item.id, at: now } : null));
+        return items.map((item) => (made?.has(item.id) === false ? null : { id: item.id, at: now }));
       },
     });
   }
 
   /** Null when the team has a task with this idempotency key already. */
   add(creation: Creation): Promise<CreatedTask | null> {
-    const { capability, ...row } = creation;
-    const id = this.ids.next('task');
-    return this.batcher.add({
-      ...row,
-      id,
-      eventId: this.ids.next('event'),
-      data: JSON.stringify({
-        taskId: id,
-        capability,
-        title: row.title,
-        requestedBy: row.requestedBy,
-        reopens: row.reopens,
-      }),
-      traceparent: currentTraceparent(),
-    });
+    return this.batcher.add({ ...creation, id: this.ids.next('task'), traceparent: currentTraceparent() });
   }
 }

@@ -114,7 +114,6 @@ export class TaskStarts {
     });
     const row = {
       lane: lane.id,
-      capability: task.capability,
       title: task.title ?? null,
       input: JSON.stringify(input),
       maxAttempts: task.maxAttempts ?? 5,

@@ -15,7 +15,6 @@ import {
   type Claimed,
   type HotSql,
   type ParticularCandidate,
-  type Slot,
 } from '../sql/claim.ts';
 import type { Lane } from '../sql/lanes.ts';
 import { ReadyLanes } from './ready-lanes.ts';
@@ -40,57 +39,39 @@ export class Claims {
     private readonly ready: ReadyLanes,
   ) {}
 
-  /** For many instances, in one statement. No lane may be in two groups. @param db the transaction's, or null for a statement that commits by itself */
+  /** For many instances, in one statement. No lane may be in two groups. @param db the transaction's, or the one for statements that commit by themselves */
   async plain(
     instances: readonly InstanceRow[],
     groups: readonly ClaimGroup[],
     db: HotSql = this.database,
-  ): Promise<Claimed[]> {
+  ): Promise<{ claimed: Claimed[]; refused: boolean }> {
     const cursors = new Map<number, { after: number; hints: number }>();
-    const lanes = groups.flatMap((group, n) =>
-      group.lanes.map((lane) => {
+    const wanted = groups.map((group) => ({
+      slots: group.slots,
+      lanes: group.lanes.map((lane) => {
         const cursor = this.ready.cursorOf(lane.id);
         cursors.set(lane.id, cursor);
-        return {
-          id: lane.id,
-          group: n,
-          after: cursor.after,
-          handicap: handicapOf(lane.priority),
-          teamId: lane.teamId,
-        };
+        return { id: lane.id, after: cursor.after, handicap: handicapOf(lane.priority), teamId: lane.teamId };
       }),
-    );
-    const slots: Slot[] = groups.flatMap((group, n) =>
-      group.slots.map((index) => ({
-        group: n,
-        instance: index + 1,
-        attemptId: this.ids.next('attempt'),
-        eventId: this.ids.next('event'),
-      })),
-    );
-    if (slots.length === 0 || lanes.length === 0) return [];
-    const claimed = await claim(db, {
-      lanes,
+    }));
+    const attemptIds = groups.flatMap((group) => group.slots.map(() => this.ids.next('attempt')));
+    if (attemptIds.length === 0) return { claimed: [], refused: false };
+    const { claimed, last, refused } = await claim(db, {
+      groups: wanted,
       instances,
-      slots,
+      attemptIds,
       leaseSeconds: this.config.leaseSeconds,
       silentAfterSeconds: silentAfterSeconds(this.config.leaseSeconds),
       traceparent: currentTraceparent(),
     });
-    const last = new Map<number, number>();
-    const perGroup = groups.map(() => 0);
-    const groupOf = new Map(lanes.map((lane) => [lane.id, lane.group]));
-    for (const row of claimed) {
-      last.set(row.lane, Math.max(last.get(row.lane) ?? 0, row.seq));
-      const group = groupOf.get(row.lane) ?? 0;
-      perGroup[group] = (perGroup[group] ?? 0) + 1;
+    const taken = new Map<number, number>();
+    for (const row of claimed) taken.set(row.lane, (taken.get(row.lane) ?? 0) + 1);
+    for (const { lanes, slots } of wanted) {
+      const emptied = !refused && lanes.reduce((sum, lane) => sum + (taken.get(lane.id) ?? 0), 0) < slots.length;
+      for (const { id } of lanes)
+        this.ready.taken(id, { last: last.get(id) ?? null, emptied, hints: cursors.get(id)?.hints ?? 0 });
     }
-    for (const lane of lanes) {
-      const emptied = (perGroup[lane.group] ?? 0) < (groups[lane.group]?.slots.length ?? 0);
-      const hints = cursors.get(lane.id)?.hints ?? 0;
-      this.ready.taken(lane.id, { last: last.get(lane.id) ?? null, emptied, hints });
-    }
-    return claimed;
+    return { claimed, refused };
   }
 
   /** What waits in these lanes under conditions of its own. */
@@ -130,7 +111,8 @@ export class Claims {
         appended: (position) => (head = position),
       };
       const slots = Array.from({ length: left }, () => 0);
-      return [...particular, ...(await this.plain([instance], [{ lanes, slots }], inTransaction))];
+      const { claimed } = await this.plain([instance], [{ lanes, slots }], inTransaction);
+      return [...particular, ...claimed];
     });
     this.database.appended(head);
     return claimed;

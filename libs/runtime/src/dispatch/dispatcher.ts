@@ -32,6 +32,8 @@ export interface Receiver extends Candidate {
 const everyMs = 1_000;
 /** Tasks in one claim: enough to share one commit, few enough to leave the others their turn. */
 const perClaim = 1_000;
+/** After a pause; it doubles while claims come back full. */
+const firstClaim = 64;
 const passesPerRound = 100;
 
 /**
@@ -50,6 +52,10 @@ export class Dispatcher {
   private again = false;
   private stopped = true;
   private turn = 0;
+  /** Tasks to ask for in the next claim. */
+  private size = firstClaim;
+  /** Until when they are not asked. */
+  private readonly benched = new WeakMap<Receiver, number>();
 
   constructor(
     private readonly commands: CommandBus,
@@ -127,7 +133,10 @@ export class Dispatcher {
 
   private async run(): Promise<void> {
     for (let pass = 0; pass < passesPerRound && !this.stopped; pass++) {
-      const able = [...this.receivers].filter((receiver) => receiver.room > 0);
+      const now = performance.now();
+      const able = [...this.receivers].filter(
+        (receiver) => receiver.room > 0 && (this.benched.get(receiver) ?? 0) < now,
+      );
       if (able.length === 0) return;
       const numbers = await this.readyLanes.current();
       if (numbers.length === 0) return this.lookSoon();
@@ -193,17 +202,20 @@ export class Dispatcher {
   ): Promise<number> {
     if (lanes.size === 0) return 0;
     const receivers = able.filter((receiver) => receiver.room > 0 && may.has(receiver.instance.id));
-    const slots = shareOut(receivers, perClaim);
+    const slots = shareOut(receivers, this.size);
     const groups = this.groupsOf(receivers, slots, lanes, may);
     if (groups.length === 0) return 0;
-    const claimed = await this.claims.plain(
+    const { claimed, refused } = await this.claims.plain(
       receivers.map((receiver) => receiver.instance),
       groups,
     );
+    this.size = Math.min(perClaim, Math.max(firstClaim, 2 * claimed.length));
+    if (refused) this.bench(receivers, slots, claimed);
     if (claimed.length === 0) return 0;
     const byReceiver = new Map<Receiver, Claimed[]>();
+    const byId = new Map(receivers.map((receiver) => [receiver.instance.id, receiver]));
     for (const row of claimed) {
-      const receiver = receivers[row.instance - 1];
+      const receiver = byId.get(row.instance_id);
       if (receiver === undefined) continue;
       const own = byReceiver.get(receiver);
       if (own === undefined) byReceiver.set(receiver, [row]);
@@ -211,6 +223,16 @@ export class Dispatcher {
     }
     this.deliver(byReceiver, claimed);
     return claimed.length;
+  }
+
+  /** Tasks were there and these did not get what was meant for them: paused, taken over or silent, as the database knows better. */
+  private bench(receivers: readonly Receiver[], slots: readonly number[], claimed: readonly Claimed[]): void {
+    const given = new Set(claimed.map((row) => row.instance_id));
+    for (const index of new Set(slots)) {
+      const receiver = receivers[index];
+      if (receiver !== undefined && !given.has(receiver.instance.id))
+        this.benched.set(receiver, performance.now() + everyMs);
+    }
   }
 
   /** Instances that may take from the same lanes are one group. A lane that two groups may take from is given to one of them, in turn. */

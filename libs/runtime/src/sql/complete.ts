@@ -17,11 +17,11 @@ export interface Completion {
  */
 const completeText = `
   with given as materialized (
-    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::text[]) as i(task_id, fence, actor_id, event_id, data, traceparent)
+    select i.* from jsonb_to_recordset($1::jsonb) as i("taskId" text, fence bigint, "actorId" text, "eventId" text, data jsonb, traceparent text)
   ),
   gone as (
-    delete from task_running r using given i where r.task_id = i.task_id and r.fence = i.fence and r.holder_id = i.actor_id
-    returning r.*, i.data, i.event_id, i.traceparent
+    delete from task_running r using given i where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId"
+    returning r.*, i.data, i."eventId" as event_id, i.traceparent
   ),
   unoffered as (
     delete from task_ready q using gone g where g.ready_seq is not null and q.lane = -g.lane and q.seq = g.ready_seq
@@ -35,21 +35,21 @@ const completeText = `
   done as (
     update tasks t set state = 'succeeded', output = g.data -> 'output', error = null, attempt = g.number, instance_id = g.instance_id, agent = g.agent,
       checkpoint = coalesce(g.checkpoint, t.checkpoint), updated_at = c.now, finished_at = c.now
-    from gone g, (select muster_now() as now) c where t.id = g.task_id
+    from gone g, (select muster_now() as now offset 0) c where t.id = g.task_id
     returning g.event_id, row(g.event_id, 'task.succeeded', t.team_id, t.project_id, t.id, 'normal', g.data, g.traceparent)::event_draft as event
   )
-  select coalesce(array_agg(event_id), '{}') as accepted, append_events(array_agg(event)) as head from done`;
+  select string_agg(event_id, ',') as accepted, append_events(array_agg(event)) as head from done`;
 
 /** The event ids of those that were accepted: fences alone would not tell a holder's from somebody else's of the same batch. */
 export async function complete(db: HotSql, completions: readonly Completion[]): Promise<Set<string>> {
-  const [row] = await db.hot<{ accepted: string[]; head: number | null }>('complete tasks', completeText, [
-    completions.map((one) => one.taskId),
-    completions.map((one) => one.fence),
-    completions.map((one) => one.actorId),
-    completions.map((one) => one.eventId),
-    completions.map((one) => one.data),
-    completions.map((one) => one.traceparent),
+  // Ids need no escape; the data is JSON as it is.
+  const rows = completions.map(
+    ({ taskId, fence, actorId, eventId, data, traceparent }) =>
+      `{"taskId":"${taskId}","fence":${fence},"actorId":"${actorId}","eventId":"${eventId}","data":${data}${traceparent === null ? '' : `,"traceparent":"${traceparent}"`}}`,
+  );
+  const [row] = await db.hot<{ accepted: string | null; head: number | null }>('complete tasks', completeText, [
+    `[${rows.join(',')}]`,
   ]);
   db.appended(row?.head ?? null);
-  return new Set(row?.accepted);
+  return new Set(row?.accepted?.split(','));
 }
