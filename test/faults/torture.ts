@@ -59,5 +59,8 @@ for (let seed = first; seed < first + number('seeds', values.seeds, 1); seed += 
   for (const finding of report.findings.slice(0, 20)) say(`    ${finding}`);
 }
 const [only] = reports;
-if (values.json) console.log(JSON.stringify(reports.length === 1 ? only : reports, null, 2));
-process.exit(reports.every(({ ok }) => ok) ? 0 : 1);
+const code = reports.every(({ ok }) => ok) ? 0 : 1;
+// A pipe takes its time; what is not written when the process exits is lost.
+if (values.json)
+  process.stdout.write(`${JSON.stringify(reports.length === 1 ? only : reports, null, 2)}\n`, () => process.exit(code));
+else process.exit(code);

@@ -211,7 +211,8 @@ function weigh(
     reclaimMaxMs: verdict.reclaimMaxMs,
     invariants: doctor.asked,
     reasons: [...reasons],
-    findings,
+    // The history has all of them.
+    findings: findings.slice(0, 200),
   };
 }
 
