@@ -128,6 +128,7 @@ export class TaskStarts {
       const id = await this.termed.add({
         ...row,
         teamId: task.teamId,
+        capability: task.capability,
         deadline: task.deadline ?? null,
         dependsOn: [...new Set(task.dependsOn)],
         onDependencyFailure: task.onDependencyFailure ?? 'cancel',
