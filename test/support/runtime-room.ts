@@ -16,7 +16,7 @@ import { Test } from '@nestjs/testing';
 import semver from 'semver';
 import { Clock, Ids, SystemClock, SystemIds } from '#kernel';
 import { type Actor, Authenticator } from '#messages/auth';
-import { FindAssignedAgents, FindProject } from '#messages/projects';
+import { FindAssignedAgents, FindProject, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import { Config, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
@@ -159,6 +159,13 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
       };
     }
   }
+  @QueryHandler(FindProjectTeam)
+  class ProjectTeams implements IQueryHandler<FindProjectTeam> {
+    async execute({ projectId }: FindProjectTeam) {
+      const known = await test.sql(`select id from projects_here where id = $1`, [projectId]);
+      return known.length === 0 ? null : team;
+    }
+  }
   @QueryHandler(FindAssignedAgents)
   class Assigned implements IQueryHandler<FindAssignedAgents> {
     async execute({ capability }: FindAssignedAgents) {
@@ -194,7 +201,7 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
   class Ground {}
   const testing = await Test.createTestingModule({
     imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, runtime],
-    providers: [Projects, Assigned, Published],
+    providers: [Projects, ProjectTeams, Assigned, Published],
   }).compile();
   const app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
   app.useWebSocketAdapter(app.get(SocketAdapter));
