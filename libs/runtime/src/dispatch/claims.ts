@@ -8,6 +8,7 @@ import { currentTraceparent } from '../domain/traceparent.ts';
 import {
   claim,
   closeExpired,
+  dropEndedOffers,
   lockInstanceForClaim,
   lockParticular,
   lookAtParticular,
@@ -138,6 +139,8 @@ export class Claims {
     const expired = rows.filter((row) => row.expired_fence !== null);
     if (expired.length > 0) {
       const closed = new Set((await closeExpired(tx, expired)).map((row) => row.task_id));
+      const left = expired.filter((row) => !closed.has(row.task_id));
+      if (left.length > 0) await dropEndedOffers(tx, left);
       rows = rows.filter((row) => row.expired_fence === null || closed.has(row.task_id));
     }
     if (rows.length === 0) return [];

@@ -72,7 +72,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
     }
     for (let more = true; more;) {
       const after = this.offeredUntil;
-      const { rows, now } = await this.database.transaction(async (tx) => {
+      const { rows, now, passedOver } = await this.database.transaction(async (tx) => {
         const late = await offerExpired(tx, { after, leaseSeconds: this.config.leaseSeconds });
         for (const { task_id, team_id, project_id, number, fence, instance_id } of late.rows) {
           tx.append({
@@ -88,7 +88,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
       if (rows.length > 0)
         this.wakeUps.somethingToClaim([...new Set(rows.map(({ lane }) => lane))].map((lane) => ({ lane: -lane })));
       more = rows.length === sweepLimit;
-      if (!more) this.offeredUntil = new Date(now.getTime() - overlapMs);
+      if (!more) this.offeredUntil = new Date(Math.min(now.getTime() - overlapMs, passedOver?.getTime() ?? Infinity));
     }
   }
 

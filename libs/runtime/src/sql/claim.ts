@@ -248,6 +248,18 @@ export const closeExpired = (
     [rows.map((row) => row.task_id), rows.map((row) => row.expired_fence)],
   );
 
+/**
+ * Takes away, of these locked rows, the offers whose attempt has ended or was renewed. Whoever ends or renews an attempt takes its
+ * offer away in the same statement, and cannot see one that was written while that statement waited for the attempt's row.
+ */
+export const dropEndedOffers = (tx: Sql, rows: readonly { lane: number; seq: number }[]): Promise<unknown> =>
+  tx.sql(
+    `delete from task_ready r using unnest($1::int[], $2::bigint[]) as o(lane, seq)
+     where r.lane = o.lane and r.seq = o.seq and r.expired_fence is not null
+       and not exists (select from task_running a where a.task_id = r.task_id and a.fence = r.expired_fence and a.ready_seq = r.seq)`,
+    [rows.map((row) => row.lane), rows.map((row) => row.seq)],
+  );
+
 /** Opens attempts of one instance for rows that are locked. */
 export const openAttempts = (
   tx: Sql,

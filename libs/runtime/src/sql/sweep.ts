@@ -62,12 +62,13 @@ export interface ExpiredRow {
 /**
  * Leases that ran out since `after`: told once, and offered to others from now on while the late holder may still finish. Who
  * let it expire gets it back only when nobody else wanted it for one more lease. With no attempt left there is nothing to
- * offer; what becomes of it is decided when that further lease is over.
+ * offer; what becomes of it is decided when that further lease is over. `passedOver` is the earliest of those that somebody had
+ * locked: the next look begins there.
  */
 export async function offerExpired(
   tx: Sql,
   q: { after: Date | null; leaseSeconds: number },
-): Promise<{ rows: ExpiredRow[]; now: Date }> {
+): Promise<{ rows: ExpiredRow[]; now: Date; passedOver: Date | null }> {
   const [clock] = await tx.sql<{ now: Date }>(`select muster_now() as now`);
   if (clock === undefined) throw new Error('The database told no time.');
   const rows = await tx.sql<ExpiredRow>(
@@ -92,7 +93,12 @@ export async function offerExpired(
      select task_id, team_id, project_id, fence, number, instance_id, lease_until, lane from judged`,
     [q.after, q.leaseSeconds, clock.now],
   );
-  return { rows, now: clock.now };
+  const [left] = await tx.sql<{ passedOver: Date | null }>(
+    `select min(lease_until) as "passedOver" from task_running
+     where lease_until < $2::timestamptz and ($1::timestamptz is null or lease_until >= $1::timestamptz) and not expiry_told`,
+    [q.after, clock.now],
+  );
+  return { rows, now: clock.now, passedOver: left?.passedOver ?? null };
 }
 
 /** Of a kind that is decided task by task. */
