@@ -8,6 +8,8 @@ const bossOf = async (plan: Plan, max: number, worker: boolean): Promise<PgBoss>
   const boss = new PgBoss({
     connectionString: plan.url,
     max,
+    // Where more is asked than it can do, its calls wait as everybody's do.
+    connectionTimeoutMillis: 300_000,
     // Maintenance is somebody else's job in a producer, as its documentation recommends for many instances.
     supervise: worker,
     schedule: false,
