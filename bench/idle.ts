@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { sleep, until } from './machinery/clock.ts';
 import { measureOf, type Measure } from './machinery/document.ts';
+import { heapMib } from './machinery/heap.ts';
 import { familySeconds, processSeconds, residentMib } from './machinery/processor-time.ts';
 import { say, type Stage } from './machinery/stage.ts';
 
@@ -39,7 +40,10 @@ export async function idle(stage: Stage): Promise<Measure[]> {
       line('idle_server_cpu', '% of a core', after.serverPercent),
       line('idle_server_cpu_added', '% of a core', Math.max(0, after.serverPercent - before.serverPercent)),
       line('idle_postgresql_cpu', '% of a core', after.postgresPercent),
-      line('idle_memory_added', 'MiB for all', Math.max(0, after.mib - before.mib)),
+      // Below nothing where the server has given back meanwhile what its start had left: the heap's floor is the surer sign.
+      line('idle_memory_added', 'MiB for all', after.mib - before.mib),
+      line('idle_heap_added', 'MiB for all', after.heap - before.heap),
+      line('idle_memory', 'MiB', after.mib),
     ];
   } finally {
     for (const child of children) if (child.connected) child.disconnect();
@@ -50,17 +54,23 @@ async function watch(
   { server }: Stage,
   seconds: number,
   when: string,
-): Promise<{ serverPercent: number; postgresPercent: number; mib: number }> {
+): Promise<{ serverPercent: number; postgresPercent: number; mib: number; heap: number }> {
   await server.settle();
   const [own, database] = [processSeconds(server.pid), familySeconds(server.postgres.pid)];
-  await sleep(seconds * 1000);
+  // The lowest of several looks: in between the heap is full of what is dead already.
+  const heaps: number[] = [];
+  for (let look = 0; look < 10; look += 1) {
+    await sleep(seconds * 100);
+    heaps.push(await heapMib(server.url));
+  }
   const seen = {
     serverPercent: ((processSeconds(server.pid) - own) / seconds) * 100,
     postgresPercent: ((familySeconds(server.postgres.pid) - database) / seconds) * 100,
     mib: residentMib(server.pid),
+    heap: Math.min(...heaps),
   };
   say(
-    `  ${when}: server ${seen.serverPercent.toFixed(1)} % of a core, PostgreSQL ${seen.postgresPercent.toFixed(1)} %, ${seen.mib.toFixed(0)} MiB`,
+    `  ${when}: server ${seen.serverPercent.toFixed(1)} % of a core, PostgreSQL ${seen.postgresPercent.toFixed(1)} %, ${seen.mib.toFixed(0)} MiB, heap ${seen.heap.toFixed(0)} MiB`,
   );
   return seen;
 }

@@ -1,5 +1,6 @@
 import { sleep } from './machinery/clock.ts';
 import { measureOf, type Measure } from './machinery/document.ts';
+import { heapMib } from './machinery/heap.ts';
 import { residentMib } from './machinery/processor-time.ts';
 import { say, type Stage } from './machinery/stage.ts';
 import { mean, slope, type Point } from './machinery/statistics.ts';
@@ -57,11 +58,4 @@ export function floorOf(points: readonly Point[], stretches = 12): Point[] {
   for (let from = 0; from + length <= points.length; from += length)
     floors.push(points.slice(from, from + length).reduce((low, point) => (point.y < low.y ? point : low)));
   return floors;
-}
-
-async function heapMib(url: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const bytes = /^nodejs_heap_used_bytes(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1];
-  if (bytes === undefined) throw new Error('/metrics says nothing about the heap.');
-  return Number(bytes) / 2 ** 20;
 }
