@@ -106,12 +106,15 @@ async function play(points, number) {
   const began = Date.now();
   const ahead = new Set(points);
   let server = await startCrashServer(where, [...ahead]);
-  const next = async () => {
-    if (server.alive()) return;
-    if (server.signal() !== 'SIGKILL') throw new Error(`the server ended by itself: ${server.printed()}`);
-    ahead.delete(readFileSync(where.diedAt, 'utf8'));
-    server = await startCrashServer(where, [...ahead]);
-  };
+  let starting = Promise.resolve();
+  /** Many calls may find the server dead at once; one of them starts the next. */
+  const next = () =>
+    (starting = starting.then(async () => {
+      if (server.alive()) return;
+      if (server.signal() !== 'SIGKILL') throw new Error(`the server ended by itself: ${server.printed()}`);
+      ahead.delete(readFileSync(where.diedAt, 'utf8'));
+      server = await startCrashServer(where, [...ahead]);
+    }));
   /** The call, again on the next server if this one died over it. */
   const call = async (method, path, body, as = 'admin', key = undefined) => {
     for (;;) {
@@ -134,6 +137,17 @@ async function play(points, number) {
     return answer;
   };
   const get = async (path) => (await call('GET', path)).body;
+  const claim = async (as, agent, capability, count) => {
+    await next();
+    try {
+      const id = await server.instance(as, agent, capability);
+      return (await post(`/api/runtime/instances/${id}/claim`, { waitSeconds: 1, count }, as)).tasks;
+    } catch (error) {
+      // Another server, another key and another instance, or none at the moment.
+      if (error.status === undefined || [401, 403, 404, 409].includes(error.status)) return [];
+      throw error;
+    }
+  };
 
   try {
     const project = await post('/api/projects', { name: 'Crash', source: { path: source } });
@@ -144,11 +158,6 @@ async function play(points, number) {
     await post(`/api/projects/${project.id}/agents`, { agent: 'author', capabilities: ['code.change'] });
     const { secret } = await post('/api/keys', { name: 'author' });
     server.useAuthor(secret);
-    const { instanceId } = await post(
-      '/api/runtime/instances',
-      { agent: 'author', capabilities: ['code.change'], capacity: 10 },
-      'author',
-    );
     const tasks = [];
     for (const { name } of changes)
       tasks.push(
@@ -167,13 +176,9 @@ async function play(points, number) {
     for (const { name, content } of changes) {
       let attempt;
       for (let tries = 0; attempt === undefined; tries += 1) {
-        if (tries > 60) throw new Error(`the task of ${name} was not claimed`);
-        const { tasks: claimed } = await post(
-          `/api/runtime/instances/${instanceId}/claim`,
-          { waitSeconds: 1, count: 1 },
-          'author',
-        );
-        attempt = claimed[0];
+        if (tries > 300) throw new Error(`the task of ${name} was not claimed`);
+        const claimed = await claim('author', 'author', 'code.change', 1);
+        [attempt] = claimed;
       }
       const files = [{ path: `${attempt.input.name}.js`, content }];
       const { taskId, fence } = attempt;
@@ -186,10 +191,7 @@ async function play(points, number) {
     const verifier = new Verifier({
       post,
       repository,
-      instance: async () => {
-        await next();
-        return server.verifierInstance();
-      },
+      claim: () => claim('verifier', 'muster-verifier', 'muster.verify', 10),
     });
     await verifier.admitTogether(3);
     const settled = async () => {
@@ -257,16 +259,6 @@ async function allEvents(get, projectId) {
 class Verifier {
   constructor(means) {
     Object.assign(this, means);
-  }
-  async claim() {
-    try {
-      const id = await this.instance();
-      return (await this.post(`/api/runtime/instances/${id}/claim`, { waitSeconds: 1, count: 10 }, 'verifier')).tasks;
-    } catch (error) {
-      // Another server, another key and another instance, or none at the moment.
-      if (error.status === undefined || [401, 403, 404, 409].includes(error.status)) return [];
-      throw error;
-    }
   }
   /** Nothing is answered before all have been asked, so that they meet in the queue. */
   async admitTogether(count) {

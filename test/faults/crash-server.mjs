@@ -43,7 +43,7 @@ export async function startCrashServer(where, points) {
     void exited.then(() => done(null));
   });
   const tokens = { verifier: hello?.verifierKey ?? '', author: where.authorKey ?? '', admin: '' };
-  let verifierId = null;
+  const instances = new Map();
   const call = async (method, path, body, as = 'admin') => {
     if (hello === null) throw new Error(`the server did not start: ${printed}`);
     const response = await fetch(hello.url + path, {
@@ -67,14 +67,15 @@ export async function startCrashServer(where, points) {
       where.authorKey = key;
       tokens.author = key;
     },
-    async verifierInstance() {
-      if (verifierId === null) {
-        const hail = { agent: 'muster-verifier', capabilities: ['muster.verify'], capacity: 10 };
-        const { status, body: answer } = await call('POST', '/api/runtime/instances', hail, 'verifier');
-        if (status >= 300) throw new Error(`the verifier was refused: ${status}`);
-        verifierId = answer.instanceId;
+    /** Whoever worked for the server before this one says hello to this one as well. */
+    async instance(as, agent, capability) {
+      if (!instances.has(as)) {
+        const hail = { agent, capabilities: [capability], capacity: 10 };
+        const { status, body: answer } = await call('POST', '/api/runtime/instances', hail, as);
+        if (status >= 300) throw new Error(`${agent} was refused: ${status} ${JSON.stringify(answer)}`);
+        instances.set(as, answer.instanceId);
       }
-      return verifierId;
+      return instances.get(as);
     },
     async stop() {
       if (!ended) child.kill('SIGTERM');
