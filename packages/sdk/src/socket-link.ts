@@ -1,4 +1,10 @@
-import { serverFrame, type AgentMessage, type ServerMessage } from '@muster/contracts';
+import {
+  readServerQuickly,
+  serverMessage,
+  type AgentMessage,
+  type ServerMessage,
+  type TaskAssignment,
+} from '@muster/contracts';
 import { z } from 'zod';
 import { WebSocket } from 'ws';
 import { atMost, backoffMs, pause } from './backoff.ts';
@@ -13,6 +19,7 @@ interface Pending {
   readonly lasting: boolean;
 }
 
+const maxProjects = 100;
 const staleList = z.object({ stale: z.array(z.object({ taskId: z.string(), fence: z.number() })) });
 /** Refusals that pass: the server is busy, restarting or not there yet. */
 const passes = (status: number): boolean => status >= 500 || status === 408 || status === 429;
@@ -32,6 +39,10 @@ export class SocketLink implements Link {
   #instanceId: string | null = null;
   #seq = 0;
   #flushing = false;
+  /** Slots that became free since the last frame. */
+  #freed = 0;
+  /** Projects as the schema has read them, by id: tasks of the same project come by the thousand. */
+  readonly #projects = new Map<string, TaskAssignment['project']>();
   #accepting = true;
   #opened: { resolve: () => void; reject: (error: Error) => void } | null = null;
   #end!: { resolve: () => void; reject: (error: Error) => void };
@@ -56,7 +67,9 @@ export class SocketLink implements Link {
   }
 
   slotFreed(): void {
-    if (this.#accepting && this.#welcomed) void this.#ask({ type: 'credit', count: 1 }, false).catch(() => undefined);
+    if (!this.#accepting || !this.#welcomed) return;
+    this.#freed += 1;
+    this.#flushSoon();
   }
 
   pause(): void {
@@ -160,13 +173,13 @@ export class SocketLink implements Link {
       });
       socket.on('message', (data: Buffer) => {
         heardAt = Date.now();
-        const frame = serverFrame.safeParse(parseJson(data));
-        if (!frame.success) {
+        const frame = this.#read(parseJson(data));
+        if (frame === null) {
           reason = 'the server sent something that is not a frame';
           socket.terminate();
           return;
         }
-        for (const message of frame.data) {
+        for (const message of frame) {
           if (message.type === 'welcome' && message.re === helloSeq) {
             welcomed = true;
             this.#welcome(message);
@@ -193,6 +206,7 @@ export class SocketLink implements Link {
   #welcome(message: Extract<ServerMessage, { type: 'welcome' }>): void {
     this.#instanceId = message.instanceId;
     this.#welcomed = true;
+    this.#freed = 0;
     this.#outbox = [];
     // Everything unanswered goes again, in order.
     for (const { message: unanswered } of [...this.#pending.values()].filter((waiting) => waiting.lasting))
@@ -245,6 +259,41 @@ export class SocketLink implements Link {
     }
   }
 
+  /** Null when it is not a frame. */
+  #read(frame: unknown): ServerMessage[] | null {
+    if (!Array.isArray(frame) || frame.length === 0) return null;
+    const messages: ServerMessage[] = [];
+    for (const raw of frame as unknown[]) {
+      const quick = readServerQuickly(raw, (project) => this.#isKnown(project));
+      if (quick !== null) {
+        messages.push(quick);
+        continue;
+      }
+      const parsed = serverMessage.safeParse(raw);
+      if (!parsed.success) return null;
+      messages.push(parsed.data);
+      if (parsed.data.type !== 'task') continue;
+      const { project } = parsed.data.task;
+      if (this.#projects.size >= maxProjects) this.#projects.clear();
+      this.#projects.set(project.id, project);
+    }
+    return messages;
+  }
+
+  #isKnown(given: unknown): boolean {
+    if (typeof given !== 'object' || given === null) return false;
+    const project = given as Readonly<Record<string, unknown>>;
+    const known = typeof project['id'] === 'string' ? this.#projects.get(project['id']) : undefined;
+    return (
+      known !== undefined &&
+      project['slug'] === known.slug &&
+      project['branch'] === known.branch &&
+      project['head'] === known.head &&
+      project['gitPath'] === known.gitPath &&
+      Object.keys(project).length === 5
+    );
+  }
+
   #ask(message: Outgoing, lasting: boolean): Promise<unknown> {
     if (this.#stop.signal.aborted) return Promise.reject(new Error('The agent has closed its connection.'));
     const numbered = { ...message, seq: this.#seq++ };
@@ -260,6 +309,9 @@ export class SocketLink implements Link {
     if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(() => {
+      if (this.#freed > 0 && this.#accepting && this.#welcomed)
+        void this.#ask({ type: 'credit', count: Math.min(this.#freed, 1_000) }, false).catch(() => undefined);
+      this.#freed = 0;
       this.#flushing = false;
       while (this.#welcomed && this.#outbox.length > 0) this.#socket?.send(JSON.stringify(this.#outbox.splice(0, 500)));
     });

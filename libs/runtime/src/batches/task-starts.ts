@@ -9,7 +9,7 @@ import { Database } from '#platform/database';
 import { Lanes } from '../dispatch/lanes.ts';
 import { JsonSchemas } from '../domain/json-schema.ts';
 import { isReserved, maxTaskDepth } from '../domain/lease-rules.ts';
-import { priorityRank, taskViewOf } from '../domain/task-row.ts';
+import { priorityRank, taskViewOf, type TaskRow } from '../domain/task-row.ts';
 import {
   DeadlineBeforeStart,
   DependencyCycle,
@@ -40,7 +40,9 @@ class Answers {
 }
 
 export interface Started {
-  readonly task: TaskView;
+  readonly taskId: string;
+  /** Made when it is asked for: of a thousand new tasks only the ids are told. */
+  readonly view: () => TaskView;
   /** False: the idempotency key stands for an earlier task. */
   readonly created: boolean;
 }
@@ -88,7 +90,7 @@ export class TaskStarts {
       const made = await before.catch((error: unknown) => {
         throw new DependencyRefused(named, error);
       });
-      ids.push(made.task.id);
+      ids.push(made.taskId);
     }
     return this.start({ ...rest, dependsOn: ids }, answers);
   }
@@ -97,7 +99,7 @@ export class TaskStarts {
     const key = task.idempotencyKey ?? null;
     if (key !== null) {
       const earlier = await taskByKey(this.database, task.teamId, key);
-      if (earlier !== null) return { task: taskViewOf(earlier), created: false };
+      if (earlier !== null) return startedOf(earlier, false);
     }
     const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, answers);
     const depth = task.parentId === undefined ? 0 : await this.depthBelow(task.parentId, task, answers);
@@ -134,34 +136,37 @@ export class TaskStarts {
         onDependencyFailure: task.onDependencyFailure ?? 'cancel',
       });
       const made = id === null ? null : await taskById(this.database, id);
-      return made === null ? this.made(task.teamId, key) : { task: taskViewOf(made), created: true };
+      return made === null ? this.made(task.teamId, key) : startedOf(made, true);
     }
     const created = await this.creations.add(row);
     if (created === null) return this.made(task.teamId, key);
-    const at = created.at.toISOString();
     return {
+      taskId: created.id,
       created: true,
-      task: {
-        id: created.id,
-        teamId: task.teamId,
-        projectId: task.projectId,
-        capability: task.capability,
-        title: task.title ?? null,
-        state: 'queued',
-        wait: null,
-        priority,
-        input,
-        output: null,
-        error: null,
-        attempt: 0,
-        reworks: 0,
-        submissionId: null,
-        parentId: task.parentId ?? null,
-        reopens: task.reopens ?? null,
-        costUsd: 0,
-        createdAt: at,
-        updatedAt: at,
-        finishedAt: null,
+      view: () => {
+        const at = created.at.toISOString();
+        return {
+          id: created.id,
+          teamId: task.teamId,
+          projectId: task.projectId,
+          capability: task.capability,
+          title: task.title ?? null,
+          state: 'queued',
+          wait: null,
+          priority,
+          input,
+          output: null,
+          error: null,
+          attempt: 0,
+          reworks: 0,
+          submissionId: null,
+          parentId: task.parentId ?? null,
+          reopens: task.reopens ?? null,
+          costUsd: 0,
+          createdAt: at,
+          updatedAt: at,
+          finishedAt: null,
+        };
       },
     };
   }
@@ -169,7 +174,7 @@ export class TaskStarts {
   private async made(teamId: string, key: string | null): Promise<Started> {
     const other = await taskByKey(this.database, teamId, key ?? '');
     if (other === null) throw new Error('The idempotency key was taken and yet nobody has it.');
-    return { task: taskViewOf(other), created: false };
+    return startedOf(other, false);
   }
 
   /** The assigned agents whose schema the input does not fit; at least one has to take it. */
@@ -221,6 +226,12 @@ function hasTerms({ dependsOn, deadline, notBefore }: NewTask): boolean {
     throw new DeadlineBeforeStart(notBefore, deadline);
   return deadline !== undefined || (dependsOn !== undefined && dependsOn.length > 0);
 }
+
+const startedOf = (row: TaskRow, created: boolean): Started => ({
+  taskId: row.id,
+  created,
+  view: () => taskViewOf(row),
+});
 
 async function once<T>(
   known: Map<string, Promise<T | MusterError>>,

@@ -8,6 +8,6 @@ export class StartTaskHandler implements ICommandHandler<StartTask> {
   constructor(private readonly starts: TaskStarts) {}
 
   async execute({ task }: StartTask): Promise<TaskView> {
-    return (await this.starts.one(task)).task;
+    return (await this.starts.one(task)).view();
   }
 }

@@ -22,7 +22,7 @@ export class StartTasksHandler implements ICommandHandler<StartTasks> {
     const results = await this.starts.many(tasks);
     return results.map((result) =>
       result.status === 'fulfilled'
-        ? { taskId: result.value.task.id, created: result.value.created }
+        ? { taskId: result.value.taskId, created: result.value.created }
         : { taskId: null, created: false, problem: toProblem(result.reason) },
     );
   }

@@ -38,8 +38,9 @@ export class Assignments {
   remember(taskId: string, title: string | null, input: string): void {
     this.fresh.set(taskId, { title, input, checkpoint: null, rework: null });
     this.freshChars += input.length + (title?.length ?? 0);
+    if (this.freshChars <= rememberedChars) return;
     for (const oldest of this.fresh.keys()) {
-      if (this.freshChars <= rememberedChars) break;
+      if (this.freshChars <= rememberedChars / 2) break;
       this.forget(oldest);
     }
   }

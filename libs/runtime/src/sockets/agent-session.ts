@@ -1,5 +1,6 @@
 import {
   agentMessage,
+  readQuickly,
   type AgentMessage,
   type InstanceWish,
   type Permission,
@@ -28,6 +29,7 @@ import type { Ordered } from '../dispatch/instance-orders.ts';
 import type { EndedAttempt } from '../dispatch/wake-ups.ts';
 import { heartbeatMsFor } from '../domain/lease-rules.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
+import type { Ended } from '../domain/verb-answers.ts';
 import { AlreadyConnected, HelloFirst } from '../runtime.errors.ts';
 import type { Claimed } from '../sql/claim.ts';
 import type { Holder, OpenAttempt } from '../sql/leases.ts';
@@ -64,6 +66,8 @@ export interface SessionParts {
   /** Called once the instance is known, before it is welcomed; answers with what it still holds. */
   welcomed(session: AgentSession, instance: InstanceRow): Promise<readonly OpenAttempt[]>;
   capabilityOf(lane: number): string | undefined;
+  /** Straight to the handler: the bus costs more than the rest of it. */
+  complete(command: CompleteAttempt): Promise<Ended>;
   warn(error: unknown, message: string): void;
 }
 
@@ -221,6 +225,10 @@ export class AgentSession implements Receiver, Ordered {
 
   /** Begins to work on it, after what came before it about the same task. */
   private begin(message: AgentMessage): void {
+    if (message.type === 'credit') {
+      this.grant(message);
+      return;
+    }
     this.atOnce += 1;
     const taskId = 'taskId' in message ? message.taskId : null;
     const before = taskId === null ? undefined : this.lastOf.get(taskId);
@@ -239,8 +247,28 @@ export class AgentSession implements Receiver, Ordered {
     }
   }
 
+  private grant(message: Extract<AgentMessage, { type: 'credit' }>): void {
+    try {
+      this.assertAllowed(message.type);
+      if (this.row === null) throw new HelloFirst();
+      // Zero takes back what was asked for: an agent that drains.
+      this.credit = message.count === 0 ? 0 : Math.min(this.credit + message.count, this.instance.capacity);
+      if (this.credit > 0) this.parts.dispatcher.poke();
+      this.sendText(`{"type":"ok","re":${message.seq}}`);
+    } catch (error) {
+      this.refuse(message.seq, toProblem(error));
+    }
+  }
+
+  private assertAllowed(type: AgentMessage['type']): void {
+    const permission = verbPermissions[type];
+    if (visibleProjects(this.actor, permission).length === 0) throw new NotAllowed(permission);
+  }
+
   /** Null when it was refused as it stands. */
   private read(raw: unknown): AgentMessage | null {
+    const quick = readQuickly(raw);
+    if (quick !== null) return quick;
     // Before the schema looks at it: it recurses.
     if (isNestedTooDeep(raw)) {
       this.refuse(seqOf(raw), invalid([{ path: '', message: `is nested deeper than ${maxNesting} levels` }]));
@@ -263,10 +291,14 @@ export class AgentSession implements Receiver, Ordered {
 
   private async handle(message: AgentMessage): Promise<void> {
     try {
-      const permission = verbPermissions[message.type];
-      if (visibleProjects(this.actor, permission).length === 0) throw new NotAllowed(permission);
+      this.assertAllowed(message.type);
       const result = await this.perform(message);
-      if (message.type !== 'hello')
+      if (message.type === 'complete')
+        // What every completion is answered; ids need no escape.
+        this.sendText(
+          `{"type":"ok","re":${message.seq},"result":{"taskId":"${message.taskId}","fence":${message.fence},"state":"succeeded","retryAt":null}}`,
+        );
+      else if (message.type !== 'hello')
         this.send({ type: 'ok', re: message.seq, ...(result === undefined ? {} : { result }) });
     } catch (error) {
       const problem = toProblem(error);
@@ -301,9 +333,7 @@ export class AgentSession implements Receiver, Ordered {
         return undefined;
       }
       case 'credit':
-        // Zero takes back what was asked for: an agent that drains.
-        this.credit = message.count === 0 ? 0 : Math.min(this.credit + message.count, this.instance.capacity);
-        if (this.credit > 0) this.parts.dispatcher.poke();
+        this.grant(message);
         return undefined;
       case 'heartbeat': {
         const { stale } = await this.beat(message.held);
@@ -330,12 +360,10 @@ export class AgentSession implements Receiver, Ordered {
         return { ...(await this.parts.commands.execute(new SaveCheckpoint(this.by(taskId, fence), body))) };
       }
       case 'complete': {
-        const { type: _type, seq: _seq, taskId, fence, ...body } = message;
-        const ended = await this.parts.commands.execute(
-          new CompleteAttempt(this.by(taskId, fence), body, this.known(taskId, fence)),
-        );
+        const { taskId, fence, output } = message;
+        await this.parts.complete(new CompleteAttempt(this.by(taskId, fence), { output }, this.known(taskId, fence)));
         this.forget(taskId, fence);
-        return { ...ended };
+        return undefined;
       }
       case 'fail': {
         const { type: _type, seq: _seq, taskId, fence, ...body } = message;

@@ -6,6 +6,7 @@ import type { Actor } from '#messages/auth';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Requires, SocketGateway } from '#platform/http';
+import { CompleteAttemptHandler } from '../commands/complete-attempt.ts';
 import { Dispatcher } from '../dispatch/dispatcher.ts';
 import { InstanceOrders } from '../dispatch/instance-orders.ts';
 import { Lanes } from '../dispatch/lanes.ts';
@@ -27,6 +28,7 @@ export class AgentGateway extends SocketGateway {
     private readonly config: Config,
     private readonly lanes: Lanes,
     private readonly orders: InstanceOrders,
+    private readonly completeAttempt: CompleteAttemptHandler,
   ) {
     super();
   }
@@ -36,6 +38,7 @@ export class AgentGateway extends SocketGateway {
       commands: this.commands,
       dispatcher: this.dispatcher,
       leaseSeconds: this.config.leaseSeconds,
+      complete: (command) => this.completeAttempt.execute(command),
       capabilityOf: (lane) => this.lanes.get(lane)?.capability,
       welcomed: (self, instance) => this.welcome(self, instance),
       warn: (error, message) => this.log.warn({ err: error }, message),

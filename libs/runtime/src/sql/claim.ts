@@ -67,9 +67,13 @@ const claimText = (taking: string): string => `
   given as materialized (
     select p.lane, p.seq, p.task_id, p.attempts + 1 as number, ($9::text[])[p.slot] as attempt_id, i.id as instance_id, i.actor_id, i.agent,
       i.agent_version, (i.limits ->> 'attempts')::int as max_attempts, (i.limits ->> 'timeoutSeconds')::float8 as timeout
-    from locked p join instances i on i.id = ($10::text[])[($8::int[])[p.slot]]
-    where i.connection = ($11::text[])[($8::int[])[p.slot]] and i.state = 'idle'
-      and i.last_seen_at > (select now from clock) - make_interval(secs => $12)
+    -- one look into the index for each task, however many instances there are
+    from locked p cross join lateral (
+      select i.* from instances i
+      where i.id = ($10::text[])[($8::int[])[p.slot]] and i.connection = ($11::text[])[($8::int[])[p.slot]] and i.state = 'idle'
+        and i.last_seen_at > (select now from clock) - make_interval(secs => $12)
+      limit 1
+    ) i
   ),
   gone as (
     delete from task_ready r using given g where r.lane = g.lane and r.seq = g.seq returning g.*
