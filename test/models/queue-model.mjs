@@ -114,7 +114,7 @@ const total = {
   stuck: 0,
   unaudited: 0,
 };
-const problems = [];
+const tell = (problem) => console.error(JSON.stringify(problem));
 const listings = new Map();
 const listingOf = async (projectId, tree) => {
   const known = listings.get(tree);
@@ -174,7 +174,7 @@ async function play(seed, project, branch, known) {
       const same = listing.size === expected.size && [...expected].every(([path, blob]) => listing.get(path) === blob);
       if (!same || tree !== row.verified_tree || row.landed_tree !== row.verified_tree) {
         total.wrongTrees += 1;
-        problems.push({ seed, landing: row.id, why: 'tree' });
+        tell({ seed, landing: row.id, why: 'tree' });
       }
       if (row.kind === 'revert') total.reverted += 1;
       else total.landed += 1;
@@ -220,7 +220,7 @@ async function play(seed, project, branch, known) {
   };
   const rowsOf = async () =>
     await world.opened.sql(
-      `select id, state, task_id, kind, turn, candidate_head, candidate_tree, conflicts, next_action_at is not null as pending, reverts_landing_id
+      `select id, state, task_id, kind, turn, candidate_head, candidate_tree, conflicts, held, next_action_at is not null as pending, reverts_landing_id
        from submissions where project_id = $1 and id > $2 order by id`,
       [project.id, known.lastId],
     );
@@ -247,6 +247,12 @@ async function play(seed, project, branch, known) {
         });
         continue;
       }
+    }
+    // Refused work is not redone here: its task fails, as it does at the limit of reworks, and nobody waits for it.
+    for (const { state, task_id: taskId } of rows) {
+      const task = taskId === null ? undefined : world.neighbours.task(taskId);
+      if (state === 'rejected' && task?.state === 'queued')
+        world.neighbours.tasks.set(taskId, { ...task, state: 'failed' });
     }
     for (const row of rows.filter(({ state, task_id: taskId }) => state === 'conflicted' && taskId !== null)) {
       if (redone.has(row.id)) continue;
@@ -277,7 +283,7 @@ async function play(seed, project, branch, known) {
     const entry = byId.get(row.id);
     if (row.pending) {
       total.stuck += 1;
-      problems.push({ seed, submission: row.id, why: `stuck in ${row.state}` });
+      tell({ seed, submission: row.id, why: `stuck in ${row.state}`, held: row.held });
     }
     if (entry === undefined || !['rejected', 'conflicted'].includes(row.state)) continue;
     total.ejected += 1;
@@ -294,7 +300,7 @@ async function play(seed, project, branch, known) {
     });
     if (!guilty) {
       total.innocentEjected += 1;
-      problems.push({ seed, submission: row.id, why: `innocent, ${row.state}` });
+      tell({ seed, submission: row.id, why: `innocent, ${row.state}` });
     }
   }
   for (const [id, entry] of byId) known.byId.set(id, entry);
@@ -327,6 +333,5 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 const bad = total.innocentEjected + total.wrongTrees + total.stuck + total.unaudited;
-if (problems.length > 0) console.error(JSON.stringify(problems.slice(0, 20), null, 2));
 console.log(JSON.stringify(total));
 process.exit(bad === 0 ? 0 : 1);
