@@ -57,6 +57,16 @@ export const agentNames = [
   'demo-regressor',
   'demo-mortal',
   'demo-sleeper',
+  'demo-worker-1',
+  'demo-worker-2',
+  'demo-worker-3',
+  'demo-worker-4',
+  'demo-worker-5',
+  'demo-worker-6',
+  'demo-worker-7',
+  'demo-worker-8',
+  'demo-worker-9',
+  'demo-worker-10',
 ] as const;
 type AgentName = (typeof agentNames)[number];
 /** The regressor has a capability of its own, so that the task which reopens its work stays queued: nobody else has it. */
@@ -444,6 +454,46 @@ class ConflictPair {
   }
 }
 
+/** What each of the ten adds; none has to do with another. */
+const ofTheTen = [
+  ['demo-worker-1', 'palindrome'],
+  ['demo-worker-2', 'leapYear'],
+  ['demo-worker-3', 'factorial'],
+  ['demo-worker-4', 'vowels'],
+  ['demo-worker-5', 'percent'],
+  ['demo-worker-6', 'ordinal'],
+  ['demo-worker-7', 'binary'],
+  ['demo-worker-8', 'extension'],
+  ['demo-worker-9', 'masked'],
+  ['demo-worker-10', 'century'],
+] as const satisfies readonly (readonly [AgentName, string])[];
+
+const tenAtOnce: Step = {
+  name: 'ten at once',
+  expected: 'ten agents hand in at once; all land, verified on top of one another',
+  async play(stage, found) {
+    if (!stage.onLedger) throw new NotPlayable('ten verifications of a whole repository would take too long');
+    const { journal } = stage;
+    const plays = await Promise.all(
+      ofTheTen.map(([agent, idea], index) =>
+        Play.begin(stage, this, index === 0 ? found : {}, agent, 'honest', `Work of one of ten: ${idea}`, { idea }),
+      ),
+    );
+    try {
+      await Promise.all(plays.map(async (play) => play.landed(await play.submission())));
+      const ours = new Set(plays.map((play) => play.taskId));
+      // Verified as if others had landed that had not.
+      const speculative = journal.count('queue.verifying', ({ taskId, on }) => {
+        return typeof taskId === 'string' && ours.has(taskId) && on !== null;
+      });
+      if (speculative === 0) throw new Mismatch('all landed, but each waited for the one before it');
+      return `all ten landed; ${speculative} verifications stood on work that had not landed yet`;
+    } finally {
+      await Promise.all(plays.map((play) => play.end()));
+    }
+  },
+};
+
 const rollback: Step = {
   name: 'bad after landing',
   expected: 'rolled back by a verified revert, and the work is queued again',
@@ -617,6 +667,7 @@ export const programme = (onLedger: boolean): Programme => {
       stub,
       conflict.lands,
       conflict.reworked,
+      tenAtOnce,
       rollback,
       killed,
       stopped,
@@ -627,8 +678,8 @@ export const programme = (onLedger: boolean): Programme => {
         after: null,
         // Where a verification takes minutes, work that lands beside other work would be verified twice.
         steps: onLedger
-          ? [[honest, killed, stopped], conflict.lands, conflict.reworked, rollback]
-          : [honest, killed, stopped, conflict.lands, conflict.reworked, rollback],
+          ? [[honest, killed, stopped], conflict.lands, conflict.reworked, tenAtOnce, rollback]
+          : [honest, killed, stopped, conflict.lands, conflict.reworked, tenAtOnce, rollback],
       },
       // What is refused, at its leisure beside it. On unknown code there is something to break only after the honest change.
       { after: onLedger ? null : honest, steps: [brokenTest, removedTest, tampering, secret, stub] },
