@@ -7,6 +7,15 @@ import { Config } from '#platform/config';
 import { drawOf } from '../domain/evidence.ts';
 import type { VerificationRow } from '../domain/verification.ts';
 
+/** What is bad leaves first, and work that began is finished before more is begun: others wait behind a landing, nobody behind an admission. */
+const urgencyOf: Record<VerificationRow['purpose'], NonNullable<NewTask['priority']>> = {
+  revert: 'critical',
+  landing: 'high',
+  post_landing: 'high',
+  base: 'high',
+  admission: 'normal',
+};
+
 /** Hands a verification to whoever verifies. Its id is the task's key, so that asking twice makes one task. */
 @Injectable()
 export class VerifierTasks {
@@ -37,7 +46,7 @@ export class VerifierTasks {
         capability: VERIFY_CAPABILITY,
         title: `Verify ${row.candidate_tree.slice(0, 12)} (${row.purpose.replace('_', ' ')})`,
         input: JSON.parse(JSON.stringify(input)) as NonNullable<NewTask['input']>,
-        priority: 'high',
+        priority: urgencyOf[row.purpose],
         idempotencyKey: row.id,
         requestedBy: row.subject_id ?? row.id,
       }),
