@@ -96,6 +96,24 @@ describe('the database', () => {
     expect(await database.sql('select text from notes where id in (21, 22)')).toEqual([{ text: 'xx' }, { text: 'xx' }]);
   });
 
+  test('loses no place in its pool with a connection that ends in a transaction', async () => {
+    const places = database.pool.options.max ?? 10;
+    for (let lost = 0; lost <= places; lost++) {
+      const when = (['before', 'after'] as const)[lost % 2];
+      const cut = database.transaction(async (tx) => {
+        const [row] = await tx.sql<{ pid: number }>('select pg_backend_pid() as pid');
+        tx.append(event);
+        const ended = testing.sql('select pg_terminate_backend($1, 5000)', [row?.pid]);
+        if (when === 'before') await ended;
+        await tx.sql('select pg_sleep(5)');
+      });
+      await expect(cut).rejects.toThrow(/terminat|not queryable/);
+    }
+    expect(await database.transaction((tx) => tx.sql('select 1 as one'))).toEqual([{ one: 1 }]);
+    expect(await database.sql('select 1 as one')).toEqual([{ one: 1 }]);
+    expect(database.pool.totalCount).toBeLessThanOrEqual(places);
+  });
+
   test("lets a test move the leases' clock", async () => {
     const [moved] = await database.transaction(async (tx) => {
       await tx.sql(`select set_config('muster.now_offset', '40 seconds', true)`);

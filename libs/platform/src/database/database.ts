@@ -4,6 +4,7 @@ import { context, propagation } from '@opentelemetry/api';
 import { CompiledQuery, type ControlledTransaction } from 'kysely';
 import pg from 'pg';
 import { Ids, type NewEvent, type Tx } from '#kernel';
+import { giveBackLostConnections } from './lost-connections.ts';
 import { resultTypes } from './orm.ts';
 
 /** A transaction with the ORM at hand: what `em` holds is flushed before the events are written. */
@@ -32,7 +33,9 @@ export class Database {
     private readonly orm: MikroORM,
     readonly pool: pg.Pool,
     private readonly ids: Ids,
-  ) {}
+  ) {
+    giveBackLostConnections(pool);
+  }
 
   async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
