@@ -1,7 +1,9 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '**/node_modules/', 'test/fixtures/', '.muster/', 'examples/ledger/'] },
+  {
+    ignores: ['**/dist/', '**/node_modules/', 'test/fixtures/', 'test/gate/projects/', '.muster/', 'examples/ledger/'],
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],

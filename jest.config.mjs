@@ -1,8 +1,19 @@
 /** @type {import('jest').Config} */
 export default {
   testMatch: ['**/*.spec.ts', '**/*.int-spec.ts', '<rootDir>/test/**/*.e2e-spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/', '<rootDir>/examples/ledger/', '<rootDir>/test/fixtures/'],
-  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/examples/ledger/', '<rootDir>/test/fixtures/'],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '/dist/',
+    '<rootDir>/examples/ledger/',
+    '<rootDir>/test/fixtures/',
+    '<rootDir>/test/gate/projects/',
+  ],
+  modulePathIgnorePatterns: [
+    '<rootDir>/dist/',
+    '<rootDir>/examples/ledger/',
+    '<rootDir>/test/fixtures/',
+    '<rootDir>/test/gate/projects/',
+  ],
   extensionsToTreatAsEsm: ['.ts'],
   testEnvironment: 'node',
   testEnvironmentOptions: { customExportConditions: ['muster-source', 'node', 'node-addons'] },

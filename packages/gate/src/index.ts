@@ -26,4 +26,5 @@ export {
   type SandboxRun,
 } from './sandbox/driver.ts';
 export { readReport } from './sandbox/report.ts';
+export { dependenciesHome } from './project/dependencies.ts';
 export { sbomOf } from './project/lock.ts';

@@ -1,5 +1,6 @@
 import type { Finding } from '@muster/contracts';
 import { noticed } from './honesty.ts';
+import { functionsIn } from '../source/functions.ts';
 import { mutantsOf, type Mutant } from '../source/mutants.ts';
 import { isProductSource } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
@@ -7,10 +8,30 @@ import { findingOf, outcome, type Check } from './check.ts';
 
 /** Enough to tell tests that look from tests that do not; each costs a run of the suite. */
 const tried = 6;
+/** So many of one function have to go unnoticed before it is said of that function; more are drawn where the first did. */
+const perFunction = 3;
+const mostTried = 15;
 const lanes = 2;
 
 interface Placed extends Mutant {
   path: string;
+  /** The function that it stands in; null beside all of them. */
+  within: string | null;
+}
+
+const placeOf = ({ path, within }: Placed): string => `${path} ${within ?? ''}`;
+
+/** In turn one from each function, as the lot has it: a function that nothing looks at cannot hide behind others. */
+function inTurns(drawn: readonly Placed[]): Placed[] {
+  const turns = new Map<string, number>();
+  return drawn
+    .map((each, at) => {
+      const turn = turns.get(placeOf(each)) ?? 0;
+      turns.set(placeOf(each), turn + 1);
+      return { each, turn, at };
+    })
+    .sort((a, b) => a.turn - b.turn || a.at - b.at)
+    .map(({ each }) => each);
 }
 
 /** Small things done otherwise on changed lines: do the tests notice? A sample, drawn by lot, the same for the same change. */
@@ -27,40 +48,60 @@ export const mutationCheck: Check = {
         ({ path, status }) =>
           status !== 'removed' && isProductSource(path) && (candidate.text(path)?.length ?? Infinity) < mostSourceBytes,
       )
-      .flatMap(({ path, addedLines }): Placed[] =>
-        mutantsOf(path, candidate.text(path) ?? '', addedLines).map((each) => ({ ...each, path })),
-      );
+      .flatMap(({ path, addedLines }): Placed[] => {
+        const text = candidate.text(path) ?? '';
+        const functions = functionsIn(path, text);
+        return mutantsOf(path, text, addedLines).map((each) => ({
+          ...each,
+          path,
+          within: functions.findLast(({ line }) => line <= each.line)?.name ?? null,
+        }));
+      });
     if (all.length === 0) return outcome('passed', 'nothing on the changed lines could be done otherwise');
     const suite = candidateFacts?.tests ?? null;
     if (suite === null || run === null) return outcome('not_run', 'there are no tests that could notice');
     if (!suite.ok) return outcome('inconclusive', 'the tests fail as they are');
     const lot = all.map((each, index) => ({ each, lot: draw(`mutant ${index} ${each.path} ${each.line} ${each.is}`) }));
-    const sample = lot
-      .sort((a, b) => a.lot - b.lot)
-      .slice(0, tried)
-      .map(({ each }) => each);
+    const drawn = inTurns(lot.sort((a, b) => a.lot - b.lot).map(({ each }) => each));
     const onceMs = suite.ms + (candidateFacts?.build?.ms ?? 0);
     // Mutants of loops never end. The suite's own time was taken on this machine a moment ago, as busy as it is now.
     const timeoutMs = Math.min(policy.timeoutSeconds * 1000, Math.max(8_000, onceMs * 4 + 5_000));
     const deadline = performance.now() + policy.timeoutSeconds * 1000;
     const survived: Placed[] = [];
+    const noticedIn = new Set<string>();
     let killed = 0;
-    const queue = [...sample];
-    const lane = async (): Promise<void> => {
-      for (let each = queue.shift(); each !== undefined; each = queue.shift()) {
-        signal?.throwIfAborted();
-        if (performance.now() > deadline) return;
-        const after = await run.tests({ overrides: new Map([[each.path, each.text]]), stopAtFirst: true, timeoutMs });
-        const trial = after === null ? 'unknown' : noticed(suite, after);
-        if (trial === 'noticed') killed++;
-        else if (trial === 'unnoticed') survived.push(each);
-      }
+    const attempt = async (sample: readonly Placed[]): Promise<void> => {
+      const queue = [...sample];
+      const lane = async (): Promise<void> => {
+        for (let each = queue.shift(); each !== undefined; each = queue.shift()) {
+          signal?.throwIfAborted();
+          if (performance.now() > deadline) return;
+          const after = await run.tests({ overrides: new Map([[each.path, each.text]]), stopAtFirst: true, timeoutMs });
+          const trial = after === null ? 'unknown' : noticed(suite, after);
+          if (trial === 'noticed') {
+            killed++;
+            noticedIn.add(placeOf(each));
+          } else if (trial === 'unnoticed') survived.push(each);
+        }
+      };
+      await Promise.all(Array.from({ length: lanes }, lane));
     };
-    await Promise.all(Array.from({ length: lanes }, lane));
+    await attempt(drawn.slice(0, tried));
+    // Where the first of a function went unnoticed, more of it are tried before anything is said about it.
+    const rest = drawn.slice(tried);
+    const unnoticedIn = (place: string): Placed[] => survived.filter((each) => placeOf(each) === place);
+    const suspects = [...new Set(survived.filter(({ within }) => within !== null).map(placeOf))].filter(
+      (place) => !noticedIn.has(place),
+    );
+    const more = suspects.flatMap((place) =>
+      rest.filter((each) => placeOf(each) === place).slice(0, Math.max(0, perFunction - unnoticedIn(place).length)),
+    );
+    await attempt(more.slice(0, mostTried - tried));
+    const planned = Math.min(drawn.length, tried) + Math.min(more.length, mostTried - tried);
     const known = killed + survived.length;
     const metrics = { mutants: all.length, tried: known, killed };
-    if (known < sample.length)
-      return outcome('inconclusive', `only ${known} of ${sample.length} could be tried in time`, [], metrics);
+    if (known < planned)
+      return outcome('inconclusive', `only ${known} of ${planned} could be tried in time`, [], metrics);
     const findings = survived
       .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : a.line - b.line))
       .map((each): Finding =>
@@ -75,8 +116,24 @@ export const mutationCheck: Check = {
           key: `${each.was} ${each.is} ${each.line}`,
         }),
       );
+    const blind = suspects.filter((place) => !noticedIn.has(place) && unnoticedIn(place).length >= perFunction);
     const weak = known >= 3 && killed * 2 < known;
-    if (weak) {
+    for (const place of blind) {
+      const [first] = unnoticedIn(place);
+      findings.unshift(
+        findingOf({
+          check: 'mutation',
+          rule: 'mutation.weak',
+          level: 'error',
+          message: `Tests notice none of ${unnoticedIn(place).length} small mistakes in ${first?.within}.`,
+          path: first?.path ?? null,
+          line: first?.line ?? null,
+          remedy: 'Assert what the code answers for inputs on both sides of each decision.',
+          key: `blind ${place}`,
+        }),
+      );
+    }
+    if (weak && blind.length === 0) {
       const [first] = survived;
       findings.unshift(
         findingOf({
@@ -90,8 +147,9 @@ export const mutationCheck: Check = {
         }),
       );
     }
+    const failed = findings.some((each) => each.level === 'error');
     return outcome(
-      weak && killed === 0 ? 'failed' : 'passed',
+      failed ? 'failed' : 'passed',
       `tests notice ${killed} of ${known} small mistakes on the changed lines`,
       findings,
       metrics,

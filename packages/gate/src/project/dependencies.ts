@@ -6,7 +6,7 @@ import { dirname, join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { sandboxPaths, type SandboxMount } from '../sandbox/driver.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
-import type { SourceTree } from '../source/tree.ts';
+import { SourceTree } from '../source/tree.ts';
 import { dependenciesOf } from './scripts.ts';
 
 export interface Installed {
@@ -133,6 +133,40 @@ export interface InstallOptions {
  * lock and nothing else of the project, from the operator's registry. The result is mounted read-only into every run.
  */
 export async function installDependencies(tree: SourceTree, options: InstallOptions): Promise<Installed> {
+  const plan = planInstall(tree, options.registry);
+  if ('status' in plan) return plan;
+  const key = `${options.cacheDir} ${plan.digest}`;
+  const existing = running.get(key);
+  if (existing !== undefined) return await existing;
+  const work = install({ ...plan, tools: toolchain(), options });
+  running.set(key, work);
+  try {
+    return await work;
+  } finally {
+    running.delete(key);
+  }
+}
+
+/**
+ * The folder that a tree's packages are mounted from; null where it needs none, or none can be had. Whoever fills its `node_modules`
+ * beforehand verifies without a registry.
+ */
+export function dependenciesHome(dir: string, cacheDir: string, registry: string | null = null): string | null {
+  const plan = planInstall(new SourceTree(dir), registry);
+  return 'status' in plan ? null : homeOf(cacheDir, plan.digest);
+}
+
+const homeOf = (cacheDir: string, digest: string): string => join(cacheDir, 'dependencies', digest);
+
+interface InstallPlan {
+  manifests: Map<string, Json>;
+  stripped: string;
+  digest: string;
+  workspaces: string[];
+}
+
+/** What would be installed, known by its content; or why nothing is. */
+function planInstall(tree: SourceTree, registry: string | null): InstallPlan | Installed {
   const manifest = tree.json('package.json');
   if (manifest === null || (Object.keys(dependenciesOf(tree)).length === 0 && manifest['workspaces'] === undefined)) {
     return without('nothing_needed', 'the project has no dependencies');
@@ -151,7 +185,6 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
   if (lock === null || typeof lock['lockfileVersion'] !== 'number' || lock['lockfileVersion'] < 2) {
     return without('not_run', `${lockPath} is not a lock of version 2 or 3; renew it with a current npm`);
   }
-  const registry = options.registry;
   const problems = lockProblems(lock, registry === null ? null : new URL(registry).host);
   const packages = record(lock['packages']);
   const workspaces = Object.keys(packages).filter(
@@ -192,27 +225,14 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
     )
     .digest('hex')
     .slice(0, 40);
-  const existing = running.get(`${options.cacheDir} ${digest}`);
-  if (existing !== undefined) return await existing;
-  const work = install({ tools, manifests, stripped, digest, workspaces, options });
-  running.set(`${options.cacheDir} ${digest}`, work);
-  try {
-    return await work;
-  } finally {
-    running.delete(`${options.cacheDir} ${digest}`);
-  }
+  return { manifests, stripped, digest, workspaces };
 }
 
-async function install(given: {
-  tools: ReturnType<typeof toolchain>;
-  manifests: Map<string, Json>;
-  stripped: string;
-  digest: string;
-  workspaces: string[];
-  options: InstallOptions;
-}): Promise<Installed> {
+async function install(
+  given: InstallPlan & { tools: ReturnType<typeof toolchain>; options: InstallOptions },
+): Promise<Installed> {
   const { tools, options, digest } = given;
-  const home = join(options.cacheDir, 'dependencies', digest);
+  const home = homeOf(options.cacheDir, digest);
   if (!existsSync(home)) {
     const folder = join(options.cacheDir, 'dependencies', `.${digest}-${randomUUID()}`);
     try {

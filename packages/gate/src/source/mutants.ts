@@ -36,6 +36,19 @@ export function mutantsOf(path: string, text: string, lines: ReadonlySet<number>
   return isPython(path) ? pythonMutants(text, lines) : scriptMutants(path, text, lines);
 }
 
+/** Data at the top of a file: what stands in it is looked up and not decided, and no test asks for each row. */
+const rowsOfATable = 8;
+function isTable(node: ts.Node): boolean {
+  const rows = ts.isArrayLiteralExpression(node)
+    ? node.elements.length
+    : ts.isObjectLiteralExpression(node)
+      ? node.properties.filter((each) => ts.isPropertyAssignment(each) && !ts.isFunctionLike(each.initializer)).length
+      : 0;
+  if (rows < rowsOfATable) return false;
+  for (let at = node.parent; !ts.isSourceFile(at); at = at.parent) if (ts.isFunctionLike(at)) return false;
+  return true;
+}
+
 function scriptMutants(path: string, text: string, lines: ReadonlySet<number>): Mutant[] {
   const file = parseScript(path, text);
   const mutants: Mutant[] = [];
@@ -52,6 +65,7 @@ function scriptMutants(path: string, text: string, lines: ReadonlySet<number>): 
     });
   };
   const visit = (node: ts.Node): void => {
+    if (isTable(node)) return;
     if (
       ts.isTypeNode(node) ||
       ts.isInterfaceDeclaration(node) ||

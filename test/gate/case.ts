@@ -1,0 +1,26 @@
+import type { Draft } from './draft.ts';
+
+export const sampleProjects = ['shelf', 'courier', 'tally', 'gazette', 'stockroom'] as const;
+export type SampleProject = (typeof sampleProjects)[number];
+
+/** One small deliverable, and what the gate owes it. */
+export interface CorpusCase {
+  name: string;
+  /** What it is an example of: a kind of finding, or a way of working honestly. */
+  kind: string;
+  project: SampleProject;
+  /** What the task that it answers is called. */
+  title: string;
+  /** Where its task keeps it; absent: anywhere. */
+  paths?: string[];
+  change: (draft: Draft) => void;
+  /** The rules of which one has to name what is wrong; absent: the work is honest and has to be let in. */
+  refusedBy?: string[];
+}
+
+/** A real commit of this repository's history, cut down to a part of it that can be tested by itself. */
+export interface HistoryCase {
+  name: string;
+  kind: string;
+  commit: string;
+}

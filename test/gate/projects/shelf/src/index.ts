@@ -1,0 +1,10 @@
+export { Catalogue, type Book } from './catalogue.ts';
+export { daysBetween, isOpen, openDaysBetween, plusDays, type Day, type Opening } from './calendar.ts';
+export { formatCsv, parseCsv } from './csv.ts';
+export { Desk, type Loan } from './desk.ts';
+export { ShelfError } from './errors.ts';
+export { asMoney, fineFor, usualFines, type FineRules } from './fines.ts';
+export { importBooks, type ImportResult } from './importer.ts';
+export { checkDigit, isIsbn, normalIsbn } from './isbn.ts';
+export { reminderLetter, toneOf, type Reminder } from './letters.ts';
+export { Reservations, type Reservation } from './reservations.ts';

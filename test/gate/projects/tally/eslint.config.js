@@ -1,0 +1,3 @@
+import parser from '@typescript-eslint/parser';
+
+export default [{ files: ['**/*.ts'], languageOptions: { parser }, rules: { eqeqeq: 'error', 'prefer-const': 'error' } }];
