@@ -110,6 +110,30 @@ describe('an agent on the socket', () => {
     await muster.close();
   });
 
+  it('asks again for what the server could not do just now, and hears of what it will not do', async () => {
+    let refusals = 0;
+    const problem = (status: number) => ({ type: 'about:blank', title: 'No', status, code: 'test.no', detail: 'no' });
+    muster.answer = (message) => {
+      if (message.type === 'checkpoint') return { type: 'refused', re: message.seq, problem: problem(422) };
+      if (message.type === 'cost' && (refusals += 1) < 4)
+        return { type: 'refused', re: message.seq, problem: problem(503) };
+      return { type: 'ok', re: message.seq };
+    };
+    const refused: unknown[] = [];
+    await start(async (_task, ctx) => {
+      await ctx.checkpoint({ at: 1 }).catch((error: unknown) => refused.push(error));
+      await ctx.cost({ usd: 0.5 });
+      return null;
+    });
+    muster.send({ type: 'task', task: assignment(1, 7) });
+    await until(() => events.some((event) => event.type === 'task_ended'));
+    expect(refused).toEqual([expect.any(MusterApiError)]);
+    expect(muster.of('checkpoint')).toHaveLength(1);
+    expect(muster.of('cost')).toHaveLength(4);
+    expect(new Set(muster.of('cost').map(({ seq, key }) => `${seq} ${key}`)).size).toBe(1);
+    expect(events.at(-1)).toMatchObject({ type: 'task_ended', outcome: 'completed' });
+  });
+
   it('says hello with its key and gives one credit for each free slot', async () => {
     await start(() => null, 3);
     await until(() => muster.of('credit').length > 0);

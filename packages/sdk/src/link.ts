@@ -52,3 +52,9 @@ export interface LinkTimes {
   readonly firstMs: number;
   readonly maxMs: number;
 }
+
+/** Refusals that pass: the server is busy, restarting or not there yet. */
+export const passes = (status: number): boolean => status >= 500 || status === 408 || status === 429;
+
+/** So often a verb is sent again that the server could not do; with the pauses between, longer than PostgreSQL takes to come back. */
+export const maxRefusals = 12;

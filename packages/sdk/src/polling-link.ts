@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { atMost, backoffMs, pause } from './backoff.ts';
 import { MusterApiError } from './errors.ts';
 import type { Http } from './http.ts';
-import type { AttemptVerb, Link, LinkOwner, LinkTimes } from './link.ts';
+import { maxRefusals, passes, type AttemptVerb, type Link, type LinkOwner, type LinkTimes } from './link.ts';
 
 const registration = z.object({ instanceId: z.string(), leaseMs: z.number(), heartbeatMs: z.number() });
 const claimed = z.object({ tasks: z.array(assignmentMessage) });
@@ -108,8 +108,9 @@ export class PollingLink implements Link {
 
   async request(message: AttemptVerb): Promise<unknown> {
     const { type, taskId, fence, ...body } = message;
-    // A lost server is waited for: the attempt stands or falls with its fence, not with the connection.
-    for (let attempt = 0; ; attempt += 1) {
+    // A lost server is waited for: the attempt stands or falls with its fence, not with the connection. One that could not do it
+    // just now is asked again: a cost or a result must not get lost for that.
+    for (let attempt = 0, refusals = 0; ; attempt += 1) {
       try {
         return await this.#http.call({
           method: 'POST',
@@ -119,7 +120,8 @@ export class PollingLink implements Link {
           signal: this.#stop.signal,
         });
       } catch (error) {
-        if (error instanceof MusterApiError || this.#stop.signal.aborted) throw error;
+        if (this.#stop.signal.aborted) throw error;
+        if (error instanceof MusterApiError && (!passes(error.status) || ++refusals > maxRefusals)) throw error;
         await pause(backoffMs(attempt, this.#times), this.#stop.signal);
       }
     }

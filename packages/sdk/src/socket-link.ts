@@ -9,7 +9,15 @@ import { z } from 'zod';
 import { WebSocket } from 'ws';
 import { atMost, backoffMs, pause } from './backoff.ts';
 import { MusterApiError } from './errors.ts';
-import type { AttemptVerb, Link, LinkOwner, LinkTimes, Outgoing } from './link.ts';
+import {
+  maxRefusals,
+  passes,
+  type AttemptVerb,
+  type Link,
+  type LinkOwner,
+  type LinkTimes,
+  type Outgoing,
+} from './link.ts';
 
 interface Pending {
   readonly message: AgentMessage;
@@ -17,12 +25,14 @@ interface Pending {
   readonly reject: (error: Error) => void;
   /** Verbs of a lease are sent again on the next connection: the fence makes that harmless. */
   readonly lasting: boolean;
+  /** How often the server could not do it. */
+  refusals: number;
+  /** Until it is sent again. */
+  again: NodeJS.Timeout | undefined;
 }
 
 const maxProjects = 100;
 const staleList = z.object({ stale: z.array(z.object({ taskId: z.string(), fence: z.number() })) });
-/** Refusals that pass: the server is busy, restarting or not there yet. */
-const passes = (status: number): boolean => status >= 500 || status === 408 || status === 429;
 
 /** The agent socket: frames batched per tick, heartbeat, resume, answers matched by `re`. */
 export class SocketLink implements Link {
@@ -93,7 +103,10 @@ export class SocketLink implements Link {
     this.#socket?.close(1000);
     const socket = this.#socket;
     setTimeout(() => socket?.terminate(), 1_000).unref();
-    for (const waiting of this.#pending.values()) waiting.reject(new Error('The agent has closed its connection.'));
+    for (const waiting of this.#pending.values()) {
+      clearTimeout(waiting.again);
+      waiting.reject(new Error('The agent has closed its connection.'));
+    }
     this.#pending.clear();
     this.#end.resolve();
   }
@@ -209,8 +222,10 @@ export class SocketLink implements Link {
     this.#freed = 0;
     this.#outbox = [];
     // Everything unanswered goes again, in order.
-    for (const { message: unanswered } of [...this.#pending.values()].filter((waiting) => waiting.lasting))
-      this.#outbox.push(unanswered);
+    for (const waiting of this.#pending.values()) {
+      clearTimeout(waiting.again);
+      if (waiting.lasting) this.#outbox.push(waiting.message);
+    }
     this.#owner.onWelcome(message.instanceId);
     const free = this.#owner.freeSlots();
     if (this.#accepting && free > 0) void this.#ask({ type: 'credit', count: free }, false).catch(() => undefined);
@@ -243,6 +258,7 @@ export class SocketLink implements Link {
       case 'refused': {
         const waiting = this.#pending.get(message.re);
         if (!waiting) break;
+        if (message.type === 'refused' && this.#comesAgain(message.re, waiting, message.problem.status)) break;
         this.#pending.delete(message.re);
         if (message.type === 'ok') waiting.resolve(message.result);
         else waiting.reject(new MusterApiError(message.problem));
@@ -257,6 +273,20 @@ export class SocketLink implements Link {
       case 'welcome':
         break;
     }
+  }
+
+  /** What a server could not do just now, it is asked for again after a pause: a cost or a result must not get lost for that. */
+  #comesAgain(seq: number, waiting: Pending, status: number): boolean {
+    if (!waiting.lasting || !passes(status) || waiting.refusals >= maxRefusals) return false;
+    waiting.again = setTimeout(
+      () => {
+        if (!this.#welcomed || this.#pending.get(seq) !== waiting) return;
+        this.#outbox.push(waiting.message);
+        this.#flushSoon();
+      },
+      backoffMs(waiting.refusals++, this.#times),
+    );
+    return true;
   }
 
   /** Null when it is not a frame. */
@@ -298,7 +328,7 @@ export class SocketLink implements Link {
     if (this.#stop.signal.aborted) return Promise.reject(new Error('The agent has closed its connection.'));
     const numbered = { ...message, seq: this.#seq++ };
     return new Promise((resolve, reject) => {
-      this.#pending.set(numbered.seq, { message: numbered, resolve, reject, lasting });
+      this.#pending.set(numbered.seq, { message: numbered, resolve, reject, lasting, refusals: 0, again: undefined });
       if (!this.#welcomed) return;
       this.#outbox.push(numbered);
       this.#flushSoon();

@@ -79,6 +79,7 @@ export class Database {
       ...this.connection,
       types: resultTypes,
       application_name: 'muster hot',
+      keepAlive: true,
       max: hotConnections,
       options: '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off',
     });
@@ -171,6 +172,17 @@ export const sqlState = (error: unknown): string | null => {
 
 /** The name of the constraint that refused a write, or null when it was something else. */
 export const violatedConstraint = (error: unknown): string | null => fieldOf(error, 'constraint');
+
+/** What node-postgres says, in words alone, when a connection broke: nobody knows then whether the statement was carried out. */
+const brokenWords =
+  /^(Connection terminated( unexpectedly| due to connection timeout)?|Client (has encountered a connection error|was closed) and is not queryable|timeout exceeded when trying to connect)$/;
+export function isConnectionBroken(error: unknown): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; depth++) {
+    if (brokenWords.test(at.message)) return true;
+    at = at.cause ?? Reflect.get(at, 'previous');
+  }
+  return false;
+}
 
 function fieldOf(error: unknown, field: 'code' | 'constraint'): string | null {
   for (let at: unknown = error, depth = 0; typeof at === 'object' && at !== null && depth < 5; depth++) {

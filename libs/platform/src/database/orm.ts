@@ -31,7 +31,7 @@ export function ormOptions(options: Pick<DatabaseOptions, 'url' | 'entities' | '
     entities: [...options.entities],
     discovery: { warnWhenNoEntities: false },
     pool: { min: 0, max: options.poolSize },
-    driverOptions: { types: resultTypes, application_name: 'muster' },
+    driverOptions: { types: resultTypes, application_name: 'muster', keepAlive: true },
     forceUtcTimezone: true,
   });
 }

@@ -3,7 +3,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger 
 import type { FastifyReply } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import { MusterError } from '#kernel';
-import { sqlState } from '#platform/database';
+import { isConnectionBroken, sqlState } from '#platform/database';
 import { type MusterRequest, traceIdOf } from './request.ts';
 
 const known: Readonly<Record<number, readonly [code: string, detail: string]>> = {
@@ -72,7 +72,12 @@ export function toProblem(error: unknown): Problem {
       'The request contains a value that cannot be stored, such as a NUL character. Remove it.',
     );
   }
-  if (status === 503 || (state !== null && passing.has(state)) || unreachable.has(nodeCode(error))) {
+  if (
+    status === 503 ||
+    (state !== null && passing.has(state)) ||
+    unreachable.has(nodeCode(error)) ||
+    isConnectionBroken(error)
+  ) {
     return shape(503, 'server.unavailable', 'The server cannot answer right now. Try again in a moment.');
   }
   return shape(500, 'server.error', 'Something went wrong on the server. Report the traceId if it happens again.');
