@@ -126,7 +126,7 @@ describe('an agent on the socket', () => {
       return null;
     });
     muster.send({ type: 'task', task: assignment(1, 7) });
-    await until(() => events.some((event) => event.type === 'task_ended'));
+    await until(() => events.some((event) => event.type === 'task_ended'), 30_000);
     expect(refused).toEqual([expect.any(MusterApiError)]);
     expect(muster.of('checkpoint')).toHaveLength(1);
     expect(muster.of('cost')).toHaveLength(4);
