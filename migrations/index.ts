@@ -16,6 +16,7 @@ import { Migration202611280002_supervised } from './Migration202611280002_superv
 import { Migration202611280003_instance_control } from './Migration202611280003_instance_control.ts';
 import { Migration202611280004_task_terms } from './Migration202611280004_task_terms.ts';
 import { Migration202611280005_task_trees } from './Migration202611280005_task_trees.ts';
+import { Migration202611280006_dispatch_limits } from './Migration202611280006_dispatch_limits.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -37,4 +38,5 @@ export const migrations = [
   { name: 'Migration202611280003_instance_control', class: Migration202611280003_instance_control },
   { name: 'Migration202611280004_task_terms', class: Migration202611280004_task_terms },
   { name: 'Migration202611280005_task_trees', class: Migration202611280005_task_trees },
+  { name: 'Migration202611280006_dispatch_limits', class: Migration202611280006_dispatch_limits },
 ];

@@ -3,6 +3,7 @@ import { addAgentCommands } from './commands/agent-exec.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addInstanceCommands } from './commands/instances.ts';
 import { addKeyCommands } from './commands/keys.ts';
+import { addLimitCommands } from './commands/limits.ts';
 import { addProjectCommands } from './commands/projects.ts';
 import { addSessionCommands } from './commands/session.ts';
 import { addTaskCommands } from './commands/tasks.ts';
@@ -26,6 +27,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addTaskCommands(program, globals);
   addAgentCommands(program, globals);
   addInstanceCommands(program, globals);
+  addLimitCommands(program, globals);
   addVerifyCommand(program, globals);
   addDoctorCommand(program, globals);
   return { program, globals };

@@ -315,3 +315,27 @@ export class DependencyRefused extends MusterError {
     );
   }
 }
+
+export class LimitUnknown extends MusterError {
+  constructor(limitId: string) {
+    super(
+      'runtime.limit_unknown',
+      404,
+      'There is no such limit, or not any more: GET /api/limits shows those that hold.',
+      {
+        data: { limitId },
+      },
+    );
+  }
+}
+
+export class TooManyLimits extends MusterError {
+  constructor(most: number) {
+    super(
+      'runtime.too_many_limits',
+      409,
+      `The team has ${most} limits already. Remove one first, or let one count more than one capability or agent.`,
+      { data: { most } },
+    );
+  }
+}

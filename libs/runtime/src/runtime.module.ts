@@ -17,6 +17,7 @@ import { DisconnectInstanceHandler } from './commands/disconnect-instance.ts';
 import { DrainInstanceHandler } from './commands/drain-instance.ts';
 import { FailAttemptHandler } from './commands/fail-attempt.ts';
 import { PauseInstanceHandler } from './commands/pause-instance.ts';
+import { RemoveLimitHandler } from './commands/remove-limit.ts';
 import { ReleaseAttemptHandler } from './commands/release-attempt.ts';
 import { RenewLeasesHandler } from './commands/renew-leases.ts';
 import { ReportCostHandler } from './commands/report-cost.ts';
@@ -24,6 +25,7 @@ import { ReportProgressHandler } from './commands/report-progress.ts';
 import { ResumeInstanceHandler } from './commands/resume-instance.ts';
 import { RetryTaskHandler } from './commands/retry-task.ts';
 import { SaveCheckpointHandler } from './commands/save-checkpoint.ts';
+import { SetLimitHandler } from './commands/set-limit.ts';
 import { SettleSubmittedTaskHandler } from './commands/settle-submitted-task.ts';
 import { StartDispatchHandler } from './commands/start-dispatch.ts';
 import { StartInstanceHandler } from './commands/start-instance.ts';
@@ -34,6 +36,7 @@ import { StartTaskHandler } from './commands/start-task.ts';
 import { StartTasksHandler } from './commands/start-tasks.ts';
 import { Assignments } from './dispatch/assignments.ts';
 import { Claims } from './dispatch/claims.ts';
+import { DispatchLimits } from './dispatch/dispatch-limits.ts';
 import { DispatchStops } from './dispatch/dispatch-stops.ts';
 import { Dispatcher } from './dispatch/dispatcher.ts';
 import { Eligibility } from './dispatch/eligibility.ts';
@@ -51,12 +54,14 @@ import { JsonSchemas } from './domain/json-schema.ts';
 import { AttemptsController } from './http/attempts.controller.ts';
 import { InstanceControlController } from './http/instance-control.controller.ts';
 import { InstancesController } from './http/instances.controller.ts';
+import { LimitsController } from './http/limits.controller.ts';
 import { RuntimeController } from './http/runtime.controller.ts';
 import { SupervisedController } from './http/supervised.controller.ts';
 import { TasksController } from './http/tasks.controller.ts';
 import { SqlLeaseGuard } from './lease-guard.ts';
 import { ExplainTaskHandler } from './queries/explain-task.ts';
 import { FindTaskHandler } from './queries/find-task.ts';
+import { ListLimitsHandler } from './queries/list-limits.ts';
 import { ListInstancesHandler } from './queries/list-instances.ts';
 import { FindProjectOperationsHandler, ListOperationsHandler } from './queries/list-operations.ts';
 import { ListTasksHandler } from './queries/list-tasks.ts';
@@ -74,6 +79,7 @@ import { Supervisor } from './supervised/supervisor.ts';
 const controllers = [
   TasksController,
   RuntimeController,
+  LimitsController,
   SupervisedController,
   InstanceControlController,
   InstancesController,
@@ -106,6 +112,8 @@ const commandHandlers = [
   DrainInstanceHandler,
   StartDispatchHandler,
   StopDispatchHandler,
+  SetLimitHandler,
+  RemoveLimitHandler,
 ];
 const queryHandlers = [
   FindTaskHandler,
@@ -120,6 +128,7 @@ const queryHandlers = [
   ReadRuntimeStatusHandler,
   ReadSupervisedHandler,
   ReadProcessLogHandler,
+  ListLimitsHandler,
 ];
 const batches = [Creations, Completions, Beats, TaskStarts, TermedCreations];
 const dispatch = [
@@ -134,6 +143,7 @@ const dispatch = [
   TaskEnd,
   LeaseSweep,
   DispatchStops,
+  DispatchLimits,
   InstanceOrders,
   InstanceWishes,
   TermsSweep,
@@ -162,6 +172,7 @@ export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutd
     Invariants.register(...runtimeInvariants);
     OwnedIds.register('task', 'tasks');
     OwnedIds.register('instance', 'instances', { project: null });
+    OwnedIds.register('limit', 'dispatch_limits');
   }
 
   onApplicationBootstrap(): void {

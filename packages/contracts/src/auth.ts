@@ -35,6 +35,8 @@ export const permissions = [
   'instance.read',
   'instance.manage',
   'instance.supervise',
+  'limit.read',
+  'limit.manage',
   'submission.read',
   'submission.create',
   'verification.read',

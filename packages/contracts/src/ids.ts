@@ -12,6 +12,7 @@ export const idPrefixes = {
   instance: 'inst',
   task: 'task',
   attempt: 'att',
+  limit: 'lim',
   submission: 'sub',
   verification: 'ver',
   landing: 'land',

@@ -211,4 +211,5 @@ export {
   type RuntimeStatus,
   type SupervisedView,
 } from './instances.ts';
+export { limitView, limitQuery, setLimit, type LimitView, type SetLimit } from './limits.ts';
 export { invariantResult, invariantReport, type InvariantReport } from './doctor.ts';

@@ -203,6 +203,7 @@ export const taskBlockers = [
   'silent',
   'avoided',
   'kept_for_another',
+  'limit',
   'at_capacity',
 ] as const;
 export type TaskBlocker = (typeof taskBlockers)[number];
@@ -216,7 +217,7 @@ export const taskExplanation = z
     change: z.string(),
     /** When it changes by itself, where that is known. */
     until: timestamp.nullable(),
-    /** The task, submission, landing or instance that it is about. */
+    /** The task, submission, landing, instance or limit that it is about. */
     ref: z.string().nullable(),
     /** Connected instances that offer the capability, each with what keeps it from taking the task. */
     instances: z.array(

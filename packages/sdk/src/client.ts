@@ -10,6 +10,7 @@ import {
   invariantReport,
   instanceView,
   landingView,
+  limitView,
   operation,
   pageOf,
   processLog,
@@ -31,6 +32,7 @@ import {
   type InvariantReport,
   type InstanceView,
   type LandingView,
+  type LimitView,
   type ProcessLog,
   type ProjectView,
   type RuntimeStatus,
@@ -50,6 +52,7 @@ import {
   type executeCapability,
   type publishEvent,
   type registerAgent,
+  type setLimit,
   type startSupervised,
 } from '@muster/contracts';
 import { z } from 'zod';
@@ -270,6 +273,25 @@ export class MusterClient {
       this.#http.call({ method: 'POST', path: '/api/runtime/stop', body: q, answer: runtimeStatus }),
     start: (q: { scope?: 'team' | 'server' } = {}): Promise<RuntimeStatus> =>
       this.#http.call({ method: 'POST', path: '/api/runtime/start', body: q, answer: runtimeStatus }),
+  };
+
+  /** How many tasks may run at once or begin in a while, by project, capability and agent. */
+  readonly limits = {
+    list: async (query: { projectId?: string | undefined } = {}): Promise<LimitView[]> =>
+      (
+        await this.#http.call({
+          method: 'GET',
+          path: '/api/limits',
+          query: { ...query },
+          answer: z.object({ items: z.array(limitView) }),
+        })
+      ).items,
+    /** Again for the same project, capability and agent: replaces what was. */
+    set: (limit: z.input<typeof setLimit>): Promise<LimitView> =>
+      this.#http.call({ method: 'PUT', path: '/api/limits', body: limit, answer: limitView }),
+    remove: async (limitId: string): Promise<void> => {
+      await this.#http.call({ method: 'DELETE', path: `/api/limits/${part(limitId)}`, answer: anything });
+    },
   };
 
   #wish(instanceId: string, verb: 'pause' | 'resume' | 'drain' | 'stop', reason?: string): Promise<InstanceView> {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Ids, type Tx } from '#kernel';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
+import { LimitBudget } from '../domain/limit-budget.ts';
 import { handicapOf, silentAfterSeconds } from '../domain/lease-rules.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
 import { currentTraceparent } from '../domain/traceparent.ts';
@@ -12,16 +13,21 @@ import {
   lockInstanceForClaim,
   lockParticular,
   lookAtParticular,
+  lookAtPlain,
   openAttempts,
   type Claimed,
   type HotSql,
-  type ParticularCandidate,
 } from '../sql/claim.ts';
 import type { Lane } from '../sql/lanes.ts';
+import { countStarts, lockLimits, usesOf } from '../sql/limits.ts';
+import { handOut, inOrder, type Choice, type Plan, type Taker, type WaitingTask } from './claim-order.ts';
+import { DispatchLimits } from './dispatch-limits.ts';
 import { ReadyLanes } from './ready-lanes.ts';
 
 /** Rows of a lane with conditions that are looked at in one round. */
 const particularLook = 100;
+/** Plain rows of a lane that are put into one order with those. */
+const plainLook = 1_000;
 
 /** Instances that may take from the same lanes. */
 export interface ClaimGroup {
@@ -38,6 +44,7 @@ export class Claims {
     private readonly ids: Ids,
     private readonly config: Config,
     private readonly ready: ReadyLanes,
+    private readonly limits: DispatchLimits,
   ) {}
 
   /** For many instances, in one statement. No lane may be in two groups. @param db the transaction's, or the one for statements that commit by themselves */
@@ -45,7 +52,7 @@ export class Claims {
     instances: readonly InstanceRow[],
     groups: readonly ClaimGroup[],
     db: HotSql = this.database,
-  ): Promise<{ claimed: Claimed[]; refused: boolean }> {
+  ): Promise<{ claimed: Claimed[]; refused: boolean; outdated: boolean }> {
     const cursors = new Map<number, { after: number; hints: number }>();
     const wanted = groups.map((group) => ({
       slots: group.slots,
@@ -56,15 +63,17 @@ export class Claims {
       }),
     }));
     const attemptIds = groups.flatMap((group) => group.slots.map(() => this.ids.next('attempt')));
-    if (attemptIds.length === 0) return { claimed: [], refused: false };
-    const { claimed, last, refused } = await claim(db, {
+    if (attemptIds.length === 0) return { claimed: [], refused: false, outdated: false };
+    const { claimed, last, refused, outdated } = await claim(db, {
       groups: wanted,
       instances,
       attemptIds,
       leaseSeconds: this.config.leaseSeconds,
       silentAfterSeconds: silentAfterSeconds(this.config.leaseSeconds),
       traceparent: currentTraceparent(),
+      limitVersion: this.limits.version,
     });
+    if (outdated) return { claimed, refused, outdated };
     const taken = new Map<number, number>();
     for (const row of claimed) taken.set(row.lane, (taken.get(row.lane) ?? 0) + 1);
     for (const { lanes, slots } of wanted) {
@@ -72,51 +81,127 @@ export class Claims {
       for (const { id } of lanes)
         this.ready.taken(id, { last: last.get(id) ?? null, emptied, hints: cursors.get(id)?.hints ?? 0 });
     }
-    return { claimed, refused };
+    return { claimed, refused, outdated };
   }
 
-  /** What waits in these lanes under conditions of its own. */
-  lookAtParticular(lanes: readonly Lane[], db: Pick<Tx, 'sql'> = this.database): Promise<ParticularCandidate[]> {
-    return lookAtParticular(
-      db,
-      lanes.map((lane) => -lane.id),
-      particularLook,
+  /**
+   * Who should get what, where tasks have conditions of their own or are limited: in one order with the plain tasks that the same
+   * takers may have. Nothing is locked; what a limit says is asked again by the claim.
+   */
+  async plan<R>(
+    takers: readonly Taker<R>[],
+    lanes: { readonly particular: readonly Lane[]; readonly plain: readonly Lane[] },
+    db: Pick<Tx, 'sql'> = this.database,
+  ): Promise<Plan<R> & { readonly tookMs: number; readonly nextStartInMs: number | null }> {
+    const from = performance.now();
+    const room = takers.reduce((sum, taker) => sum + taker.room, 0);
+    const byId = new Map([...lanes.particular, ...lanes.plain].map((lane) => [lane.id, lane]));
+    const candidates =
+      lanes.particular.length === 0
+        ? []
+        : await lookAtParticular(
+            db,
+            lanes.particular.map((lane) => -lane.id),
+            particularLook,
+          );
+    const agents = new Set(takers.map(({ agent }) => agent));
+    const limits = [...byId.values()].flatMap((lane) => [...agents].flatMap((agent) => this.limits.of(lane, agent)));
+    const known = new Map(limits.map((limit) => [limit.id, limit]));
+    // Then all is plain, and the claim itself keeps the order.
+    const simple = candidates.length === 0 && known.size === 0;
+    const heads =
+      simple || lanes.plain.length === 0
+        ? []
+        : await lookAtPlain(
+            db,
+            lanes.plain.map(({ id }) => ({ id, after: this.ready.placeOf(id) })),
+            Math.min(room, plainLook),
+          );
+    const waiting: WaitingTask[] = [];
+    for (const particular of candidates) {
+      const lane = byId.get(-particular.lane);
+      if (lane !== undefined) waiting.push({ lane, seq: particular.seq, readyAt: particular.readyAt, particular });
+    }
+    for (const { lane: id, seq, readyAt } of heads) {
+      const lane = byId.get(id);
+      if (lane !== undefined) waiting.push({ lane, seq, readyAt, particular: null });
+    }
+    const uses = known.size === 0 ? [] : await usesOf(db, [...known.keys()]);
+    const budget = new LimitBudget([...known.values()], uses);
+    const nextStarts = uses.flatMap(({ nextStartInMs }) => nextStartInMs ?? []);
+    const { picks, full, nobodys } = handOut(
+      inOrder(waiting),
+      takers,
+      (lane, agent) => this.limits.of(lane, agent),
+      budget,
     );
+    const found = new Set([...candidates, ...heads].map(({ lane }) => lane));
+    const looked = [...lanes.particular.map(({ id }) => -id), ...(simple ? [] : lanes.plain.map(({ id }) => id))];
+    const empty = looked.filter((number) => !found.has(number));
+    return {
+      picks,
+      full,
+      nobodys: new Set([...nobodys, ...empty]),
+      tookMs: performance.now() - from,
+      nextStartInMs: nextStarts.length === 0 ? null : Math.min(...nextStarts),
+    };
   }
 
-  /** Of what was looked at, what this instance may still have. */
-  async particular(
-    instance: InstanceRow,
-    lanes: readonly Lane[],
-    places: readonly { lane: number; seq: number }[],
-  ): Promise<Claimed[]> {
+  /** Of what was picked for this instance among tasks with conditions of their own, what it may still have. */
+  async particular(instance: InstanceRow, picks: readonly Choice<unknown>[]): Promise<Claimed[]> {
     return this.database.transaction(async (tx) => {
       const room = await this.lockedRoom(tx, instance);
-      return this.takeParticular(tx, instance, lanes, places.slice(0, room));
+      if (room < 1) return [];
+      const budget = await this.lockedBudget(tx, picks);
+      const claimed = await this.takeParticular(tx, instance, picks.slice(0, room), budget);
+      await this.countStarts(tx, claimed, picks, [instance]);
+      return claimed;
     });
+  }
+
+  /** Plain tasks of limited lanes, for many instances. */
+  async limited(picks: readonly Choice<InstanceRow>[]): Promise<{ claimed: Claimed[]; outdated: boolean }> {
+    let head: number | null = null;
+    const result = await this.database.transaction(async (tx) => {
+      head = null;
+      const budget = await this.lockedBudget(tx, picks);
+      return this.takeLimited(tx, picks, budget, (position) => (head = position));
+    });
+    this.database.appended(head);
+    return result;
   }
 
   /** For an instance that asks by itself, on any server: as many as it has room for. */
-  async forOne(instance: InstanceRow, lanes: readonly Lane[], count: number): Promise<Claimed[]> {
+  async forOne(
+    instance: InstanceRow,
+    lanes: readonly Lane[],
+    count: number,
+  ): Promise<{ claimed: Claimed[]; outdated: boolean }> {
     let head: number | null = null;
-    const claimed = await this.database.transaction(async (tx) => {
+    const result = await this.database.transaction(async (tx) => {
       head = null;
+      const appended = (position: number | null) => (head = position);
       const room = Math.min(count, await this.lockedRoom(tx, instance));
-      if (room < 1) return [];
-      const places = (await this.lookAtParticular(lanes, tx)).filter((one) => suits(one, instance.id)).slice(0, room);
-      const particular = await this.takeParticular(tx, instance, lanes, places);
-      const left = room - particular.length;
-      if (left < 1) return particular;
-      const inTransaction: HotSql = {
-        hot: (_name, text, params) => tx.sql(text, params),
-        appended: (position) => (head = position),
-      };
+      if (room < 1) return { claimed: [], outdated: false };
+      const { id, agent } = instance;
+      const free = lanes.filter((lane) => this.limits.of(lane, agent).length === 0);
+      const taker = { of: instance, id, agent, room, load: 0, lanes: new Set(lanes.map((lane) => lane.id)) };
+      const { picks } = await this.plan([taker], { particular: lanes, plain: lanes }, tx);
+      const budget = await this.lockedBudget(tx, picks);
+      const particular = picks.filter(({ task }) => task.particular !== null);
+      const claimed = await this.takeParticular(tx, instance, particular, budget);
+      await this.countStarts(tx, claimed, particular, [instance]);
+      const plain = picks.filter(({ task, limits }) => task.particular === null && limits.length > 0);
+      const limited = await this.takeLimited(tx, plain, budget, appended);
+      claimed.push(...limited.claimed);
+      const left = room - claimed.length;
+      if (limited.outdated || left < 1 || free.length === 0) return { claimed, outdated: limited.outdated };
       const slots = Array.from({ length: left }, () => 0);
-      const { claimed } = await this.plain([instance], [{ lanes, slots }], inTransaction);
-      return [...particular, ...claimed];
+      const rest = await this.plain([instance], [{ lanes: free, slots }], hotWithin(tx, appended));
+      return { claimed: [...claimed, ...rest.claimed], outdated: rest.outdated };
     });
     this.database.appended(head);
-    return claimed;
+    return result;
   }
 
   private async lockedRoom(tx: Tx, { id, connection }: InstanceRow): Promise<number> {
@@ -128,14 +213,65 @@ export class Claims {
     return row === null ? 0 : Math.max(0, roomOf(row) - row.held);
   }
 
+  /** What the limits of these still allow, which nobody else takes from until this transaction ends. */
+  private async lockedBudget(tx: Tx, picks: readonly Choice<unknown>[]): Promise<LimitBudget> {
+    const known = new Map(picks.flatMap(({ limits }) => limits.map((limit) => [limit.id, limit])));
+    if (known.size === 0) return new LimitBudget([], []);
+    const ids = [...known.keys()];
+    await lockLimits(tx, ids);
+    return new LimitBudget([...known.values()], await usesOf(tx, ids));
+  }
+
+  private async takeLimited(
+    tx: Tx,
+    picks: readonly Choice<InstanceRow>[],
+    budget: LimitBudget,
+    appended: (head: number | null) => void,
+  ): Promise<{ claimed: Claimed[]; outdated: boolean }> {
+    const allowed = picks.filter(({ limits }) => budget.take(limits));
+    if (allowed.length === 0) return { claimed: [], outdated: false };
+    const instances = [...new Set(allowed.map(({ taker }) => taker))];
+    const groups = [...Map.groupBy(allowed, ({ task }) => task.lane.id).values()].flatMap((own): ClaimGroup[] => {
+      const [first] = own;
+      return first === undefined
+        ? []
+        : [{ lanes: [first.task.lane], slots: own.map(({ taker }) => instances.indexOf(taker)) }];
+    });
+    const { claimed, outdated } = await this.plain(instances, groups, hotWithin(tx, appended));
+    await this.countStarts(tx, claimed, allowed, instances);
+    return { claimed, outdated };
+  }
+
+  private async countStarts(
+    tx: Tx,
+    claimed: readonly Claimed[],
+    picks: readonly Choice<unknown>[],
+    instances: readonly InstanceRow[],
+  ): Promise<void> {
+    if (!picks.some(({ limits }) => limits.some(({ maxStarts }) => maxStarts !== null))) return;
+    const lanes = new Map(picks.map(({ task }) => [task.lane.id, task.lane]));
+    const agents = new Map(instances.map(({ id, agent }) => [id, agent]));
+    const starts = new Map<string, number>();
+    for (const row of claimed) {
+      const lane = lanes.get(row.lane);
+      const limits = lane === undefined ? [] : this.limits.of(lane, agents.get(row.instance_id) ?? '');
+      for (const { id, maxStarts } of limits) if (maxStarts !== null) starts.set(id, (starts.get(id) ?? 0) + 1);
+    }
+    if (starts.size > 0) await countStarts(tx, starts);
+  }
+
   private async takeParticular(
     tx: Tx,
     instance: InstanceRow,
-    lanes: readonly Lane[],
-    places: readonly { lane: number; seq: number }[],
+    picks: readonly Choice<unknown>[],
+    budget: LimitBudget,
   ): Promise<Claimed[]> {
-    if (places.length === 0) return [];
-    let rows = await lockParticular(tx, { places, instanceId: instance.id });
+    if (picks.length === 0) return [];
+    const limits = new Map(picks.map((pick) => [pick.task.lane.id, pick.limits]));
+    const lanes = new Map(picks.map(({ task }) => [task.lane.id, task.lane]));
+    const places = picks.map(({ task }) => ({ lane: -task.lane.id, seq: task.seq }));
+    const found = await lockParticular(tx, { places, instanceId: instance.id, limitVersion: this.limits.version });
+    let rows = found.filter((row) => budget.take(limits.get(-row.lane) ?? [], row.expired_agent));
     const expired = rows.filter((row) => row.expired_fence !== null);
     if (expired.length > 0) {
       const closed = new Set((await closeExpired(tx, expired)).map((row) => row.task_id));
@@ -151,7 +287,7 @@ export class Claims {
       leaseSeconds: this.config.leaseSeconds,
     });
     for (const row of claimed) {
-      const lane = lanes.find(({ id }) => id === row.lane);
+      const lane = lanes.get(row.lane);
       if (lane === undefined)
         throw new Error(`The task ${row.task_id} is in the lane ${row.lane}, which there is not.`);
       tx.append({
@@ -172,9 +308,11 @@ export class Claims {
   }
 }
 
+const hotWithin = (tx: Tx, appended: (head: number | null) => void): HotSql => ({
+  hot: (_name, text, params) => tx.sql(text, params),
+  appended,
+});
+
 /** Tasks at a time: what its process offers, and what its definition allows. */
 export const roomOf = (instance: Pick<InstanceRow, 'capacity' | 'limits'>): number =>
   Math.min(instance.capacity, instance.limits.concurrency);
-
-export const suits = (candidate: ParticularCandidate, instanceId: string): boolean =>
-  !candidate.avoids.includes(instanceId) && (candidate.keptFor === null || candidate.keptFor === instanceId);

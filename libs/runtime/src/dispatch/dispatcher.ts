@@ -7,7 +7,9 @@ import type { Claimed } from '../sql/claim.ts';
 import type { Lane } from '../sql/lanes.ts';
 import { endedOf } from '../sql/leases.ts';
 import { Assignments, type Offer } from './assignments.ts';
-import { Claims, suits, type ClaimGroup } from './claims.ts';
+import { Claims, type ClaimGroup } from './claims.ts';
+import type { Choice, Taker } from './claim-order.ts';
+import { DispatchLimits } from './dispatch-limits.ts';
 import { Eligibility, type Candidate } from './eligibility.ts';
 import { Lanes } from './lanes.ts';
 import { ReadyLanes } from './ready-lanes.ts';
@@ -35,6 +37,7 @@ const perClaim = 1_000;
 /** After a pause; it doubles while claims come back full. */
 const firstClaim = 64;
 const passesPerRound = 100;
+const none: ReadonlySet<number> = new Set();
 
 /**
  * Hands tasks to the instances whose sockets this process holds. Woken by hints and by the event log, and looking by
@@ -67,6 +70,7 @@ export class Dispatcher {
     private readonly readyLanes: ReadyLanes,
     private readonly claims: Claims,
     private readonly assignments: Assignments,
+    private readonly limits: DispatchLimits,
   ) {}
 
   start(): void {
@@ -143,75 +147,133 @@ export class Dispatcher {
       const lanes = await this.lanes.all([...new Set(numbers.map(Math.abs))]);
       const may = await this.eligibility.lanesFor(able, [...lanes.values()]);
       const waiting = new Set(numbers);
-      const particular = [...lanes.values()].filter((lane) => waiting.has(-lane.id));
+      const { free, takers } = this.split(able, lanes, may, waiting);
       const plain = new Map([...lanes].filter(([id]) => waiting.has(id)));
-      const handed = (await this.handParticular(able, particular, may)) + (await this.handPlain(able, plain, may));
-      if (handed === 0) return;
+      const first = await this.handInOrder(takers, lanes, waiting);
+      const rest = await this.handPlain(able, plain, free);
+      if (first.outdated || rest.outdated) {
+        await this.limits.look();
+        continue;
+      }
+      if (first.handed + rest.handed === 0) return this.lookSoon();
     }
     this.again = true;
   }
 
-  /** Something was told of, and the last look is too recent for another. */
+  /** Something was told of and the last look is too recent for another, or a limit may allow something again. */
   private lookSoon(): void {
-    const ms = this.readyLanes.lookIn;
-    if (ms === null || this.stopped) return;
+    const waits = [this.readyLanes.lookIn, this.limits.restsFor].filter((ms) => ms !== null);
+    if (waits.length === 0 || this.stopped) return;
     clearTimeout(this.soon);
-    this.soon = setTimeout(() => this.poke(), ms).unref();
+    this.soon = setTimeout(() => this.poke(), Math.min(...waits)).unref();
   }
 
-  private async handParticular(
+  /**
+   * Of what each may take: the plain lanes without a limit, by instance id; and, for those who may take something else as well, all
+   * of it that is there, because it goes by one order.
+   */
+  private split(
     able: readonly Receiver[],
-    lanes: readonly Lane[],
+    lanes: ReadonlyMap<number, Lane>,
     may: ReadonlyMap<string, readonly number[]>,
-  ): Promise<number> {
-    if (lanes.length === 0) return 0;
-    const hints = new Map(lanes.map((lane) => [lane.id, this.readyLanes.cursorOf(-lane.id).hints]));
-    const candidates = await this.claims.lookAtParticular(lanes);
-    const chosen = new Map<Receiver, { lane: number; seq: number }[]>();
-    const byLoad = [...able].sort((a, b) => a.load - b.load);
-    for (const candidate of candidates) {
-      const receiver = byLoad.find(
-        (one) =>
-          one.room > (chosen.get(one)?.length ?? 0) &&
-          may.get(one.instance.id)?.includes(-candidate.lane) === true &&
-          suits(candidate, one.instance.id),
-      );
-      if (receiver === undefined) continue;
-      const own = chosen.get(receiver);
-      if (own === undefined) chosen.set(receiver, [candidate]);
-      else own.push(candidate);
+    waiting: ReadonlySet<number>,
+  ): { free: ReadonlyMap<string, readonly number[]>; takers: Taker<Receiver>[] } {
+    const particular = [...waiting].some((number) => number < 0);
+    const free = new Map<string, readonly number[]>();
+    const takers: Taker<Receiver>[] = [];
+    for (const receiver of able) {
+      const { id, agent, team_id: teamId } = receiver.instance;
+      const own = may.get(id);
+      if (own === undefined) continue;
+      const isLimited = (number: number): boolean => {
+        const lane = lanes.get(number);
+        return lane !== undefined && this.limits.of(lane, agent).length > 0;
+      };
+      const limited = this.limits.hasFor(teamId) ? new Set(own.filter(isLimited)) : none;
+      free.set(id, limited.size === 0 ? own : own.filter((number) => !limited.has(number)));
+      const open = (number: number): boolean => !limited.has(Math.abs(number)) || !this.limits.isResting(number);
+      const careful =
+        (particular && own.some((number) => waiting.has(-number) && open(-number))) ||
+        [...limited].some((number) => waiting.has(number) && open(number));
+      if (!careful) continue;
+      const { room, load } = receiver;
+      takers.push({ of: receiver, id, agent, room, load, lanes: new Set(own) });
     }
+    return { free, takers };
+  }
+
+  /** Tasks with conditions of their own, and those of limited lanes, as far as no plain task of the same takers goes before them. */
+  private async handInOrder(
+    takers: readonly Taker<Receiver>[],
+    lanes: ReadonlyMap<number, Lane>,
+    waiting: ReadonlySet<number>,
+  ): Promise<{ handed: number; outdated: boolean }> {
+    if (takers.length === 0) return { handed: 0, outdated: false };
+    const theirs = [...lanes.values()].filter(({ id }) => takers.some((taker) => taker.lanes.has(id)));
+    const open = (lane: Lane): boolean =>
+      !this.limits.isResting(-lane.id) || takers.some(({ agent }) => this.limits.of(lane, agent).length === 0);
+    const particular = theirs.filter((lane) => waiting.has(-lane.id) && open(lane));
+    const plain = theirs.filter(({ id }) => waiting.has(id));
+    const looked = [...particular.map(({ id }) => -id), ...plain.map(({ id }) => id)];
+    const hints = new Map(looked.map((number) => [number, this.readyLanes.cursorOf(number).hints]));
+    const { picks, full, nobodys, ...took } = await this.claims.plan(takers, { particular, plain });
+    this.limits.rest(full, took);
     let handed = 0;
-    for (const [receiver, places] of chosen) {
+    const gone = new Set(nobodys);
+    const own = Map.groupBy(
+      picks.filter(({ task }) => task.particular !== null),
+      ({ taker }) => taker,
+    );
+    for (const [receiver, some] of own) {
       if (this.stopped) break;
-      const claimed = await this.claims.particular(receiver.instance, lanes, places);
+      const claimed = await this.claims.particular(receiver.instance, some);
       handed += claimed.length;
       if (claimed.length > 0) this.deliver(new Map([[receiver, claimed]]), claimed);
+      else for (const { task } of some) gone.add(-task.lane.id);
     }
     // What nobody here may have now may be somebody's in a moment: the look each second finds it again.
-    if (handed === 0)
-      for (const lane of lanes)
-        this.readyLanes.taken(-lane.id, { last: null, emptied: true, hints: hints.get(lane.id) ?? 0 });
-    return handed;
+    for (const number of gone)
+      this.readyLanes.taken(number, { last: null, emptied: true, hints: hints.get(number) ?? 0 });
+    const limited = picks.filter(({ task, limits }) => task.particular === null && limits.length > 0);
+    if (limited.length === 0 || this.stopped) return { handed, outdated: false };
+    const { claimed, outdated } = await this.handLimited(limited);
+    return { handed: handed + claimed, outdated };
+  }
+
+  private async handLimited(picks: readonly Choice<Receiver>[]): Promise<{ claimed: number; outdated: boolean }> {
+    const { claimed, outdated } = await this.claims.limited(
+      picks.map((pick) => ({ ...pick, taker: pick.taker.instance })),
+    );
+    this.deliverAll(
+      picks.map(({ taker }) => taker),
+      claimed,
+    );
+    return { claimed: claimed.length, outdated };
   }
 
   private async handPlain(
     able: readonly Receiver[],
     lanes: ReadonlyMap<number, Lane>,
     may: ReadonlyMap<string, readonly number[]>,
-  ): Promise<number> {
-    if (lanes.size === 0) return 0;
+  ): Promise<{ handed: number; outdated: boolean }> {
+    const nothing = { handed: 0, outdated: false };
+    if (lanes.size === 0) return nothing;
     const receivers = able.filter((receiver) => receiver.room > 0 && may.has(receiver.instance.id));
     const slots = shareOut(receivers, this.size);
     const groups = this.groupsOf(receivers, slots, lanes, may);
-    if (groups.length === 0) return 0;
-    const { claimed, refused } = await this.claims.plain(
+    if (groups.length === 0) return nothing;
+    const { claimed, refused, outdated } = await this.claims.plain(
       receivers.map((receiver) => receiver.instance),
       groups,
     );
     this.size = Math.min(perClaim, Math.max(firstClaim, 2 * claimed.length));
     if (refused) this.bench(receivers, slots, claimed);
-    if (claimed.length === 0) return 0;
+    this.deliverAll(receivers, claimed);
+    return { handed: claimed.length, outdated };
+  }
+
+  private deliverAll(receivers: readonly Receiver[], claimed: readonly Claimed[]): void {
+    if (claimed.length === 0) return;
     const byReceiver = new Map<Receiver, Claimed[]>();
     const byId = new Map(receivers.map((receiver) => [receiver.instance.id, receiver]));
     for (const row of claimed) {
@@ -222,7 +284,6 @@ export class Dispatcher {
       else own.push(row);
     }
     this.deliver(byReceiver, claimed);
-    return claimed.length;
   }
 
   /** Tasks were there and these did not get what was meant for them: paused, taken over or silent, as the database knows better. */

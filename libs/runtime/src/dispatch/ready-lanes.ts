@@ -90,6 +90,11 @@ export class ReadyLanes {
     return { after: state.after, hints: state.hints };
   }
 
+  /** Where the next claim will begin. */
+  placeOf(lane: number): number {
+    return this.lanes.get(lane)?.after ?? 0;
+  }
+
   /** @param last the furthest place that was taken; @param emptied whether more was asked for than was there */
   taken(lane: number, q: { last: number | null; emptied: boolean; hints: number }): void {
     const state = this.lanes.get(lane);

@@ -57,6 +57,7 @@ export const processLogQuery = z.strictObject({ lines: z.coerce.number().int().m
 export const taskId = idOf('task');
 export const projectId = idOf('project');
 export const instanceId = idOf('instance');
+export const limitId = idOf('limit');
 export const fence = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 export const capability = capabilityName;
 

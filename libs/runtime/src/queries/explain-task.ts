@@ -4,12 +4,15 @@ import semver from 'semver';
 import { FindAssignedAgents } from '#messages/projects';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
+import { LimitBudget } from '../domain/limit-budget.ts';
+import { inWords, type LimitRow } from '../domain/limit-view.ts';
 import { isReserved, silentAfterSeconds } from '../domain/lease-rules.ts';
 import type { TaskRow } from '../domain/task-row.ts';
 import { Lanes } from '../dispatch/lanes.ts';
 import { TaskUnknown } from '../runtime.errors.ts';
 import { placeOf, standingOf, type InstanceStanding, type PlaceRow } from '../sql/explain.ts';
 import type { Lane } from '../sql/lanes.ts';
+import { listLimits } from '../sql/limits.ts';
 import { taskById } from '../sql/tasks.ts';
 import { termsOf } from '../sql/task-terms.ts';
 
@@ -143,7 +146,13 @@ export class ExplainTaskHandler implements IQueryHandler<ExplainTask> {
         summary: `No instance with the capability ${task.capability} is connected.`,
         change: `Start one of ${system ? "Muster's verifiers" : wished.map(({ agent }) => agent).join(', ')}.`,
       };
-    return judge(lane, place, system ? null : wished, standing);
+    const limits = system ? [] : await listLimits(this.database, task.team_id, [task.project_id]);
+    const used = limits.filter(
+      (limit) =>
+        (limit.capability === null || limit.capability === lane.capability) &&
+        !new LimitBudget([limit], [{ ...limit, nextStartInMs: null }]).take([limit], place.expired_agent),
+    );
+    return judge(lane, place, system ? null : wished, standing, used);
   }
 }
 
@@ -174,6 +183,7 @@ const order: readonly TaskBlocker[] = [
   'silent',
   'avoided',
   'kept_for_another',
+  'limit',
   'at_capacity',
   'none',
 ];
@@ -197,28 +207,45 @@ function judge(
   place: PlaceRow,
   assigned: readonly { readonly agent: string; readonly versionRange: string }[] | null,
   standing: readonly InstanceStanding[],
+  used: readonly LimitRow[],
 ): Said {
+  const limitOn = (agent: string): LimitRow | undefined =>
+    used.find((limit) => limit.agent === null || limit.agent === agent);
   const judged = standing.map((instance) => ({
     instanceId: instance.id,
     agent: instance.agent,
     version: instance.agent_version,
-    ...reasonAgainst(lane, place, assigned, instance),
+    ...reasonAgainst(lane, place, assigned, instance, limitOn(instance.agent)),
   }));
   const best = judged.reduce((a, b) => (order.indexOf(b.blocker) > order.indexOf(a.blocker) ? b : a));
   const { blocker } = best;
   const alike = judged.filter((one) => one.blocker === blocker);
+  const limit = blocker === 'limit' ? limitOn(best.agent) : undefined;
   const until =
-    blocker === 'avoided' ? place.avoid_until : blocker === 'kept_for_another' ? place.preferred_until : null;
+    blocker === 'avoided'
+      ? place.avoid_until
+      : blocker === 'kept_for_another'
+        ? place.preferred_until
+        : (limit?.nextStartAt ?? null);
   return {
     blocker,
+    ref: limit?.id ?? null,
     until: until?.toISOString() ?? null,
     summary:
       blocker === 'none'
         ? `${best.instanceId} (${best.agent}) can take it; ${place.ahead === 0 ? 'nothing is' : `${place.ahead}${place.ahead === 1000 ? ' or more' : ''} are`} ahead of it in its lane.`
         : `${alike.length === judged.length ? `All ${judged.length}` : `${alike.length} of ${judged.length}`} connected instances that could do it: ${best.why}${alike.length > 1 ? ' (and the like)' : ''}.`,
-    change: changes[blocker] ?? 'Nothing that is known.',
+    change: limit === undefined ? (changes[blocker] ?? 'Nothing that is known.') : changeOf(limit),
     instances: judged,
   };
+}
+
+function changeOf(limit: LimitRow): string {
+  const next =
+    limit.nextStartAt === null
+      ? 'Wait until one of those that run ends'
+      : `Wait for the next start, which is allowed at ${limit.nextStartAt.toISOString()}`;
+  return `${next}; or raise the limit: PUT /api/limits; or remove it: muster limits remove ${limit.id}`;
 }
 
 function reasonAgainst(
@@ -226,6 +253,7 @@ function reasonAgainst(
   place: PlaceRow,
   assigned: readonly { readonly agent: string; readonly versionRange: string }[] | null,
   one: InstanceStanding,
+  limit: LimitRow | undefined,
 ): { blocker: TaskBlocker; why: string } {
   const own = assigned?.filter(({ agent }) => agent === one.agent) ?? [];
   if (assigned !== null && own.length === 0)
@@ -257,6 +285,11 @@ function reasonAgainst(
   const kept = place.preferred_until !== null && place.preferred_until > place.now;
   if (kept && place.preferred_instance_id !== one.id)
     return { blocker: 'kept_for_another', why: `it is kept for ${place.preferred_instance_id ?? 'another instance'}` };
+  if (limit !== undefined)
+    return {
+      blocker: 'limit',
+      why: `the limit ${limit.id} allows ${inWords(limit)}: ${limit.running} run${limit.maxStarts === null ? '' : `, ${limit.started} began within ${limit.perSeconds ?? 0} s`}`,
+    };
   if (one.held >= one.room)
     return { blocker: 'at_capacity', why: `${one.id} works on ${one.held} of ${one.room} tasks` };
   return { blocker: 'none', why: 'can take it' };

@@ -1,6 +1,7 @@
 import type { Tx } from '#kernel';
 import type { Database } from '#platform/database';
 import type { InstanceRow } from '../domain/task-row.ts';
+import { limitVersion } from './limits.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
@@ -56,12 +57,14 @@ const fromManyLanes = `
 /**
  * The claim, one statement for many instances: rows leave `task_ready` and become open attempts. Nobody else sees them
  * meanwhile (`skip locked`), each draws a new fence, and neither `tasks` nor its indexes are touched. Instances that were taken over
- * by another connection, paused or silent for too long get nothing; what was meant for them stays where it is.
+ * by another connection, paused or silent for too long get nothing; what was meant for them stays where it is. Nobody gets anything
+ * from a server that does not know the latest limits.
  */
 const claimText = (taking: string): string => `
   with clock as materialized (select muster_now() as now),
   lanes as (
     select * from unnest($1::int[], $2::bigint[], $3::int[], $4::float8[], $5::text[], $6::int[], $7::int[]) as l(lane, after, grp, handicap, team, first, size)
+    where ${limitVersion} = $15::bigint
   ),
   ${taking}
   given as materialized (
@@ -95,7 +98,7 @@ const claimText = (taking: string): string => `
   )
   select string_agg(concat_ws(' ', task_id, fence, lane, number, attempt_id, instance_id), ',') as claimed,
     (select string_agg(lane || ' ' || last, ',') from (select lane, max(seq) as last from gone group by lane) g) as places,
-    (select count(*)::int from locked) as locked,
+    (select count(*)::int from locked) as locked, ${limitVersion} = $15::bigint as current,
     (select now from clock) + make_interval(secs => $13) as "leaseUntil", append_events(array_agg(event)) as head
   from told`;
 const claimFromOneLane = claimText(fromOneLane);
@@ -106,6 +109,7 @@ interface ClaimAnswer {
   readonly claimed: string | null;
   readonly places: string | null;
   readonly locked: number;
+  readonly current: boolean;
   readonly leaseUntil: Date;
   readonly head: number | null;
 }
@@ -118,6 +122,8 @@ export interface ClaimResult {
   readonly last: ReadonlyMap<number, number>;
   /** Some were there and stayed: the instances that they were meant for may not have them now. */
   readonly refused: boolean;
+  /** Limits have changed: nothing was given, and they are to be looked at first. */
+  readonly outdated: boolean;
 }
 
 /** An array of words that need no quotes: numbers, ids. */
@@ -132,6 +138,7 @@ export async function claim(
     leaseSeconds: number;
     silentAfterSeconds: number;
     traceparent: string | null;
+    limitVersion: number;
   },
 ): Promise<ClaimResult> {
   let first = 0;
@@ -157,9 +164,10 @@ export async function claim(
     q.silentAfterSeconds,
     q.leaseSeconds,
     q.traceparent,
+    q.limitVersion,
   ]);
   db.appended(answer?.head ?? null);
-  if (answer === undefined) return { claimed: [], last: new Map(), refused: false };
+  if (answer === undefined) return { claimed: [], last: new Map(), refused: false, outdated: false };
   const claimed = split(answer.claimed).map((words): Claimed => {
     const [task_id = '', fence, lane, number, attempt_id = '', instance_id = ''] = words.split(' ');
     return {
@@ -173,7 +181,7 @@ export async function claim(
     };
   });
   const last = new Map(split(answer.places).map((words) => words.split(' ').map(Number) as [number, number]));
-  return { claimed, last, refused: claimed.length < answer.locked };
+  return { claimed, last, refused: claimed.length < answer.locked, outdated: !answer.current };
 }
 
 const split = (words: string | null): string[] => (words === null ? [] : words.split(','));
@@ -185,6 +193,8 @@ export interface ParticularRow {
   readonly attempts: number;
   /** Set when the task is still an open attempt, whose lease has run out. */
   readonly expired_fence: number | null;
+  /** Who holds that attempt. */
+  readonly expired_agent: string | null;
 }
 
 /** A task with conditions of its own, as it stood when it was looked at. */
@@ -195,9 +205,14 @@ export interface ParticularCandidate {
   readonly avoids: readonly string[];
   /** This one alone, for now. */
   readonly keptFor: string | null;
+  /** Whose expired attempt of it is still open. */
+  readonly expiredAgent: string | null;
+  /** Seconds since the epoch. */
+  readonly readyAt: number;
 }
 
 const avoided = `(r.avoid_until is not null and (r.avoid_until > muster_now() or r.avoid_then_person))`;
+const expiredAgent = `(select a.agent from task_running a where a.task_id = r.task_id and a.fence = r.expired_fence)`;
 const kept = `(r.preferred_until > muster_now() and exists (select 1 from instances p where p.id = r.preferred_instance_id and p.state = 'idle'))`;
 
 /** The oldest of each of these lanes, without locking them. */
@@ -206,24 +221,41 @@ export const lookAtParticular = (db: Sql, lanes: readonly number[], limit: numbe
     `select r.* from unnest($1::int[]) with ordinality as l(lane, no)
      cross join lateral (
        select r.lane, r.seq, case when ${avoided} then r.avoid_instances else '{}' end as avoids,
-         case when ${kept} then r.preferred_instance_id end as "keptFor"
+         case when ${kept} then r.preferred_instance_id end as "keptFor", ${expiredAgent} as "expiredAgent",
+         extract(epoch from r.ready_at)::float8 as "readyAt"
        from task_ready r where r.lane = l.lane order by r.seq limit $2
      ) r
      order by l.no, r.seq`,
     [lanes, limit],
   );
 
-/** Of these, what this instance may have now. Locked. */
+/** When the first tasks of these lanes became ready, behind the given places and without locking them. */
+export const lookAtPlain = (
+  db: Sql,
+  lanes: readonly { readonly id: number; readonly after: number }[],
+  limit: number,
+): Promise<{ lane: number; seq: number; readyAt: number }[]> =>
+  db.sql(
+    `select r.lane, r.seq, extract(epoch from r.ready_at)::float8 as "readyAt"
+     from unnest($1::int[], $2::bigint[]) as l(lane, after)
+     cross join lateral (
+       select r.lane, r.seq, r.ready_at from task_ready r where r.lane = l.lane and r.seq > l.after order by r.seq limit $3
+     ) r`,
+    [lanes.map(({ id }) => id), lanes.map(({ after }) => after), limit],
+  );
+
+/** Of these, what this instance may have now. Locked. Nothing where limits have changed since `limitVersion`. */
 export const lockParticular = (
   tx: Sql,
-  q: { places: readonly { lane: number; seq: number }[]; instanceId: string },
+  q: { places: readonly { lane: number; seq: number }[]; instanceId: string; limitVersion: number },
 ): Promise<ParticularRow[]> =>
   tx.sql<ParticularRow>(
-    `select r.lane, r.seq, r.task_id, r.attempts, r.expired_fence
+    `select r.lane, r.seq, r.task_id, r.attempts, r.expired_fence, ${expiredAgent} as expired_agent
      from unnest($1::int[], $2::bigint[]) as c(lane, seq) join task_ready r on r.lane = c.lane and r.seq = c.seq
      where not (${avoided} and $3 = any (r.avoid_instances)) and not (${kept} and r.preferred_instance_id <> $3)
+       and ${limitVersion} = $4::bigint
      for update of r skip locked`,
-    [q.places.map((place) => place.lane), q.places.map((place) => place.seq), q.instanceId],
+    [q.places.map((place) => place.lane), q.places.map((place) => place.seq), q.instanceId, q.limitVersion],
   );
 
 /**

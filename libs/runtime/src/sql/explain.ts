@@ -15,6 +15,8 @@ export interface PlaceRow {
   readonly stopped_reason: string | null;
   readonly stopped: boolean;
   readonly expired: boolean;
+  /** Whose attempt that was. */
+  readonly expired_agent: string | null;
   /** Claimable tasks of its lane that stand before it, as far as they are counted. */
   readonly ahead: number;
   readonly now: Date;
@@ -25,6 +27,7 @@ export async function placeOf(db: Sql, taskId: string): Promise<PlaceRow | null>
     `select r.task_id is not null as ready, r.ready_at, r.avoid_instances, r.avoid_until, r.avoid_then_person, r.preferred_instance_id, r.preferred_until,
        (select at from task_due d where d.task_id = t.id and d.kind = 'delay') as delayed_until,
        s.team_id is not null as stopped, s.reason as stopped_reason, r.expired_fence is not null as expired,
+       (select a.agent from task_running a where a.task_id = r.task_id and a.fence = r.expired_fence) as expired_agent,
        (select count(*)::int from (select 1 from task_ready q where q.lane = r.lane and q.seq < r.seq limit 1000) q) as ahead, muster_now() as now
      from tasks t left join task_ready r on r.lane in (t.lane, -t.lane) and r.seq = t.ready_seq
      left join lateral (select * from dispatch_stops s where s.team_id in ('*', t.team_id) limit 1) s on true
