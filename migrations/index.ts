@@ -17,6 +17,7 @@ import { Migration202611280003_instance_control } from './Migration202611280003_
 import { Migration202611280004_task_terms } from './Migration202611280004_task_terms.ts';
 import { Migration202611280005_task_trees } from './Migration202611280005_task_trees.ts';
 import { Migration202611280006_dispatch_limits } from './Migration202611280006_dispatch_limits.ts';
+import { Migration202611280007_reviews } from './Migration202611280007_reviews.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -39,4 +40,5 @@ export const migrations = [
   { name: 'Migration202611280004_task_terms', class: Migration202611280004_task_terms },
   { name: 'Migration202611280005_task_trees', class: Migration202611280005_task_trees },
   { name: 'Migration202611280006_dispatch_limits', class: Migration202611280006_dispatch_limits },
+  { name: 'Migration202611280007_reviews', class: Migration202611280007_reviews },
 ];

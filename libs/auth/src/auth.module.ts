@@ -28,6 +28,7 @@ import { User } from './domain/user.ts';
 import { AuthController } from './http/auth.controller.ts';
 import { KeysController } from './http/keys.controller.ts';
 import { UsersController } from './http/users.controller.ts';
+import { FindPeopleBehindHandler } from './queries/find-people-behind.ts';
 import { ListApiKeysHandler } from './queries/list-api-keys.ts';
 import { ListUsersHandler } from './queries/list-users.ts';
 import { OperatesServerHandler } from './queries/operates-server.ts';
@@ -48,7 +49,7 @@ export const commandHandlers = [
   IssueAgentKeyHandler,
   RevokeAgentKeyHandler,
 ];
-export const queryHandlers = [ListApiKeysHandler, ListUsersHandler, OperatesServerHandler];
+export const queryHandlers = [ListApiKeysHandler, ListUsersHandler, OperatesServerHandler, FindPeopleBehindHandler];
 
 /** Global, because every room's routes are behind its `Authenticator`. */
 @Global()

@@ -117,7 +117,7 @@ export class NotAPerson extends MusterError {
     super(
       'integration.not_a_person',
       403,
-      'Only a person releases a change, and this is a key. Log in and release it under your own access token.',
+      'Only a person releases or reviews a change, and this is a key. Log in and do it under your own access token.',
     );
   }
 }
@@ -128,6 +128,28 @@ export class NotHeld extends MusterError {
       'integration.not_held',
       409,
       `${submissionId} is ${state} and waits for nobody's release. Look at its state and reasons.`,
+      { data: { submissionId, state } },
+    );
+  }
+}
+
+export class OwnWork extends MusterError {
+  constructor(submissionId: string) {
+    super(
+      'integration.own_work',
+      403,
+      `${submissionId} was handed in by you or by an agent that works with a key of yours. Ask somebody else to review it.`,
+      { data: { submissionId } },
+    );
+  }
+}
+
+export class NotReviewable extends MusterError {
+  constructor(submissionId: string, state: string) {
+    super(
+      'integration.not_reviewable',
+      409,
+      `${submissionId} is ${state}, and nothing that is said about it would count any more. Look at its state and reasons.`,
       { data: { submissionId, state } },
     );
   }

@@ -8,6 +8,7 @@ import { LandSubmission } from './commands/land-submission.ts';
 import { ReceivePushHandler } from './commands/receive-push.ts';
 import { ReceiveSubmissionHandler } from './commands/receive-submission.ts';
 import { ReleaseSubmissionHandler } from './commands/release-submission.ts';
+import { ReviewSubmissionHandler } from './commands/review-submission.ts';
 import { RollBackLandingHandler } from './commands/roll-back-landing.ts';
 import { SettleSubmission } from './commands/settle-submission.ts';
 import { CrashPoints, NoCrashPoints } from './crash-points.ts';
@@ -26,11 +27,13 @@ import { FindLandingHandler } from './queries/find-landing.ts';
 import { FindSubmissionHandler } from './queries/find-submission.ts';
 import { ListLandingsHandler } from './queries/list-landings.ts';
 import { ListProvenanceKeysHandler } from './queries/list-provenance-keys.ts';
+import { ListReviewsHandler } from './queries/list-reviews.ts';
 import { ListSubmissionsHandler } from './queries/list-submissions.ts';
 import { AdmitWhenSubmissionReceived } from './reactions/admit-when-submission-received.ts';
 import { AdvanceWhenVerificationFinished } from './reactions/advance-when-verification-finished.ts';
 import { CheckWhatLanded } from './reactions/check-what-landed.ts';
 import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancelled.ts';
+import { Reviews } from './reviews.ts';
 import { Sweep } from './sweep.ts';
 
 export const controllers = [SubmissionsController, LandingsController, ProvenanceController, QueueController];
@@ -39,11 +42,13 @@ export const commandHandlers = [
   ReceivePushHandler,
   RollBackLandingHandler,
   ReleaseSubmissionHandler,
+  ReviewSubmissionHandler,
 ];
 export const queryHandlers = [
   FindSubmissionHandler,
   FindLandingHandler,
   ListSubmissionsHandler,
+  ListReviewsHandler,
   ListLandingsHandler,
   ListProvenanceKeysHandler,
   AuditProjectHandler,
@@ -68,6 +73,7 @@ export const reactions = [
     Candidates,
     LandingLine,
     OpenConflicts,
+    Reviews,
     LandSubmission,
     SettleSubmission,
     { provide: CrashPoints, useClass: NoCrashPoints },

@@ -15,8 +15,8 @@ const MOST_IN_LINE = 500;
 /** Reverts first: what is broken on the branch is everybody's. Then by urgency, then by the order of acceptance. */
 export const lineOrder = `(state = 'landing') desc, (kind = 'change'),
   greatest(urgency - floor(extract(epoch from muster_now() - accepted_at) / ${AGEING_SECONDS}), 0), turn`;
-/** Who waits for somebody else's rework has its turn, but stands in nobody's way meanwhile. */
-export const inLine = `turn is not null and state in ('verifying', 'queued', 'landing') and held is distinct from 'conflict'`;
+/** Who waits for somebody else's rework or for approvals has its turn, but stands in nobody's way meanwhile. */
+export const inLine = `turn is not null and state in ('verifying', 'queued', 'landing') and (held is null or held not in ('conflict', 'review'))`;
 
 /** The landing queue of a branch: who stands where, and how many are verified on top of one another at once. */
 @Injectable()
@@ -82,7 +82,7 @@ export class LandingLine {
       return within;
     });
     const waiting = await this.database.sql<{ id: string }>(
-      `select id from submissions where project_id = $1 and branch = $2 and held = 'conflict' and id <> $3 and state in ('received', 'queued')
+      `select id from submissions where project_id = $1 and branch = $2 and held in ('conflict', 'review') and id <> $3 and state in ('received', 'queued')
        order by turn nulls last, id limit 100`,
       [projectId, branch, except],
     );

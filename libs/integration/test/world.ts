@@ -16,10 +16,12 @@ import {
   type LandingPolicy,
   projectPolicy,
   type ProjectPolicy,
+  type ReviewPolicy,
   type SubmissionView,
   type TaskView,
   type VerificationView,
 } from '@muster/contracts';
+import { FindPeopleBehind, type PersonBehind } from '#messages/auth';
 import { ReceivePush, ReceiveSubmission, RollBackLanding } from '#messages/integration';
 import { FindProject, type ProjectRecord, ReadPolicy } from '#messages/projects';
 import { FindVerification, RequestVerification, type VerificationRequest } from '#messages/quality';
@@ -59,6 +61,9 @@ export class Neighbours extends LeaseGuard {
   readonly started: StartTask[] = [];
   postLanding: string | undefined;
   landing: Partial<LandingPolicy> = {};
+  review: Partial<ReviewPolicy> = {};
+  /** Whom the ids of users and keys stand for. */
+  readonly people = new Map<string, PersonBehind>();
   /** Under which rules evidence is asked for now; part of what makes two questions equal. */
   rules = 'the rules';
   readonly askedUnder = new Map<string, string>();
@@ -146,12 +151,20 @@ class AnswerProject implements IQueryHandler<FindProject> {
 class AnswerPolicy implements IQueryHandler<ReadPolicy> {
   constructor(private readonly neighbours: Neighbours) {}
   execute(): Promise<{ policy: ProjectPolicy; source: 'muster.yaml'; problem: null }> {
-    const { postLanding, landing } = this.neighbours;
+    const { postLanding, landing, review } = this.neighbours;
     return Promise.resolve({
-      policy: projectPolicy.parse({ postLanding, landing }),
+      policy: projectPolicy.parse({ postLanding, landing, review }),
       source: 'muster.yaml' as const,
       problem: null,
     });
+  }
+}
+@QueryHandler(FindPeopleBehind)
+class AnswerPeople implements IQueryHandler<FindPeopleBehind> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute({ actorIds }: FindPeopleBehind): Promise<ReadonlyMap<string, PersonBehind>> {
+    const { people } = this.neighbours;
+    return Promise.resolve(new Map([...people].filter(([id]) => actorIds.includes(id))));
   }
 }
 @QueryHandler(FindTask)
@@ -220,6 +233,7 @@ class AnswerSettle implements ICommandHandler<SettleSubmittedTask> {
       AnswerVerification,
       AnswerProject,
       AnswerPolicy,
+      AnswerPeople,
       AnswerTask,
       AnswerStart,
       AnswerCancel,

@@ -39,6 +39,7 @@ export const permissions = [
   'limit.manage',
   'submission.read',
   'submission.create',
+  'submission.review',
   'verification.read',
   'verification.request',
   'landing.read',

@@ -49,6 +49,17 @@ export type CreateSubmission = z.input<typeof createSubmission>;
 export const approver = z.object({ id: idOf('user'), name: z.string() });
 export type Approver = z.infer<typeof approver>;
 
+/** One thing that a change still waits for people for. */
+export const reviewNeed = z.object({
+  because: z.enum(['owners', 'quorum', 'rules']),
+  /** The first of the paths that it is about; empty: the change as a whole. */
+  paths: z.array(z.string()),
+  /** Any of these counts; empty: whoever may review in the project. */
+  people: z.array(z.string()),
+  missing: z.number().int().min(1),
+});
+export type ReviewNeed = z.infer<typeof reviewNeed>;
+
 export const submissionView = z
   .object({
     id: idOf('submission'),
@@ -62,14 +73,17 @@ export const submissionView = z
     agent: z.string().nullable(),
     approvedBy: approver
       .nullable()
-      .describe('the person who handed it in and may let it change the project’s rules; null for agents’ work'),
+      .describe(
+        'the person who answers for what it changes of the project’s rules: who handed it in, or who approved an agent’s change to them',
+      ),
     releasedBy: approver.nullable().describe('the person who let it land, where the project asks for one'),
     held: z
-      .enum(['person', 'quiet_hours', 'conflict'])
+      .enum(['person', 'review', 'quiet_hours', 'conflict'])
       .nullable()
       .describe(
-        'what it waits for besides its turn: a person’s release, the end of quiet hours, or another that is being redone because of a conflict in the same files',
+        'what it waits for besides its turn: a person’s release, approvals, the end of quiet hours, or another that is being redone because of a conflict in the same files',
       ),
+    reviewNeeds: z.array(reviewNeed).describe('the approvals that are missing, as far as the server has looked'),
     state: submissionState,
     verificationId: idOf('verification').nullable(),
     conflicts: z.array(conflictHunk),
@@ -140,7 +154,8 @@ export const queueView = z
         z.object({
           submissionId: idOf('submission'),
           taskId: idOf('task').nullable(),
-          for: z.enum(['person', 'quiet_hours', 'conflict']),
+          for: z.enum(['person', 'review', 'quiet_hours', 'conflict']),
+          why: z.string().describe('in words: “waits for 1 more approval of @maintainer for deploy/**”'),
         }),
       )
       .describe('accepted or in line, and held by something besides their turn'),
@@ -189,6 +204,31 @@ export const rollbackForecast = z
   })
   .meta({ id: 'RollbackForecast' });
 export type RollbackForecast = z.infer<typeof rollbackForecast>;
+
+/** POST /api/submissions/{submissionId}/reviews: a person's word on exactly this content. Saying it again replaces what they said. */
+export const reviewSubmission = z
+  .strictObject({ verdict: z.enum(['approve', 'reject']), comment: z.string().min(1).max(10_000).optional() })
+  .refine(
+    ({ verdict, comment }) => verdict === 'approve' || comment !== undefined,
+    'say why it is rejected in `comment`',
+  )
+  .meta({ id: 'ReviewSubmission' });
+export type ReviewSubmission = z.input<typeof reviewSubmission>;
+export const reviewView = z
+  .object({
+    submissionId: idOf('submission').describe(
+      'where it was said; it counts for every submission with the same content',
+    ),
+    userId: idOf('user'),
+    name: z.string(),
+    verdict: z.enum(['approve', 'reject']),
+    comment: z.string().nullable(),
+    baseTree: objectId,
+    tree: objectId,
+    createdAt: timestamp,
+  })
+  .meta({ id: 'Review' });
+export type ReviewView = z.infer<typeof reviewView>;
 
 export const rollbackLanding = z.strictObject({ reason: z.string().min(1).max(2000) });
 

@@ -137,6 +137,47 @@ export const landingPolicy = z.strictObject({
 });
 export type LandingPolicy = z.infer<typeof landingPolicy>;
 
+/** An address of somebody of the team, or a role in the project: `@developer`, `@maintainer`, `@owner`. */
+export const reviewer = z
+  .string()
+  .max(254)
+  .regex(
+    /^(@(developer|maintainer|owner)|[^\s@]+@[^\s@]+)$/,
+    'must be an email address, or @developer, @maintainer, @owner',
+  );
+
+/** Where a change needs people besides the gate. They see what a machine may not settle, and nothing else. */
+export const reviewPolicy = z.strictObject({
+  codeOwners: z
+    .boolean()
+    .default(false)
+    .describe('the CODEOWNERS file of the landed head says whose approval changes to which paths need'),
+  owners: z
+    .array(
+      z.strictObject({
+        paths: z.array(z.string().min(1).max(300)).min(1).max(100),
+        people: z.array(reviewer).min(1).max(50),
+        approvals: z.number().int().min(1).max(10).default(1),
+      }),
+    )
+    .max(100)
+    .default([]),
+  approvals: z
+    .number()
+    .int()
+    .min(0)
+    .max(10)
+    .default(0)
+    .describe('approvals that every change needs, whatever it touches'),
+  rules: z
+    .enum(['refuse', 'ask'])
+    .default('refuse')
+    .describe(
+      'what becomes of an agent’s change to rules and protected paths with which nothing else is wrong: refused, or shown to a maintainer',
+    ),
+});
+export type ReviewPolicy = z.infer<typeof reviewPolicy>;
+
 /** How a project wants to be judged: `muster.yaml` at the head of the target branch, bounded by the server's policy. */
 export const projectPolicy = z
   .strictObject({
@@ -217,6 +258,7 @@ export const projectPolicy = z
     /** A command that is run, in the sandbox, on what has landed; if it fails the landing is rolled back. */
     postLanding: z.string().max(1000).optional(),
     landing: landingPolicy.prefault({}),
+    review: reviewPolicy.prefault({}),
   })
   .meta({ id: 'ProjectPolicy' });
 export type ProjectPolicy = z.infer<typeof projectPolicy>;

@@ -17,7 +17,10 @@ import {
   projectDetail,
   projectView,
   runtimeStatus,
+  reviewView,
   submissionView,
+  type ReviewSubmission,
+  type ReviewView,
   supervisedView,
   taskCancelled,
   taskDetail,
@@ -358,6 +361,20 @@ export class MusterClient {
       this.#http.call({ method: 'GET', path: '/api/submissions', query: { ...query }, answer: pageOf(submissionView) }),
     get: (submissionId: string): Promise<SubmissionView> =>
       this.#http.call({ method: 'GET', path: `/api/submissions/${part(submissionId)}`, answer: submissionView }),
+    /** A person's word on exactly this content; needs a person's token. */
+    review: (submissionId: string, review: ReviewSubmission): Promise<ReviewView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/submissions/${part(submissionId)}/reviews`,
+        body: review,
+        answer: reviewView,
+      }),
+    reviews: (submissionId: string): Promise<ReviewView[]> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/submissions/${part(submissionId)}/reviews`,
+        answer: z.array(reviewView),
+      }),
   };
 
   readonly verifications = {

@@ -170,6 +170,28 @@ export const addProjectCommands = (program: Command, globals: () => Globals): vo
       );
     });
   program
+    .command('review <submission>')
+    .description('say yes or no to exactly what a submission holds')
+    .option('--approve', 'let it land, as far as you are asked')
+    .option('--reject <why>', 'give it back')
+    .option('--comment <text>')
+    .action(async (submissionId: string, options: { approve?: true; reject?: string; comment?: string }) => {
+      const client = await connect(globals());
+      const { approve, reject, comment } = options;
+      if ((approve === undefined) === (reject === undefined)) throw new UsageError('Give --approve or --reject <why>.');
+      await client.submissions.review(
+        submissionId,
+        reject === undefined ? { verdict: 'approve', comment } : { verdict: 'reject', comment: reject },
+      );
+      const submission = await client.submissions.get(submissionId);
+      if (globals().json) return printJson(submission);
+      printLine(`${submission.id} is ${submission.state}.`);
+      for (const { missing, people, paths } of submission.reviewNeeds) {
+        const whom = people.join(' or ') || 'whoever may review';
+        printLine(`It waits for ${missing} more of ${whom}${paths.length > 0 ? ` for ${paths.join(', ')}` : ''}.`);
+      }
+    });
+  program
     .command('landings')
     .description('what has landed')
     .option('--project <project>')

@@ -38,6 +38,7 @@ const developer: Permission[] = [
   'task.create',
   'task.cancel',
   'submission.create',
+  'submission.review',
   'verification.request',
   'event.publish',
 ];

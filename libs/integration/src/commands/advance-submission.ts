@@ -15,9 +15,11 @@ import { refusingChecks } from '../domain/lessons.ts';
 import { placeOf, urgencies } from '../domain/line.ts';
 import { pauseAfter } from '../domain/patience.ts';
 import { quietSeconds } from '../domain/quiet-hours.ts';
+import { forAPerson } from '../domain/review.ts';
 import { approvalOf, isFinal, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
 import { OpenConflicts } from '../open-conflicts.ts';
 import { LandingLine } from '../landing-line.ts';
+import { Reviews } from '../reviews.ts';
 import { EvidenceMismatch, LandSubmission } from './land-submission.ts';
 import { SettleSubmission } from './settle-submission.ts';
 
@@ -46,6 +48,8 @@ interface Ground {
   readonly withinWindow: boolean;
 }
 
+type Head = Pick<Ground, 'commit' | 'tree' | 'landed' | 'policy'>;
+
 interface Changes {
   readonly state?: SubmissionRow['state'];
   readonly verification_id?: string;
@@ -57,6 +61,9 @@ interface Changes {
   readonly suspect?: boolean;
   readonly urgency?: number;
   readonly held?: SubmissionRow['held'];
+  readonly approved_by?: SubmissionRow['approved_by'];
+  readonly rules_paths?: readonly string[];
+  readonly review_needs?: SubmissionRow['review_needs'];
   readonly conflicts?: SubmissionRow['conflicts'];
   readonly reasons?: readonly string[];
   readonly accepted?: true;
@@ -87,6 +94,7 @@ export class AdvanceSubmission {
     private readonly landings: LandSubmission,
     private readonly settlement: SettleSubmission,
     private readonly conflicts: OpenConflicts,
+    private readonly reviews: Reviews,
     private readonly config: Config,
     private readonly clock: Clock,
     private readonly crash: CrashPoints,
@@ -151,7 +159,52 @@ export class AdvanceSubmission {
     const head = await this.headOf(row);
     if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
     if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
+    if (row.held === 'review') return await this.askAboutRules(row, head);
     return await this.tryOn(row, { ...head, on: null, final: true, withinWindow: true });
+  }
+
+  /** An agent's change to rules, with which nothing else is wrong: a person answers for it, and then it is verified in their name. */
+  private async askAboutRules(row: SubmissionRow, head: Head): Promise<'again' | 'wait'> {
+    const refused = await this.refusedBy(row);
+    if (refused !== null) return await this.refusedByPerson(row, refused);
+    const { missing, approvers } = await this.reviews.stateOf(row, head.policy, head.landed);
+    const rules = missing.filter(({ because }) => because === 'rules');
+    const [first] = approvers;
+    if (rules.length > 0 || first === undefined) {
+      await this.heldForReview(row, missing);
+      return 'wait';
+    }
+    const changes = { held: null, approved_by: first, review_needs: missing, candidate_head: null, wait: 0 };
+    return (await this.change(row, changes)) ? 'again' : 'wait';
+  }
+
+  /** Keeps what is missing with the row, for those who look at it; tells of it when it changes. */
+  private async heldForReview(row: SubmissionRow, missing: SubmissionRow['review_needs']): Promise<void> {
+    if (row.held === 'review' && JSON.stringify(row.review_needs) === JSON.stringify(missing)) {
+      await this.lookAgain(row, HELD_SECONDS);
+      return;
+    }
+    const changes = { held: 'review' as const, review_needs: missing, suspect: row.turn !== null, wait: HELD_SECONDS };
+    const written = await this.change(row, changes, (tx) =>
+      tx.append(this.event(row, 'queue.held', { branch: row.branch, for: 'review', needs: missing })),
+    );
+    if (written && row.turn !== null && row.held !== 'review') await this.stir(row);
+  }
+
+  /** Somebody who may review said no to this content, and did not take it back. */
+  private async refusedBy(row: SubmissionRow): Promise<{ name: string; comment: string | null } | null> {
+    const [said] = await this.database.sql<{ name: string; comment: string | null }>(
+      `select name, comment from reviews where submission_id = $1 and verdict = 'reject' order by created_at limit 1`,
+      [row.id],
+    );
+    return said ?? null;
+  }
+
+  private async refusedByPerson(
+    row: SubmissionRow,
+    { name, comment }: { name: string; comment: string | null },
+  ): Promise<'again' | 'wait'> {
+    return await this.end(row, 'rejected', [`${name} looked at it and refused it: ${comment ?? ''}`]);
   }
 
   /** Makes the candidate, without a checkout, and asks for its verification under the rules of what has landed. */
@@ -235,6 +288,8 @@ export class AdvanceSubmission {
     }
     if (verification.evidence === false) return await this.withoutEvidence(row, verification);
     if (verification.verdict !== 'accepted') {
+      const asks = ground === null ? await this.rulesToAskAbout(row, verification) : null;
+      if (asks !== null) return (await this.change(row, asks)) ? 'again' : 'wait';
       if (ground === null) return await this.end(row, 'rejected', verification.reasons, verification);
       // Only what has really landed convicts; a neighbour that may never land does not.
       return ground.final && row.candidate_head === ground.commit
@@ -242,6 +297,12 @@ export class AdvanceSubmission {
         : await this.suspect(row, verification, []);
     }
     return await this.accept(row, verification);
+  }
+
+  private async rulesToAskAbout(row: SubmissionRow, verification: VerificationView): Promise<Changes | null> {
+    const { policy } = await this.queries.execute(new ReadPolicy(row.project_id));
+    const paths = row.kind === 'revert' ? null : forAPerson(verification, policy);
+    return paths === null ? null : { state: 'received', held: 'review', rules_paths: paths, wait: 0 };
   }
 
   private async accept(row: SubmissionRow, verification: VerificationView): Promise<'again' | 'wait'> {
@@ -253,12 +314,14 @@ export class AdvanceSubmission {
       this.crash.reach('accepted.task_told');
     }
     const urgency = urgencies[task?.priority ?? 'normal'];
-    const held = row.turn === null && (await this.needsPerson(row)) ? ('person' as const) : null;
+    const waitsFor = row.turn === null ? await this.waitsForPeople(row) : null;
+    const held = waitsFor?.held ?? null;
     const changes = {
       state: 'queued' as const,
       accepted: true as const,
       inLine: held === null,
       held,
+      review_needs: waitsFor?.missing ?? [],
       urgency,
       suspect: false,
       unverified: 0,
@@ -271,7 +334,7 @@ export class AdvanceSubmission {
       }
       if (row.turn !== null) return;
       if (held === null) tx.append(this.event(row, 'queue.entered', { branch: row.branch, urgency }));
-      else tx.append(this.event(row, 'queue.held', { branch: row.branch, for: held }));
+      else tx.append(this.event(row, 'queue.held', { branch: row.branch, for: held, needs: waitsFor?.missing ?? [] }));
     });
     this.crash.reach('accepted.recorded');
     return written ? (held === null ? 'again' : 'wait') : 'wait';
@@ -345,6 +408,9 @@ export class AdvanceSubmission {
   private async takeTurn(row: SubmissionRow): Promise<'again' | 'wait'> {
     if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
     if (row.held === 'conflict') return await this.tryAgain(row);
+    const refused = await this.refusedBy(row);
+    if (refused !== null) return await this.refusedByPerson(row, refused);
+    if (row.held === 'review' && row.turn !== null) return await this.takePlaceAgain(row);
     if (row.turn === null) return await this.awaitRelease(row);
     const ground = await this.groundOf(row);
     if (ground === 'open') {
@@ -359,6 +425,12 @@ export class AdvanceSubmission {
     }
     // What would land now is another tree, or something that failed elsewhere: it is verified as what it is.
     if (row.candidate_head !== ground.commit || row.suspect) return await this.tryOn(row, ground);
+    // The rules are those of now: who entered the line under others may need somebody more.
+    const { missing, approvers } = await this.reviews.stateOf(row, ground.policy, ground.landed);
+    if (missing.length > 0) {
+      await this.heldForReview(row, missing);
+      return 'wait';
+    }
     const quiet = row.kind === 'revert' ? 0 : quietSeconds(this.clock.now(), ground.policy.landing.quietHours);
     if (quiet > 0) {
       if (row.held === null) {
@@ -369,7 +441,7 @@ export class AdvanceSubmission {
       return 'wait';
     }
     try {
-      if ((await this.landings.intend(row)) !== null) return 'again';
+      if ((await this.landings.intend(row, approvers)) !== null) return 'again';
     } catch (error) {
       if (!(error instanceof EvidenceMismatch)) throw error;
       // Evidence that does not fit is never bent: without a head the candidate is made and verified anew, after a pause.
@@ -392,16 +464,53 @@ export class AdvanceSubmission {
     return (await this.change(row, { held: null, candidate_head: null, suspect: false, wait: 0 })) ? 'again' : 'wait';
   }
 
-  /** Accepted, but nothing goes into this branch before a person has let it: until then it stands in nobody's way. */
-  private async awaitRelease(row: SubmissionRow): Promise<'again' | 'wait'> {
-    if (await this.needsPerson(row)) {
-      await this.lookAgain(row, HELD_SECONDS);
+  /** It had a place when the rules asked for more approvals. With these it takes that place again. */
+  private async takePlaceAgain(row: SubmissionRow): Promise<'again' | 'wait'> {
+    const head = await this.headOf(row);
+    if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
+    const { missing } = await this.reviews.stateOf(row, head.policy, head.landed);
+    if (missing.length > 0) {
+      await this.heldForReview(row, missing);
       return 'wait';
     }
-    const written = await this.change(row, { accepted: true, inLine: true, held: null, wait: 0 }, (tx) =>
-      tx.append(this.event(row, 'queue.entered', { branch: row.branch, urgency: row.urgency })),
+    const changes = { held: null, review_needs: [], candidate_head: null, suspect: false, wait: 0 };
+    return (await this.change(row, changes)) ? 'again' : 'wait';
+  }
+
+  /** Accepted, but nothing goes into this branch before people have let it: until then it stands in nobody's way. */
+  private async awaitRelease(row: SubmissionRow): Promise<'again' | 'wait'> {
+    const waitsFor = await this.waitsForPeople(row);
+    if (waitsFor?.held === 'review') {
+      await this.heldForReview(row, waitsFor.missing);
+      return 'wait';
+    }
+    if (waitsFor !== null) {
+      if (row.held === 'person') await this.lookAgain(row, HELD_SECONDS);
+      else {
+        await this.change(row, { held: 'person', review_needs: [], wait: HELD_SECONDS }, (tx) =>
+          tx.append(this.event(row, 'queue.held', { branch: row.branch, for: 'person' })),
+        );
+      }
+      return 'wait';
+    }
+    const written = await this.change(
+      row,
+      { accepted: true, inLine: true, held: null, review_needs: [], wait: 0 } as const,
+      (tx) => tx.append(this.event(row, 'queue.entered', { branch: row.branch, urgency: row.urgency })),
     );
     return written ? 'again' : 'wait';
+  }
+
+  /** Approvals come first: who releases a change wants to know that it has them. */
+  private async waitsForPeople(
+    row: SubmissionRow,
+  ): Promise<{ held: 'person' | 'review'; missing: SubmissionRow['review_needs'] } | null> {
+    const head = row.kind === 'revert' ? null : await this.headOf(row);
+    if (head !== null) {
+      const { missing } = await this.reviews.stateOf(row, head.policy, head.landed);
+      if (missing.length > 0) return { held: 'review', missing };
+    }
+    return (await this.needsPerson(row)) ? { held: 'person', missing: [] } : null;
   }
 
   /** A revert was asked for by a person, or by the rules themselves. */
@@ -437,7 +546,7 @@ export class AdvanceSubmission {
     return { ...landed, commit, tree, on: ahead.id, final: false, withinWindow };
   }
 
-  private async headOf(row: SubmissionRow): Promise<Pick<Ground, 'commit' | 'tree' | 'landed' | 'policy'> | null> {
+  private async headOf(row: SubmissionRow): Promise<Head | null> {
     const project = await this.queries.execute(new FindProject(row.project_id));
     const head = project === null ? null : await this.repositories.resolve(row.project_id, `refs/heads/${row.branch}`);
     if (head === null) return null;
@@ -579,12 +688,14 @@ export class AdvanceSubmission {
            next_action_at = muster_now() + make_interval(secs => $11::float8), unverified = $12,
            candidate_base = $13, candidate_on = $14, strategy = $15, suspect = $16, urgency = $17, held = $18,
            candidate_since = case when $19::boolean then muster_now() else candidate_since end,
+           approved_by = $20::jsonb, rules_paths = $21::jsonb, review_needs = $22::jsonb,
            last_error = null, updated_at = muster_now()
          where id = $1 and step = $2 returning id`,
         [
           row.id, row.step, next.state, next.verification_id, next.candidate_tree, next.candidate_head,
           JSON.stringify(next.conflicts), JSON.stringify(next.reasons), changes.accepted ?? false, changes.inLine ?? false, changes.wait,
           next.unverified, next.candidate_base, next.candidate_on, next.strategy, next.suspect, next.urgency, next.held, moved,
+          next.approved_by && JSON.stringify(next.approved_by), JSON.stringify(next.rules_paths), JSON.stringify(next.review_needs),
         ], // prettier-ignore
       );
       if (written !== undefined) await also(tx);

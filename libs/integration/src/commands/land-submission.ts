@@ -39,7 +39,7 @@ export class LandSubmission {
   ) {}
 
   /** Writes down what is going to happen. Null when someone else's intent is open on the branch, or the submission moved on. */
-  async intend(row: SubmissionRow): Promise<LandingRow | null> {
+  async intend(row: SubmissionRow, reviewers: readonly Approver[] = []): Promise<LandingRow | null> {
     const { candidate_head: before, verification_id: verificationId, candidate_tree: tree } = row;
     if (before === null || verificationId === null || tree === null)
       throw new EvidenceMismatch('There is no verification.');
@@ -78,15 +78,16 @@ export class LandSubmission {
         const [landing] = await tx.sql<LandingRow>(
           `insert into landings (id, team_id, project_id, submission_id, verification_id, task_id, fence, kind, agent, author, branch,
              before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, approved_by, strategy,
-             commits, released_by, state)
+             commits, released_by, reviewers, state)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
              (select statement_digest from landings where project_id = $3 and commit = $12 and state in ('landed', 'rolled_back')),
-             $19, $20::jsonb, $21, $22::jsonb, $23::jsonb, 'intended')
+             $19, $20::jsonb, $21, $22::jsonb, $23::jsonb, $24::jsonb, 'intended')
            returning ${landingColumns}`,
           [
             id, row.team_id, row.project_id, row.id, verification.id, row.task_id, row.fence, row.kind, row.agent, author, row.branch,
             before, commit, tree, verification.candidateTree, message, committedAt, verification.score ?? 0, row.reverts_landing_id,
             approvedBy && JSON.stringify(approvedBy), row.strategy, JSON.stringify(below), row.released_by && JSON.stringify(row.released_by),
+            JSON.stringify(reviewers),
           ], // prettier-ignore
         );
         return landing ?? null;

@@ -15,6 +15,8 @@ export interface LandingRow {
   readonly author: string;
   readonly approved_by: Approver | null;
   readonly released_by: Approver | null;
+  /** Whose approval it had when it landed. */
+  readonly reviewers: readonly Approver[];
   readonly strategy: LandingStrategy;
   /** The commits below `commit` that came in with it, oldest first. */
   readonly commits: readonly string[];
@@ -46,7 +48,7 @@ const iso = (column: string): string =>
   `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
 
 export const landingColumns = `
-  id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, strategy, commits, branch, before, commit,
+  id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, reviewers, strategy, commits, branch, before, commit,
   landed_tree, verified_tree, message, ${iso('committed_at')}, score, previous_statement, statement, statement_digest, state,
   post_landing, post_verification_id, reverts_landing_id, rolled_back_by, follow_up_task_id,
   next_action_at is not null as pending, failures, unverified, ${iso('landed_at')}`;

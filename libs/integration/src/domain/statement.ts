@@ -28,10 +28,12 @@ export const landingStatement = z.object({
       task: z.string().nullable(),
       fence: z.number().nullable(),
       agent: z.string().nullable(),
-      /** The person who handed it in and answers for what it changes of the rules. */
+      /** The person who answers for what it changes of the rules: who handed it in, or approved an agent's change to them. */
       approvedBy: approver.nullable().default(null),
       /** The person who let it land, where one had to. */
       releasedBy: approver.nullable().default(null),
+      /** Who had approved exactly this content, where the project asks for reviews. */
+      reviewers: z.array(approver).default([]),
       before: z.string(),
       strategy: z.enum(landingStrategies).default('squash'),
       /** Commits that came in below the landed one, oldest first. Its tree was verified, not theirs. */
@@ -81,6 +83,7 @@ export function statementOf(landing: LandingRow, verification: VerificationView)
         agent: landing.agent,
         approvedBy: landing.approved_by,
         releasedBy: landing.released_by,
+        reviewers: [...landing.reviewers],
         before: landing.before,
         strategy: landing.strategy,
         commits: [...landing.commits],

@@ -1,4 +1,4 @@
-import type { Approver, ConflictHunk, LandingStrategy, SubmissionView } from '@muster/contracts';
+import type { Approver, ConflictHunk, LandingStrategy, ReviewNeed, SubmissionView } from '@muster/contracts';
 
 /** A row of `submissions`. `step` counts its transitions: a writer that read an older step writes nothing. */
 export interface SubmissionRow {
@@ -36,7 +36,10 @@ export interface SubmissionRow {
   /** The person who let it land, where one has to. */
   readonly released_by: Approver | null;
   /** What it waits for, accepted as it is. */
-  readonly held: 'person' | 'quiet_hours' | 'conflict' | null;
+  readonly held: 'person' | 'review' | 'quiet_hours' | 'conflict' | null;
+  /** Rules and protected paths that it touches, where that is all that the gate holds against it. */
+  readonly rules_paths: string[];
+  readonly review_needs: ReviewNeed[];
   /** Its place in the landing queue; given once, kept through every later verification. */
   readonly turn: number | null;
   readonly accepted: boolean;
@@ -60,7 +63,7 @@ const iso = (column: string): string =>
 export const submissionColumns = `
   id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by, approved_by,
   reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, candidate_base, candidate_on,
-  ${iso('candidate_since')}, suspect, strategy, urgency, released_by, held, turn::float8 as turn,
+  ${iso('candidate_since')}, suspect, strategy, urgency, released_by, held, rules_paths, review_needs, turn::float8 as turn,
   accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures, unverified,
   ${iso('created_at')}, ${iso('updated_at')}`;
 
@@ -90,6 +93,7 @@ export const submissionViewOf = (row: SubmissionRow): SubmissionView => ({
   approvedBy: row.approved_by,
   releasedBy: row.released_by,
   held: row.held,
+  reviewNeeds: row.review_needs,
   state: row.state,
   verificationId: row.verification_id,
   conflicts: row.conflicts,

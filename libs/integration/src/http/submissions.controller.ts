@@ -6,16 +6,21 @@ import {
   idOf,
   pageOf,
   pageQuery,
+  reviewSubmission,
+  type ReviewView,
+  reviewView,
   submissionState,
   type SubmissionView,
   submissionView,
 } from '@muster/contracts';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Actor } from '#messages/auth';
 import { FindSubmission, ReceiveSubmission, ReleaseSubmission } from '#messages/integration';
 import type { Page } from '#kernel';
 import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
 import { NotAPerson, NotFound } from '../integration.errors.ts';
+import { ReviewSubmission } from '../commands/review-submission.ts';
+import { ListReviews } from '../queries/list-reviews.ts';
 import { ListSubmissions } from '../queries/list-submissions.ts';
 
 const submissionId = idOf('submission');
@@ -73,5 +78,25 @@ export class SubmissionsController {
   ): Promise<SubmissionView> {
     if (actor.kind !== 'user') throw new NotAPerson();
     return this.commands.execute(new ReleaseSubmission(id, { id: actor.id, name: actor.name }));
+  }
+
+  @Get(':submissionId/reviews')
+  @Requires('submission.read')
+  @ApiResponse({ status: 200, standardSchema: z.array(reviewView) })
+  reviews(@Param('submissionId', { schema: submissionId }) id: string): Promise<ReviewView[]> {
+    return this.queries.execute(new ListReviews(id));
+  }
+
+  @Post(':submissionId/reviews')
+  @HttpCode(200)
+  @Requires('submission.review')
+  @ApiResponse({ status: 200, standardSchema: reviewView })
+  review(
+    @Param('submissionId', { schema: submissionId }) id: string,
+    @Body({ schema: reviewSubmission }) body: z.output<typeof reviewSubmission>,
+    @CurrentActor() actor: Actor,
+  ): Promise<ReviewView> {
+    if (actor.kind !== 'user') throw new NotAPerson();
+    return this.commands.execute(new ReviewSubmission(id, body, { id: actor.id, name: actor.name }));
   }
 }

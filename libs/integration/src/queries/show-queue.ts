@@ -1,15 +1,31 @@
 import { type IQueryHandler, Query, QueryBus, QueryHandler } from '@nestjs/cqrs';
-import type { QueueView } from '@muster/contracts';
+import type { QueueView, ReviewNeed } from '@muster/contracts';
 import { FindProject, ReadPolicy } from '#messages/projects';
 import { Clock } from '#kernel';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
+import { inWords } from '../domain/review.ts';
 import { urgencies } from '../domain/line.ts';
 import { predictedLandings } from '../domain/prediction.ts';
 import { NotFound } from '../integration.errors.ts';
 import { type InLine, LandingLine } from '../landing-line.ts';
 
 const names = Object.keys(urgencies) as (keyof typeof urgencies)[];
+
+type Held = Omit<QueueView['waiting'][number], 'why'> & { readonly needs: ReviewNeed[] };
+
+const whyHeld = (held: Held['for'], needs: readonly ReviewNeed[]): string => {
+  switch (held) {
+    case 'review':
+      return needs.map(inWords).join('; ') || 'approvals are being counted';
+    case 'person':
+      return 'waits until a person releases it';
+    case 'quiet_hours':
+      return 'waits for the end of quiet hours';
+    case 'conflict':
+      return 'waits for another change to the same files that is being redone';
+  }
+};
 
 /** Who stands where, what is tested on top of what and since when, and when it will probably have landed. */
 export class ShowQueue extends Query<QueueView> {
@@ -37,11 +53,12 @@ export class ShowQueueHandler implements IQueryHandler<ShowQueue> {
       head === null ? undefined : (await this.queries.execute(new ReadPolicy(projectId, head))).policy.landing.window;
     const window = await this.line.window(projectId, branch, bound);
     const line = await this.line.of(projectId, branch);
-    const waiting = await this.database.sql<QueueView['waiting'][number]>(
-      `select id as "submissionId", task_id as "taskId", held as "for" from submissions
+    const held = await this.database.sql<Held>(
+      `select id as "submissionId", task_id as "taskId", held as "for", review_needs as needs from submissions
        where project_id = $1 and branch = $2 and held is not null and state in ('received', 'verifying', 'queued') order by id limit 500`,
       [projectId, branch],
     );
+    const waiting = held.map(({ needs, ...row }) => ({ ...row, why: whyHeld(row.for, needs) }));
     const predicted = predictedLandings(line, window, await this.lastOnes(projectId, branch), this.clock.now());
     const entries = line.map((row, at) => ({
       submissionId: row.id,

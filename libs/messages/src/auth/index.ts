@@ -1,4 +1,4 @@
-import type { Permission } from '@muster/contracts';
+import type { Permission, Role } from '@muster/contracts';
 import { Command, Query } from '@nestjs/cqrs';
 
 /** Who is acting. Put on every request and socket by the auth room; `system` is the server's own principal. */
@@ -50,6 +50,24 @@ export class RevokeAgentKey extends Command<void> {
   constructor(
     readonly teamId: string,
     readonly keyId: string,
+  ) {
+    super();
+  }
+}
+
+export interface PersonBehind {
+  readonly userId: string;
+  readonly name: string;
+  readonly email: string;
+  /** The highest that they have in the project or the team; null: none any more. */
+  readonly role: Role | null;
+}
+/** The people whom these ids of users and keys stand for, revoked keys included; who is of another team is not in the answer. */
+export class FindPeopleBehind extends Query<ReadonlyMap<string, PersonBehind>> {
+  constructor(
+    readonly teamId: string,
+    readonly projectId: string,
+    readonly actorIds: readonly string[],
   ) {
     super();
   }

@@ -266,7 +266,7 @@ export const tamperingCheck: Check = {
           ? findingOf({
               ...about,
               level: 'note',
-              message: `${message} Let through by ${approvedBy}, who handed it in.`,
+              message: `${message} Let through by ${approvedBy}.`,
             })
           : findingOf({
               ...about,
