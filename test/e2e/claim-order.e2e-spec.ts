@@ -100,6 +100,21 @@ describe('the order in which a busy instance is given what waits', () => {
     expect(await orderOf(4)).toEqual(['low, tried', 'low', 'critical, tried', 'critical']);
   }, 60_000);
 
+  it('is the same where tasks stick to whoever did another one', async () => {
+    const stick = (name: string, priority: Priority) =>
+      client.tasks.create({
+        projectId: project,
+        capability: 'text.count',
+        input: { name },
+        priority,
+        sticky: { key: 'k' },
+      });
+    await stick('low, sticky', 'low');
+    await create('normal', 'normal');
+    await stick('critical, sticky', 'critical');
+    expect(await orderOf(3)).toEqual(['critical, sticky', 'normal', 'low, sticky']);
+  }, 60_000);
+
   it('is the same where they are limited', async () => {
     const { id } = await client.limits.set({ projectId: project, capability: 'text.count', maxRunning: 2 });
     await tried('normal, tried', 'normal');

@@ -316,6 +316,40 @@ export class DependencyRefused extends MusterError {
   }
 }
 
+export class VersionWishInvalid extends MusterError {
+  constructor(range: string, agent: string | null) {
+    super(
+      'runtime.version_wish_invalid',
+      400,
+      agent === null
+        ? 'A range of versions counts for one agent. Name it in agent, or leave agentVersion out.'
+        : `${range} is no range of versions. Give one as npm knows them: 1.2.0, ^1.2.0, >=1 <3.`,
+      { data: { range, agent } },
+    );
+  }
+}
+
+export class StickyToNothing extends MusterError {
+  constructor() {
+    super(
+      'runtime.sticky_to_nothing',
+      400,
+      'Sticky needs somebody to stick to: give sticky.task or sticky.key (not both), or a parentId.',
+    );
+  }
+}
+
+export class StickyTaskUnknown extends MusterError {
+  constructor(taskId: string) {
+    super(
+      'runtime.sticky_task_unknown',
+      422,
+      `${taskId}: no such task of this team. sticky.task names a task that exists already.`,
+      { data: { taskId } },
+    );
+  }
+}
+
 export class LimitUnknown extends MusterError {
   constructor(limitId: string) {
     super(

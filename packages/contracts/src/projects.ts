@@ -103,6 +103,8 @@ export const executeCapability = z
     input: z.record(z.string(), z.json()).default({}),
     title: z.string().min(1).max(300).optional(),
     agent: agentName.optional(),
+    /** Only versions of that agent in this range. */
+    agentVersion: z.string().min(1).max(100).optional(),
     /** Wait up to this long for the task to end before answering with it as it stands. */
     waitSeconds: z.number().min(0).max(60).default(0),
   })

@@ -55,6 +55,19 @@ export type Rework = z.infer<typeof rework>;
 
 export const maxDependencies = 100;
 
+/**
+ * Who has it first: whoever did another task. The instance or the agent is waited for at most so long, while it is connected; then
+ * anybody has it who may.
+ */
+const sticky = z.strictObject({
+  to: z.enum(['instance', 'agent']).default('instance'),
+  /** That task; it may still be running or wait itself. Without a task and a key: the parent. */
+  task: idOf('task').optional(),
+  /** The last task of the project with the same key. */
+  key: z.string().min(1).max(200).optional(),
+  seconds: z.number().int().min(1).max(3600).default(60),
+});
+
 /** What POST /api/tasks and POST /api/projects/{id}/capabilities/{capability} take. */
 export const createTask = z
   .strictObject({
@@ -65,6 +78,9 @@ export const createTask = z
     priority: priority.default('normal'),
     /** Only agents whose name is this one. */
     agent: z.string().max(100).optional(),
+    /** Only versions of that agent in this range, `^1.2.0`; the range of its assignment holds as well. */
+    agentVersion: z.string().min(1).max(100).optional(),
+    sticky: sticky.optional(),
     /** Only instances that carry all of these labels. */
     labels: z.record(z.string().max(63), z.string().max(63)).default({}),
     parentId: idOf('task').optional(),

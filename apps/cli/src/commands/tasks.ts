@@ -66,6 +66,11 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
     .option('--title <title>')
     .option('--input <json>', 'a JSON object', parseInput)
     .option('--agent <name>', 'only this agent')
+    .option('--agent-version <range>', 'only versions of that agent in this range, ^1.2.0')
+    .option('--same-as <task>', 'first for the instance that did this task')
+    .option('--same-key <key>', 'first for the instance that did the last task with this key')
+    .option('--same-agent', 'with one of these: for any instance of the same agent', false)
+    .option('--same-for <seconds>', 'with one of these: so long; then for anybody', Number)
     .option('--priority <priority>')
     .option('--depends-on <task...>', 'tasks that have to succeed first')
     .option('--deadline <time>', 'not started by then (UTC, ISO 8601), it fails')
@@ -76,13 +81,31 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
         title?: string;
         input?: Record<string, JsonValue>;
         agent?: string;
+        agentVersion?: string;
+        sameAs?: string;
+        sameKey?: string;
+        sameAgent: boolean;
+        sameFor?: number;
         priority?: Priority;
         dependsOn?: string[];
         deadline?: string;
       }) => {
         const client = await connect(globals());
-        const { project, ...rest } = options;
-        const task = await client.tasks.create({ ...rest, projectId: await findProject(client, project) });
+        const { project, sameAs, sameKey, sameAgent, sameFor, ...rest } = options;
+        const sticks = sameAs !== undefined || sameKey !== undefined;
+        if (!sticks && (sameAgent || sameFor !== undefined))
+          throw new UsageError('--same-agent and --same-for go with --same-as or --same-key.');
+        const sticky = {
+          to: sameAgent ? ('agent' as const) : ('instance' as const),
+          ...(sameAs === undefined ? {} : { task: sameAs }),
+          ...(sameKey === undefined ? {} : { key: sameKey }),
+          ...(sameFor === undefined ? {} : { seconds: sameFor }),
+        };
+        const task = await client.tasks.create({
+          ...rest,
+          ...(sticks ? { sticky } : {}),
+          projectId: await findProject(client, project),
+        });
         if (globals().json) printJson(task);
         else printLine(`${task.id} is ${task.state}.`);
       },

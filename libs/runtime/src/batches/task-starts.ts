@@ -2,6 +2,7 @@ import type { TaskView } from '@muster/contracts';
 import { Injectable } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import type { FieldError, MusterError } from '#kernel';
+import semver from 'semver';
 import { FindAssignedAgents, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import type { NewTask } from '#messages/runtime';
@@ -19,14 +20,20 @@ import {
   ParentCancelled,
   ParentUnknown,
   ProjectUnknown,
+  StickyTaskUnknown,
+  StickyToNothing,
   TooDeep,
+  VersionWishInvalid,
 } from '../runtime.errors.ts';
+import type { NewTermedRow } from '../sql/task-terms.ts';
 import { taskById, taskByKey } from '../sql/tasks.ts';
 import { Creations } from './creations.ts';
 import { TermedCreations } from './termed-creations.ts';
 
 /** A task of a bulk request may depend on earlier items of it, by their places. */
 export type BulkTask = Omit<NewTask, 'dependsOn'> & { readonly dependsOn?: readonly (string | number)[] | undefined };
+
+type Sticky = Pick<NewTermedRow, 'stickyTask' | 'stickyKey' | 'stickyTo' | 'stickySeconds'>;
 
 interface Skill {
   readonly agent: string;
@@ -37,6 +44,7 @@ interface Skill {
 class Answers {
   readonly skills = new Map<string, Promise<readonly Skill[] | MusterError>>();
   readonly depths = new Map<string, Promise<number | MusterError>>();
+  readonly owned = new Map<string, Promise<true | MusterError>>();
 }
 
 export interface Started {
@@ -101,6 +109,8 @@ export class TaskStarts {
       const earlier = await taskByKey(this.database, task.teamId, key);
       if (earlier !== null) return startedOf(earlier, false);
     }
+    const agentRange = rangeOf(task);
+    const sticky = await this.stickyOf(task, answers);
     const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, answers);
     const depth = task.parentId === undefined ? 0 : await this.depthBelow(task.parentId, task, answers);
     const priority = task.priority ?? 'normal';
@@ -113,6 +123,8 @@ export class TaskStarts {
       agentWish: task.agent ?? null,
       labels: task.labels ?? {},
       unfitAgents,
+      agentRange,
+      sticky: sticky.stickyTo !== null,
     });
     const row = {
       lane: lane.id,
@@ -129,6 +141,7 @@ export class TaskStarts {
     if (hasTerms(task)) {
       const id = await this.termed.add({
         ...row,
+        ...sticky,
         teamId: task.teamId,
         capability: task.capability,
         deadline: task.deadline ?? null,
@@ -179,8 +192,10 @@ export class TaskStarts {
 
   /** The assigned agents whose schema the input does not fit; at least one has to take it. */
   private async agentsThatRefuse(task: NewTask, answers: Answers): Promise<string[]> {
-    const skills = await once(answers.skills, `${task.projectId} ${task.capability} ${task.agent ?? ''}`, () =>
-      this.skillsFor(task),
+    const skills = await once(
+      answers.skills,
+      `${task.projectId} ${task.capability} ${task.agent ?? ''} ${task.agentVersion ?? ''}`,
+      () => this.skillsFor(task),
     );
     const refusing: string[] = [];
     let errors: FieldError[] = [];
@@ -199,14 +214,36 @@ export class TaskStarts {
     if (teamId !== task.teamId) return new ProjectUnknown(task.projectId);
     const assigned = await this.queries.execute(new FindAssignedAgents(task.projectId, task.capability));
     const wish = task.agent ?? null;
+    const range = rangeOf(task);
     const skills: Skill[] = [];
     for (const { agent, versionRange } of assigned) {
       if (wish !== null && agent !== wish) continue;
-      const version = await this.queries.execute(new FindPublishedVersion(task.teamId, agent, versionRange));
+      const version = await this.queries.execute(
+        new FindPublishedVersion(task.teamId, agent, both(versionRange, range)),
+      );
       const skill = version?.definition.skills.find((one) => one.name === task.capability);
       if (skill !== undefined) skills.push({ agent, input: skill.input });
     }
-    return skills.length === 0 ? new NoAgent(task.capability, wish) : skills;
+    return skills.length === 0
+      ? new NoAgent(task.capability, range === null ? wish : `${wish ?? ''} ${range}`)
+      : skills;
+  }
+
+  private async stickyOf({ sticky, parentId, teamId, projectId }: NewTask, answers: Answers): Promise<Sticky> {
+    if (sticky === undefined) return { stickyTask: null, stickyKey: null, stickyTo: null, stickySeconds: null };
+    const { task, key, to = 'instance', seconds = 60 } = sticky;
+    if (task !== undefined && key !== undefined) throw new StickyToNothing();
+    const given = { stickyTo: to, stickySeconds: seconds };
+    if (key !== undefined) return { ...given, stickyTask: null, stickyKey: `${teamId} ${projectId} ${key}` };
+    const other = task ?? parentId;
+    if (other === undefined) throw new StickyToNothing();
+    // A parent is looked at as such.
+    if (task !== undefined)
+      await once(answers.owned, task, async () => {
+        const found = await taskById(this.database, task);
+        return found?.team_id === teamId ? true : new StickyTaskUnknown(task);
+      });
+    return { ...given, stickyTask: other, stickyKey: null };
   }
 
   private depthBelow(parentId: string, task: NewTask, answers: Answers): Promise<number> {
@@ -221,10 +258,27 @@ export class TaskStarts {
   }
 }
 
-function hasTerms({ dependsOn, deadline, notBefore }: NewTask): boolean {
+/** As it is written in a lane, so that two ways to write one range are one lane. */
+function rangeOf({ agent, agentVersion }: NewTask): string | null {
+  if (agentVersion === undefined) return null;
+  const range = semver.validRange(agentVersion);
+  if (range === null || agent === undefined) throw new VersionWishInvalid(agentVersion, agent ?? null);
+  return range;
+}
+
+/** What is in both ranges; `||` binds less than a space. */
+const both = (one: string, other: string | null): string =>
+  other === null
+    ? one
+    : one
+        .split('||')
+        .flatMap((a) => other.split('||').map((b) => `${a.trim()} ${b.trim()}`.trim()))
+        .join(' || ');
+
+function hasTerms({ dependsOn, deadline, notBefore, sticky }: NewTask): boolean {
   if (deadline !== undefined && notBefore !== undefined && Date.parse(notBefore) >= Date.parse(deadline))
     throw new DeadlineBeforeStart(notBefore, deadline);
-  return deadline !== undefined || (dependsOn !== undefined && dependsOn.length > 0);
+  return sticky !== undefined || deadline !== undefined || (dependsOn !== undefined && dependsOn.length > 0);
 }
 
 const startedOf = (row: TaskRow, created: boolean): Started => ({

@@ -13,11 +13,22 @@ const lane = (id: number, more: Partial<Lane> = {}): Lane => ({
   agentWish: null,
   labels: {},
   unfitAgents: [],
+  agentRange: null,
+  sticky: false,
   ...more,
 });
 const plain = (of: Lane, seq: number, readyAt = seq): WaitingTask => ({ lane: of, seq, readyAt, particular: null });
 const particular = (of: Lane, seq: number, more: Partial<ParticularCandidate> = {}): WaitingTask => {
-  const candidate = { lane: -of.id, seq, avoids: [], keptFor: null, expiredAgent: null, readyAt: seq, ...more };
+  const candidate = {
+    lane: -of.id,
+    seq,
+    avoids: [],
+    keptFor: null,
+    keptForAgent: null,
+    expiredAgent: null,
+    readyAt: seq,
+    ...more,
+  };
   return { lane: of, seq, readyAt: candidate.readyAt, particular: candidate };
 };
 const taker = (id: string, room: number, lanes: number[], more: Partial<Taker<string>> = {}): Taker<string> => ({

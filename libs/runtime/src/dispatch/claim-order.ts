@@ -67,9 +67,8 @@ export function handOut<R>(
   const nobodys = new Set<number>();
   for (const task of tasks) {
     const { lane, particular } = task;
-    const number = particular === null ? lane.id : -lane.id;
-    const may = ({ id, lanes }: Taker<R>): boolean =>
-      lanes.has(lane.id) && (particular === null || suits(particular, id));
+    const number = numberOf(task);
+    const may = (one: Taker<R>): boolean => one.lanes.has(lane.id) && (particular === null || suits(particular, one));
     if (particular !== null && !wanted.has(number)) {
       if (takers.some(may)) {
         wanted.add(number);
@@ -101,9 +100,15 @@ export function handOut<R>(
     queues.some(take);
     if (queues.every((queue) => queue.length === 0)) break;
   }
-  const begun = new Set(picks.map(({ task }) => (task.particular === null ? task.lane.id : -task.lane.id)));
+  const begun = new Set(picks.map(({ task }) => numberOf(task)));
   return { picks, full: new Set([...refused].filter((number) => !begun.has(number))), nobodys };
 }
 
-export const suits = (candidate: ParticularCandidate, instanceId: string): boolean =>
-  !candidate.avoids.includes(instanceId) && (candidate.keptFor === null || candidate.keptFor === instanceId);
+/** Of its lane, below zero where it has conditions of its own; all tasks of sticky lanes may have some. */
+export const numberOf = ({ lane, particular }: WaitingTask): number => particular?.lane ?? lane.id;
+
+const suits = (
+  { avoids, keptFor, keptForAgent }: ParticularCandidate,
+  { id, agent }: { readonly id: string; readonly agent: string },
+): boolean =>
+  !avoids.includes(id) && (keptFor === null || keptFor === id) && (keptForAgent === null || keptForAgent === agent);

@@ -20,7 +20,7 @@ import {
 } from '../sql/claim.ts';
 import type { Lane } from '../sql/lanes.ts';
 import { countStarts, lockLimits, usesOf } from '../sql/limits.ts';
-import { handOut, inOrder, type Choice, type Plan, type Taker, type WaitingTask } from './claim-order.ts';
+import { handOut, inOrder, numberOf, type Choice, type Plan, type Taker, type WaitingTask } from './claim-order.ts';
 import { DispatchLimits } from './dispatch-limits.ts';
 import { ReadyLanes } from './ready-lanes.ts';
 
@@ -90,20 +90,22 @@ export class Claims {
    */
   async plan<R>(
     takers: readonly Taker<R>[],
-    lanes: { readonly particular: readonly Lane[]; readonly plain: readonly Lane[] },
+    lanes: {
+      /** Numbers of lanes whose tasks are looked at one by one: below zero, and sticky ones. */
+      readonly particular: readonly number[];
+      readonly plain: readonly Lane[];
+      readonly all: ReadonlyMap<number, Lane>;
+    },
     db: Pick<Tx, 'sql'> = this.database,
   ): Promise<Plan<R> & { readonly tookMs: number; readonly nextStartInMs: number | null }> {
     const from = performance.now();
     const room = takers.reduce((sum, taker) => sum + taker.room, 0);
-    const byId = new Map([...lanes.particular, ...lanes.plain].map((lane) => [lane.id, lane]));
+    const looked = [...lanes.particular, ...lanes.plain.map(({ id }) => id)];
+    const byId = new Map(
+      looked.flatMap((number) => lanes.all.get(Math.abs(number)) ?? []).map((lane) => [lane.id, lane]),
+    );
     const candidates =
-      lanes.particular.length === 0
-        ? []
-        : await lookAtParticular(
-            db,
-            lanes.particular.map((lane) => -lane.id),
-            particularLook,
-          );
+      lanes.particular.length === 0 ? [] : await lookAtParticular(db, lanes.particular, particularLook);
     const agents = new Set(takers.map(({ agent }) => agent));
     const limits = [...byId.values()].flatMap((lane) => [...agents].flatMap((agent) => this.limits.of(lane, agent)));
     const known = new Map(limits.map((limit) => [limit.id, limit]));
@@ -119,7 +121,7 @@ export class Claims {
           );
     const waiting: WaitingTask[] = [];
     for (const particular of candidates) {
-      const lane = byId.get(-particular.lane);
+      const lane = byId.get(Math.abs(particular.lane));
       if (lane !== undefined) waiting.push({ lane, seq: particular.seq, readyAt: particular.readyAt, particular });
     }
     for (const { lane: id, seq, readyAt } of heads) {
@@ -136,8 +138,7 @@ export class Claims {
       budget,
     );
     const found = new Set([...candidates, ...heads].map(({ lane }) => lane));
-    const looked = [...lanes.particular.map(({ id }) => -id), ...(simple ? [] : lanes.plain.map(({ id }) => id))];
-    const empty = looked.filter((number) => !found.has(number));
+    const empty = (simple ? lanes.particular : looked).filter((number) => !found.has(number));
     return {
       picks,
       full,
@@ -184,9 +185,18 @@ export class Claims {
       const room = Math.min(count, await this.lockedRoom(tx, instance));
       if (room < 1) return { claimed: [], outdated: false };
       const { id, agent } = instance;
-      const free = lanes.filter((lane) => this.limits.of(lane, agent).length === 0);
+      const free = lanes.filter((lane) => !lane.sticky && this.limits.of(lane, agent).length === 0);
       const taker = { of: instance, id, agent, room, load: 0, lanes: new Set(lanes.map((lane) => lane.id)) };
-      const { picks } = await this.plan([taker], { particular: lanes, plain: lanes }, tx);
+      const numbers = lanes.flatMap((lane) => (lane.sticky ? [-lane.id, lane.id] : [-lane.id]));
+      const { picks } = await this.plan(
+        [taker],
+        {
+          particular: numbers,
+          plain: lanes.filter((lane) => !lane.sticky),
+          all: new Map(lanes.map((lane) => [lane.id, lane])),
+        },
+        tx,
+      );
       const budget = await this.lockedBudget(tx, picks);
       const particular = picks.filter(({ task }) => task.particular !== null);
       const claimed = await this.takeParticular(tx, instance, particular, budget);
@@ -269,9 +279,10 @@ export class Claims {
     if (picks.length === 0) return [];
     const limits = new Map(picks.map((pick) => [pick.task.lane.id, pick.limits]));
     const lanes = new Map(picks.map(({ task }) => [task.lane.id, task.lane]));
-    const places = picks.map(({ task }) => ({ lane: -task.lane.id, seq: task.seq }));
-    const found = await lockParticular(tx, { places, instanceId: instance.id, limitVersion: this.limits.version });
-    let rows = found.filter((row) => budget.take(limits.get(-row.lane) ?? [], row.expired_agent));
+    const places = picks.map(({ task }) => ({ lane: numberOf(task), seq: task.seq }));
+    const { id: instanceId, agent } = instance;
+    const found = await lockParticular(tx, { places, instanceId, agent, limitVersion: this.limits.version });
+    let rows = found.filter((row) => budget.take(limits.get(Math.abs(row.lane)) ?? [], row.expired_agent));
     const expired = rows.filter((row) => row.expired_fence !== null);
     if (expired.length > 0) {
       const closed = new Set((await closeExpired(tx, expired)).map((row) => row.task_id));

@@ -8,7 +8,7 @@ import type { Lane } from '../sql/lanes.ts';
 import { endedOf } from '../sql/leases.ts';
 import { Assignments, type Offer } from './assignments.ts';
 import { Claims, type ClaimGroup } from './claims.ts';
-import type { Choice, Taker } from './claim-order.ts';
+import { numberOf, type Choice, type Taker } from './claim-order.ts';
 import { DispatchLimits } from './dispatch-limits.ts';
 import { Eligibility, type Candidate } from './eligibility.ts';
 import { Lanes } from './lanes.ts';
@@ -178,7 +178,7 @@ export class Dispatcher {
     may: ReadonlyMap<string, readonly number[]>,
     waiting: ReadonlySet<number>,
   ): { free: ReadonlyMap<string, readonly number[]>; takers: Taker<Receiver>[] } {
-    const particular = [...waiting].some((number) => number < 0);
+    const particular = [...waiting].some((number) => number < 0 || lanes.get(number)?.sticky === true);
     const free = new Map<string, readonly number[]>();
     const takers: Taker<Receiver>[] = [];
     for (const receiver of able) {
@@ -190,10 +190,11 @@ export class Dispatcher {
         return lane !== undefined && this.limits.of(lane, agent).length > 0;
       };
       const limited = this.limits.hasFor(teamId) ? new Set(own.filter(isLimited)) : none;
-      free.set(id, limited.size === 0 ? own : own.filter((number) => !limited.has(number)));
+      const isFree = (number: number): boolean => !limited.has(number) && lanes.get(number)?.sticky !== true;
+      free.set(id, limited.size === 0 && !particular ? own : own.filter(isFree));
       const open = (number: number): boolean => !limited.has(Math.abs(number)) || !this.limits.isResting(number);
       const careful =
-        (particular && own.some((number) => waiting.has(-number) && open(-number))) ||
+        (particular && own.some((number) => numbersOf(number, lanes).some((one) => waiting.has(one) && open(one)))) ||
         [...limited].some((number) => waiting.has(number) && open(number));
       if (!careful) continue;
       const { room, load } = receiver;
@@ -210,13 +211,14 @@ export class Dispatcher {
   ): Promise<{ handed: number; outdated: boolean }> {
     if (takers.length === 0) return { handed: 0, outdated: false };
     const theirs = [...lanes.values()].filter(({ id }) => takers.some((taker) => taker.lanes.has(id)));
-    const open = (lane: Lane): boolean =>
-      !this.limits.isResting(-lane.id) || takers.some(({ agent }) => this.limits.of(lane, agent).length === 0);
-    const particular = theirs.filter((lane) => waiting.has(-lane.id) && open(lane));
-    const plain = theirs.filter(({ id }) => waiting.has(id));
-    const looked = [...particular.map(({ id }) => -id), ...plain.map(({ id }) => id)];
+    const open = (lane: Lane, number: number): boolean =>
+      waiting.has(number) &&
+      (!this.limits.isResting(number) || takers.some(({ agent }) => this.limits.of(lane, agent).length === 0));
+    const particular = theirs.flatMap((lane) => numbersOf(lane.id, lanes).filter((number) => open(lane, number)));
+    const plain = theirs.filter((lane) => !lane.sticky && waiting.has(lane.id));
+    const looked = [...particular, ...plain.map(({ id }) => id)];
     const hints = new Map(looked.map((number) => [number, this.readyLanes.cursorOf(number).hints]));
-    const { picks, full, nobodys, ...took } = await this.claims.plan(takers, { particular, plain });
+    const { picks, full, nobodys, ...took } = await this.claims.plan(takers, { particular, plain, all: lanes });
     this.limits.rest(full, took);
     let handed = 0;
     const gone = new Set(nobodys);
@@ -229,7 +231,7 @@ export class Dispatcher {
       const claimed = await this.claims.particular(receiver.instance, some);
       handed += claimed.length;
       if (claimed.length > 0) this.deliver(new Map([[receiver, claimed]]), claimed);
-      else for (const { task } of some) gone.add(-task.lane.id);
+      else for (const { task } of some) gone.add(numberOf(task));
     }
     // What nobody here may have now may be somebody's in a moment: the look each second finds it again.
     for (const number of gone)
@@ -389,6 +391,10 @@ export class Dispatcher {
     }
   }
 }
+
+/** The numbers under which tasks of a lane stand that are looked at one by one. */
+const numbersOf = (laneId: number, lanes: ReadonlyMap<number, Lane>): number[] =>
+  lanes.get(laneId)?.sticky === true ? [-laneId, laneId] : [-laneId];
 
 /**
  * Slots for at most `limit` tasks, as indexes of receivers: the same number for each team as far as it can use them, and within

@@ -61,6 +61,7 @@ export class Eligibility {
   private may({ instance, actor }: Candidate, lane: Lane, assigned: Assigned): boolean {
     if (!instance.capabilities.includes(lane.capability)) return false;
     if (lane.agentWish !== null && lane.agentWish !== instance.agent) return false;
+    if (lane.agentRange !== null && !semver.satisfies(instance.agent_version, lane.agentRange)) return false;
     if (lane.unfitAgents.includes(instance.agent)) return false;
     for (const [name, value] of Object.entries(lane.labels)) if (instance.labels[name] !== value) return false;
     if (isReserved(lane.capability)) return instance.system && this.authenticator.allows(actor, 'system.verify', null);

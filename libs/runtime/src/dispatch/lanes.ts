@@ -60,6 +60,6 @@ export class Lanes {
 function textOf(key: LaneKey): string {
   const plain = `${key.teamId} ${key.projectId} ${key.capability} ${key.priority}`;
   const labels = Object.keys(key.labels);
-  if (key.agentWish === null && key.unfitAgents.length === 0 && labels.length === 0) return plain;
-  return `${plain} ${JSON.stringify([key.agentWish, key.unfitAgents, labels.sort().map((name) => [name, key.labels[name]])])}`;
+  if (key.agentWish === null && key.unfitAgents.length === 0 && labels.length === 0 && !key.sticky) return plain;
+  return `${plain} ${JSON.stringify([key.agentWish, key.agentRange, key.sticky, key.unfitAgents, labels.sort().map((name) => [name, key.labels[name]])])}`;
 }

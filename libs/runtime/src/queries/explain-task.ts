@@ -189,7 +189,7 @@ const order: readonly TaskBlocker[] = [
 ];
 const changes: Partial<Record<TaskBlocker, string>> = {
   agent_not_assigned: 'Assign one of the connected agents with this capability, or connect an assigned one.',
-  version: 'Connect an instance of a version in the range of the assignment, or widen the range.',
+  version: 'Connect an instance of a version in the range of the assignment and of the task, or widen the range.',
   input_unfit: 'Connect an agent whose schema takes this input, or create the task with another input.',
   labels: 'Connect an instance that carries all labels of the task.',
   other_project: 'Connect an instance with a key that is not bound to another project.',
@@ -220,12 +220,13 @@ function judge(
   const best = judged.reduce((a, b) => (order.indexOf(b.blocker) > order.indexOf(a.blocker) ? b : a));
   const { blocker } = best;
   const alike = judged.filter((one) => one.blocker === blocker);
+  const keptUntil = place.sticky_until ?? place.preferred_until;
   const limit = blocker === 'limit' ? limitOn(best.agent) : undefined;
   const until =
     blocker === 'avoided'
       ? place.avoid_until
       : blocker === 'kept_for_another'
-        ? place.preferred_until
+        ? keptUntil
         : (limit?.nextStartAt ?? null);
   return {
     blocker,
@@ -263,6 +264,11 @@ function reasonAgainst(
       blocker: 'version',
       why: `${one.agent} ${one.agent_version} is not in the assigned range ${own.map(({ versionRange }) => versionRange).join(', ')}`,
     };
+  if (lane.agentRange !== null && !semver.satisfies(one.agent_version, lane.agentRange))
+    return {
+      blocker: 'version',
+      why: `${one.agent} ${one.agent_version} is not in the range ${lane.agentRange} that the task asks for`,
+    };
   if (lane.unfitAgents.includes(one.agent))
     return { blocker: 'input_unfit', why: `the input does not fit the schema of ${one.agent}` };
   const missing = Object.entries(lane.labels).filter(([name, value]) => one.labels[name] !== value);
@@ -285,6 +291,16 @@ function reasonAgainst(
   const kept = place.preferred_until !== null && place.preferred_until > place.now;
   if (kept && place.preferred_instance_id !== one.id)
     return { blocker: 'kept_for_another', why: `it is kept for ${place.preferred_instance_id ?? 'another instance'}` };
+  if (place.sticky_to === 'instance' && place.sticky_instance !== one.id)
+    return {
+      blocker: 'kept_for_another',
+      why: `it is kept for ${place.sticky_instance ?? 'another instance'}, which did the work before`,
+    };
+  if (place.sticky_to === 'agent' && place.sticky_agent !== one.agent)
+    return {
+      blocker: 'kept_for_another',
+      why: `it is kept for ${place.sticky_agent ?? 'another agent'}, which did the work before`,
+    };
   if (limit !== undefined)
     return {
       blocker: 'limit',

@@ -205,6 +205,8 @@ export interface ParticularCandidate {
   readonly avoids: readonly string[];
   /** This one alone, for now. */
   readonly keptFor: string | null;
+  /** Instances of this agent alone, for now. */
+  readonly keptForAgent: string | null;
   /** Whose expired attempt of it is still open. */
   readonly expiredAgent: string | null;
   /** Seconds since the epoch. */
@@ -215,15 +217,34 @@ const avoided = `(r.avoid_until is not null and (r.avoid_until > muster_now() or
 const expiredAgent = `(select a.agent from task_running a where a.task_id = r.task_id and a.fence = r.expired_fence)`;
 const kept = `(r.preferred_until > muster_now() and exists (select 1 from instances p where p.id = r.preferred_instance_id and p.state = 'idle'))`;
 
+/** Who did what a sticky task sticks to, in its last attempt, and whether that is there to be waited for. */
+export const sticky = `
+  left join lateral (
+    select s.sticky_to, w.instance_id, w.agent, r.ready_at + make_interval(secs => s.sticky_seconds) as until
+    from task_terms s cross join lateral (
+      select a.instance_id, a.agent from attempts_now a
+      where a.task_id = coalesce(s.sticky_task, (
+        select p.task_id from task_terms p
+        where p.sticky_key = s.sticky_key and p.task_id <> s.task_id and exists (select from attempts_now e where e.task_id = p.task_id)
+        order by p.task_id desc limit 1))
+      order by a.fence desc limit 1
+    ) w
+    where s.task_id = r.task_id and s.sticky_to is not null and r.ready_at + make_interval(secs => s.sticky_seconds) > muster_now()
+      and exists (
+        select from instances p join instances w2 on w2.id = w.instance_id
+        where p.state = 'idle' and p.team_id = w2.team_id and case s.sticky_to when 'instance' then p.id = w.instance_id else p.agent = w.agent end)
+  ) s on true`;
+
 /** The oldest of each of these lanes, without locking them. */
 export const lookAtParticular = (db: Sql, lanes: readonly number[], limit: number): Promise<ParticularCandidate[]> =>
   db.sql(
     `select r.* from unnest($1::int[]) with ordinality as l(lane, no)
      cross join lateral (
        select r.lane, r.seq, case when ${avoided} then r.avoid_instances else '{}' end as avoids,
-         case when ${kept} then r.preferred_instance_id end as "keptFor", ${expiredAgent} as "expiredAgent",
+         case when ${kept} then r.preferred_instance_id when s.sticky_to = 'instance' then s.instance_id end as "keptFor",
+         case when s.sticky_to = 'agent' then s.agent end as "keptForAgent", ${expiredAgent} as "expiredAgent",
          extract(epoch from r.ready_at)::float8 as "readyAt"
-       from task_ready r where r.lane = l.lane order by r.seq limit $2
+       from (select * from task_ready r where r.lane = l.lane order by r.seq limit $2) r ${sticky}
      ) r
      order by l.no, r.seq`,
     [lanes, limit],
@@ -247,15 +268,16 @@ export const lookAtPlain = (
 /** Of these, what this instance may have now. Locked. Nothing where limits have changed since `limitVersion`. */
 export const lockParticular = (
   tx: Sql,
-  q: { places: readonly { lane: number; seq: number }[]; instanceId: string; limitVersion: number },
+  q: { places: readonly { lane: number; seq: number }[]; instanceId: string; agent: string; limitVersion: number },
 ): Promise<ParticularRow[]> =>
   tx.sql<ParticularRow>(
     `select r.lane, r.seq, r.task_id, r.attempts, r.expired_fence, ${expiredAgent} as expired_agent
-     from unnest($1::int[], $2::bigint[]) as c(lane, seq) join task_ready r on r.lane = c.lane and r.seq = c.seq
+     from unnest($1::int[], $2::bigint[]) as c(lane, seq) join task_ready r on r.lane = c.lane and r.seq = c.seq ${sticky}
      where not (${avoided} and $3 = any (r.avoid_instances)) and not (${kept} and r.preferred_instance_id <> $3)
+       and (s.sticky_to is null or ${kept} or case s.sticky_to when 'instance' then s.instance_id = $3 else s.agent = $5 end)
        and ${limitVersion} = $4::bigint
      for update of r skip locked`,
-    [q.places.map((place) => place.lane), q.places.map((place) => place.seq), q.instanceId, q.limitVersion],
+    [q.places.map((place) => place.lane), q.places.map((place) => place.seq), q.instanceId, q.limitVersion, q.agent],
   );
 
 /**

@@ -1,4 +1,5 @@
 import type { Tx } from '#kernel';
+import { sticky } from './claim.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
@@ -11,6 +12,11 @@ export interface PlaceRow {
   readonly avoid_then_person: boolean | null;
   readonly preferred_instance_id: string | null;
   readonly preferred_until: Date | null;
+  /** For whom it is kept because of what that did before. */
+  readonly sticky_to: 'instance' | 'agent' | null;
+  readonly sticky_instance: string | null;
+  readonly sticky_agent: string | null;
+  readonly sticky_until: Date | null;
   readonly delayed_until: Date | null;
   readonly stopped_reason: string | null;
   readonly stopped: boolean;
@@ -25,11 +31,13 @@ export interface PlaceRow {
 export async function placeOf(db: Sql, taskId: string): Promise<PlaceRow | null> {
   const [row] = await db.sql<PlaceRow>(
     `select r.task_id is not null as ready, r.ready_at, r.avoid_instances, r.avoid_until, r.avoid_then_person, r.preferred_instance_id, r.preferred_until,
+       k.sticky_to, k.instance_id as sticky_instance, k.agent as sticky_agent, k.until as sticky_until,
        (select at from task_due d where d.task_id = t.id and d.kind = 'delay') as delayed_until,
        s.team_id is not null as stopped, s.reason as stopped_reason, r.expired_fence is not null as expired,
        (select a.agent from task_running a where a.task_id = r.task_id and a.fence = r.expired_fence) as expired_agent,
        (select count(*)::int from (select 1 from task_ready q where q.lane = r.lane and q.seq < r.seq limit 1000) q) as ahead, muster_now() as now
      from tasks t left join task_ready r on r.lane in (t.lane, -t.lane) and r.seq = t.ready_seq
+     left join lateral (select s.* from (select 1) as one ${sticky}) k on true
      left join lateral (select * from dispatch_stops s where s.team_id in ('*', t.team_id) limit 1) s on true
      where t.id = $1`,
     [taskId],

@@ -14,28 +14,34 @@ export interface LaneKey {
   readonly labels: Readonly<Record<string, string>>;
   /** Not these agents: the input does not fit their schema. */
   readonly unfitAgents: readonly string[];
+  /** Only versions in this range, of the agent that was wished for. */
+  readonly agentRange: string | null;
+  /** Each of its tasks may be kept for somebody for a while. */
+  readonly sticky: boolean;
 }
 export interface Lane extends LaneKey {
   readonly id: number;
 }
 
-const columns = `id, team_id as "teamId", project_id as "projectId", capability, priority, agent_wish as "agentWish", labels, unfit_agents as "unfitAgents"`;
+const columns = `id, team_id as "teamId", project_id as "projectId", capability, priority, agent_wish as "agentWish", labels, unfit_agents as "unfitAgents",
+  agent_range as "agentRange", sticky`;
 
 /** The lane's number, made when there is none yet. Null when another transaction is making it: ask again. */
 export async function laneId(db: Sql, key: LaneKey): Promise<number | null> {
   const [row] = await db.sql<{ id: number }>(
     `with wanted as (
        select $1::text as team_id, $2::text as project_id, $3::text as capability, $4::smallint as priority, $5::text as agent_wish,
-         $6::jsonb as labels, $7::jsonb as unfit_agents
+         $6::jsonb as labels, $7::jsonb as unfit_agents, $8::text as agent_range, $9::boolean as sticky
      ), made as (
-       insert into task_lanes (signature, team_id, project_id, capability, priority, agent_wish, labels, unfit_agents)
-       select lane_signature(team_id, project_id, capability, priority, agent_wish, labels, unfit_agents), * from wanted
+       insert into task_lanes (signature, team_id, project_id, capability, priority, agent_wish, labels, unfit_agents, agent_range, sticky)
+       select lane_signature(team_id, project_id, capability, priority, agent_wish, labels, unfit_agents, agent_range, sticky), * from wanted
        on conflict (signature) do nothing returning id
      )
      select id from made
      union all
      select l.id from task_lanes l, wanted w
-     where l.signature = lane_signature(w.team_id, w.project_id, w.capability, w.priority, w.agent_wish, w.labels, w.unfit_agents)
+     where l.signature = lane_signature(w.team_id, w.project_id, w.capability, w.priority, w.agent_wish, w.labels, w.unfit_agents, w.agent_range,
+       w.sticky)
      limit 1`,
     [
       key.teamId,
@@ -45,6 +51,8 @@ export async function laneId(db: Sql, key: LaneKey): Promise<number | null> {
       key.agentWish,
       JSON.stringify(key.labels),
       JSON.stringify(key.unfitAgents),
+      key.agentRange,
+      key.sticky,
     ],
   );
   return row?.id ?? null;

@@ -28,6 +28,11 @@ export interface NewTermedRow {
   readonly deadline: string | null;
   readonly onDependencyFailure: 'cancel' | 'person';
   readonly needs: readonly { readonly id: string; readonly met: boolean }[];
+  readonly stickyTask: string | null;
+  readonly stickyKey: string | null;
+  /** Null: to nobody. */
+  readonly stickyTo: 'instance' | 'agent' | null;
+  readonly stickySeconds: number | null;
   readonly parentId: string | null;
   readonly depth: number;
   readonly reopens: string | null;
@@ -53,7 +58,8 @@ export const createTermed = (tx: Sql, tasks: readonly NewTermedRow[]): Promise<M
        select i.*, l.team_id, l.project_id, l.capability, l.priority,
          (select min(n.id) from jsonb_to_recordset(i.needs) as n(id text, met boolean) where not n.met) as blocker
        from jsonb_to_recordset($1::jsonb) as i(id text, lane integer, title text, input jsonb, "maxAttempts" integer, "notBefore" timestamptz, deadline timestamptz,
-         "onDependencyFailure" text, needs jsonb, "parentId" text, depth integer, reopens text, "requestedBy" text, "idempotencyKey" text)
+         "onDependencyFailure" text, needs jsonb, "parentId" text, depth integer, reopens text, "requestedBy" text, "idempotencyKey" text,
+         "stickyTask" text, "stickyKey" text, "stickyTo" text, "stickySeconds" integer)
        join task_lanes l on l.id = i.lane
      ),
      made as (
@@ -79,8 +85,8 @@ export const createTermed = (tx: Sql, tasks: readonly NewTermedRow[]): Promise<M
        select m.id, 'deadline', i.deadline from made m join given i on i.id = m.id where i.deadline is not null
      ),
      terms as (
-       insert into task_terms (task_id, not_before, deadline_at, on_dependency_failure)
-       select m.id, i."notBefore", i.deadline, i."onDependencyFailure" from made m join given i on i.id = m.id
+       insert into task_terms (task_id, not_before, deadline_at, on_dependency_failure, sticky_task, sticky_key, sticky_to, sticky_seconds)
+       select m.id, i."notBefore", i.deadline, i."onDependencyFailure", i."stickyTask", i."stickyKey", i."stickyTo", i."stickySeconds" from made m join given i on i.id = m.id
      ),
      needs as (
        insert into task_dependencies (task_id, needs_id, met)
