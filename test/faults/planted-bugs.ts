@@ -95,6 +95,7 @@ async function reasonsIn(copy: string, foundBy: Planted['foundBy']): Promise<str
     const args = [
       'test/faults/torture.ts',
       '--json',
+      '--details',
       '--seconds',
       values.seconds,
       '--seed',

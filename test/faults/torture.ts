@@ -1,9 +1,9 @@
 // Proves that dispatch loses nothing: real servers on a real PostgreSQL, agents on the SDK, and a nemesis that kills, stops and
 // cuts them off while clients outside of all that write down what they were told. README.md says what is done and demanded.
-//   npm run torture -- [--seconds 60] [--seed 1] [--tasks 10000] [--seeds 1] [--short] [--json] [--keep]
+//   npm run torture -- [--seconds 60] [--seed 1] [--tasks 10000] [--seeds 1] [--short] [--json [--details]] [--keep]
 import { parseArgs } from 'node:util';
 import { buildIsThere } from './torture/ground.ts';
-import { type Report, tortureOnce } from './torture/run.ts';
+import { summaryOf, type Report, tortureOnce } from './torture/run.ts';
 import { faketimeLibrary } from './torture/wall-clock.ts';
 
 const { values } = parseArgs({
@@ -17,6 +17,8 @@ const { values } = parseArgs({
     agents: { type: 'string', default: '8' },
     short: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    /** With `--json`: also what was done, how long it took and what was found. */
+    details: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -58,9 +60,11 @@ for (let seed = first; seed < first + number('seeds', values.seeds, 1); seed += 
   );
   for (const finding of report.findings.slice(0, 20)) say(`    ${finding}`);
 }
-const [only] = reports;
 const code = reports.every(({ ok }) => ok) ? 0 : 1;
 // A pipe takes its time; what is not written when the process exits is lost.
+const documents = reports.map((report) => (values.details ? report : summaryOf(report)));
 if (values.json)
-  process.stdout.write(`${JSON.stringify(reports.length === 1 ? only : reports, null, 2)}\n`, () => process.exit(code));
+  process.stdout.write(`${JSON.stringify(documents.length === 1 ? documents[0] : documents, null, 2)}\n`, () =>
+    process.exit(code),
+  );
 else process.exit(code);

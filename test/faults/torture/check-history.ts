@@ -36,7 +36,7 @@ export interface Verdict {
   readonly createdTwice: number;
   readonly staleRefused: number;
   readonly reclaims: number;
-  /** From the expiry, or from the moment at which PostgreSQL was back when it was shut down at the expiry. */
+  /** From the expiry, without the time for which PostgreSQL was shut down. */
   readonly reclaimP99Ms: number | null;
   readonly reclaimMaxMs: number | null;
   readonly drainedAfterMs: number | null;
@@ -252,7 +252,7 @@ function checkStarts({ agents }: History, eventsOf: ReadonlyMap<string, readonly
   }
 }
 
-/** How long expired leases waited until somebody else had claimed the task. */
+/** How long expired leases waited until somebody else had claimed the task; while PostgreSQL was shut down nobody could. */
 function reclaimWaits({ expiries, outages }: History, eventsOf: ReadonlyMap<string, readonly LoggedEvent[]>): number[] {
   const waits: number[] = [];
   for (const events of eventsOf.values()) {
@@ -261,8 +261,11 @@ function reclaimWaits({ expiries, outages }: History, eventsOf: ReadonlyMap<stri
       const expiry = expiries.get(event.fence);
       const next = events.slice(place + 1).find(({ type, fence }) => type === 'task.started' || fence === event.fence);
       if (expiry === undefined || next?.type !== 'task.started') continue;
-      const outage = outages.find(({ fromMs, toMs }) => fromMs <= expiry && expiry < toMs);
-      waits.push(Math.max(0, next.atMs - (outage?.toMs ?? expiry)));
+      const down = outages.reduce(
+        (sum, { fromMs, toMs }) => sum + Math.max(0, Math.min(next.atMs, toMs) - Math.max(expiry, fromMs)),
+        0,
+      );
+      waits.push(Math.max(0, next.atMs - expiry - down));
     }
   }
   return waits;

@@ -8,7 +8,7 @@ export interface Creators {
   readonly done: Promise<void>;
 }
 
-/** How often the same key is tried before its creation stays unanswered. */
+/** How often the same key is tried before its creation stays unanswered; when the time is up nothing is tried again. */
 const tries = 12;
 
 /** What a task asks of its agent: mostly little, sometimes long enough that a fault finds it at work. */
@@ -55,7 +55,7 @@ export function startCreators(q: {
         history.push(answer);
         return;
       }
-      if (attempt >= tries || random.next() < 0.1) {
+      if (attempt >= tries || performance.now() - startedAt > q.withinMs || random.next() < 0.1) {
         history.push(answer);
         return;
       }

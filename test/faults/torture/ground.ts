@@ -60,25 +60,22 @@ export class Ground {
 
   static async prepare(options: GroundOptions): Promise<Ground> {
     const folder = await mkdtemp(join(tmpdir(), 'muster-torture-'));
-    const ground = new Ground(folder, options);
-    try {
-      ground.#postgres = await ground.#startPostgres();
-      ground.#proxy = new PostgresProxy(() => ground.postgresPort, options.random);
-      const port = await ground.#proxy.listen();
-      const proxied = new URL(ground.#postgres.url);
-      proxied.port = String(port);
-      ground.redis = await RedisProcess.start(folder, options.say);
-      // One alone first: it makes the tables and the administrator.
-      await ground.#addServer('server-1', 'all', proxied.href);
-      await ground.untilReady(1);
-      await ground.#addServer('server-2', 'api', proxied.href);
-      await ground.#addServer('server-3', 'worker', proxied.href);
-      await ground.untilReady(3);
-      return ground;
-    } catch (error) {
-      await ground.close();
-      throw error;
-    }
+    return new Ground(folder, options);
+  }
+
+  async begin(): Promise<void> {
+    this.#postgres = await this.#startPostgres();
+    this.#proxy = new PostgresProxy(() => this.postgresPort, this.options.random);
+    const port = await this.#proxy.listen();
+    const proxied = new URL(this.#postgres.url);
+    proxied.port = String(port);
+    this.redis = await RedisProcess.start(this.folder, this.options.say);
+    // One alone first: it makes the tables and the administrator.
+    await this.#addServer('server-1', 'all', proxied.href);
+    await this.untilReady(1);
+    await this.#addServer('server-2', 'api', proxied.href);
+    await this.#addServer('server-3', 'worker', proxied.href);
+    await this.untilReady(3);
   }
 
   get databaseUrl(): string {
@@ -122,7 +119,7 @@ export class Ground {
         cwd: root,
         log: join(this.folder, `${name}.log`),
         env: {
-          ...surroundings(),
+          ...surroundings(this.folder),
           ...clock?.env,
           MUSTER_URL: url,
           MUSTER_TOKEN: token,
@@ -140,7 +137,7 @@ export class Ground {
     keeper.start();
   }
 
-  async untilReady(count: number, patienceMs = 120_000): Promise<void> {
+  async untilReady(count: number, patienceMs = 60_000): Promise<void> {
     for (const end = Date.now() + patienceMs; this.servers.filter(({ ready }) => ready).length < count;) {
       if (Date.now() > end)
         throw new Error(`${count} servers were not ready in ${patienceMs} ms; their logs are in ${this.folder}.`);
@@ -214,7 +211,7 @@ export class Ground {
         cwd: root,
         log: join(this.folder, `${name}.log`),
         env: {
-          ...surroundings(),
+          ...surroundings(this.folder),
           ...clock?.env,
           DATABASE_URL: databaseUrl,
           ...(this.redis === null ? {} : { REDIS_URL: this.redis.url }),
@@ -265,10 +262,12 @@ export class Ground {
   }
 }
 
-const surroundings = (): Record<string, string> => ({
+/** Compiled once: a process that is started each second spends its time on what is tortured. */
+const surroundings = (folder: string): Record<string, string> => ({
   PATH: process.env['PATH'] ?? '/usr/bin:/bin',
   HOME: process.env['HOME'] ?? '/',
   LANG: 'C.UTF-8',
+  NODE_COMPILE_CACHE: join(folder, 'compiled'),
 });
 
 const freePort = (): Promise<number> =>
@@ -305,6 +304,7 @@ export class Onlooker {
           connectionString: this.#url(),
           application_name: 'onlooker',
           connectionTimeoutMillis: 2000,
+          query_timeout: 5000,
         });
         client.on('error', () => this.forget(client));
         await client.connect();

@@ -23,6 +23,12 @@ export class Nemesis {
   /** Nobody held a lease within a second: nobody was hit. */
   spared = 0;
   lastFaultAtMs = 0;
+  /** What was done, when, to whom, and for how long. */
+  readonly done: { readonly atMs: number; readonly endMs: number; readonly fault: string; readonly victim?: string }[] =
+    [];
+
+  /** Faults that could not be done. */
+  readonly failed: string[] = [];
 
   readonly #ground: Ground;
   readonly #watch: LeaseWatch;
@@ -51,51 +57,65 @@ export class Nemesis {
     const lasting: Promise<void>[] = [];
     for (const fault of plan) {
       await sleep(Math.max(0, startedAtMs + fault.atMs - Date.now()));
+      const atMs = Date.now();
       lasting.push(
         this.#strike(fault)
-          .catch((error: unknown) => this.#say(`${fault.kind} failed: ${String(error)}`))
+          .then(
+            (victim) =>
+              void this.done.push({
+                atMs,
+                endMs: Date.now(),
+                fault: fault.kind,
+                ...(victim === undefined ? {} : { victim }),
+              }),
+          )
+          .catch((error: unknown) => {
+            this.failed.push(`${fault.kind} failed: ${String(error)}`);
+            this.#say(this.failed.at(-1) ?? '');
+          })
           .finally(() => (this.lastFaultAtMs = Math.max(this.lastFaultAtMs, Date.now()))),
       );
     }
     await Promise.all(lasting);
   }
 
-  async #strike(fault: Fault): Promise<void> {
+  /** Answers whom it hit. */
+  async #strike(fault: Fault): Promise<string | undefined> {
     switch (fault.kind) {
       case 'kill': {
         const victim = await this.#victim(fault.victim);
-        if (victim === null) return;
+        if (victim === null) return undefined;
         victim.of.keeper.kill();
         this.kills += 1;
         if (victim.kind === 'server') this.serverKills += 1;
-        return;
+        return victim.of.name;
       }
       case 'pause': {
         const victim = await this.#victim(fault.victim);
-        if (victim === null) return;
+        if (victim === null) return undefined;
         this.pauses += 1;
         if (victim.kind === 'server') this.serverPauses += 1;
         await victim.of.keeper.pause(fault.forMs);
-        return;
+        return victim.of.name;
       }
       case 'terminate backends':
         for (let round = 0; round < fault.rounds; round += 1) {
           await this.#terminate();
           await sleep(150);
         }
-        return;
+        return undefined;
       case 'restart postgres':
         await this.#ground.restartPostgres();
         this.postgresRestarts += 1;
-        return;
+        return undefined;
       case 'step wall clock': {
-        const clock = this.#random.pick(
-          [...this.#ground.agents, ...this.#ground.servers].flatMap((one) => one.clock ?? []),
+        const whose = this.#random.pick(
+          [...this.#ground.agents, ...this.#ground.servers].filter(({ clock }) => clock !== null),
         );
-        if (clock === undefined) return;
-        await clock.step(fault.bySeconds);
+        if (whose?.clock === undefined || whose.clock === null) return undefined;
+        await whose.clock.step(fault.bySeconds);
         this.clockSteps += 1;
-        return;
+        return whose.name;
       }
       case 'step database clock': {
         const name = new URL(this.#ground.databaseUrl).pathname.slice(1);
@@ -109,14 +129,14 @@ export class Nemesis {
         // Sessions read the setting when they begin.
         await this.#terminate();
         this.#onlooker.forget();
-        return;
+        return undefined;
       }
       case 'flush redis':
         await this.#ground.redis?.flush();
-        return;
+        return undefined;
       case 'kill redis':
         await this.#ground.redis?.kill();
-        return;
+        return undefined;
     }
   }
 

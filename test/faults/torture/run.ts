@@ -12,6 +12,7 @@ import { LeaseWatch } from './lease-watch.ts';
 import { Nemesis } from './nemesis.ts';
 import { follow, openTasks, readLog, readTasks } from './observers.ts';
 import { Random } from './random.ts';
+import { Stages } from './stages.ts';
 
 export interface TortureOptions {
   readonly seed: number;
@@ -24,20 +25,20 @@ export interface TortureOptions {
   readonly say: (text: string) => void;
 }
 
-/** The first fifteen are what others read; the rest says how hard it was. */
+/** The first fifteen are what others read; the rest says how hard it was. Null: the run gave up before it was known. */
 export interface Report {
   readonly seed: number;
   readonly seconds: number;
-  readonly tasks: number;
+  readonly tasks: number | null;
   readonly kills: number;
   readonly pauses: number;
   readonly terminatedBackends: number;
-  readonly lost: number;
-  readonly unexpected: number;
-  readonly duplicated: number;
-  readonly recovered: number;
-  readonly acceptedTwice: number;
-  readonly staleRefused: number;
+  readonly lost: number | null;
+  readonly unexpected: number | null;
+  readonly duplicated: number | null;
+  readonly recovered: number | null;
+  readonly acceptedTwice: number | null;
+  readonly staleRefused: number | null;
   readonly reclaimP99Ms: number | null;
   readonly drainedAfterMs: number | null;
   readonly ok: boolean;
@@ -47,69 +48,110 @@ export interface Report {
   readonly findings: readonly string[];
 }
 
+/** What `--json` prints. */
+export const summaryOf = (report: Report): object => ({
+  seed: report.seed,
+  seconds: report.seconds,
+  tasks: report.tasks,
+  kills: report.kills,
+  pauses: report.pauses,
+  terminatedBackends: report.terminatedBackends,
+  lost: report.lost,
+  unexpected: report.unexpected,
+  duplicated: report.duplicated,
+  recovered: report.recovered,
+  acceptedTwice: report.acceptedTwice,
+  staleRefused: report.staleRefused,
+  reclaimP99Ms: report.reclaimP99Ms,
+  drainedAfterMs: report.drainedAfterMs,
+  ok: report.ok,
+});
+
 const root = resolve(import.meta.dirname, '../../..');
 /** Of all commits, and of all requests that write. */
 const lostReplies = 0.01;
 const costUsd = 0.01;
 const capacity = 8;
 /** After this the run has failed, and what is open is counted as lost. */
-const patienceMs = 90_000;
+const patienceMs = 60_000;
 
 export async function tortureOnce(options: TortureOptions): Promise<Report> {
   const { seed, say } = options;
-  const random = new Random(seed * 7919);
-  const leaseMs = options.leaseSeconds * 1000;
-  const ground = await Ground.prepare({ ...options, capacity, random, costUsd });
-  const onlooker = new Onlooker(() => ground.databaseUrl);
+  const stages = new Stages();
+  let ground: Ground | null = null;
+  let nemesis: Nemesis | null = null;
+  let keep = true;
+  const onlooker = new Onlooker(() => ground?.databaseUrl ?? '');
   const watch = new LeaseWatch(onlooker);
-  let findings: readonly string[] = ['the run did not come to its end'];
+  const timers: NodeJS.Timeout[] = [];
   try {
-    const setUp = await furnish(ground);
+    const random = new Random(seed * 7919);
+    const leaseMs = options.leaseSeconds * 1000;
+    const there = (ground = await Ground.prepare({ ...options, capacity, random, costUsd }));
+    await stages.run('servers are ready', 90_000, () => there.begin());
+    const setUp = await stages.run('project, agent and keys', 30_000, () => furnish(there));
     for (let place = 1; place <= options.agents; place += 1) await ground.addAgent(place, 'worker', setUp.agentToken);
     const followDoor = await ground.openDoor();
     const follower = follow(followDoor.url, setUp.ownerToken);
     const creatorDoor = await ground.openDoor();
 
     const instances = new Map<string, string>();
-    const learnt = setInterval(() => void learnInstances(ground, instances), 200);
-    for (const end = Date.now() + 60_000; instances.size < options.agents && Date.now() < end;) await sleep(100);
+    timers.push(setInterval(() => void learnInstances(there, instances), 200));
+    await stages.run('agents are connected', 60_000, async () => {
+      while (instances.size < options.agents) await sleep(100);
+    });
     watch.start();
 
     say(
       `seed ${seed}: ${options.tasks} tasks, ${options.seconds} s of faults, lease ${options.leaseSeconds} s, in ${ground.folder}`,
     );
+    const faultsMs = options.seconds * 1000;
     const creators = startCreators({
       url: creatorDoor.url,
       token: setUp.ownerToken,
       projectId: setUp.projectId,
       tasks: options.tasks,
-      withinMs: options.seconds * 1000,
+      withinMs: faultsMs,
       atOnce: 32,
       leaseMs,
       seed,
     });
     ground.loseReplies(lostReplies);
-    const nemesis = new Nemesis({ ground, watch, onlooker, agentOfInstance: (id) => instances.get(id), random, say });
-    await nemesis.run(planFaults({ seed, seconds: options.seconds, leaseMs }), Date.now());
-    await ground.redis?.look();
-    ground.loseReplies(0);
-    await creators.done;
-
-    const drainedAfterMs = await drained(ground, setUp.ownerToken, nemesis.lastFaultAtMs);
-    clearInterval(learnt);
-    await watch.stop();
-    await ground.untilReady(1);
-    const url = ground.directUrl() ?? '';
-    const tasks = await readTasks(url, setUp.ownerToken);
-    const events = await readLog(url, setUp.ownerToken, 15_000);
-    await follower.upTo(events.length, 15_000);
-    await follower.stop();
-    const hidden = await onlooker.query<{ position: number }>(
-      'select position::float8 as position from events where team_id <> $1',
-      [setUp.teamId],
+    const worst = (nemesis = new Nemesis({
+      ground,
+      watch,
+      onlooker,
+      agentOfInstance: (id) => instances.get(id),
+      random,
+      say,
+    }));
+    await stages.run('faults', faultsMs + 60_000, () =>
+      worst.run(planFaults({ seed, seconds: options.seconds, leaseMs }), Date.now()),
     );
-    const doctor = await askDoctor(url, setUp.ownerToken);
-    await ground.stopServersAndAgents();
+    await stages.run('last look at Redis', 5_000, async () => there.redis?.look());
+    ground.loseReplies(0);
+    await stages.run('last creations', 20_000, () => creators.done);
+
+    const drainedAfterMs = await stages.run('drain', patienceMs + 10_000, () =>
+      drained(there, setUp.ownerToken, worst.lastFaultAtMs),
+    );
+    for (const timer of timers.splice(0)) clearInterval(timer);
+    await stages.run('last look at the leases', 15_000, () => watch.stop());
+    await stages.run('a server to read from', 30_000, () => there.untilReady(1));
+    const url = ground.directUrl() ?? '';
+    const tasks = await stages.run('reading tasks', 90_000, () => readTasks(url, setUp.ownerToken));
+    const events = await stages.run('reading the log', 60_000, () => readLog(url, setUp.ownerToken, 15_000));
+    await stages.run('the follower', 30_000, async () => {
+      await follower.upTo(events.length, 15_000);
+      await follower.stop();
+    });
+    const hidden = await stages.run('positions of other teams', 15_000, () =>
+      onlooker.query<{ position: number }>('select position::float8 as position from events where team_id <> $1', [
+        setUp.teamId,
+      ]),
+    );
+    const doctor = await stages.run('doctor', 70_000, () => askDoctor(url, setUp.ownerToken));
+    await stages.run('end of servers and agents', 30_000, () => there.stopServersAndAgents());
 
     const journals = await Promise.all(ground.agents.map(({ journal }) => readJournal(journal)));
     const history: History = {
@@ -126,18 +168,50 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
       drainedAfterMs,
       costUsd,
     };
-    const report = weigh(options, history, nemesis, ground, doctor);
-    findings = report.findings;
-    if (!report.ok || options.keep)
-      await ground.keep('history.json', { ...history, expiries: [...watch.expiries], report });
+    const report = weigh(options, history, nemesis, ground, doctor, stages);
+    keep = !report.ok || options.keep;
+    if (keep)
+      await ground.keep('history.json', { ...history, expiries: [...watch.expiries], faults: nemesis.done, report });
     return report;
+  } catch (error) {
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    say(`seed ${seed}: gave up while ${stages.now}: ${why}`);
+    return gaveUp(options, nemesis, `gave up while ${stages.now}: ${error instanceof Error ? error.message : why}`);
   } finally {
-    onlooker.forget();
-    await watch.stop();
-    await ground.close();
-    if (findings.length === 0 && !options.keep) await ground.forget();
-    else say(`seed ${seed}: history and logs are in ${ground.folder}`);
+    for (const timer of timers) clearInterval(timer);
+    const ending = new Stages();
+    await ending
+      .run('the last processes end', 60_000, async () => {
+        onlooker.forget();
+        await ground?.close();
+      })
+      .catch((error: unknown) => say(`seed ${seed}: ${String(error)}`));
+    if (ground !== null && !keep) await ground.forget();
+    else if (ground !== null) say(`seed ${seed}: history and logs are in ${ground.folder}`);
   }
+}
+
+/** A run that did not come to its end proves nothing: what it did not count is unknown, and it is not ok. */
+function gaveUp(options: TortureOptions, nemesis: Nemesis | null, why: string): Report {
+  return {
+    seed: options.seed,
+    seconds: options.seconds,
+    tasks: null,
+    kills: nemesis?.kills ?? 0,
+    pauses: nemesis?.pauses ?? 0,
+    terminatedBackends: nemesis?.terminatedBackends ?? 0,
+    lost: null,
+    unexpected: null,
+    duplicated: null,
+    recovered: null,
+    acceptedTwice: null,
+    staleRefused: null,
+    reclaimP99Ms: null,
+    drainedAfterMs: null,
+    ok: false,
+    reasons: ['gave_up'],
+    findings: [why],
+  };
 }
 
 function weigh(
@@ -146,6 +220,7 @@ function weigh(
   nemesis: Nemesis,
   ground: Ground,
   doctor: { readonly broken: readonly string[]; readonly asked: number },
+  stages: Stages,
 ): Report {
   const verdict = checkHistory(history);
   const crashes = [...ground.servers, ...ground.agents].flatMap(({ keeper }) => keeper.crashes);
@@ -153,6 +228,7 @@ function weigh(
     ...verdict.findings.map(({ reason, subject, detail }) => `${reason}: ${subject}: ${detail}`),
     ...doctor.broken.map((name) => `doctor: ${name}`),
     ...crashes.map((crash) => `crashed: ${crash}`),
+    ...nemesis.failed.map((fault) => `fault_failed: ${fault}`),
   ];
   // A run in which little happened proves little, whatever it found.
   const idle =
@@ -163,6 +239,7 @@ function weigh(
   const reasons = new Set<string>(verdict.findings.map(({ reason }) => reason));
   for (const name of doctor.broken) reasons.add(`doctor:${name.split(':')[0] ?? name}`);
   if (crashes.length > 0) reasons.add('crashed');
+  if (nemesis.failed.length > 0) reasons.add('fault_failed');
   if (idle !== null) reasons.add('idle');
   const { redis } = ground;
   if (redis !== null && redis.clientsSeen === 0)
@@ -210,6 +287,7 @@ function weigh(
     reclaims: verdict.reclaims,
     reclaimMaxMs: verdict.reclaimMaxMs,
     invariants: doctor.asked,
+    tookMs: stages.tookMs,
     reasons: [...reasons],
     // The history has all of them.
     findings: findings.slice(0, 200),
@@ -281,7 +359,7 @@ function askDoctor(url: string, token: string): Promise<{ broken: readonly strin
       'doctor',
       '--invariants',
     ];
-    execFile(process.execPath, args, { maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { maxBuffer: 16 * 1024 * 1024, timeout: 60_000 }, (error, stdout, stderr) => {
       try {
         const report = JSON.parse(stdout) as {
           invariants: { name: string; ok: boolean; violations: number; examples: unknown[] }[];
