@@ -1,10 +1,11 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { LoggerService } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Startup } from '#observability';
 import type { Config } from '#platform/config';
-import { migrate } from '#platform/database';
+import { isConnectionBroken, migrate } from '#platform/database';
 import { assertEveryRouteDeclares, Drain, httpAdapter, SocketAdapter } from '#platform/http';
 import { migrations } from '../../../migrations/index.ts';
 import { serveApiDocument } from './api-document.ts';
@@ -13,6 +14,9 @@ import { takeDataFolder } from './data-folder.ts';
 import { PostgresKeeper } from './postgres-keeper.ts';
 import { rooms as allRooms, type Room } from './rooms.ts';
 import { VerifierSupervisor } from './verifier-supervisor.ts';
+
+/** An operator who waits at a terminal should not wait longer for an answer. */
+const startAgainForMs = 30_000;
 
 export interface RunningServer {
   readonly app: NestFastifyApplication;
@@ -45,22 +49,8 @@ export async function startServer(
       undo.push(() => postgres.stop());
       databaseUrl = postgres.url;
     }
-    await migrate({ url: databaseUrl, migrations });
-
-    const app = await NestFactory.create<NestFastifyApplication>(
-      AppModule.forRoot(config, databaseUrl, rooms),
-      httpAdapter(config),
-      {
-        logger,
-        abortOnError: false,
-        forceCloseConnections: true,
-      },
-    );
+    const app = await listening(config, databaseUrl, logger, rooms);
     undo.push(() => app.close());
-    assertEveryRouteDeclares(app);
-    app.useWebSocketAdapter(app.get(SocketAdapter));
-    serveApiDocument(app);
-    await app.listen(config.port, config.host);
 
     const address = app.getHttpServer().address();
     const port = typeof address === 'object' && address !== null ? address.port : config.port;
@@ -85,5 +75,42 @@ export async function startServer(
   } catch (error) {
     await takeDown().catch(() => {});
     throw error;
+  }
+}
+
+/**
+ * Tables, rooms and port. PostgreSQL may end a connection or restart while a server starts: then the whole of it is begun
+ * again, which takes a fraction of what a new process would.
+ */
+async function listening(
+  config: Config,
+  databaseUrl: string,
+  logger: LoggerService | false,
+  rooms: readonly Room[],
+): Promise<NestFastifyApplication> {
+  const giveUpAt = performance.now() + startAgainForMs;
+  for (;;) {
+    let app: NestFastifyApplication | null = null;
+    try {
+      await migrate({ url: databaseUrl, migrations });
+      app = await NestFactory.create<NestFastifyApplication>(
+        AppModule.forRoot(config, databaseUrl, rooms),
+        httpAdapter(config),
+        {
+          logger,
+          abortOnError: false,
+          forceCloseConnections: true,
+        },
+      );
+      assertEveryRouteDeclares(app);
+      app.useWebSocketAdapter(app.get(SocketAdapter));
+      serveApiDocument(app);
+      await app.listen(config.port, config.host);
+      return app;
+    } catch (error) {
+      await app?.close().catch(() => {});
+      if (!isConnectionBroken(error) || performance.now() > giveUpAt) throw error;
+      await pause(200);
+    }
   }
 }

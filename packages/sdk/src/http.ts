@@ -127,7 +127,7 @@ export class Http {
     if (call.method === 'POST' && call.idempotencyKey !== null)
       headers['idempotency-key'] = call.idempotencyKey ?? randomUUID();
     const body = call.raw ? call.raw.bytes : call.body === undefined ? undefined : JSON.stringify(call.body);
-    const giveUpAt = Date.now() + this.#retryForMs;
+    const giveUpAt = performance.now() + this.#retryForMs;
 
     for (let attempt = 0; ; attempt += 1) {
       const timeout = AbortSignal.timeout(call.timeoutMs ?? 60_000);
@@ -157,7 +157,7 @@ export class Http {
         failure = error;
       }
       const delay = backoffMs(attempt, { firstMs: 200, maxMs: 2_000 });
-      if (Date.now() + delay > giveUpAt) {
+      if (performance.now() + delay > giveUpAt) {
         if (failure instanceof MusterApiError) throw failure;
         throw new MusterUnreachableError(this.url, { cause: failure });
       }

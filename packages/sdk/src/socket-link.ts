@@ -144,7 +144,7 @@ export class SocketLink implements Link {
       let fatal: Error | null = null;
       let helloSeq = -1;
       let heartbeat: NodeJS.Timeout | undefined;
-      let heardAt = Date.now();
+      let heardAt = performance.now();
       const finish = (): void => {
         clearInterval(heartbeat);
         this.#welcomed = false;
@@ -185,7 +185,7 @@ export class SocketLink implements Link {
         socket.send(JSON.stringify([hello]));
       });
       socket.on('message', (data: Buffer) => {
-        heardAt = Date.now();
+        heardAt = performance.now();
         const frame = this.#read(parseJson(data));
         if (frame === null) {
           reason = 'the server sent something that is not a frame';
@@ -197,7 +197,7 @@ export class SocketLink implements Link {
             welcomed = true;
             this.#welcome(message);
             heartbeat = setInterval(() => {
-              if (Date.now() - heardAt > 4 * message.heartbeatMs) {
+              if (performance.now() - heardAt > 4 * message.heartbeatMs) {
                 reason = 'the server went silent';
                 socket.terminate();
               } else this.#beat();

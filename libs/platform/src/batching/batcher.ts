@@ -1,5 +1,5 @@
 import { context, type Histogram, metrics, ROOT_CONTEXT } from '@opentelemetry/api';
-import { sqlState } from '#platform/database';
+import { isConnectionBroken, sqlState } from '#platform/database';
 import { Overloaded } from './batching.errors.ts';
 import { FairQueue } from './fair-queue.ts';
 
@@ -123,7 +123,7 @@ export class Batcher<In, Out> {
     if (state !== null && rolledBack.has(state)) return true;
     const code = state ?? systemCode(error);
     if (code !== null && neverBegun.has(code)) return true;
-    return this.options.repeatable === true && isLostConnection(error, code);
+    return this.options.repeatable === true && isConnectionBroken(error);
   }
 
   #measure(batch: readonly Waiting<In, Out>[], began: number): void {
@@ -141,11 +141,6 @@ export class Batcher<In, Out> {
 function isSomeRowsFault(error: unknown): boolean {
   const state = sqlState(error);
   return state !== null && !nobodysFault.test(state);
-}
-
-function isLostConnection(error: unknown, code: string | null): boolean {
-  if (code !== null) return /^(08|57P0)/.test(code) || ['ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code);
-  return error instanceof Error && /^Connection terminated/.test(error.message);
 }
 
 function systemCode(error: unknown): string | null {

@@ -39,10 +39,13 @@ export class Database {
 
   async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
+      // Lost before its commit was sent, nothing of it is there; after that nobody knows.
+      let committing = false;
       try {
-        return await this.#once(work);
+        return await this.#once(work, () => (committing = true));
       } catch (error) {
-        if (attempt >= attempts || !retryable.has(sqlState(error) ?? '')) throw error;
+        const again = retryable.has(sqlState(error) ?? '') || (!committing && isConnectionBroken(error));
+        if (attempt >= attempts || !again) throw error;
         await new Promise((wake) => setTimeout(wake, Math.random() * 20 * attempt));
       }
     }
@@ -132,7 +135,7 @@ export class Database {
     return () => this.#appended.delete(listener);
   }
 
-  async #once<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  async #once<T>(work: (tx: Transaction) => Promise<T>, onCommit: () => void): Promise<T> {
     const events: NewEvent[] = [];
     let head: number | null = null;
     const result = await this.orm.em.fork().transactional(async (em) => {
@@ -142,6 +145,7 @@ export class Database {
         (await running.executeQuery<Row>(CompiledQuery.raw(text, [...params]))).rows;
       const value = await work({ em, sql, append: (...more) => void events.push(...more) });
       await em.flush();
+      onCommit();
       if (events.length > 0) head = await appendAndCommit(sql, this.drafts(events));
       return value;
     });
@@ -173,10 +177,14 @@ export const sqlState = (error: unknown): string | null => {
 /** The name of the constraint that refused a write, or null when it was something else. */
 export const violatedConstraint = (error: unknown): string | null => fieldOf(error, 'constraint');
 
-/** What node-postgres says, in words alone, when a connection broke: nobody knows then whether the statement was carried out. */
+/** What node-postgres says in words alone. */
 const brokenWords =
   /^(Connection terminated( unexpectedly| due to connection timeout)?|Client (has encountered a connection error|was closed) and is not queryable|timeout exceeded when trying to connect)$/;
+/** The connection is gone, or PostgreSQL ends it: nobody knows then whether the statement was carried out. */
 export function isConnectionBroken(error: unknown): boolean {
+  const code = fieldOf(error, 'code');
+  // 08P01 is about a message that PostgreSQL could not read, not about the connection.
+  if (code !== null && code !== '08P01' && /^(08...|57P0.|25P03|ECONNRESET|EPIPE|ETIMEDOUT)$/.test(code)) return true;
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; depth++) {
     if (brokenWords.test(at.message)) return true;
     at = at.cause ?? Reflect.get(at, 'previous');

@@ -52,10 +52,13 @@ describe('rounds', () => {
     expect([begun, ended]).toEqual([1, 1]);
   });
 
-  test('are not gone on by servers that only answer requests', async () => {
+  test('are not gone on by servers that only answer requests, but for those of every server', async () => {
     const { rounds: api, close } = await rounds('api');
     let begun = 0;
     api.begin('background', 1, async () => begun++);
+    let everywhere = 0;
+    api.beginEverywhere('for all', 1, async () => everywhere++);
+    await until(() => everywhere > 1);
     await pause(30);
     await close();
     expect(begun).toBe(0);

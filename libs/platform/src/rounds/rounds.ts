@@ -7,7 +7,8 @@ export type Round = (signal: AbortSignal) => Promise<unknown>;
 
 /**
  * Work that comes round again: the looks that keep the promise that nothing is stuck. A round never overlaps itself: the pause
- * begins when it has ended, however it ended. Only servers that do background work (roles all and worker) go on rounds.
+ * begins when it has ended, however it ended. Only servers that do background work (roles all and worker) go on
+ * rounds, but for those that are begun everywhere.
  */
 @Injectable()
 export class Rounds implements BeforeApplicationShutdown {
@@ -19,6 +20,11 @@ export class Rounds implements BeforeApplicationShutdown {
     private readonly config: Config,
     private readonly registry: SchedulerRegistry,
   ) {}
+
+  /** The same on every server, for what each must see to for its own callers. */
+  beginEverywhere(name: string, everyMs: number, round: Round): void {
+    this.#wait(name, everyMs, round, everyMs);
+  }
 
   /** Begins; `firstMs` is the pause before the first round. */
   begin(name: string, everyMs: number, round: Round, firstMs = everyMs): void {

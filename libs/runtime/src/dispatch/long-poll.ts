@@ -29,14 +29,14 @@ export class LongPoll {
     q: { waitSeconds: number; count: number },
     gone: AbortSignal,
   ): Promise<TaskAssignment[]> {
-    const until = Date.now() + q.waitSeconds * 1000;
+    const until = performance.now() + q.waitSeconds * 1000;
     let instance: InstanceRow | null = null;
     let first = true;
     for (let touched = 0; ;) {
       // An open request is a sign of life, as good as a heartbeat; one each second is enough.
-      if (instance === null || Date.now() - touched >= lookEveryMs) {
+      if (instance === null || performance.now() - touched >= lookEveryMs) {
         instance = await touchInstance(this.database, { instanceId, actorId: actor.id, connection: null });
-        touched = Date.now();
+        touched = performance.now();
       }
       if (instance === null) throw new InstanceUnknown(instanceId);
       const tasks = await this.commands.execute(new ClaimTasks(actor, instance, q.count, first));
@@ -52,7 +52,7 @@ export class LongPoll {
         }
         return [];
       }
-      const left = until - Date.now();
+      const left = until - performance.now();
       if (tasks.length > 0 || left <= 0 || gone.aborted) return tasks;
       await this.hint(Math.min(left, lookEveryMs), gone);
     }

@@ -48,7 +48,8 @@ export class LeaseSweep implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.rounds.begin('expired leases', expiredEveryMs, () => this.offerExpired());
+    // Wherever tasks are handed out, what ran out is offered: not only while a server for background work is up.
+    this.rounds.beginEverywhere('expired leases', expiredEveryMs, () => this.offerExpired());
     this.rounds.begin('leases', everyMs, () => this.due());
   }
 

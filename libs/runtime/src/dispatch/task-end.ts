@@ -16,10 +16,10 @@ export class TaskEnd {
 
   /** The task once it has ended, or as it stands when the time is up. */
   async of(task: TaskView, waitSeconds: number, gone: AbortSignal): Promise<TaskView> {
-    const until = Date.now() + waitSeconds * 1000;
+    const until = performance.now() + waitSeconds * 1000;
     let now = task;
-    while (now.finishedAt === null && Date.now() < until && !gone.aborted) {
-      await this.hint(Math.min(lookEveryMs, until - Date.now()));
+    while (now.finishedAt === null && performance.now() < until && !gone.aborted) {
+      await this.hint(Math.min(lookEveryMs, until - performance.now()));
       now = (await this.queries.execute(new FindTask(task.id))) ?? now;
     }
     return now;

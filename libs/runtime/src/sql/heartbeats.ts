@@ -16,19 +16,27 @@ export interface BeatAnswer {
 
 /**
  * Signs of life of many instances, and the leases that they hold. A lease that has most of its time left is not written: with
- * several beats in a lease, most beats only read. Rows that are being written are left out and not waited for; who writes them
- * renews or ends them.
+ * several beats in a lease, most beats only read. Rows that are being written are left out and not waited for: who writes an attempt
+ * renews or ends it, and whoever is stopped while it claims for one instance must not keep the others from being heard.
  */
 const beatText = `
   with clock as materialized (select muster_now() as now),
   beats as materialized (
     select * from unnest($1::text[], $2::text[], $3::text[]) with ordinality as b(id, actor, connection, no)
   ),
+  latest as (select distinct on (id) * from beats order by id, no desc),
+  awake as materialized (
+    select i.id, i.actor_id from latest b join instances i
+      on i.id = b.id and i.actor_id = b.actor and (b.connection is null or i.connection = b.connection) and i.connection <> 'gone'
+  ),
+  free as materialized (
+    select i.id from latest b join instances i
+      on i.id = b.id and i.actor_id = b.actor and (b.connection is null or i.connection = b.connection) and i.connection <> 'gone'
+    order by i.id for update of i skip locked
+  ),
   alive as (
     update instances i set last_seen_at = c.now, state = case when i.state = 'offline' then 'idle' else i.state end
-    from (select distinct on (id) * from beats order by id, no desc) b, clock c
-    where i.id = b.id and i.actor_id = b.actor and (b.connection is null or i.connection = b.connection) and i.connection <> 'gone'
-    returning i.id, i.actor_id
+    from free f, clock c where i.id = f.id
   ),
   held as materialized (
     select h.beat, h.task_id, h.fence, r.lane, r.ready_seq, r.lease_until, r.expiry_told, r.task_id is not null as current
@@ -49,7 +57,7 @@ const beatText = `
     update task_running r set lease_until = c.now + make_interval(secs => $7::float8), expiry_told = false, ready_seq = null
     from due d, clock c where r.task_id = d.task_id
   )
-  select b.no::int as beat, exists (select 1 from alive a where a.id = b.id and a.actor_id = b.actor) as known,
+  select b.no::int as beat, exists (select 1 from awake a where a.id = b.id and a.actor_id = b.actor) as known,
     (select coalesce(array_agg(h.task_id), '{}') from held h where h.beat = b.no and not h.current) as lost,
     (select coalesce(array_agg(h.fence), '{}') from held h where h.beat = b.no and not h.current) as fences
   from beats b order by b.no`;
