@@ -316,6 +316,28 @@ export class DependencyRefused extends MusterError {
   }
 }
 
+export class InputTooLarge extends MusterError {
+  constructor(bytes: number, limitBytes: number) {
+    super(
+      'runtime.input_too_large',
+      413,
+      `The input has ${bytes} bytes, and a task takes at most ${limitBytes}. Put what is large into the repository or where the agent can fetch it, and name the place in the input.`,
+      { data: { bytes, limitBytes } },
+    );
+  }
+}
+
+export class TooManyChildren extends MusterError {
+  constructor(parentId: string, limit: number) {
+    super(
+      'runtime.too_many_children',
+      422,
+      `${parentId} has ${limit} tasks directly below it already, which is as many as one may have. Create some in between, or a tree without a parent.`,
+      { data: { parentId, limit } },
+    );
+  }
+}
+
 export class VersionWishInvalid extends MusterError {
   constructor(range: string, agent: string | null) {
     super(

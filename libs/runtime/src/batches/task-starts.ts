@@ -9,13 +9,14 @@ import type { NewTask } from '#messages/runtime';
 import { Database } from '#platform/database';
 import { Lanes } from '../dispatch/lanes.ts';
 import { JsonSchemas } from '../domain/json-schema.ts';
-import { isReserved, maxTaskDepth } from '../domain/lease-rules.ts';
+import { isReserved, maxChildren, maxInputBytes, maxTaskDepth } from '../domain/lease-rules.ts';
 import { priorityRank, taskViewOf, type TaskRow } from '../domain/task-row.ts';
 import {
   DeadlineBeforeStart,
   DependencyCycle,
   DependencyRefused,
   InputInvalid,
+  InputTooLarge,
   NoAgent,
   ParentCancelled,
   ParentUnknown,
@@ -23,10 +24,11 @@ import {
   StickyTaskUnknown,
   StickyToNothing,
   TooDeep,
+  TooManyChildren,
   VersionWishInvalid,
 } from '../runtime.errors.ts';
 import type { NewTermedRow } from '../sql/task-terms.ts';
-import { taskById, taskByKey } from '../sql/tasks.ts';
+import { hasChildren, taskById, taskByKey } from '../sql/tasks.ts';
 import { Creations } from './creations.ts';
 import { TermedCreations } from './termed-creations.ts';
 
@@ -109,6 +111,10 @@ export class TaskStarts {
       const earlier = await taskByKey(this.database, task.teamId, key);
       if (earlier !== null) return startedOf(earlier, false);
     }
+    const text = JSON.stringify(task.input ?? {});
+    // Its bytes are at most three times its characters.
+    const bytes = text.length * 3 <= maxInputBytes ? 0 : Buffer.byteLength(text);
+    if (bytes > maxInputBytes) throw new InputTooLarge(bytes, maxInputBytes);
     const agentRange = rangeOf(task);
     const sticky = await this.stickyOf(task, answers);
     const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, answers);
@@ -129,7 +135,7 @@ export class TaskStarts {
     const row = {
       lane: lane.id,
       title: task.title ?? null,
-      input: JSON.stringify(input),
+      input: text,
       maxAttempts: task.maxAttempts ?? 5,
       notBefore: task.notBefore ?? null,
       parentId: task.parentId ?? null,
@@ -252,6 +258,7 @@ export class TaskStarts {
       if (parent === null || parent.team_id !== task.teamId || parent.project_id !== task.projectId)
         return new ParentUnknown(parentId);
       if (parent.state === 'cancelled') return new ParentCancelled(parentId);
+      if (await hasChildren(this.database, parentId, maxChildren)) return new TooManyChildren(parentId, maxChildren);
       const depth = parent.depth + 1;
       return depth > maxTaskDepth ? new TooDeep(maxTaskDepth) : depth;
     });

@@ -12,6 +12,10 @@ export const releasePauseSeconds = 2;
 /** Lines kept of one attempt's log; what comes after is dropped, with one line that says so. */
 export const maxLogLines = 10_000;
 export const maxTaskDepth = 20;
+/** Below one task. More work than that belongs below several. */
+export const maxChildren = 100_000;
+/** Every attempt is sent its input in one frame. */
+export const maxInputBytes = 4 * 1024 * 1024;
 
 /**
  * How far a task stands behind a critical one that became ready at the same moment, by priority. The order of claims is the

@@ -4,6 +4,15 @@ import type { AttemptRow, TaskRow } from '../domain/task-row.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
+/** Whether so many are directly below it. */
+export async function hasChildren(db: Pick<Tx, 'sql'>, parentId: string, count: number): Promise<boolean> {
+  const rows = await db.sql(`select 1 from tasks where parent_id = $1 order by id offset $2 limit 1`, [
+    parentId,
+    count - 1,
+  ]);
+  return rows.length > 0;
+}
+
 export async function taskByKey(db: Sql, teamId: string, key: string): Promise<TaskRow | null> {
   const [row] = await db.sql<TaskRow>(
     `select * from tasks_now where id = (select id from tasks where team_id = $1 and idempotency_key = $2)`,
