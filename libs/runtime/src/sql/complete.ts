@@ -16,7 +16,8 @@ export interface Completion {
  * so a claim of an expired lease and a completion never both succeed.
  */
 const completeText = `
-  with given as materialized (
+  with clock as materialized (select muster_now() as now),
+  given as materialized (
     select i.* from jsonb_to_recordset($1::jsonb) as i("taskId" text, fence bigint, "actorId" text, "eventId" text, data jsonb, traceparent text)
   ),
   gone as (
@@ -30,12 +31,12 @@ const completeText = `
     insert into attempts (id, task_id, number, fence, instance_id, holder_id, agent, agent_version, outcome, progress, progress_message, checkpoint,
       cost_usd, log_lines, started_at, ended_at)
     select attempt_id, task_id, number, fence, instance_id, holder_id, agent, agent_version, 'completed', progress, progress_message, checkpoint,
-      cost_usd, log_lines, started_at, muster_now() from gone
+      cost_usd, log_lines, started_at, c.now from gone, clock c
   ),
   done as (
     update tasks t set state = 'succeeded', output = g.data -> 'output', error = null, attempt = g.number, instance_id = g.instance_id, agent = g.agent,
       checkpoint = coalesce(g.checkpoint, t.checkpoint), updated_at = c.now, finished_at = c.now
-    from gone g, (select muster_now() as now offset 0) c where t.id = g.task_id
+    from gone g, clock c where t.id = g.task_id
     returning g.event_id, row(g.event_id, 'task.succeeded', t.team_id, t.project_id, t.id, 'normal', g.data, g.traceparent)::event_draft as event
   )
   select string_agg(event_id, ',') as accepted, append_events(array_agg(event)) as head from done`;

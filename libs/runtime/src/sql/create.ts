@@ -1,3 +1,4 @@
+import { sqlState } from '#platform/database';
 import type { HotSql } from './claim.ts';
 
 export interface NewTaskRow {
@@ -22,7 +23,7 @@ export interface NewTaskRow {
  * no task: the constraint decides, also among many at once and within the batch. What was made under the same id before, when
  * the answer was lost, counts as made.
  */
-const createText = `
+const createText = (onConflict: 'on conflict do nothing' | ''): string => `
   with clock as materialized (select muster_now() as now),
   given as materialized (
     select i.* from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
@@ -35,7 +36,7 @@ const createText = `
       case when i."notBefore" is null or i."notBefore" <= c.now then nextval('task_ready_seq') end, i."maxAttempts", i."parentId", i.depth, i.reopens,
       i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
     from given i join task_lanes l on l.id = i.lane, clock c
-    on conflict do nothing
+    ${onConflict}
     returning id, lane, ready_seq, team_id, project_id, priority, capability, title, requested_by, reopens, not_before, traceparent
   ),
   queued as (
@@ -57,6 +58,10 @@ const createText = `
       select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
     ) end as made, min(ready_seq) as first, (select now from clock) as now, append_events(array_agg(event)) as head
   from told`;
+const createCarefully = createText('on conflict do nothing');
+/** Half the work for a row: nothing is looked up before, and nothing is confirmed after. For tasks that have no key. */
+const createPlainly = createText('');
+const UNIQUE_VIOLATION = '23505';
 
 export interface Created {
   /** Null: all of them. */
@@ -66,12 +71,23 @@ export interface Created {
   readonly now: Date;
 }
 
+interface CreateAnswer {
+  readonly made: string[] | null;
+  readonly first: number | null;
+  readonly now: Date;
+  readonly head: number | null;
+}
+
 export async function create(db: HotSql, tasks: readonly NewTaskRow[]): Promise<Created> {
-  const [row] = await db.hot<{ made: string[] | null; first: number | null; now: Date; head: number | null }>(
-    'create tasks',
-    createText,
-    [`[${tasks.map(textOf).join(',')}]`],
-  );
+  const given = [`[${tasks.map(textOf).join(',')}]`];
+  const carefully = () => db.hot<CreateAnswer>('create tasks', createCarefully, given);
+  const plainly = () =>
+    db.hot<CreateAnswer>('create tasks without keys', createPlainly, given).catch((error: unknown) => {
+      // Some of them were made before, when the answer was lost.
+      if (sqlState(error) === UNIQUE_VIOLATION) return carefully();
+      throw error;
+    });
+  const [row] = await (tasks.some((task) => task.idempotencyKey !== null) ? carefully() : plainly());
   if (row === undefined) throw new Error('A statement that aggregates returned no row.');
   db.appended(row.head);
   return { made: row.made === null ? null : new Set(row.made), first: row.first, now: row.now };
