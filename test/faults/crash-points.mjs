@@ -220,29 +220,84 @@ async function play(points, number) {
       state = await settled();
     }
     await next();
+    const beside = await playSet({ post, get, claim, verifier, project, dataDir, where, began });
+    await next();
     const audit = await get(`/api/projects/${project.id}/audit`);
     if (!audit.ok)
       throw new Error(
         `the audit fails: ${JSON.stringify(audit.commits.filter(({ problems }) => problems.length > 0))}`,
       );
-    const events = await allEvents(get, project.id);
-    const known = new Set((await get(`/api/submissions?projectId=${project.id}&limit=100`)).items.map(({ id }) => id));
-    await orphanRefsGone(repository, known);
+    const events = [...(await allEvents(get, project.id)), ...(await allEvents(get, beside.project.id))];
+    const known = new Set();
+    for (const { id } of [project, beside.project])
+      for (const one of (await get(`/api/submissions?projectId=${id}&limit=100`)).items) known.add(one.id);
+    for (const one of [repository, beside.repository]) await orphanRefsGone(one, known);
     await server.stop();
     const orphans = await orphansOf({ repository, known, temporary, dataDir });
-    const fsck = git(repository, 'fsck', '--full', '--no-dangling', '--no-progress');
+    orphans.push(...unwantedRefs(beside.repository, known));
+    const fsck = [repository, beside.repository]
+      .map((one) => git(one, 'fsck', '--full', '--no-dangling', '--no-progress'))
+      .join('');
     const twice = ['landing.landed', 'landing.rolled_back', 'submission.accepted', 'queue.ejected'].filter((type) => {
       const subjects = events.filter((event) => event.type === type).map(({ subject }) => subject);
       return new Set(subjects).size !== subjects.length;
     });
     return {
       neverReached: [...ahead], ms: Date.now() - began, fsck: fsck === '' ? 'clean' : fsck, orphans, toldTwice: twice,
-      tree: git(repository, 'rev-parse', 'refs/heads/main^{tree}'),
-      history: git(repository, 'log', '--first-parent', '--format=%s', 'refs/heads/main').split('\n'),
+      tree: [repository, beside.repository].map((one) => git(one, 'rev-parse', 'refs/heads/main^{tree}')).join(),
+      history: [repository, beside.repository].flatMap((one) =>
+        git(one, 'log', '--first-parent', '--format=%s', 'refs/heads/main').split('\n'),
+      ),
     }; // prettier-ignore
   } finally {
     await server.stop();
   }
+}
+
+/**
+ * Two changes to two projects that land together. The second branch is moved past Muster once all is ready, so that what has
+ * moved of the first goes back; then all of it lands on what is there.
+ */
+async function playSet({ post, get, claim, verifier, project, dataDir, where, began }) {
+  const other = await post('/api/projects', { name: 'Beside', slug: 'beside', source: { path: source } });
+  await post(`/api/projects/${other.id}/agents`, { agent: 'author', capabilities: ['code.change'] });
+  const repository = join(dataDir, 'repositories', `${other.id}.git`);
+  const projects = [project, other];
+  const tasks = [];
+  for (const [at, { id: projectId }] of projects.entries()) {
+    const input = { name: `together-${at}` };
+    tasks.push((await post('/api/tasks', { projectId, capability: 'code.change', title: 'together', maxAttempts: 20, priority: 'critical', input })).id);
+  } // prettier-ignore
+  const set = await post('/api/sets', { title: 'Together', tasks });
+  writeFileSync(`${where.diedAt}.move`, repository);
+  const open = new Set(tasks);
+  for (let tries = 0; open.size > 0; tries += 1) {
+    if (tries > 300) throw new Error('the tasks of the set were not claimed');
+    for (const attempt of await claim('author', 'author', 'code.change', 1)) {
+      const at = tasks.indexOf(attempt.taskId);
+      if (at < 0) continue;
+      const { taskId, fence } = attempt;
+      const files = [{ path: `together-${at}.js`, content: 'together\n' }];
+      const { head } = await get(`/api/projects/${projects[at].id}`);
+      await post('/api/submissions', { taskId, fence, base: head, message: `together-${at}`, files }, 'author');
+      open.delete(taskId);
+    }
+  }
+  const isOver = ({ state, members }) =>
+    state === 'landed' && members.every((member) => member.state === 'landed' && member.landingId !== null);
+  for (let now = await get(`/api/sets/${set.id}`); !isOver(now); now = await get(`/api/sets/${set.id}`)) {
+    if (Date.now() - began > PATIENCE_MS) throw new Error(`the set did not come to its end: ${JSON.stringify(now)}`);
+    await verifier.work();
+  }
+  for (;;) {
+    const pages = await Promise.all(projects.map(({ id }) => get(`/api/landings?projectId=${id}`)));
+    const told = await Promise.all(tasks.map((id) => get(`/api/tasks/${id}`)));
+    const pending = pages.flatMap(({ items }) => items).filter(({ postLanding }) => postLanding === 'pending');
+    if (pending.length === 0 && told.every(({ state }) => state === 'succeeded')) break;
+    if (Date.now() - began > PATIENCE_MS) throw new Error('what has landed together was not checked');
+    await verifier.work();
+  }
+  return { project: other, repository };
 }
 
 async function allEvents(get, projectId) {
@@ -274,7 +329,8 @@ class Verifier {
   }
   async answer(task) {
     const { purpose, candidateTree, baseTree, rulesDigest, policy } = task.input;
-    const paths = git(this.repository, 'ls-tree', '--name-only', candidateTree).split('\n');
+    const repository = join(this.repository, '..', `${task.project.id}.git`);
+    const paths = git(repository, 'ls-tree', '--name-only', candidateTree).split('\n');
     const of = (name) => paths.includes(`${name}.js`);
     // Bad in use shows only on the branch; bad with others only where the others are.
     const bad = purpose === 'post_landing' ? of('bad-in-use') && !of('good') : of('bad-with-others') && of('good');

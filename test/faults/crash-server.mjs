@@ -1,7 +1,7 @@
 // A server of the crash-points run: a process of its own, with the real rooms, that ends itself outright when a chosen moment comes.
 // Started by its own path it is the server; imported it starts one and talks to it.
-import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const self = fileURLToPath(import.meta.url);
@@ -89,6 +89,21 @@ export async function startCrashServer(where, points) {
   return server;
 }
 
+/** Moves the branch of the repository that the file names, once, as somebody would who goes past Muster. */
+function moveBehindItsBack(file) {
+  if (!existsSync(file)) return;
+  const repository = readFileSync(file, 'utf8');
+  const git = (...args) =>
+    execFileSync('git', ['-c', 'user.name=S', '-c', 'user.email=s@example.org', '-c', 'safe.directory=*', ...args], {
+      cwd: repository,
+      encoding: 'utf8',
+      env: { ...process.env, GIT_AUTHOR_DATE: '@0 +0000', GIT_COMMITTER_DATE: '@0 +0000' },
+    }).trim();
+  const commit = git('commit-tree', '-m', 'Past Muster', '-p', 'refs/heads/main', 'refs/heads/main^{tree}');
+  git('update-ref', 'refs/heads/main', commit);
+  rmSync(file);
+}
+
 if (process.argv[1] === self) {
   await import('reflect-metadata');
   const dist = (path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
@@ -102,6 +117,7 @@ if (process.argv[1] === self) {
 
   class EndThere extends CrashPoints {
     reach(point) {
+      if (point === 'set.intended') moveBehindItsBack(`${env.CRASH_DIED_AT}.move`);
       if (!points.has(point)) return;
       writeFileSync(env.CRASH_DIED_AT, point);
       // Nothing runs after this line, no handler and no promise.

@@ -6,6 +6,7 @@ import { addKeyCommands } from './commands/keys.ts';
 import { addLimitCommands } from './commands/limits.ts';
 import { addProjectCommands } from './commands/projects.ts';
 import { addSessionCommands } from './commands/session.ts';
+import { addSetCommands } from './commands/sets.ts';
 import { addTaskCommands } from './commands/tasks.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { explain } from './output.ts';
@@ -25,6 +26,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addKeyCommands(program, globals);
   addProjectCommands(program, globals);
   addTaskCommands(program, globals);
+  addSetCommands(program, globals);
   addAgentCommands(program, globals);
   addInstanceCommands(program, globals);
   addLimitCommands(program, globals);

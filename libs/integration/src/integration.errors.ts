@@ -2,7 +2,7 @@ import { MusterError } from '#kernel';
 
 /** Someone else's id answers like none. */
 export class NotFound extends MusterError {
-  constructor(what: 'task' | 'project' | 'submission' | 'landing', id: string) {
+  constructor(what: 'task' | 'project' | 'submission' | 'landing' | 'set', id: string) {
     super(`integration.${what}_not_found`, 404, `There is no ${what} ${id}. Check the id and the team of your key.`, {
       data: { id },
     });
@@ -151,6 +151,50 @@ export class NotReviewable extends MusterError {
       409,
       `${submissionId} is ${state}, and nothing that is said about it would count any more. Look at its state and reasons.`,
       { data: { submissionId, state } },
+    );
+  }
+}
+
+export class OneOfEachProject extends MusterError {
+  constructor() {
+    super(
+      'integration.one_of_each_project',
+      422,
+      'A set has one member for each project. Put what belongs to one project into one change, or leave one of them out.',
+    );
+  }
+}
+
+export class InAnotherSet extends MusterError {
+  constructor() {
+    super(
+      'integration.in_another_set',
+      409,
+      'One of these belongs to a set already, and belongs to it for good. Ask for the work by new tasks and link these.',
+    );
+  }
+}
+
+export class TooLateForASet extends MusterError {
+  constructor(id: string, state: string) {
+    super(
+      'integration.too_late_for_a_set',
+      409,
+      `${id} is ${state}, so it cannot land together with anything any more. Link what has not come to its end.`,
+      { data: { id, state } },
+    );
+  }
+}
+
+export class SetNotLanded extends MusterError {
+  constructor(setId: string, state: string) {
+    super(
+      'integration.set_not_landed',
+      409,
+      state === 'rolled_back'
+        ? `${setId} is rolled back already. Look at its rolledBackBySetId.`
+        : `${setId} is ${state}; only a set that has landed can be rolled back. Wait until its state is landed.`,
+      { data: { setId, state } },
     );
   }
 }

@@ -2,21 +2,27 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { OwnedIds } from '#platform/http';
 import { Candidates } from './candidates.ts';
 import { AdvanceLanding } from './commands/advance-landing.ts';
+import { AdvanceSet } from './commands/advance-set.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
+import { CreateSetHandler } from './commands/create-set.ts';
 import { KeepSubmission } from './commands/keep-submission.ts';
+import { LandSet } from './commands/land-set.ts';
 import { LandSubmission } from './commands/land-submission.ts';
 import { ReceivePushHandler } from './commands/receive-push.ts';
 import { ReceiveSubmissionHandler } from './commands/receive-submission.ts';
 import { ReleaseSubmissionHandler } from './commands/release-submission.ts';
 import { ReviewSubmissionHandler } from './commands/review-submission.ts';
 import { RollBackLandingHandler } from './commands/roll-back-landing.ts';
+import { RollBackSetHandler } from './commands/roll-back-set.ts';
 import { SettleSubmission } from './commands/settle-submission.ts';
 import { CrashPoints, NoCrashPoints } from './crash-points.ts';
 import { LandingsController } from './http/landings.controller.ts';
 import { ProvenanceController } from './http/provenance.controller.ts';
 import { QueueController } from './http/queue.controller.ts';
+import { SetsController } from './http/sets.controller.ts';
 import { SubmissionsController } from './http/submissions.controller.ts';
 import { LandingLine } from './landing-line.ts';
+import { LandingSets } from './landing-sets.ts';
 import { OpenConflicts } from './open-conflicts.ts';
 import { Provenance } from './provenance.ts';
 import { AuditProjectHandler } from './queries/audit-project.ts';
@@ -24,6 +30,7 @@ import { ForecastRollbackHandler } from './queries/forecast-rollback.ts';
 import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
+import { FindSetHandler } from './queries/find-set.ts';
 import { FindSubmissionHandler } from './queries/find-submission.ts';
 import { ListLandingsHandler } from './queries/list-landings.ts';
 import { ListProvenanceKeysHandler } from './queries/list-provenance-keys.ts';
@@ -36,16 +43,25 @@ import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancel
 import { Reviews } from './reviews.ts';
 import { Sweep } from './sweep.ts';
 
-export const controllers = [SubmissionsController, LandingsController, ProvenanceController, QueueController];
+export const controllers = [
+  SubmissionsController,
+  LandingsController,
+  ProvenanceController,
+  QueueController,
+  SetsController,
+];
 export const commandHandlers = [
   ReceiveSubmissionHandler,
   ReceivePushHandler,
   RollBackLandingHandler,
   ReleaseSubmissionHandler,
   ReviewSubmissionHandler,
+  CreateSetHandler,
+  RollBackSetHandler,
 ];
 export const queryHandlers = [
   FindSubmissionHandler,
+  FindSetHandler,
   FindLandingHandler,
   ListSubmissionsHandler,
   ListReviewsHandler,
@@ -75,6 +91,9 @@ export const reactions = [
     OpenConflicts,
     Reviews,
     LandSubmission,
+    LandingSets,
+    LandSet,
+    AdvanceSet,
     SettleSubmission,
     { provide: CrashPoints, useClass: NoCrashPoints },
     AdvanceSubmission,
@@ -87,6 +106,7 @@ export class IntegrationModule {
   constructor() {
     OwnedIds.register('submission', 'submissions');
     OwnedIds.register('landing', 'landings');
+    OwnedIds.register('set', 'landing_sets', { project: null });
   }
 
   /** The room with somebody who is told of every crash point. A server has nobody. */

@@ -16,7 +16,7 @@ const MOST_IN_LINE = 500;
 export const lineOrder = `(state = 'landing') desc, (kind = 'change'),
   greatest(urgency - floor(extract(epoch from muster_now() - accepted_at) / ${AGEING_SECONDS}), 0), turn`;
 /** Who waits for somebody else's rework or for approvals has its turn, but stands in nobody's way meanwhile. */
-export const inLine = `turn is not null and state in ('verifying', 'queued', 'landing') and (held is null or held not in ('conflict', 'review'))`;
+export const inLine = `turn is not null and state in ('verifying', 'queued', 'landing') and (held is null or held not in ('conflict', 'review', 'set'))`;
 
 /** The landing queue of a branch: who stands where, and how many are verified on top of one another at once. */
 @Injectable()

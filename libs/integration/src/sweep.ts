@@ -5,7 +5,9 @@ import { Database } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
 import { Rounds } from '#platform/rounds';
 import { AdvanceLanding } from './commands/advance-landing.ts';
+import { AdvanceSet } from './commands/advance-set.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
+import { setRef } from './domain/set.ts';
 import { queueRef, submissionRef } from './domain/submission.ts';
 import { Provenance } from './provenance.ts';
 
@@ -29,6 +31,7 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     private readonly rounds: Rounds,
     private readonly submissions: AdvanceSubmission,
     private readonly landings: AdvanceLanding,
+    private readonly sets: AdvanceSet,
     private readonly provenance: Provenance,
     private readonly clock: Clock,
   ) {}
@@ -66,6 +69,11 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
       [BATCH],
     );
     for (const { id } of landings) if (!signal?.aborted) await this.landings.run(id);
+    const sets = await this.database.sql<{ id: string }>(
+      `select id from landing_sets where next_action_at <= muster_now() order by next_action_at, id limit $1`,
+      [BATCH],
+    );
+    for (const { id } of sets) if (!signal?.aborted) await this.sets.run(id);
   }
 
   /** Takes the refs that a crash or a lost fence left: of submissions that never came to be, and of places in a queue that were left. */
@@ -77,6 +85,12 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
         projectId,
         submissionRef(''),
         `select id from submissions where id = any($1::text[])`,
+        madeBefore,
+      );
+      taken += await this.take(
+        projectId,
+        setRef(''),
+        `select id from landings where id = any($1::text[]) and state = 'intended'`,
         madeBefore,
       );
       taken += await this.take(

@@ -469,6 +469,7 @@ export async function startWorld() {
     async due(): Promise<void> {
       await opened.sql(`update submissions set next_action_at = muster_now() where next_action_at is not null`);
       await opened.sql(`update landings set next_action_at = muster_now() where next_action_at is not null`);
+      await opened.sql(`update landing_sets set next_action_at = muster_now() where next_action_at is not null`);
     },
     async close(): Promise<void> {
       await module.close();

@@ -16,6 +16,7 @@ export const idPrefixes = {
   submission: 'sub',
   verification: 'ver',
   landing: 'land',
+  set: 'set',
   event: 'evt',
   blob: 'blob',
 } as const;

@@ -203,6 +203,7 @@ export {
   type ConflictForecast,
   type AuditReport,
 } from './submissions.ts';
+export { createSet, setStates, setView, type CreateSet, type SetView } from './sets.ts';
 export {
   instanceStates,
   instanceView,

@@ -78,10 +78,10 @@ export const submissionView = z
       ),
     releasedBy: approver.nullable().describe('the person who let it land, where the project asks for one'),
     held: z
-      .enum(['person', 'review', 'quiet_hours', 'conflict'])
+      .enum(['person', 'review', 'set', 'quiet_hours', 'conflict'])
       .nullable()
       .describe(
-        'what it waits for besides its turn: a person’s release, approvals, the end of quiet hours, or another that is being redone because of a conflict in the same files',
+        'what it waits for besides its turn: a person’s release, approvals, the others of its set, the end of quiet hours, or another that is being redone because of a conflict in the same files',
       ),
     reviewNeeds: z.array(reviewNeed).describe('the approvals that are missing, as far as the server has looked'),
     state: submissionState,
@@ -103,6 +103,7 @@ export const landingView = z
     submissionId: idOf('submission'),
     verificationId: idOf('verification'),
     taskId: idOf('task').nullable(),
+    setId: idOf('set').nullable().describe('the set that it landed with'),
     branch: branchName,
     strategy: z.enum(landingStrategies),
     releasedBy: approver.nullable(),
@@ -154,7 +155,7 @@ export const queueView = z
         z.object({
           submissionId: idOf('submission'),
           taskId: idOf('task').nullable(),
-          for: z.enum(['person', 'review', 'quiet_hours', 'conflict']),
+          for: z.enum(['person', 'review', 'set', 'quiet_hours', 'conflict']),
           why: z.string().describe('in words: “waits for 1 more approval of @maintainer for deploy/**”'),
         }),
       )

@@ -18,7 +18,10 @@ import {
   projectView,
   runtimeStatus,
   reviewView,
+  setView,
   submissionView,
+  type CreateSet,
+  type SetView,
   type ReviewSubmission,
   type ReviewView,
   supervisedView,
@@ -412,6 +415,23 @@ export class MusterClient {
         path: `/api/landings/${part(landingId)}/rollback`,
         body: { reason },
         answer: submissionView,
+        ...creation,
+      }),
+  };
+
+  readonly sets = {
+    /** Links tasks or submissions of several projects: all of it lands, or none. */
+    create: (set: CreateSet, creation: Creation = {}): Promise<SetView> =>
+      this.#http.call({ method: 'POST', path: '/api/sets', body: set, answer: setView, ...creation }),
+    get: (setId: string): Promise<SetView> =>
+      this.#http.call({ method: 'GET', path: `/api/sets/${part(setId)}`, answer: setView }),
+    /** Takes all of it back, or nothing; answers the set of the reverts. */
+    rollBack: (setId: string, reason: string, creation: Creation = {}): Promise<SetView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/sets/${part(setId)}/rollback`,
+        body: { reason },
+        answer: setView,
         ...creation,
       }),
   };

@@ -16,10 +16,13 @@ import { placeOf, urgencies } from '../domain/line.ts';
 import { pauseAfter } from '../domain/patience.ts';
 import { quietSeconds } from '../domain/quiet-hours.ts';
 import { forAPerson } from '../domain/review.ts';
+import type { SetRow } from '../domain/set.ts';
 import { approvalOf, isFinal, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
 import { OpenConflicts } from '../open-conflicts.ts';
 import { LandingLine } from '../landing-line.ts';
+import { LandingSets } from '../landing-sets.ts';
 import { Reviews } from '../reviews.ts';
+import { LandSet } from './land-set.ts';
 import { EvidenceMismatch, LandSubmission } from './land-submission.ts';
 import { SettleSubmission } from './settle-submission.ts';
 
@@ -92,6 +95,8 @@ export class AdvanceSubmission {
     private readonly candidates: Candidates,
     private readonly line: LandingLine,
     private readonly landings: LandSubmission,
+    private readonly sets: LandingSets,
+    private readonly setLanding: LandSet,
     private readonly settlement: SettleSubmission,
     private readonly conflicts: OpenConflicts,
     private readonly reviews: Reviews,
@@ -325,7 +330,7 @@ export class AdvanceSubmission {
       urgency,
       suspect: false,
       unverified: 0,
-      wait: held === null ? 0 : HELD_SECONDS,
+      wait: held === null || held === 'set' ? 0 : HELD_SECONDS,
     };
     const written = await this.change(row, changes, (tx) => {
       if (!row.accepted) {
@@ -337,7 +342,7 @@ export class AdvanceSubmission {
       else tx.append(this.event(row, 'queue.held', { branch: row.branch, for: held, needs: waitsFor?.missing ?? [] }));
     });
     this.crash.reach('accepted.recorded');
-    return written ? (held === null ? 'again' : 'wait') : 'wait';
+    return written && (held === null || held === 'set') ? 'again' : 'wait';
   }
 
   /** It fails where it stands, and what it stands on has not landed: it keeps its place, and those behind it go round it. */
@@ -431,6 +436,8 @@ export class AdvanceSubmission {
       await this.heldForReview(row, missing);
       return 'wait';
     }
+    const set = await this.sets.of(row);
+    if (set !== null) return await this.landTogether(row, set);
     const quiet = row.kind === 'revert' ? 0 : quietSeconds(this.clock.now(), ground.policy.landing.quietHours);
     if (quiet > 0) {
       if (row.held === null) {
@@ -453,6 +460,15 @@ export class AdvanceSubmission {
     }
     await this.lookAgain(row, 1);
     return 'wait';
+  }
+
+  /** At the front, where it waits until the others of its set are. */
+  private async landTogether(row: SubmissionRow, set: SetRow): Promise<'again' | 'wait'> {
+    const begun = await this.setLanding.begin(set);
+    if (begun === 'waiting') await this.lookAgain(row, 1);
+    else this.wake(await this.sets.submissions(set.id), row);
+    if (begun === 'stepped_back') await this.stir(row);
+    return begun === 'intended' ? 'again' : 'wait';
   }
 
   /** It waited for somebody else's rework in the same files. Where it fits in now it takes its old place again. */
@@ -484,6 +500,7 @@ export class AdvanceSubmission {
       await this.heldForReview(row, waitsFor.missing);
       return 'wait';
     }
+    if (waitsFor?.held === 'set') return await this.gather(row);
     if (waitsFor !== null) {
       if (row.held === 'person') await this.lookAgain(row, HELD_SECONDS);
       else {
@@ -501,16 +518,48 @@ export class AdvanceSubmission {
     return written ? 'again' : 'wait';
   }
 
+  /** Ready, and waiting for the others of its set: whoever is the last one takes all of them into their lines. */
+  private async gather(row: SubmissionRow): Promise<'again' | 'wait'> {
+    const set = await this.sets.of(row);
+    if (set === null) return 'again';
+    if (row.held !== 'set') {
+      const written = await this.change(row, { held: 'set', review_needs: [], wait: HELD_SECONDS }, (tx) =>
+        tx.append(this.event(row, 'queue.held', { branch: row.branch, for: 'set', setId: set.id })),
+      );
+      return written ? 'again' : 'wait';
+    }
+    switch (await this.sets.gather(set)) {
+      case 'failed': {
+        const { reasons } = (await this.sets.find(set.id)) ?? set;
+        return await this.end(row, 'failed', [...reasons, `It belongs to ${set.id}, of which all lands or none.`]);
+      }
+      case 'entered':
+        this.wake(await this.sets.submissions(set.id), row);
+        return 'again';
+      case 'waiting':
+        await this.lookAgain(row, HELD_SECONDS);
+        return 'wait';
+    }
+  }
+
+  /** Not awaited: their ways are not part of this one's, and the sweep has them too. */
+  private wake(rows: readonly SubmissionRow[], except: SubmissionRow): void {
+    void (async () => {
+      for (const { id } of rows) if (id !== except.id) await this.run(id);
+    })().catch((error: unknown) => this.logger.error(`The set of ${except.id} could not be woken: ${String(error)}`));
+  }
+
   /** Approvals come first: who releases a change wants to know that it has them. */
   private async waitsForPeople(
     row: SubmissionRow,
-  ): Promise<{ held: 'person' | 'review'; missing: SubmissionRow['review_needs'] } | null> {
+  ): Promise<{ held: 'person' | 'review' | 'set'; missing: SubmissionRow['review_needs'] } | null> {
     const head = row.kind === 'revert' ? null : await this.headOf(row);
     if (head !== null) {
       const { missing } = await this.reviews.stateOf(row, head.policy, head.landed);
       if (missing.length > 0) return { held: 'review', missing };
     }
-    return (await this.needsPerson(row)) ? { held: 'person', missing: [] } : null;
+    if (await this.needsPerson(row)) return { held: 'person', missing: [] };
+    return (await this.sets.of(row)) === null ? null : { held: 'set', missing: [] };
   }
 
   /** A revert was asked for by a person, or by the rules themselves. */
@@ -574,13 +623,16 @@ export class AdvanceSubmission {
   private async land(row: SubmissionRow): Promise<'again' | 'wait'> {
     const landing = row.landing_id === null ? null : await this.landings.find(row.landing_id);
     if (landing === null) throw new Error(`${row.id} is landing without an intent.`);
-    await this.landings.finish(landing);
+    if (landing.set_id === null) await this.landings.finish(landing);
+    else await this.setLanding.finish(landing.set_id);
     return 'again';
   }
 
   /** The row's last step: everyone who waits for it hears of it, and its place is free. */
   private async settle(row: SubmissionRow): Promise<'again' | 'wait'> {
     await this.settlement.run(row);
+    const set = await this.sets.of(row);
+    if (set !== null) await this.sets.wake(set.id);
     await this.change(row, { wait: null });
     this.crash.reach('landing.settled');
     await this.stir(row);

@@ -3,7 +3,7 @@ import { QueryBus } from '@nestjs/cqrs';
 import type { Approver, VerificationView } from '@muster/contracts';
 import { ReadPolicy } from '#messages/projects';
 import { FindVerification } from '#messages/quality';
-import { Clock, Ids, MusterError } from '#kernel';
+import { Clock, Ids, MusterError, type Tx } from '#kernel';
 import { Database, sqlState } from '#platform/database';
 import { Repositories } from '#platform/git';
 import { Candidates, type Made, type Recipe } from '../candidates.ts';
@@ -17,6 +17,19 @@ import { Provenance } from '../provenance.ts';
 
 /** Evidence that is not about the very thing that is to land. Ends the intent, never the submission: it is verified anew. */
 export class EvidenceMismatch extends Error {}
+
+/** A landing before its intent. */
+export interface Prepared {
+  readonly id: string;
+  readonly before: string;
+  readonly tree: string;
+  readonly verification: VerificationView;
+  readonly message: string;
+  readonly author: string;
+  readonly committedAt: Date;
+  readonly commit: string;
+  readonly below: readonly string[];
+}
 
 /**
  * A landing in five steps, each of which may be the last one before the power fails: intend, move, attest, complete; or
@@ -40,6 +53,20 @@ export class LandSubmission {
 
   /** Writes down what is going to happen. Null when someone else's intent is open on the branch, or the submission moved on. */
   async intend(row: SubmissionRow, reviewers: readonly Approver[] = []): Promise<LandingRow | null> {
+    const prepared = await this.prepare(row);
+    try {
+      const intent = await this.database.transaction((tx) => this.record(tx, row, prepared, reviewers, null));
+      this.crash.reach('landing.intended');
+      return intent;
+    } catch (error) {
+      // Another intent is open on this branch; it is finished first and this one takes its turn again.
+      if (sqlState(error) === '23505') return null;
+      throw error;
+    }
+  }
+
+  /** The evidence, read once more, and the commit that would land. Nothing is written but objects. */
+  async prepare(row: SubmissionRow): Promise<Prepared> {
     const { candidate_head: before, verification_id: verificationId, candidate_tree: tree } = row;
     if (before === null || verificationId === null || tree === null)
       throw new EvidenceMismatch('There is no verification.');
@@ -66,46 +93,48 @@ export class LandSubmission {
       committedAt,
     };
     const { commit, below } = exactly(tree, await this.candidates.make(recipe));
-    try {
-      const intent = await this.database.transaction(async (tx) => {
-        const [still] = await tx.sql<{ id: string }>(
-          `update submissions set state = 'landing', landing_id = $3, step = step + 1, failures = 0, last_error = null, held = null,
-             next_action_at = muster_now(), updated_at = muster_now()
-           where id = $1 and step = $2 and state = 'queued' returning id`,
-          [row.id, row.step, id],
-        );
-        if (still === undefined) return null;
-        const [landing] = await tx.sql<LandingRow>(
-          `insert into landings (id, team_id, project_id, submission_id, verification_id, task_id, fence, kind, agent, author, branch,
-             before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, approved_by, strategy,
-             commits, released_by, reviewers, state)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-             (select statement_digest from landings where project_id = $3 and commit = $12 and state in ('landed', 'rolled_back')),
-             $19, $20::jsonb, $21, $22::jsonb, $23::jsonb, $24::jsonb, 'intended')
-           returning ${landingColumns}`,
-          [
-            id, row.team_id, row.project_id, row.id, verification.id, row.task_id, row.fence, row.kind, row.agent, author, row.branch,
-            before, commit, tree, verification.candidateTree, message, committedAt, verification.score ?? 0, row.reverts_landing_id,
-            approvedBy && JSON.stringify(approvedBy), row.strategy, JSON.stringify(below), row.released_by && JSON.stringify(row.released_by),
-            JSON.stringify(reviewers),
-          ], // prettier-ignore
-        );
-        return landing ?? null;
-      });
-      this.crash.reach('landing.intended');
-      return intent;
-    } catch (error) {
-      // Another intent is open on this branch; it is finished first and this one takes its turn again.
-      if (sqlState(error) === '23505') return null;
-      throw error;
-    }
+    return { id, before, tree, verification, message, author, committedAt, commit, below };
+  }
+
+  /** In the transaction of the intent, or of the intents of a whole set. Null: the submission has moved on. */
+  async record(
+    tx: Tx,
+    row: SubmissionRow,
+    { id, before, tree, verification, message, author, committedAt, commit, below }: Prepared,
+    reviewers: readonly Approver[],
+    setId: string | null,
+  ): Promise<LandingRow | null> {
+    const [still] = await tx.sql<{ id: string }>(
+      `update submissions set state = 'landing', landing_id = $3, step = step + 1, failures = 0, last_error = null, held = null,
+         next_action_at = muster_now(), updated_at = muster_now()
+       where id = $1 and step = $2 and state = 'queued' returning id`,
+      [row.id, row.step, id],
+    );
+    if (still === undefined) return null;
+    const [landing] = await tx.sql<LandingRow>(
+      `insert into landings (id, team_id, project_id, submission_id, verification_id, task_id, fence, kind, agent, author, branch,
+         before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, approved_by, strategy,
+         commits, released_by, reviewers, set_id, state)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+         (select statement_digest from landings where project_id = $3 and commit = $12 and state in ('landed', 'rolled_back')),
+         $19, $20::jsonb, $21, $22::jsonb, $23::jsonb, $24::jsonb, $25, 'intended')
+       returning ${landingColumns}`,
+      [
+        id, row.team_id, row.project_id, row.id, verification.id, row.task_id, row.fence, row.kind, row.agent, author, row.branch,
+        before, commit, tree, verification.candidateTree, message, committedAt, verification.score ?? 0, row.reverts_landing_id,
+        row.approved_by && JSON.stringify(row.approved_by), row.strategy, JSON.stringify(below),
+        row.released_by && JSON.stringify(row.released_by), JSON.stringify(reviewers), setId,
+      ], // prettier-ignore
+    );
+    return landing ?? null;
   }
 
   /**
    * Moves the branch by compare-and-swap, after looking once more at what it would move to. `elsewhere` when the branch has
    * gone on without this landing.
+   * @param fence a ref without which it does not move: whoever takes it away has ended this landing
    */
-  async move(landing: LandingRow): Promise<'moved' | 'elsewhere'> {
+  async move(landing: LandingRow, fence: string | null = null): Promise<'moved' | 'elsewhere'> {
     const { project_id: projectId, before, commit } = landing;
     const ref = `refs/heads/${landing.branch}`;
     const head = await this.repositories.resolve(projectId, ref);
@@ -119,7 +148,12 @@ export class LandSubmission {
     }
     if (!(await this.isCurrent(landing))) return 'elsewhere';
     this.crash.reach('landing.checked');
-    if (await this.repositories.updateRef(projectId, ref, commit, before)) {
+    const swap = { ref, next: commit, old: before };
+    const moved =
+      fence === null
+        ? await this.repositories.updateRef(projectId, ref, commit, before)
+        : await this.repositories.updateRefs(projectId, [swap, { ref: fence, same: commit }]);
+    if (moved) {
       this.crash.reach('landing.moved');
       return 'moved';
     }

@@ -1,4 +1,4 @@
-import { CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import { CommandBus, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { SubmissionView } from '@muster/contracts';
 import { RollBackLanding } from '#messages/integration';
 import { Clock, Ids } from '#kernel';
@@ -10,6 +10,7 @@ import { landingColumns, type LandingRow } from '../domain/landing.ts';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
 import { NotFound, NothingToRevert, NotLanded } from '../integration.errors.ts';
 import { rollbackConflicted } from './advance-submission.ts';
+import { RollBackSet } from './roll-back-set.ts';
 import { insertSubmission, receivedEvent } from './keep-submission.ts';
 
 /**
@@ -20,6 +21,7 @@ import { insertSubmission, receivedEvent } from './keep-submission.ts';
 export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> {
   constructor(
     private readonly database: Database,
+    private readonly commands: CommandBus,
     private readonly repositories: Repositories,
     private readonly ids: Ids,
     private readonly clock: Clock,
@@ -34,6 +36,12 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
     if (landing.state !== 'landed') throw new NotLanded(landingId, landing.state);
     const open = await this.findOpen(landingId);
     if (open !== null) return open;
+    if (landing.set_id !== null && (await this.landedTogether(landing))) {
+      await this.commands.execute(new RollBackSet(landing.set_id, reason, requestedBy));
+      const made = await this.findOpen(landingId);
+      if (made === null) throw new NothingToRevert(landingId);
+      return made;
+    }
 
     const { project_id: projectId } = landing;
     const head = await this.repositories.resolve(projectId, `refs/heads/${landing.branch}`);
@@ -98,6 +106,17 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
       if (first === null) throw error;
       return first;
     }
+  }
+
+  /** Its set is whole, and nobody has begun to take that back: then all of it comes out. */
+  private async landedTogether({ id, set_id: setId }: LandingRow): Promise<boolean> {
+    const [whole] = await this.database.sql(
+      `select from landing_sets s where s.id = $1 and s.state = 'landed' and not exists (
+         select from landing_set_members m join landing_sets r on r.id = m.set_id
+         where m.reverts_landing_id = $2 and r.state not in ('landed', 'failed', 'rolled_back'))`,
+      [setId, id],
+    );
+    return whole !== undefined;
   }
 
   private async findOpen(landingId: string): Promise<SubmissionView | null> {

@@ -7,6 +7,8 @@ export interface LandingRow {
   readonly team_id: string;
   readonly project_id: string;
   readonly submission_id: string;
+  /** The set that it lands with; its branch does not move before all the others can. */
+  readonly set_id: string | null;
   readonly verification_id: string;
   readonly task_id: string | null;
   readonly fence: number | null;
@@ -48,7 +50,7 @@ const iso = (column: string): string =>
   `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
 
 export const landingColumns = `
-  id, team_id, project_id, submission_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, reviewers, strategy, commits, branch, before, commit,
+  id, team_id, project_id, submission_id, set_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, reviewers, strategy, commits, branch, before, commit,
   landed_tree, verified_tree, message, ${iso('committed_at')}, score, previous_statement, statement, statement_digest, state,
   post_landing, post_verification_id, reverts_landing_id, rolled_back_by, follow_up_task_id,
   next_action_at is not null as pending, failures, unverified, ${iso('landed_at')}`;
@@ -62,6 +64,7 @@ export const landingViewOf = (row: LandingRow): LandingView => ({
   submissionId: row.submission_id,
   verificationId: row.verification_id,
   taskId: row.task_id,
+  setId: row.set_id,
   branch: row.branch,
   strategy: row.strategy,
   releasedBy: row.released_by,

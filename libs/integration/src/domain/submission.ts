@@ -36,7 +36,7 @@ export interface SubmissionRow {
   /** The person who let it land, where one has to. */
   readonly released_by: Approver | null;
   /** What it waits for, accepted as it is. */
-  readonly held: 'person' | 'review' | 'quiet_hours' | 'conflict' | null;
+  readonly held: 'person' | 'review' | 'set' | 'quiet_hours' | 'conflict' | null;
   /** Rules and protected paths that it touches, where that is all that the gate holds against it. */
   readonly rules_paths: string[];
   readonly review_needs: ReviewNeed[];

@@ -18,6 +18,8 @@ const whyHeld = (held: Held['for'], needs: readonly ReviewNeed[]): string => {
   switch (held) {
     case 'review':
       return needs.map(inWords).join('; ') || 'approvals are being counted';
+    case 'set':
+      return 'waits for the other changes of its set';
     case 'person':
       return 'waits until a person releases it';
     case 'quiet_hours':

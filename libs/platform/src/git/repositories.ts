@@ -39,6 +39,9 @@ export interface NewCommit {
   readonly committer: Person;
   readonly date: Date;
 }
+export type RefMove =
+  | { readonly ref: string; readonly next: string; readonly old: string }
+  | { readonly ref: string; readonly same: string };
 export interface ChangedFile {
   readonly path: string;
   /** A added, M modified, D deleted, T type changed. Renames show as D and A. */
@@ -470,6 +473,33 @@ export class Repositories {
         const now = (await this.value(dir, ref)) ?? NOTHING;
         if (now !== old) return false;
         // Somebody holds the lock file for a moment.
+        if (tries >= 5) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20 * 2 ** tries));
+      }
+    }
+  }
+
+  /**
+   * Moves several refs of one repository, or none: each only if it still is `old`; `same` only looks. False: one of them is not.
+   */
+  async updateRefs(projectId: string, moves: readonly RefMove[]): Promise<boolean> {
+    const dir = this.path(projectId);
+    const lines = moves.map((move) =>
+      'same' in move
+        ? `verify ${refName(move.ref)} ${object(move.same)}`
+        : `update ${refName(move.ref)} ${object(move.next)} ${object(move.old)}`,
+    );
+    for (let tries = 0; ; tries += 1) {
+      try {
+        await this.git.run(dir, ['update-ref', '--no-deref', '--stdin'], { input: `${lines.join('\n')}\n` });
+        return true;
+      } catch (error) {
+        if (!(error instanceof GitFailed)) throw error;
+        for (const move of moves) {
+          const now = (await this.value(dir, move.ref)) ?? NOTHING;
+          if (now !== ('same' in move ? move.same : move.old)) return false;
+        }
+        // Somebody holds a lock file for a moment.
         if (tries >= 5) throw error;
         await new Promise((resolve) => setTimeout(resolve, 20 * 2 ** tries));
       }
