@@ -1,5 +1,6 @@
 import { depth } from './depth.ts';
 import { dispatch } from './dispatch.ts';
+import { fairness } from './fairness.ts';
 import { idle } from './idle.ts';
 import { Cleanup } from './machinery/cleanup.ts';
 import { benchDocument, type Measure } from './machinery/document.ts';
@@ -15,6 +16,7 @@ const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
   depth,
   memory,
   roundtrip,
+  fairness,
 };
 
 async function run(options: Options, cleanup: Cleanup): Promise<void> {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-export const benchNames = ['dispatch', 'idle', 'depth', 'memory', 'roundtrip'] as const;
+export const benchNames = ['dispatch', 'idle', 'depth', 'memory', 'roundtrip', 'fairness'] as const;
 export type BenchName = (typeof benchNames)[number];
 
 export const usage = `Measures Muster against its peers and against the machine, in one run.
@@ -10,6 +10,7 @@ export const usage = `Measures Muster against its peers and against the machine,
   npm run bench -- depth         claim and creation with a million queued tasks against a thousand
   npm run bench -- memory        whether the server's memory stays flat under load
   npm run bench -- roundtrip     executing a capability over REST and waiting for its answer
+  npm run bench -- fairness      how long a team's tasks wait beside a team with ten times the load
 
   --json             one document on stdout instead of the table; progress is on stderr either way
   --short            small counts and one round: every code path in a minute or two, the figures mean little
