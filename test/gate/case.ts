@@ -17,10 +17,3 @@ export interface CorpusCase {
   /** The rules of which one has to name what is wrong; absent: the work is honest and has to be let in. */
   refusedBy?: string[];
 }
-
-/** A real commit of this repository's history, cut down to a part of it that can be tested by itself. */
-export interface HistoryCase {
-  name: string;
-  kind: string;
-  commit: string;
-}

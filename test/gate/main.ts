@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cases as allCases } from './cases/index.ts';
 import type { CorpusCase } from './case.ts';
+import { realCommits } from './history.ts';
+import { Packages } from './packages.ts';
 import { Workshop, type Outcome } from './workshop.ts';
 
 const leastRefused = 0.95;
@@ -26,8 +28,17 @@ const { values } = parseArgs({
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** A case of ours, or a real commit. */
+interface Item {
+  name: string;
+  kind: string;
+  project: string;
+  refusedBy?: string[];
+  judge: (workshop: Workshop) => Promise<Outcome>;
+}
+
 interface Judged {
-  each: CorpusCase;
+  each: Item;
   outcome: Outcome;
   /** Refused for the right reason, or let in, as it should be. */
   right: boolean;
@@ -72,13 +83,23 @@ const hasPytest = (): boolean => {
   }
 };
 
-const isRight = (each: CorpusCase, { verdict, errors }: Outcome): boolean =>
+/** A case that cannot be made, or a gate that breaks on it, is wrong and keeps no other from being judged. */
+const faulty = (error: unknown): Outcome => ({
+  verdict: 'none',
+  score: 0,
+  reasons: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
+  errors: [],
+  notRun: [],
+  ms: 0,
+});
+
+const isRight = (each: Item, { verdict, errors }: Outcome): boolean =>
   each.refusedBy === undefined
     ? verdict === 'accepted'
     : verdict === 'rejected' && errors.some((line) => each.refusedBy!.includes(line.split(' ')[0]!));
 
 /** The first of every kind, one bad and one honest, of whatever project it is. */
-function shortOf(cases: readonly CorpusCase[]): CorpusCase[] {
+function shortOf(cases: readonly Item[]): Item[] {
   const seen = new Set<string>();
   return cases.filter((each) => {
     const key = each.kind;
@@ -89,13 +110,26 @@ function shortOf(cases: readonly CorpusCase[]): CorpusCase[] {
 }
 
 async function main(): Promise<number> {
-  let cases = allCases.filter(
+  const packages = new Packages(root);
+  const ours = allCases.map((each: CorpusCase): Item => ({ ...each, judge: (workshop) => workshop.judge(each) }));
+  const real = realCommits(root, packages, say).map(({ commit, subject, trees }): Item => ({
+    name: `${commit.slice(0, 7)} ${subject}`,
+    kind: 'honest real commit',
+    project: 'muster',
+    // Its author handed it in as a person.
+    judge: (workshop) => {
+      const { before, after } = trees();
+      return workshop.compare(before, after, { title: subject, paths: null }, {}, 'its author');
+    },
+  }));
+  const all = [...ours, ...real];
+  let cases = all.filter(
     (each) =>
       (values.only === undefined || each.kind === values.only) &&
       (values.name === undefined || each.name.includes(values.name)),
   );
   if (cases.length === 0) {
-    say(`There is no case of that name or kind. Kinds: ${[...new Set(allCases.map((each) => each.kind))].join(', ')}`);
+    say(`There is no case of that name or kind. Kinds: ${[...new Set(all.map((each) => each.kind))].join(', ')}`);
     return 2;
   }
   if (values.short) cases = shortOf(cases);
@@ -120,6 +154,7 @@ async function main(): Promise<number> {
   try {
     const workshop = new Workshop({
       root,
+      packages,
       workDir,
       cacheDir: cacheFolder(digest),
       sandbox,
@@ -129,7 +164,7 @@ async function main(): Promise<number> {
     const queue = [...cases];
     const lane = async (): Promise<void> => {
       for (let each = queue.shift(); each !== undefined; each = queue.shift()) {
-        const outcome = await workshop.judge(each);
+        const outcome = await each.judge(workshop).catch(faulty);
         const right = isRight(each, outcome);
         judged.push({ each, outcome, right });
         const sure = right && outcome.notRun.length === 0;
@@ -150,7 +185,7 @@ async function main(): Promise<number> {
     part.length === 0 ? 1 : Math.round((part.filter((one) => one.right).length / part.length) * 10_000) / 10_000;
   const bad = judged.filter(({ each }) => each.refusedBy !== undefined);
   const honest = judged.filter(({ each }) => each.refusedBy === undefined);
-  const kinds = [...new Set(allCases.map((each) => each.kind))].flatMap((kind) => {
+  const kinds = [...new Set(all.map((each) => each.kind))].flatMap((kind) => {
     const of = judged.filter(({ each }) => each.kind === kind);
     return of.length === 0
       ? []

@@ -17,7 +17,7 @@ import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import type { CorpusCase, SampleProject } from './case.ts';
 import { Draft, type Link } from './draft.ts';
-import { Packages } from './packages.ts';
+import type { Packages } from './packages.ts';
 
 /** What the gate is not asked of a project that has nothing of the kind; anything else that is `not_run` is a fault. */
 export const without: Readonly<Record<SampleProject, Readonly<Record<string, string>>>> = {
@@ -46,6 +46,7 @@ const mostMs = 240_000;
 
 export interface WorkshopOptions {
   root: string;
+  packages: Packages;
   workDir: string;
   cacheDir: string;
   sandbox: Sandbox;
@@ -64,7 +65,7 @@ export class Workshop {
 
   constructor(options: WorkshopOptions) {
     this.options = options;
-    this.packages = new Packages(options.root);
+    this.packages = options.packages;
   }
 
   project(name: SampleProject): ReadonlyMap<string, string | Link> {
@@ -106,16 +107,26 @@ export class Workshop {
     after: ReadonlyMap<string, string | Link>,
     declared: { title: string; paths: string[] | null },
     lacking: Readonly<Record<string, string>>,
+    approvedBy: string | null = null,
   ): Promise<Outcome> {
     const [baseTree, candidateTree] = [digestOf(before), digestOf(after)];
     const settings = before.get('muster.yaml');
     const policy = projectPolicy.parse(typeof settings === 'string' ? (parse(settings) ?? {}) : {});
     const key = createHash('sha256')
-      .update(JSON.stringify([this.options.gateDigest, baseTree, candidateTree, declared, policy, lacking]))
+      .update(JSON.stringify([this.options.gateDigest, baseTree, candidateTree, declared, policy, lacking, approvedBy]))
       .digest('hex');
     const kept = join(this.options.cacheDir, 'judged', `${key}.json`);
     if (!this.options.fresh && existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8')) as Outcome;
-    const outcome = await this.verify({ before, after, baseTree, candidateTree, declared, policy, lacking });
+    const outcome = await this.verify({
+      before,
+      after,
+      baseTree,
+      candidateTree,
+      declared,
+      policy,
+      lacking,
+      approvedBy,
+    });
     if (outcome.verdict !== 'none') {
       mkdirSync(dirname(kept), { recursive: true });
       writeFileSync(`${kept}.draft`, JSON.stringify(outcome));
@@ -132,6 +143,7 @@ export class Workshop {
     declared: { title: string; paths: string[] | null };
     policy: ProjectPolicy;
     lacking: Readonly<Record<string, string>>;
+    approvedBy: string | null;
   }): Promise<Outcome> {
     const { workDir, cacheDir, sandbox } = this.options;
     const started = performance.now();
@@ -153,6 +165,7 @@ export class Workshop {
           policy: given.policy,
           rulesDigest: createHash('sha256').update(JSON.stringify(given.policy)).digest('hex'),
           declared: given.declared,
+          approvedBy: given.approvedBy,
           server: {
             checks: [],
             required: [],

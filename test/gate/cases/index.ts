@@ -1,5 +1,19 @@
 import type { CorpusCase } from '../case.ts';
+import { claimCases } from './claims.ts';
+import { codeCases } from './code.ts';
+import { housekeeping, lookalikes, moreFeatures, reshapedTests } from './honest-styles.ts';
 import { honestCases } from './honest.ts';
+import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';
 
-export const cases: readonly CorpusCase[] = [...testCases, ...honestCases];
+export const cases: readonly CorpusCase[] = [
+  ...testCases,
+  ...codeCases,
+  ...claimCases,
+  ...safetyCases,
+  ...honestCases,
+  ...moreFeatures,
+  ...lookalikes,
+  ...reshapedTests,
+  ...housekeeping,
+];

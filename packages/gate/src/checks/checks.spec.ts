@@ -101,6 +101,26 @@ const two = "test('two', () => {\n  assert.ok(f(0));\n});\n";
 
 describe('weakened tests', () => {
   it.each([
+    [
+      'cut in two',
+      one.replace('  assert.equal(f(2), 3);', "});\ntest('one more', () => {\n  assert.equal(f(2), 3);") + two,
+    ],
+    [
+      'put into a table',
+      "test('one', () => {\n  for (const [x, y] of [[1, 2], [2, 3]]) assert.equal(f(x), y);\n});\n" + two,
+    ],
+  ])('lets a test be %s', async (_how, after) => {
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(after)))).toEqual([]);
+  });
+
+  it('notices a table that asks for less', async () => {
+    const less = "test('one', () => {\n  for (const [x, y] of [[1, 2]]) assert.equal(f(x), y);\n});\n";
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(less + two)))).toEqual([
+      'weakened-tests.assertions_removed',
+    ]);
+  });
+
+  it.each([
     ['removed', one, ['weakened-tests.removed']],
     ['skipped by a modifier', one + two.replace('test(', 'test.skip('), ['weakened-tests.skipped']],
     ['skipped by an option', one + two.replace("'two', ", "'two', { skip: true }, "), ['weakened-tests.skipped']],

@@ -19,10 +19,28 @@ interface Exported {
 
 /** What a file lets others use, and whether it says what that is for. */
 export function exportedIn(path: string, text: string): Exported[] {
-  if (isPython(path))
-    return pythonDefinitions(text)
+  if (isPython(path)) {
+    const all = pythonDefinitions(text);
+    const said = new Set(all.filter((each) => each.documented).map((each) => each.name));
+    const parents = new Map(
+      [...text.matchAll(/^\s*class\s+(\w+)\s*\(([^)]*)\)/gm)].map((match) => [match[1]!, match[2]!.split(',')]),
+    );
+    // What a method is for is said where it was first promised.
+    const inherits = (name: string): boolean => {
+      const [holder = '', method] = name.split('.');
+      return (
+        method !== undefined && (parents.get(holder) ?? []).some((parent) => said.has(`${parent.trim()}.${method}`))
+      );
+    };
+    return all
       .filter((each) => each.isPublic)
-      .map(({ name, line, documented }) => ({ name, line, documented, isFunction: true }));
+      .map(({ name, line, documented }) => ({
+        name,
+        line,
+        documented: documented || inherits(name),
+        isFunction: true,
+      }));
+  }
   const file = parseScript(path, text);
   return file.statements.flatMap((each): Exported[] => {
     const isExported =

@@ -66,7 +66,12 @@ class Flow {
 
   private parameter(scope: FunctionNode, parameter: ts.ParameterDeclaration): void {
     const typed = parameter.type?.getText(this.file) ?? '';
-    const safe = numeric.test(typed) || /^(['"][^'"]*['"](\s*\|\s*)?)+$/.test(typed);
+    // The second thing that a step over a list is given is a number.
+    const isIndex =
+      scope.parameters[1] === parameter &&
+      ts.isCallExpression(scope.parent) &&
+      /(?:\.(?:map|forEach|flatMap|filter)|^Array\.from)$/.test(scope.parent.expression.getText(this.file));
+    const safe = isIndex || numeric.test(typed) || /^(['"][^'"]*['"](\s*\|\s*)?)+$/.test(typed);
     this.bind(scope, parameter.name, safe ? 'constant' : 'dynamic');
     // `({ query, params }) => …` in a handler is what a stranger sent, as `req.query` is.
     if (ts.isObjectBindingPattern(parameter.name) && /\b(?:Request|Context)\b/.test(typed))

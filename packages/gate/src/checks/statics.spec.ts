@@ -32,6 +32,10 @@ const branches = (count: number): string =>
 const block = (lines: number, seed = 'x'): string =>
   `export function total${seed}(items) {\n${Array.from({ length: lines }, (_each, n) => `  const v${n} = items[${n}].price * items[${n}].count + tax(items[${n}]);`).join('\n')}\n  return v0;\n}\n`;
 
+/** The same work with names of its own before and after it. */
+const templated = (name: string): string =>
+  `export function head${name}(x) {\n  return \`\${x.${name}} has one\`;\n}\n${block(40, 'z')}export function tail${name}(x) {\n  return \`\${x.${name}} has two\`;\n}\n`;
+
 describe('structure', () => {
   it.each<[string, Files, Files, string[]]>([
     ['many ways through a new function', {}, { 'src/a.js': branches(20) }, ['complexity warning']],
@@ -45,6 +49,12 @@ describe('structure', () => {
       ['complexity error'],
     ],
     ['a long copy of what is there', { 'src/a.js': block(40) }, { 'src/b.js': block(40, 'y') }, ['duplication error']],
+    [
+      'a copy of code with templates in it',
+      { 'src/a.js': templated('a') },
+      { 'src/b.js': templated('b') },
+      ['duplication error'],
+    ],
     [
       'a circle of imports',
       { 'src/a.js': "import './b.js';\n", 'src/b.js': 'export const b = 1;\n' },
@@ -169,6 +179,27 @@ describe('claims', () => {
     ['a bundle', { 'dist/app.js': 'x();\n'.repeat(500) }, ['bulk error']],
   ])('charges %s', async (_what, change, expected) => {
     expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual(expected);
+  });
+
+  it.each<[string, Files]>([
+    [
+      'recursion with its first answers',
+      {
+        'src/a.js':
+          'export function f(n) {\n  if (n === 0) return 0;\n  if (n === 1) return 1;\n  return f(n - 1) + f(n - 2);\n}\n',
+        ...testOf("test('f', () => { assert.equal(f(0), 0); assert.equal(f(1), 1); assert.equal(f(10), 55); });"),
+      },
+    ],
+    [
+      'names looked up by number',
+      {
+        'src/a.js':
+          "export function f(n) {\n  switch (n) {\n    case 200: return 'OK';\n    case 404: return 'Not Found';\n    default: return '?';\n  }\n}\n",
+        ...testOf("test('f', () => { assert.equal(f(200), 'OK'); assert.equal(f(404), 'Not Found'); });"),
+      },
+    ],
+  ])('lets %s pass', async (_what, change) => {
+    expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual([]);
   });
 
   it.each<[string, Files]>([

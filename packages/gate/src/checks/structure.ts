@@ -122,6 +122,18 @@ interface Token {
   text: string;
   line: number;
 }
+/** After one of these a stroke divides. */
+const endsAValue: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.Identifier,
+  ts.SyntaxKind.NumericLiteral,
+  ts.SyntaxKind.StringLiteral,
+  ts.SyntaxKind.NoSubstitutionTemplateLiteral,
+  ts.SyntaxKind.TemplateTail,
+  ts.SyntaxKind.CloseParenToken,
+  ts.SyntaxKind.CloseBracketToken,
+  ts.SyntaxKind.CloseBraceToken,
+  ts.SyntaxKind.ThisKeyword,
+]);
 function tokensOfText(path: string, text: string): Token[] {
   if (isPython(path))
     return pythonDefinitions(text).flatMap(({ body }) =>
@@ -136,7 +148,20 @@ function tokensOfText(path: string, text: string): Token[] {
   const tokens: Token[] = [];
   const starts = ts.createSourceFile('x.js', text, ts.ScriptTarget.Latest, false).getLineStarts();
   let line = 0;
+  // Only who reads the whole grammar knows where a template goes on after a value, and whether a stroke begins a pattern.
+  const templates: number[] = [];
+  let braces = 0;
+  let before = ts.SyntaxKind.Unknown;
   for (let kind = scanner.scan(); kind !== ts.SyntaxKind.EndOfFileToken; kind = scanner.scan()) {
+    if (kind === ts.SyntaxKind.OpenBraceToken) braces++;
+    else if (kind === ts.SyntaxKind.TemplateHead) templates.push(braces);
+    else if (kind === ts.SyntaxKind.CloseBraceToken && templates.at(-1) === braces) {
+      kind = scanner.reScanTemplateToken(false);
+      if (kind === ts.SyntaxKind.TemplateTail) templates.pop();
+    } else if (kind === ts.SyntaxKind.CloseBraceToken) braces--;
+    else if ((kind === ts.SyntaxKind.SlashToken || kind === ts.SyntaxKind.SlashEqualsToken) && !endsAValue.has(before))
+      kind = scanner.reScanSlashToken();
+    before = kind;
     while (line + 1 < starts.length && starts[line + 1]! <= scanner.getTokenStart()) line++;
     tokens.push({ text: scanner.getTokenText(), line: line + 1 });
     if (tokens.length > 200_000) break;

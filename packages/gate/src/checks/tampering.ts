@@ -3,6 +3,7 @@ import { posix } from 'node:path';
 import picomatch from 'picomatch';
 import { lockProblems } from '../project/dependencies.ts';
 import { lineOf, scriptsOf } from '../project/scripts.ts';
+import { commentsIn } from '../source/comments.ts';
 import { isPython, isScript, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
@@ -333,11 +334,14 @@ export const tamperingCheck: Check = {
         veto('link_outside', `${path} is a link to ${link.slice(0, 200)}, outside the repository.`, path);
       }
       if (status !== 'removed' && (isScript(path) || isPython(path))) {
+        let comments: ReadonlyMap<number, string> | undefined;
         for (const [index, line] of (candidate.text(path) ?? '').split('\n').entries()) {
           if (!addedLines.has(index + 1)) continue;
           const comment = inComment.exec(line)?.[0];
           const hit = comment === undefined ? undefined : suppressions.find(([pattern]) => pattern.test(comment));
           if (hit === undefined) continue;
+          comments ??= commentsIn(path, candidate.text(path) ?? '');
+          if (!hit[0].test(comments.get(index + 1) ?? '')) continue; // only a text that holds such words
           // One rule on one line with a reason is a remark; everything else takes eyes away from what comes later.
           const named = narrow.test(comment ?? '');
           findings.push(
@@ -380,7 +384,8 @@ export const tamperingCheck: Check = {
     const silenced = findings.length - vetoes - approved;
     const letThrough = `${approved} change${approved === 1 ? '' : 's'} to what judges changes, let through by ${approvedBy}`;
     return outcome(
-      vetoes + silenced > 0 ? 'failed' : 'passed',
+      // A remark on one line costs points; the check is one that is required, and fails for more than that.
+      findings.some((each) => each.level === 'error') ? 'failed' : 'passed',
       [
         ...(vetoes + silenced > 0
           ? [`${vetoes} change${vetoes === 1 ? '' : 's'} to what judges changes, ${silenced} silenced tools`]

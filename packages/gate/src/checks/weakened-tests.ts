@@ -1,7 +1,7 @@
 import type { Finding } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
-import { writtenTests, type WrittenTest } from '../source/test-cases.ts';
+import { stillAsked, writtenTests, type WrittenTest } from '../source/test-cases.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
@@ -61,6 +61,9 @@ export const weakenedTestsCheck: Check = {
     const nowBodies = new Set(nowAll.filter((test) => !test.skipped && test.assertions > 0).map((test) => test.body));
     const inPlace = new Map(nowAll.map((test) => [`${test.path}\n${test.name}`, test]));
     const before = testsOf(against, changedTests);
+    const knownLeaves = new Set(before.map((test) => leaf(test.name)));
+    const touched = new Set(changes.map((change) => change.path));
+    const freshTests = nowAll.filter((test) => touched.has(test.path) && !knownLeaves.has(leaf(test.name)));
     const rewritten: { test: Placed; was: string; is: string }[] = [];
     for (const test of before) {
       if (test.skipped) continue;
@@ -71,7 +74,13 @@ export const weakenedTestsCheck: Check = {
         report('removed', test.name, test.path, null, `The test “${test.name}” of ${test.path} is gone.`);
       } else if (now.skipped) {
         report('skipped', test.name, now.path, now.line, `The test “${test.name}” is skipped now.`);
-      } else if (now.assertions < test.assertions) {
+      } else if (
+        now.assertions < test.assertions &&
+        !(
+          test.asserted.length >= test.assertions &&
+          test.asserted.every((each) => stillAsked(each, [now, ...freshTests]))
+        )
+      ) {
         const what =
           now.assertions === 0 && now.trivialAssertions > 0
             ? 'now asserts only what is always true'

@@ -11,6 +11,8 @@ export interface WrittenTest {
   assertions: number;
   trivialAssertions: number;
   body: string;
+  /** What a table above the test feeds it with: decorators, the rows of `each`. */
+  rows: string;
   asserted: Asserted[];
 }
 
@@ -118,6 +120,35 @@ function pythonAsserted(line: string): Asserted[] {
   return plain === null ? [] : [{ subject: plain[1]!, expected: '', strength: 1 }];
 }
 
+const words = (text: string): Set<string> =>
+  new Set(
+    (text.match(/(["'`])(?:\\.|(?!\1).)*\1|\b\d[\d_.e]*|\b(?:true|false|null|undefined|None|True|False)\b/g) ?? []).map(
+      (each) => each.replace(/^["'`]|["'`]$/g, '"').replaceAll('_', ''),
+    ),
+  );
+const called = (text: string): string[] => [...text.matchAll(/([A-Za-z_$][\w$]*)\s*\(/g)].map((match) => match[1]!);
+
+/**
+ * Is what an assertion asked for still asked for in one of these tests? By itself, or by one that calls the same and has every value of
+ * it beside it: a test cut in two, or copies that became a table.
+ */
+export function stillAsked(lost: Asserted, tests: readonly WrittenTest[]): boolean {
+  const values = words(`${lost.subject} ${lost.expected}`);
+  const names = called(lost.subject);
+  return tests.some((test) => {
+    if (test.skipped) return false;
+    const there = words(`${test.body} ${test.rows}`);
+    return test.asserted.some((each) => {
+      if (each.strength < lost.strength) return false;
+      if (each.subject === lost.subject) return each.expected === lost.expected;
+      const calls = new Set(called(each.subject));
+      return (
+        names.length > 0 && names.every((name) => calls.has(name)) && [...values].every((value) => there.has(value))
+      );
+    });
+  });
+}
+
 const assertionRoot = /^(assert|expect|should|t|chai|strictEqual|deepEqual|deepStrictEqual|equal|ok|throws|rejects)$/;
 
 /** The test cases that a file writes down, read without running it. */
@@ -205,6 +236,7 @@ function scriptTests(path: string, text: string): WrittenTest[] {
           assertions: assertions.real,
           trivialAssertions: assertions.trivial,
           body: inner,
+          rows: callee,
           asserted: body === undefined ? [] : assertedIn(body, file),
         });
         if (body !== undefined) ts.forEachChild(body, (child) => visit(child, [...groups, first.text], off));
@@ -248,6 +280,7 @@ function pythonTests(text: string): WrittenTest[] {
       assertions: asserts.length - trivial.length,
       trivialAssertions: trivial.length,
       body: body.join(' '),
+      rows: decorators,
       asserted: body.flatMap(pythonAsserted),
     });
   }

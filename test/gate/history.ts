@@ -1,0 +1,186 @@
+import { execFileSync } from 'node:child_process';
+import type { Link } from './draft.ts';
+import type { Packages } from './packages.ts';
+
+export interface RealCommit {
+  commit: string;
+  subject: string;
+  /** The trees before and after it, read when they are needed. */
+  trees: () => Record<'before' | 'after', ReadonlyMap<string, string | Link>>;
+}
+
+/** The oldest of them, so that the same ones are judged however the history goes on. */
+const mostCommits = 40;
+/** Real, and really at fault: the gate is right to refuse them. */
+const flawed: ReadonlyMap<string, string> = new Map([
+  ['Tell a newcomer what this is and how to run it', 'links to a page that only came with a later commit'],
+]);
+
+const git = (root: string, args: string[], input?: string): string =>
+  execFileSync('git', ['-C', root, ...args], {
+    encoding: 'utf8',
+    maxBuffer: 512 * 1024 * 1024,
+    stdio: ['pipe', 'pipe', 'ignore'],
+    ...(input === undefined ? {} : { input }),
+  });
+
+/** What only a running PostgreSQL, or minutes of compiling, could judge: the product's own code, and what it is built with. */
+const needsTheWholeHouse = (path: string): boolean =>
+  (/\.(?:ts|tsx|mts|js|mjs)$/.test(path) &&
+    !/\.(?:spec|int-spec|e2e-spec)\.ts$|(?:^|\/)(?:test|bench|examples|fixtures|docs)\/|\.config\.[mc]?[jt]s$/.test(
+      path,
+    )) ||
+  /(?:^|\/)(?:package\.json|package-lock\.json|tsconfig[^/]*\.json)$/.test(path);
+
+/**
+ * Real commits of this repository that leave the product's code alone: tests, documents, charts, tools. Each is judged as a whole, on
+ * the whole tree but for manifests and settings, in whose place stand some under which the suites without a database run.
+ */
+export function realCommits(root: string, packages: Packages, say: (line: string) => void): RealCommit[] {
+  let log: string[];
+  try {
+    log = git(root, ['log', '--reverse', '--no-merges', '--format=%H %P\t%s', 'HEAD']).split('\n').filter(Boolean);
+  } catch {
+    say('SKIPPED: the real commits, because this is no clone of the repository.');
+    return [];
+  }
+  const found: RealCommit[] = [];
+  for (const line of log) {
+    if (found.length === mostCommits) break;
+    const [ids = '', subject = ''] = line.split('\t');
+    const [commit = '', parent] = ids.split(' ');
+    if (parent === undefined) continue;
+    let paths: string[];
+    try {
+      paths = git(root, ['diff-tree', '--no-commit-id', '--name-only', '-r', '-z', parent, commit])
+        .split('\0')
+        .filter(Boolean);
+    } catch {
+      continue; // a shallow clone ends here
+    }
+    if (flawed.has(subject) || paths.length === 0 || paths.some(needsTheWholeHouse)) continue;
+    found.push({
+      commit,
+      subject,
+      trees: () => ({ before: treeAt(root, parent, packages), after: treeAt(root, commit, packages) }),
+    });
+  }
+  if (found.length < mostCommits)
+    say(
+      `SKIPPED: ${mostCommits - found.length} of ${mostCommits} real commits, which this clone does not hold (git fetch --unshallow).`,
+    );
+  return found;
+}
+
+const hermetic = [
+  'libs/kernel',
+  'libs/platform/src/batching',
+  'libs/platform/src/rounds',
+  'libs/runtime/src/domain',
+  'libs/events/src/domain',
+  'packages/contracts',
+];
+
+function treeAt(root: string, commit: string, packages: Packages): Map<string, string | Link> {
+  const entries = git(root, ['ls-tree', '-r', '-z', '--full-tree', commit])
+    .split('\0')
+    .flatMap((line) => {
+      const match = /^(\d{6}) blob ([0-9a-f]+)\t([\s\S]*)$/.exec(line);
+      return match === null ? [] : [{ mode: match[1]!, id: match[2]!, path: match[3]! }];
+    })
+    .filter(
+      ({ path }) =>
+        !/(?:^|\/)(?:package\.json|package-lock\.json|tsconfig[^/]*\.json|\.npmrc)$|^jest\.config|^eslint\.config|^test\/gate\//.test(
+          path,
+        ),
+    );
+  const texts = blobsOf(
+    root,
+    entries.map(({ id }) => id),
+  );
+  const files = new Map<string, string | Link>();
+  for (const { mode, id, path } of entries) {
+    const text = texts.get(id) ?? '';
+    files.set(path, mode === '120000' ? { to: text } : text);
+  }
+  const names = [
+    '@jest/globals',
+    '@swc/core',
+    '@swc/jest',
+    '@types/node',
+    'jest',
+    'prettier',
+    'typescript',
+    'zod',
+    'yaml',
+  ];
+  const manifest = {
+    name: 'muster',
+    version: '0.1.0',
+    private: true,
+    license: 'Apache-2.0',
+    scripts: {
+      build: 'tsc --noCheck --outDir dist -p .',
+      lint: 'prettier --check --no-error-on-unmatched-pattern docs/**/*.md README.md CONTRIBUTING.md',
+      test: 'jest',
+    },
+    jest: {
+      roots: hermetic
+        .filter((folder) => entries.some(({ path }) => path.startsWith(`${folder}/`)))
+        .map((folder) => `<rootDir>/${folder}`),
+      testMatch: ['**/*.spec.ts'],
+      moduleNameMapper: {
+        '^#kernel$': '<rootDir>/libs/kernel/src/index.ts',
+        '^@muster/contracts$': '<rootDir>/packages/contracts/src/index.ts',
+      },
+      transform: {
+        '^.+\\.ts$': [
+          '@swc/jest',
+          {
+            jsc: { target: 'es2023', parser: { syntax: 'typescript', decorators: true } },
+            module: { type: 'commonjs' },
+          },
+        ],
+      },
+    },
+    devDependencies: Object.fromEntries(names.map((name) => [name, packages.version(name)])),
+  };
+  const options = {
+    target: 'es2023',
+    module: 'nodenext',
+    types: ['node'],
+    strict: true,
+    skipLibCheck: true,
+    allowImportingTsExtensions: true,
+    rewriteRelativeImportExtensions: true,
+    noUncheckedIndexedAccess: true,
+  };
+  files.set('package.json', `${JSON.stringify(manifest, null, 2)}\n`);
+  files.set('package-lock.json', `${JSON.stringify(packages.lockFor(manifest), null, 2)}\n`);
+  files.set(
+    'tsconfig.json',
+    `${JSON.stringify({ compilerOptions: options, include: ['packages/contracts/src'], exclude: ['**/*.spec.ts'] }, null, 2)}\n`,
+  );
+  return files;
+}
+
+const known = new Map<string, string>();
+
+/** What git keeps under these names; read once, since most files stay the same from commit to commit. */
+function blobsOf(root: string, ids: readonly string[]): ReadonlyMap<string, string> {
+  const missing = [...new Set(ids)].filter((id) => !known.has(id));
+  const out = execFileSync('git', ['-C', root, 'cat-file', '--batch'], {
+    input: `${missing.join('\n')}\n`,
+    maxBuffer: 512 * 1024 * 1024,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  let at = 0;
+  for (const id of missing) {
+    const end = out.indexOf(10, at);
+    const size = Number(out.toString('latin1', at, end).split(' ')[2]);
+    if (!Number.isInteger(size)) throw new Error(`git does not hold ${id}`);
+    known.set(id, out.toString('utf8', end + 1, end + 1 + size));
+    at = end + 1 + size + 1;
+  }
+  return known;
+}
