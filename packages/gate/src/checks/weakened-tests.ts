@@ -20,6 +20,10 @@ const testsOf = (tree: SourceTree, paths: Iterable<string>): Placed[] =>
 /** The last part of a case's name, which is what the file writes down. */
 const leaf = (name: string): string => name.split(' > ').at(-1) ?? name;
 
+/** Runners join the names of groups and tests, each in its own way. */
+const isCaseOf = (written: string, ran: string): boolean =>
+  leaf(written) === leaf(ran) || written.replaceAll(' > ', ' ') === ran;
+
 /**
  * Tests may be added, renamed and moved. They may not vanish, be skipped or assert less, whatever the change does to the code.
  * Seen twice: in what the runner reported on both trees, and in what the changed test files say.
@@ -146,8 +150,10 @@ export const weakenedTestsCheck: Check = {
         if (now === undefined && (test.name === test.file || / (can be run|ends well)$/.test(test.name))) continue;
         // A file that fails as a whole hides its cases; that failure is charged by the tests check. So is a case renamed with its body kept.
         if (now === undefined && (unreadable.has(test.file) || isSuite.timedOut)) continue;
-        if (now === undefined && before.some((each) => leaf(each.name) === leaf(test.name) && nowBodies.has(each.body)))
+        if (now === undefined && before.some((each) => isCaseOf(each.name, test.name) && nowBodies.has(each.body)))
           continue;
+        // One that is fed from a table now goes by its name and the row.
+        if (now === undefined && [...isNow.keys()].some((each) => each.startsWith(`${test.name}[`))) continue;
         if (now === undefined)
           report(
             'removed',
