@@ -106,3 +106,12 @@ export class GitRequestInvalid extends MusterError {
     super('projects.git_request_invalid', 400, why);
   }
 }
+export class NoSuchRemote extends MusterError {
+  constructor(direction: string) {
+    super(
+      'projects.no_such_remote',
+      404,
+      `The project has no remote "${direction}". Set one with PUT /api/projects/{projectId}/remotes/${direction}.`,
+    );
+  }
+}

@@ -5,6 +5,9 @@ import { AssignAgentHandler } from './commands/assign-agent.ts';
 import { CreateProjectHandler } from './commands/create-project.ts';
 import { DeleteProjectHandler } from './commands/delete-project.ts';
 import { ImportProjectHandler } from './commands/import-project.ts';
+import { RemoveRemoteHandler } from './commands/remove-remote.ts';
+import { SetRemoteHandler } from './commands/set-remote.ts';
+import { SyncRemoteHandler } from './commands/sync-remote.ts';
 import { UnassignAgentHandler } from './commands/unassign-agent.ts';
 import { UpdateProjectHandler } from './commands/update-project.ts';
 import { Assignment } from './domain/assignment.ts';
@@ -15,18 +18,22 @@ import { PushDoor } from './git/push-door.ts';
 import { AssignmentsController } from './http/assignments.controller.ts';
 import { GitController } from './http/git.controller.ts';
 import { ProjectsController } from './http/projects.controller.ts';
+import { RemotesController } from './http/remotes.controller.ts';
 import { streamArchives } from './http/streamed-bodies.ts';
+import { KeepInStep } from './keep-in-step.ts';
 import { FindAssignedAgentsHandler } from './queries/find-assigned-agents.ts';
 import { FindProjectTeamHandler } from './queries/find-project-team.ts';
 import { FindProjectHandler } from './queries/find-project.ts';
 import { FindProjectsOfAgentHandler } from './queries/find-projects-of-agent.ts';
 import { ListAssignmentsHandler } from './queries/list-assignments.ts';
 import { ListProjectsHandler } from './queries/list-projects.ts';
+import { ListRemotesHandler } from './queries/list-remotes.ts';
+import { PushWhatLanded } from './reactions/push-what-landed.ts';
 import { ReadPolicyHandler } from './queries/read-policy.ts';
 import { ShowProjectHandler } from './queries/show-project.ts';
 
 export const entities = [Project, Assignment];
-const controllers = [ProjectsController, AssignmentsController, GitController];
+const controllers = [ProjectsController, AssignmentsController, RemotesController, GitController];
 const commandHandlers = [
   CreateProjectHandler,
   ImportProjectHandler,
@@ -34,11 +41,15 @@ const commandHandlers = [
   DeleteProjectHandler,
   AssignAgentHandler,
   UnassignAgentHandler,
+  SetRemoteHandler,
+  RemoveRemoteHandler,
+  SyncRemoteHandler,
 ];
 const queryHandlers = [
   FindProjectHandler,
   FindProjectTeamHandler,
   ListProjectsHandler,
+  ListRemotesHandler,
   ShowProjectHandler,
   ReadPolicyHandler,
   ListAssignmentsHandler,
@@ -46,7 +57,10 @@ const queryHandlers = [
   FindProjectsOfAgentHandler,
 ];
 
-@Module({ controllers, providers: [FoundProject, HttpBackend, PushDoor, ...commandHandlers, ...queryHandlers] })
+@Module({
+  controllers,
+  providers: [FoundProject, HttpBackend, PushDoor, KeepInStep, PushWhatLanded, ...commandHandlers, ...queryHandlers],
+})
 export class ProjectsModule implements OnModuleInit {
   constructor(private readonly host: HttpAdapterHost) {
     OwnedIds.register('project', 'projects', { project: 'id' });

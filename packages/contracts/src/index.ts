@@ -203,6 +203,7 @@ export {
   type ConflictForecast,
   type AuditReport,
 } from './submissions.ts';
+export { remoteDirection, remoteView, setRemote, type RemoteView } from './remotes.ts';
 export { createSet, setStates, setView, type CreateSet, type SetView } from './sets.ts';
 export {
   instanceStates,

@@ -45,6 +45,24 @@ const variables = {
   MUSTER_IMPORT_HOSTS: list(',')
     .default(['*'])
     .describe('hosts from which git URLs may be imported; * means any public one'),
+  MUSTER_REMOTE_TIMEOUT_SECONDS: count(1, 3600)
+    .default(600)
+    .describe('how long a remote may take to send or to take what is new'),
+  MUSTER_REMOTE_CREDENTIALS: z
+    .string()
+    .refine((path) => isAbsolute(path), 'must be an absolute path')
+    .optional()
+    .describe('a file in the form of git’s credential store, for remotes over https'),
+  MUSTER_REMOTE_SSH_KEY: z
+    .string()
+    .refine((path) => isAbsolute(path), 'must be an absolute path')
+    .optional()
+    .describe('the private key for remotes over ssh'),
+  MUSTER_REMOTE_KNOWN_HOSTS: z
+    .string()
+    .refine((path) => /^\/[\w./-]+$/.test(path), 'must be an absolute path without blanks')
+    .optional()
+    .describe('the host keys that remotes over ssh must have'),
   MUSTER_BODY_LIMIT_BYTES: count(1024, 1024 * 1024 * 1024)
     .default(25 * 1024 * 1024)
     .describe('largest request body'),
@@ -151,6 +169,10 @@ export class Config {
   readonly leaseSeconds: number;
   readonly importPaths: readonly string[];
   readonly importHosts: readonly string[];
+  readonly remoteTimeoutMs: number;
+  readonly remoteCredentials: string | null;
+  readonly remoteSshKey: string | null;
+  readonly remoteKnownHosts: string | null;
   readonly bodyLimitBytes: number;
   readonly minThreshold: number;
   readonly maxTimeoutSeconds: number;
@@ -189,6 +211,10 @@ export class Config {
     this.leaseSeconds = values.MUSTER_LEASE_SECONDS;
     this.importPaths = values.MUSTER_IMPORT_PATHS;
     this.importHosts = values.MUSTER_IMPORT_HOSTS;
+    this.remoteTimeoutMs = values.MUSTER_REMOTE_TIMEOUT_SECONDS * 1000;
+    this.remoteCredentials = values.MUSTER_REMOTE_CREDENTIALS ?? null;
+    this.remoteSshKey = values.MUSTER_REMOTE_SSH_KEY ?? null;
+    this.remoteKnownHosts = values.MUSTER_REMOTE_KNOWN_HOSTS ?? null;
     this.bodyLimitBytes = values.MUSTER_BODY_LIMIT_BYTES;
     this.minThreshold = values.MUSTER_MIN_THRESHOLD;
     this.maxTimeoutSeconds = values.MUSTER_MAX_TIMEOUT_SECONDS;

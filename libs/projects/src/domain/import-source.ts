@@ -77,7 +77,8 @@ interface Checked {
   readonly settings: readonly string[];
 }
 
-async function checkUrl(text: string, rules: ImportRules): Promise<Checked> {
+/** Where a URL leads, by the operator's rules, and the settings by which git goes there and nowhere else. */
+export async function checkUrl(text: string, rules: ImportRules): Promise<Checked> {
   const url = new URL(text);
   if (url.protocol === 'file:') return checkPath(fileURLToPath(url), rules);
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
@@ -202,7 +203,7 @@ export async function importSource(
       throw new SourceRefused(
         `The default branch is called ${JSON.stringify(branch)}, which is not a plain branch name. Name another branch.`,
       );
-    await fetch(
+    await fetchRefs(
       git,
       dir,
       checked,
@@ -226,13 +227,15 @@ export async function importSource(
   }
 }
 
-async function fetch(
+/** Within limits of size and time, every object checked. */
+export async function fetchRefs(
   git: Git,
   dir: string,
-  checked: Checked,
+  checked: Pick<Checked, 'location'>,
   settings: readonly string[],
   refs: readonly string[],
   env: Record<string, string>,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<void> {
   const stop = new AbortController();
   let large = false;
@@ -268,7 +271,7 @@ async function fetch(
         checked.location,
         ...refs,
       ],
-      { env, timeoutMs: TIMEOUT_MS, signal: stop.signal, apart: true },
+      { env, timeoutMs, signal: stop.signal, apart: true },
     );
   } catch (error) {
     if (large) throw new SourceTooLarge(`${MAX_BYTES} bytes`);
