@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const stampFile = join(root, 'dist', '.stamp');
 /** In the order in which they need each other's declarations. */
-const packages = ['contracts', 'gate', 'sdk'];
+const packages = ['contracts', 'gate', 'sdk', 'verify-provenance'];
 
 async function* filesBelow(folder) {
   if (!existsSync(folder)) return;

@@ -1,7 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type {
   AuditReport,
@@ -151,6 +153,40 @@ it('a refused change comes back with its findings, the reworked one lands, fails
   });
   expect(await get<TaskDetail>(`/api/tasks/${taskId}`)).toMatchObject({ state: 'succeeded' });
   expect(await get<AuditReport>(`/api/projects/${project.id}/audit`)).toMatchObject({ ok: true, checked: 3 });
+});
+
+it('an outsider verifies the history with the commands of the documentation, and finds what was forged since', async () => {
+  const page = await readFile(new URL('../../docs/landing.md', import.meta.url), 'utf8');
+  const [, commands = ''] = /<!-- these commands are run by[^>]*-->\s*```sh\n([\s\S]*?)```/.exec(page) ?? [];
+  const place = await mkdtemp(join(tmpdir(), 'muster-outsider-'));
+  const program = fileURLToPath(new URL('../../packages/verify-provenance/src/main.ts', import.meta.url));
+  // As `npx` would find it once it is published.
+  const npx = `npx() { shift; "${process.execPath}" "${program}" "$@"; }`;
+  const run = (script: string) =>
+    spawnSync('bash', ['-euc', `${npx}\n${script}`], {
+      cwd: place,
+      encoding: 'utf8',
+      env: { ...process.env, MUSTER: server.url, TOKEN: server.admin.token, PROJECT: project.id },
+    });
+  // The server runs in this process: it has to be able to answer meanwhile.
+  const served = commands.trim().split('\n').slice(0, -1).join('\n');
+  const fetched = await promisify(execFile)('bash', ['-euc', served], {
+    cwd: place,
+    env: { ...process.env, MUSTER: server.url, TOKEN: server.admin.token, PROJECT: project.id },
+  });
+  expect(fetched.stderr).toBe('');
+  const last = commands.trim().split('\n').at(-1) ?? '';
+  expect(run(last)).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^verified 2 landings, 2 commits of main/),
+  });
+  expect(
+    run(`git -C clone -c user.name=M -c user.email=m@example.org commit --quiet --allow-empty -m Innocent; ${last}`),
+  ).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('note.missing'),
+  });
+  await rm(place, { recursive: true, force: true });
 });
 
 it('what nobody could verify waits for a person, who queues it again; it has cost no rework', async () => {

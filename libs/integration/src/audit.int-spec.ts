@@ -50,13 +50,16 @@ describe('the audit', () => {
 
   it('finds a note whose words were changed, a note from another commit, and a note that is gone', async () => {
     const { project, first, second } = await two();
-    const note = JSON.parse((await world.repositories.readNote(project.id, NOTES_REF, second.commit)) ?? '') as {
-      payload: string;
-    };
+    const bundle = (await world.repositories.readNote(project.id, NOTES_REF, second.commit)) ?? '';
+    const [summary = '', ...inputs] = bundle.trim().split('\n');
+    const note = JSON.parse(summary) as { payload: string };
     const body = Buffer.from(note.payload, 'base64').toString().replace('"score":100', '"score":101');
-    const tampered = JSON.stringify({ ...note, payload: Buffer.from(body).toString('base64') });
+    const changed = JSON.stringify({ ...note, payload: Buffer.from(body).toString('base64') });
+    const tampered = [changed, ...inputs].join('\n');
     await world.repositories.addNote(project.id, NOTES_REF, second.commit, tampered);
     expect(await problemsAt(project, second.commit)).toContain('signature');
+    await world.repositories.addNote(project.id, NOTES_REF, second.commit, [summary, inputs[0] ?? ''].join('\n'));
+    expect(await problemsAt(project, second.commit)).toContain('not the ones beside it');
 
     const transplanted = (await world.repositories.readNote(project.id, NOTES_REF, first.commit)) ?? '';
     await world.repositories.addNote(project.id, NOTES_REF, second.commit, transplanted);

@@ -14,6 +14,7 @@ import { ReleaseSubmissionHandler } from './commands/release-submission.ts';
 import { ReviewSubmissionHandler } from './commands/review-submission.ts';
 import { RollBackLandingHandler } from './commands/roll-back-landing.ts';
 import { RollBackSetHandler } from './commands/roll-back-set.ts';
+import { RotateProvenanceKeyHandler } from './commands/rotate-provenance-key.ts';
 import { SettleSubmission } from './commands/settle-submission.ts';
 import { CrashPoints, NoCrashPoints } from './crash-points.ts';
 import { LandingsController } from './http/landings.controller.ts';
@@ -26,6 +27,7 @@ import { LandingSets } from './landing-sets.ts';
 import { OpenConflicts } from './open-conflicts.ts';
 import { Provenance } from './provenance.ts';
 import { AuditProjectHandler } from './queries/audit-project.ts';
+import { ExportTrustHandler } from './queries/export-trust.ts';
 import { ForecastRollbackHandler } from './queries/forecast-rollback.ts';
 import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
@@ -58,6 +60,7 @@ export const commandHandlers = [
   ReviewSubmissionHandler,
   CreateSetHandler,
   RollBackSetHandler,
+  RotateProvenanceKeyHandler,
 ];
 export const queryHandlers = [
   FindSubmissionHandler,
@@ -67,6 +70,7 @@ export const queryHandlers = [
   ListReviewsHandler,
   ListLandingsHandler,
   ListProvenanceKeysHandler,
+  ExportTrustHandler,
   AuditProjectHandler,
   ShowQueueHandler,
   ForecastConflictsHandler,

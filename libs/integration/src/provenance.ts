@@ -1,13 +1,19 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Injectable } from '@nestjs/common';
-import type { VerificationView } from '@muster/contracts';
+import type { ProvenanceKey, VerificationView } from '@muster/contracts';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
-import { type Envelope, keyIdOf, signEnvelope } from './domain/dsse.ts';
+import { digestOf, type Envelope, keyIdOf, signEnvelope } from './domain/dsse.ts';
 import type { LandingRow } from './domain/landing.ts';
-import { statementOf } from './domain/statement.ts';
+import { sourceOf, statementOf, type Surroundings, testResultOf } from './domain/statement.ts';
+
+/** What is said about one landing: its statements, signed. */
+export interface Attested {
+  readonly summary: Envelope;
+  readonly inputs: readonly Envelope[];
+}
 
 /**
  * Signs what Muster says about landed commits. The private key is a file of this server alone (0600), made at first use
@@ -23,16 +29,53 @@ export class Provenance {
     private readonly database: Database,
   ) {}
 
-  async sign(landing: LandingRow, verification: VerificationView): Promise<Envelope> {
-    return signEnvelope(Buffer.from(JSON.stringify(statementOf(landing, verification))), await this.key());
+  /** The summary names the other two by digest, so that its chain holds them as well. */
+  async sign(landing: LandingRow, verification: VerificationView, around: Surroundings): Promise<Attested> {
+    const key = await this.key();
+    const seal = (statement: object): Envelope => signEnvelope(Buffer.from(JSON.stringify(statement)), key);
+    const inputs = [
+      { what: 'test-result', envelope: seal(testResultOf(landing, verification, around)) },
+      { what: 'source', envelope: seal(sourceOf(landing, around)) },
+    ];
+    const named = inputs.map(({ what, envelope }) => ({
+      uri: `urn:muster:landing:${landing.id}:${what}`,
+      digest: { sha256: digestOf(Buffer.from(envelope.payload, 'base64')) },
+    }));
+    return {
+      summary: seal(statementOf(landing, verification, named)),
+      inputs: inputs.map(({ envelope }) => envelope),
+    };
   }
 
   /** Every public key that ever signed here, by key id. */
   async publicKeys(): Promise<ReadonlyMap<string, string>> {
-    const rows = await this.database.sql<{ key_id: string; pem: string }>(
-      'select key_id, pem from provenance_keys order by since, key_id',
+    return new Map((await this.keys()).map(({ keyId, pem }) => [keyId, pem]));
+  }
+
+  async keys(): Promise<ProvenanceKey[]> {
+    return await this.database.sql<ProvenanceKey>(
+      `select key_id as "keyId", 'ed25519' as algorithm, pem, ${iso('since')} as since, ${iso('retired_at')} as "retiredAt"
+       from provenance_keys order by provenance_keys.since, key_id`,
     );
-    return new Map(rows.map(({ key_id, pem }) => [key_id, pem]));
+  }
+
+  /** A new key signs from now on. The old one vouches for what it signed, and for nothing later. */
+  async rotate(): Promise<ProvenanceKey> {
+    const old = keyIdOf(createPublicKey(await this.key()));
+    const file = this.file();
+    const draft = `${file}.next`;
+    await writeFile(draft, newKey(), { mode: 0o600 });
+    // What was signed a moment ago with the old key has the older date: the new one is in place before the old one ends.
+    await rename(draft, file);
+    this.#key = null;
+    const next = keyIdOf(createPublicKey(await this.key()));
+    await this.database.sql(
+      `update provenance_keys set retired_at = muster_now() where key_id = $1 and retired_at is null`,
+      [old],
+    );
+    const made = (await this.keys()).find(({ keyId }) => keyId === next);
+    if (made === undefined) throw new Error(`the key ${next} is not recorded`);
+    return made;
   }
 
   /** Loads or makes the key and records its public half. */
@@ -45,9 +88,8 @@ export class Provenance {
   }
 
   private async open(): Promise<KeyObject> {
-    const folder = join(this.config.dataDir, 'keys');
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const file = join(folder, 'provenance-ed25519.pem');
+    const file = this.file();
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
     const pem = (await readIfThere(file)) ?? (await create(file));
     const key = createPrivateKey(pem);
     const publicKey = createPublicKey(key);
@@ -57,7 +99,15 @@ export class Provenance {
     );
     return key;
   }
+
+  private file(): string {
+    return join(this.config.dataDir, 'keys', 'provenance-ed25519.pem');
+  }
 }
+
+const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+const newKey = (): string =>
+  generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 
 async function readIfThere(file: string): Promise<string | null> {
   try {
@@ -70,7 +120,7 @@ async function readIfThere(file: string): Promise<string | null> {
 
 /** Written beside and linked into place: a crash leaves no half a key, and of two that start at once one wins for both. */
 async function create(file: string): Promise<string> {
-  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const pem = newKey();
   const draft = `${file}.${process.pid}`;
   await writeFile(draft, pem, { mode: 0o600 });
   try {

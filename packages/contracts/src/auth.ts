@@ -46,6 +46,7 @@ export const permissions = [
   'landing.release',
   'landing.rollback',
   'audit.read',
+  'provenance.rotate',
   'event.read',
   'event.publish',
   'health.read',

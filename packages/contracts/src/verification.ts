@@ -369,6 +369,7 @@ export const verificationView = z
       .describe('false: it did not come about, and its refusal says nothing about the change'),
     score: z.number().nullable(),
     threshold: z.number(),
+    required: z.array(z.string()).describe('checks that had to pass, by the rules and for this purpose'),
     reasons: z.array(z.string()).describe('why it was refused, the weightiest first; empty when accepted'),
     lost: z.array(lostPoints),
     facts: verificationFacts.nullable(),

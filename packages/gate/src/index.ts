@@ -1,7 +1,7 @@
 /** The gate: checks, their interface, the score and the sandbox drivers. Knows nothing of the server. */
 export { GATE_VERSION } from './version.ts';
 export { runVerification, toolchainDigest, type VerificationOptions } from './verification.ts';
-export { judge, mostPerCategory, pointsPerFinding, type Judgement } from './judge.ts';
+export { judge, mostPerCategory, pointsPerFinding, requiredChecks, type Judgement } from './judge.ts';
 export { toSarif } from './sarif.ts';
 export { verifyFolder, type VerifyFolderOptions } from './folder.ts';
 export { extractTree, type ExtractLimits } from './source/extract.ts';

@@ -120,7 +120,7 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
   const reasons = vetoes.map(
     (finding) => `${finding.rule}: ${finding.message.split('\n')[0] ?? ''}${placeOf(finding)}`,
   );
-  for (const name of requiredFor(policy, purpose)) {
+  for (const name of requiredChecks(policy, purpose)) {
     const check = byCheck.get(name);
     if (check === undefined) reasons.push(`${name}: this check is required and there is no such check`);
     else if (check.status === 'not_run' || check.status === 'inconclusive')
@@ -143,7 +143,7 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
 }
 
 /** What must have passed. A base verification only looks; after a landing only the project's own command speaks. */
-function requiredFor(policy: ProjectPolicy, purpose: Purpose): string[] {
+export function requiredChecks(policy: ProjectPolicy, purpose: Purpose): string[] {
   switch (purpose) {
     case 'base':
       return [];

@@ -16,6 +16,8 @@ import {
   processLog,
   projectDetail,
   projectView,
+  provenanceKey,
+  provenanceKeys,
   runtimeStatus,
   reviewView,
   setView,
@@ -29,6 +31,7 @@ import {
   taskDetail,
   taskExplanation,
   taskView,
+  trustPolicy,
   verificationView,
   whoAmI,
   type AuditReport,
@@ -41,6 +44,8 @@ import {
   type LimitView,
   type ProcessLog,
   type ProjectView,
+  type ProvenanceKey,
+  type ProvenanceKeys,
   type RuntimeStatus,
   type SubmissionView,
   type SupervisedView,
@@ -50,6 +55,7 @@ import {
   type TaskExplanation,
   type TaskState,
   type TaskView,
+  type TrustPolicy,
   type VerificationView,
   type assignAgent,
   type createApiKey,
@@ -445,6 +451,18 @@ export class MusterClient {
       timeoutMs: 600_000,
     });
   }
+
+  readonly provenance = {
+    /** The public keys that landings are signed with. */
+    keys: (): Promise<ProvenanceKeys> =>
+      this.#http.call({ method: 'GET', path: '/api/provenance/keys', answer: provenanceKeys }),
+    /** From now on another key signs. */
+    rotate: (): Promise<ProvenanceKey> =>
+      this.#http.call({ method: 'POST', path: '/api/provenance/keys', answer: provenanceKey }),
+    /** What `verify-provenance` needs besides a clone. */
+    trust: (projectId: string): Promise<TrustPolicy> =>
+      this.#http.call({ method: 'GET', path: `/api/projects/${part(projectId)}/trust`, answer: trustPolicy }),
+  };
 
   readonly doctor = {
     /** Checks every promise about what is stored against one snapshot; reads whole tables, so not for every minute. */

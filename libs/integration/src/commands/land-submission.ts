@@ -9,11 +9,18 @@ import { Repositories } from '#platform/git';
 import { Candidates, type Made, type Recipe } from '../candidates.ts';
 import { CrashPoints } from '../crash-points.ts';
 import { landedMessage, MUSTER } from '../domain/commit-message.ts';
-import { digestOf, type Envelope } from '../domain/dsse.ts';
+import { digestOf } from '../domain/dsse.ts';
 import { landingColumns, type LandingRow, NOTES_REF } from '../domain/landing.ts';
 import { approvalOf, type SubmissionRow } from '../domain/submission.ts';
 import { LandingLine } from '../landing-line.ts';
-import { Provenance } from '../provenance.ts';
+import { type Attested, Provenance } from '../provenance.ts';
+
+const POLICY_FILE = 'muster.yaml';
+const MOST_POLICY_BYTES = 10_000_000;
+
+/** One envelope a line, the summary first: what in-toto calls a bundle. */
+const noteOf = ({ summary, inputs }: Attested): string =>
+  [summary, ...inputs].map((envelope) => JSON.stringify(envelope)).join('\n');
 
 /** Evidence that is not about the very thing that is to land. Ends the intent, never the submission: it is verified anew. */
 export class EvidenceMismatch extends Error {}
@@ -162,24 +169,34 @@ export class LandSubmission {
   }
 
   /** Signs what landed and lays it beside the commit. Again after a crash: the same words. */
-  async attest(landing: LandingRow): Promise<Envelope> {
+  async attest(landing: LandingRow): Promise<Attested> {
+    const { project_id: projectId, before, commit } = landing;
     const verification = await this.verification(landing.verification_id);
-    const envelope = await this.provenance.sign(landing, verification);
+    const { handedIn } = await this.recipeOf(landing);
+    const rules = await this.repositories.readFile(projectId, before, POLICY_FILE, MOST_POLICY_BYTES);
+    const policyFile = rules === null ? null : digestOf(rules);
+    const attested = await this.provenance.sign(landing, verification, { handedIn, policyFile });
     this.crash.reach('landing.signed');
-    await this.repositories.addNote(landing.project_id, NOTES_REF, landing.commit, JSON.stringify(envelope));
+    await this.repositories.addNote(projectId, NOTES_REF, commit, noteOf(attested));
     this.crash.reach('landing.attested');
-    return envelope;
+    return attested;
   }
 
   /** Tells everyone, in one transaction, and leaves word that the landed commit has to prove itself where its rules say so. */
-  async complete(landing: LandingRow, envelope: Envelope): Promise<void> {
+  async complete(landing: LandingRow, { summary, inputs }: Attested): Promise<void> {
     const postLanding = (await this.hasPostLandingCheck(landing)) ? 'pending' : 'none';
     await this.database.transaction(async (tx) => {
       const [done] = await tx.sql<{ id: string }>(
-        `update landings set state = 'landed', landed_at = muster_now(), statement = $2::jsonb, statement_digest = $3,
+        `update landings set state = 'landed', landed_at = muster_now(), statement = $2::jsonb, statement_digest = $3, attestations = $5::jsonb,
            post_landing = $4, next_action_at = case when $4 = 'pending' then muster_now() end
          where id = $1 and state = 'intended' returning id`,
-        [landing.id, JSON.stringify(envelope), digestOf(Buffer.from(envelope.payload, 'base64')), postLanding],
+        [
+          landing.id,
+          JSON.stringify(summary),
+          digestOf(Buffer.from(summary.payload, 'base64')),
+          postLanding,
+          JSON.stringify(inputs),
+        ],
       );
       if (done === undefined) return;
       await tx.sql(

@@ -23,14 +23,22 @@ export interface Testimony {
 /** The statement beside a commit, if it is one of ours and nobody has touched it; otherwise what is wrong with it. */
 export function readTestimony(note: string, keys: ReadonlyMap<string, string>): Testimony | string {
   if (note.trim() === '') return 'It has no provenance: it did not come in through the gate.';
-  const sealed = envelope.safeParse(parseJson(note));
+  const [first = '', ...rest] = note.trim().split('\n');
+  const sealed = envelope.safeParse(parseJson(first));
   if (!sealed.success) return 'Its note is not a signed statement.';
   const body = openEnvelope(sealed.data, keys);
   if (body === null) return 'The signature of its statement does not verify with any known key.';
   const statement = landingStatement.safeParse(parseJson(body.toString('utf8')));
-  return statement.success
-    ? { statement: statement.data, digest: digestOf(body) }
-    : 'Its statement does not have the expected shape.';
+  if (!statement.success) return 'Its statement does not have the expected shape.';
+  // They are named by the digest of what was signed, so that one signature vouches for all of them.
+  const summedUp = statement.data.predicate.inputAttestations.map(({ digest }) => digest.sha256);
+  const beside = rest.map((line) => {
+    const other = envelope.safeParse(parseJson(line));
+    const words = other.success ? openEnvelope(other.data, keys) : null;
+    return words === null ? null : digestOf(words);
+  });
+  if (summedUp.join() !== beside.join()) return 'The statements that it sums up are not the ones beside it.';
+  return { statement: statement.data, digest: digestOf(body) };
 }
 
 /** Everything that one landed commit has to agree with. No problem: it is what was verified, and in its place. */

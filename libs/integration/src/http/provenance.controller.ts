@@ -1,21 +1,32 @@
-import { Controller, Get, Param } from '@nestjs/common';
-import { QueryBus } from '@nestjs/cqrs';
+import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiResponse, ApiTags } from '@nestjs/swagger';
-import { type AuditReport, auditReport, idOf } from '@muster/contracts';
-import { z } from 'zod';
+import {
+  type AuditReport,
+  auditReport,
+  idOf,
+  type ProvenanceKey,
+  provenanceKey,
+  type ProvenanceKeys,
+  provenanceKeys,
+  type TrustPolicy,
+  trustPolicy,
+} from '@muster/contracts';
 import { Public, Requires } from '#platform/http';
+import { RotateProvenanceKey } from '../commands/rotate-provenance-key.ts';
 import { AuditProject } from '../queries/audit-project.ts';
-import { ListProvenanceKeys, type ProvenanceKeys } from '../queries/list-provenance-keys.ts';
+import { ExportTrust } from '../queries/export-trust.ts';
+import { ListProvenanceKeys } from '../queries/list-provenance-keys.ts';
 
 const projectId = idOf('project');
-const provenanceKeys = z
-  .object({ keys: z.array(z.object({ keyId: z.string(), algorithm: z.literal('ed25519'), pem: z.string() })) })
-  .meta({ id: 'ProvenanceKeys' });
 
 @ApiTags('provenance')
 @Controller('api')
 export class ProvenanceController {
-  constructor(private readonly queries: QueryBus) {}
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly queries: QueryBus,
+  ) {}
 
   @Get('projects/:projectId/audit')
   @Requires('audit.read')
@@ -24,10 +35,25 @@ export class ProvenanceController {
     return this.queries.execute(new AuditProject(id));
   }
 
+  @Get('projects/:projectId/trust')
+  @Requires('audit.read')
+  @ApiResponse({ status: 200, standardSchema: trustPolicy })
+  trust(@Param('projectId', { schema: projectId }) id: string): Promise<TrustPolicy> {
+    return this.queries.execute(new ExportTrust(id));
+  }
+
   @Get('provenance/keys')
   @Public()
   @ApiResponse({ status: 200, standardSchema: provenanceKeys })
   keys(): Promise<ProvenanceKeys> {
     return this.queries.execute(new ListProvenanceKeys());
+  }
+
+  @Post('provenance/keys')
+  @HttpCode(201)
+  @Requires('provenance.rotate')
+  @ApiResponse({ status: 201, standardSchema: provenanceKey })
+  rotate(): Promise<ProvenanceKey> {
+    return this.commands.execute(new RotateProvenanceKey());
   }
 }

@@ -1,4 +1,5 @@
 import type { DeclaredWork, GatePolicy, ProjectPolicy, VerificationFacts, VerificationView } from '@muster/contracts';
+import { requiredChecks } from '@muster/gate';
 
 export interface VerificationRow {
   readonly id: string;
@@ -47,6 +48,7 @@ export const verificationViewOf = (row: VerificationRow): VerificationView => ({
   evidence: row.state === 'finished' ? row.reusable : null,
   score: row.score,
   threshold: row.threshold,
+  required: requiredChecks(row.policy, row.purpose),
   reasons: row.reasons,
   lost: row.lost,
   facts: row.facts,
