@@ -96,7 +96,7 @@ async function explain(cleanup: Cleanup): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'muster-explain-'));
   cleanup.add(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   await chmod(folder, 0o755);
-  const server = await ServerUnderTest.start(folder, null);
+  const server = await ServerUnderTest.start(folder, null, {});
   cleanup.add(() => server.stop());
   await withClient(server.postgres.url, async (client) => {
     for (const [name, value] of Object.entries({

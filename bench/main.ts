@@ -1,13 +1,17 @@
+import { clone } from './clone.ts';
 import { depth } from './depth.ts';
 import { dispatch } from './dispatch.ts';
 import { fairness } from './fairness.ts';
+import { forecast } from './forecast.ts';
 import { idle } from './idle.ts';
+import { landing } from './landing.ts';
 import { Cleanup } from './machinery/cleanup.ts';
 import { benchDocument, type Measure } from './machinery/document.ts';
 import { optionsFrom, usage, UsageError, type BenchName, type Options } from './machinery/options.ts';
 import { say, Stage } from './machinery/stage.ts';
 import { tableOf } from './machinery/table.ts';
 import { memory } from './memory.ts';
+import { queue } from './queue.ts';
 import { roundtrip } from './roundtrip.ts';
 
 const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
@@ -17,10 +21,20 @@ const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
   memory,
   roundtrip,
   fairness,
+  queue,
+  forecast,
+  landing,
+  clone,
+};
+/** Slots of the gate are verifier processes. Where it is no part of what is measured, there are none. */
+const settings: Partial<Record<BenchName, Record<string, string>>> = {
+  queue: { MUSTER_VERIFIERS: '4' },
+  forecast: { MUSTER_VERIFIERS: '0' },
+  clone: { MUSTER_VERIFIERS: '0' },
 };
 
 async function run(options: Options, cleanup: Cleanup): Promise<void> {
-  const stage = await Stage.set(options, cleanup);
+  const stage = await Stage.set(options, cleanup, settings[options.bench]);
   try {
     const measures = await benches[options.bench](stage);
     const { machine, versions } = stage;

@@ -22,6 +22,7 @@ import { Migration202611280008_task_routing } from './Migration202611280008_task
 import { Migration202611280009_sets } from './Migration202611280009_sets.ts';
 import { Migration202611280010_remotes } from './Migration202611280010_remotes.ts';
 import { Migration202611280011_attestations } from './Migration202611280011_attestations.ts';
+import { Migration202611280012_incidents } from './Migration202611280012_incidents.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -49,4 +50,5 @@ export const migrations = [
   { name: 'Migration202611280009_sets', class: Migration202611280009_sets },
   { name: 'Migration202611280010_remotes', class: Migration202611280010_remotes },
   { name: 'Migration202611280011_attestations', class: Migration202611280011_attestations },
+  { name: 'Migration202611280012_incidents', class: Migration202611280012_incidents },
 ];

@@ -12,7 +12,7 @@ export const measure = z.strictObject({
   peers: z.record(z.string(), z.number()),
   /** What the machine allows for this, measured in the same run; null where nothing sensible bounds it. */
   limit: figure,
-  /** Ours against the best peer on PostgreSQL; above 1 always means that ours is better. Null without such a peer. */
+  /** Ours against the best peer that counts; above 1 always means that ours is better. Null without such a peer. */
   ratio: figure,
 });
 export type Measure = z.infer<typeof measure>;
@@ -36,8 +36,8 @@ export interface Samples {
   readonly limit?: readonly number[];
 }
 
-/** Which peers count for the ratio: those that keep their jobs where we keep ours. */
-export const postgresPeers: readonly string[] = ['graphile-worker', 'pg-boss'];
+/** Which peers count for the ratio: those that keep their jobs where we keep ours, and those that do the very same. */
+export const rivals: readonly string[] = ['graphile-worker', 'pg-boss', 'git http-backend', 'one after another'];
 
 export function measureOf({ name, unit, better, ours, peers = {}, limit = [] }: Samples): Measure {
   const middles = Object.fromEntries(
@@ -58,9 +58,9 @@ export function measureOf({ name, unit, better, ours, peers = {}, limit = [] }: 
 }
 
 function ratioOf(ours: number, peers: Readonly<Record<string, number>>, better: 'higher' | 'lower'): number | null {
-  const rivals = postgresPeers.flatMap((peer) => (peers[peer] === undefined ? [] : [peers[peer]]));
-  if (rivals.length === 0) return null;
-  const best = better === 'higher' ? Math.max(...rivals) : Math.min(...rivals);
+  const theirs = rivals.flatMap((peer) => (peers[peer] === undefined ? [] : [peers[peer]]));
+  if (theirs.length === 0) return null;
+  const best = better === 'higher' ? Math.max(...theirs) : Math.min(...theirs);
   const [above, below] = better === 'higher' ? [ours, best] : [best, ours];
   // Against nothing there is no ratio: peers that keep no row of what is done, for instance.
   return best === 0 || below === 0 ? null : tidy(above / below);

@@ -1,6 +1,17 @@
 import { parseArgs } from 'node:util';
 
-export const benchNames = ['dispatch', 'idle', 'depth', 'memory', 'roundtrip', 'fairness'] as const;
+export const benchNames = [
+  'dispatch',
+  'idle',
+  'depth',
+  'memory',
+  'roundtrip',
+  'fairness',
+  'queue',
+  'forecast',
+  'landing',
+  'clone',
+] as const;
 export type BenchName = (typeof benchNames)[number];
 
 export const usage = `Measures Muster against its peers and against the machine, in one run.
@@ -11,6 +22,10 @@ export const usage = `Measures Muster against its peers and against the machine,
   npm run bench -- memory        whether the server's memory stays flat under load
   npm run bench -- roundtrip     executing a capability over REST and waiting for its answer
   npm run bench -- fairness      how long a team's tasks wait beside a team with ten times the load
+  npm run bench -- queue         twenty good changes through the landing queue on four slots
+  npm run bench -- forecast      conflicts among a hundred open changes of 50,000 files
+  npm run bench -- landing       what a landing takes beyond its verification
+  npm run bench -- clone         clones against git http-backend behind nginx
 
   --json             one document on stdout instead of the table; progress is on stderr either way
   --short            small counts and one round: every code path in a minute or two, the figures mean little

@@ -53,3 +53,33 @@ export function residentMib(pid: number): number {
   if (kib === undefined) throw new Error(`Process ${pid} has no memory: it is gone.`);
   return Number(kib) / 1024;
 }
+
+/** Resident memory in MiB of a process and everything that it has started. What they share is counted for each. */
+export function familyMib(pid: number): number {
+  const parents = new Map(
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((name) => [Number(name), stat(Number(name))?.parent ?? 0]),
+  );
+  const isOurs = (at: number): boolean => at === pid || (at > 1 && isOurs(parents.get(at) ?? 0));
+  return [...parents.keys()].filter(isOurs).reduce((sum, each) => {
+    try {
+      return sum + residentMib(each);
+    } catch {
+      return sum; // ended meanwhile
+    }
+  }, 0);
+}
+
+/** Begins to count; what it returns says which share of all cores was busy since. */
+export function busyShare(): () => number {
+  const read = (): { idle: number; all: number } => {
+    const fields = (readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '').trim().split(/\s+/).slice(1).map(Number);
+    return { idle: (fields[3] ?? 0) + (fields[4] ?? 0), all: fields.slice(0, 8).reduce((sum, each) => sum + each, 0) };
+  };
+  const began = read();
+  return () => {
+    const ended = read();
+    return 1 - (ended.idle - began.idle) / Math.max(1, ended.all - began.all);
+  };
+}

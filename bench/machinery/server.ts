@@ -40,7 +40,11 @@ export class ServerUnderTest {
     child.once('exit', (code, signal) => (this.#ended = signal ?? `code ${code}`));
   }
 
-  static async start(folder: string, profileFolder: string | null): Promise<ServerUnderTest> {
+  static async start(
+    folder: string,
+    profileFolder: string | null,
+    settings: Record<string, string>,
+  ): Promise<ServerUnderTest> {
     if (!existsSync(entry)) throw new Error(`There is no built server at ${entry}. Run npm run build first.`);
     const dataFolder = join(folder, 'data');
     await mkdir(dataFolder);
@@ -66,6 +70,8 @@ export class ServerUnderTest {
         MUSTER_ADMIN_EMAIL: credentials.email,
         MUSTER_ADMIN_PASSWORD: credentials.password,
         MUSTER_LOG_PRETTY: 'false',
+        MUSTER_IMPORT_PATHS: folder,
+        ...settings,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

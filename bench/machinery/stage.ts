@@ -46,7 +46,8 @@ export class Stage {
     this.#cleanup = parts.cleanup;
   }
 
-  static async set(options: Options, cleanup: Cleanup): Promise<Stage> {
+  /** @param settings of the server, where the bench needs others than it comes with */
+  static async set(options: Options, cleanup: Cleanup, settings: Record<string, string> = {}): Promise<Stage> {
     const folder = await mkdtemp(join(tmpdir(), 'muster-bench-'));
     cleanup.add(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
     // PostgreSQL, where it runs as a user of its own, must be able to walk in.
@@ -59,7 +60,7 @@ export class Stage {
         .join(', ')}`,
     );
     const profile = options.profileFolder === null ? null : resolve(options.profileFolder);
-    const server = await ServerUnderTest.start(folder, profile);
+    const server = await ServerUnderTest.start(folder, profile, settings);
     cleanup.add(() => server.stop());
     await server.settle();
     const versions = {
@@ -69,6 +70,11 @@ export class Stage {
     };
     say(`server ready at ${server.url} (process ${server.pid})`);
     return new Stage({ options, folder, server, machine, versions, cleanup });
+  }
+
+  /** Stops it when the bench is over. */
+  cleanUp(stop: () => Promise<void>): void {
+    this.#cleanup.add(stop);
   }
 
   /** Ours: an agent of the published SDK in a process of its own, tasks by REST from another. */

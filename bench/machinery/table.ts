@@ -27,7 +27,7 @@ export function tableOf({ bench, machine, versions, measures }: BenchDocument): 
       .map(([name, value]) => `${name} ${value}`)
       .join(', ');
   const note = measures.some((measure) => measure.ratio !== null)
-    ? 'ratio: ours against the best of graphile-worker and pg-boss; above 1 is better.\n'
+    ? 'ratio: ours against the best peer that counts; above 1 is better.\n'
     : '';
   return `${bench}\n${facts(machine)}\n${facts(versions)}\n${table.toString()}\n${note}`;
 }

@@ -203,15 +203,17 @@ async function play(points, number) {
         ({ state }) => state !== 'abandoned',
       );
       const told = await Promise.all(tasks.map((id) => get(`/api/tasks/${id}`)));
-      return { rows, reverts, landings, told };
+      const incidents = (await get(`/api/incidents?projectId=${project.id}`)).items;
+      return { rows, reverts, landings, told, incidents };
     };
-    const isOver = ({ rows, reverts, landings, told }) =>
+    const isOver = ({ rows, reverts, landings, told, incidents }) =>
       rows.map(({ state }) => state).join() === 'landed,landed,rejected' &&
       reverts.length === 1 &&
       reverts[0].state === 'landed' &&
       landings.length === 3 &&
       landings.every(({ postLanding }) => postLanding !== 'pending') &&
       landings.some(({ followUpTaskId }) => followUpTaskId !== null) &&
+      incidents.map(({ state }) => state).join() === 'resolved' &&
       told.map(({ state }) => state).join() === 'succeeded,succeeded,queued';
     let state = await settled();
     while (!isOver(state)) {
@@ -238,7 +240,14 @@ async function play(points, number) {
     const fsck = [repository, beside.repository]
       .map((one) => git(one, 'fsck', '--full', '--no-dangling', '--no-progress'))
       .join('');
-    const twice = ['landing.landed', 'landing.rolled_back', 'submission.accepted', 'queue.ejected'].filter((type) => {
+    const twice = [
+      'landing.landed',
+      'landing.rolled_back',
+      'rollback.opened',
+      'rollback.completed',
+      'submission.accepted',
+      'queue.ejected',
+    ].filter((type) => {
       const subjects = events.filter((event) => event.type === type).map(({ subject }) => subject);
       return new Set(subjects).size !== subjects.length;
     });

@@ -333,5 +333,9 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 const bad = total.innocentEjected + total.wrongTrees + total.stuck + total.unaudited;
-console.log(JSON.stringify(total));
+const { innocentEjected, wrongTrees, landed, ejected } = total;
+if (values.json) {
+  console.error(JSON.stringify(total));
+  console.log(JSON.stringify({ histories: total.histories, innocentEjected, wrongTrees, landed, ejected }));
+} else console.log(JSON.stringify(total));
 process.exit(bad === 0 ? 0 : 1);

@@ -36,6 +36,7 @@ export const crashPoints = [
   'rollback.recorded',
   'rollback.follow_up_started',
   'rollback.announced',
+  'rollback.incident_resolved',
 ] as const;
 export type CrashPoint = (typeof crashPoints)[number];
 

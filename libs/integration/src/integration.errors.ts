@@ -2,7 +2,7 @@ import { MusterError } from '#kernel';
 
 /** Someone else's id answers like none. */
 export class NotFound extends MusterError {
-  constructor(what: 'task' | 'project' | 'submission' | 'landing' | 'set', id: string) {
+  constructor(what: 'task' | 'project' | 'submission' | 'landing' | 'set' | 'incident', id: string) {
     super(`integration.${what}_not_found`, 404, `There is no ${what} ${id}. Check the id and the team of your key.`, {
       data: { id },
     });
@@ -97,6 +97,16 @@ export class NotLanded extends MusterError {
         ? `${landingId} is rolled back already. Look at its rolledBackBy.`
         : `${landingId} is ${state}; only what has landed can be rolled back. Wait until its state is landed.`,
       { data: { landingId, state } },
+    );
+  }
+}
+
+export class NothingInRange extends MusterError {
+  constructor() {
+    super(
+      'integration.nothing_in_range',
+      409,
+      'Between these two there is no landing that could come out. `from` is the older one; look at GET /api/landings.',
     );
   }
 }

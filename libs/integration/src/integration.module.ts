@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { OwnedIds } from '#platform/http';
 import { Candidates } from './candidates.ts';
+import { AdvanceIncident } from './commands/advance-incident.ts';
 import { AdvanceLanding } from './commands/advance-landing.ts';
 import { AdvanceSet } from './commands/advance-set.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
@@ -8,6 +9,7 @@ import { CreateSetHandler } from './commands/create-set.ts';
 import { KeepSubmission } from './commands/keep-submission.ts';
 import { LandSet } from './commands/land-set.ts';
 import { LandSubmission } from './commands/land-submission.ts';
+import { OpenIncidentHandler } from './commands/open-incident.ts';
 import { ReceivePushHandler } from './commands/receive-push.ts';
 import { ReceiveSubmissionHandler } from './commands/receive-submission.ts';
 import { ReleaseSubmissionHandler } from './commands/release-submission.ts';
@@ -17,6 +19,7 @@ import { RollBackSetHandler } from './commands/roll-back-set.ts';
 import { RotateProvenanceKeyHandler } from './commands/rotate-provenance-key.ts';
 import { SettleSubmission } from './commands/settle-submission.ts';
 import { CrashPoints, NoCrashPoints } from './crash-points.ts';
+import { IncidentsController } from './http/incidents.controller.ts';
 import { LandingsController } from './http/landings.controller.ts';
 import { ProvenanceController } from './http/provenance.controller.ts';
 import { QueueController } from './http/queue.controller.ts';
@@ -25,6 +28,7 @@ import { SubmissionsController } from './http/submissions.controller.ts';
 import { LandingLine } from './landing-line.ts';
 import { LandingSets } from './landing-sets.ts';
 import { OpenConflicts } from './open-conflicts.ts';
+import { RollbackOutlook } from './outlook.ts';
 import { Provenance } from './provenance.ts';
 import { AuditProjectHandler } from './queries/audit-project.ts';
 import { ExportTrustHandler } from './queries/export-trust.ts';
@@ -38,9 +42,11 @@ import { ListLandingsHandler } from './queries/list-landings.ts';
 import { ListProvenanceKeysHandler } from './queries/list-provenance-keys.ts';
 import { ListReviewsHandler } from './queries/list-reviews.ts';
 import { ListSubmissionsHandler } from './queries/list-submissions.ts';
+import { FindIncidentHandler, ListIncidentsHandler } from './queries/show-incidents.ts';
 import { AdmitWhenSubmissionReceived } from './reactions/admit-when-submission-received.ts';
 import { AdvanceWhenVerificationFinished } from './reactions/advance-when-verification-finished.ts';
 import { CheckWhatLanded } from './reactions/check-what-landed.ts';
+import { GoOnWhenARevertMoved } from './reactions/go-on-when-a-revert-moved.ts';
 import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancelled.ts';
 import { Reviews } from './reviews.ts';
 import { Sweep } from './sweep.ts';
@@ -48,6 +54,7 @@ import { Sweep } from './sweep.ts';
 export const controllers = [
   SubmissionsController,
   LandingsController,
+  IncidentsController,
   ProvenanceController,
   QueueController,
   SetsController,
@@ -56,6 +63,7 @@ export const commandHandlers = [
   ReceiveSubmissionHandler,
   ReceivePushHandler,
   RollBackLandingHandler,
+  OpenIncidentHandler,
   ReleaseSubmissionHandler,
   ReviewSubmissionHandler,
   CreateSetHandler,
@@ -75,12 +83,15 @@ export const queryHandlers = [
   ShowQueueHandler,
   ForecastConflictsHandler,
   ForecastRollbackHandler,
+  FindIncidentHandler,
+  ListIncidentsHandler,
 ];
 export const reactions = [
   AdmitWhenSubmissionReceived,
   AdvanceWhenVerificationFinished,
   CheckWhatLanded,
   WithdrawWhenTaskCancelled,
+  GoOnWhenARevertMoved,
 ];
 
 @Module({
@@ -102,6 +113,8 @@ export const reactions = [
     { provide: CrashPoints, useClass: NoCrashPoints },
     AdvanceSubmission,
     AdvanceLanding,
+    AdvanceIncident,
+    RollbackOutlook,
     Provenance,
     Sweep,
   ],
@@ -111,6 +124,7 @@ export class IntegrationModule {
     OwnedIds.register('submission', 'submissions');
     OwnedIds.register('landing', 'landings');
     OwnedIds.register('set', 'landing_sets', { project: null });
+    OwnedIds.register('incident', 'incidents');
   }
 
   /** The room with somebody who is told of every crash point. A server has nobody. */

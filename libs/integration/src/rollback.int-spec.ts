@@ -1,6 +1,10 @@
+import type { Incident } from '@muster/contracts';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { OpenIncident } from './commands/open-incident.ts';
+import type { LandingRow } from './domain/landing.ts';
 import { ForecastRollback } from './queries/forecast-rollback.ts';
-import { startWorld, type World } from '../test/world.ts';
+import { FindIncident } from './queries/show-incidents.ts';
+import { FILES, startWorld, type World } from '../test/world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -137,6 +141,160 @@ describe('rolling back', () => {
     expect((await world.judge(revert.id, 'accepted')).state).toBe('landed');
     await world.submissions.run(change.id);
     expect((await world.row(change.id)).state).toBe('verifying');
+  });
+});
+
+describe('an incident', () => {
+  const incidentOf = async (landingId: string): Promise<Incident> => {
+    const [row] = await world.opened.sql<{ id: string }>(
+      `select id from incidents where landings @> array[$1]::text[] order by id desc limit 1`,
+      [landingId],
+    );
+    return await world.queries.execute(new FindIncident(row?.id ?? ''));
+  };
+  /** The revert of this landing goes through the gate, and what follows from it happens. */
+  const out = async (incidentId: string, landingId: string): Promise<void> => {
+    const { landings } = await world.queries.execute(new FindIncident(incidentId));
+    const id = landings.find((each) => each.landingId === landingId)?.revert?.submissionId ?? '';
+    await world.submissions.run(id);
+    expect((await world.judge(id, 'accepted')).state).toBe('landed');
+    await world.submissions.run(id);
+    await world.incidents.runAbout(landingId);
+  };
+
+  it('ties the failed check, the landing, its revert and the reopened work together, by rule', async () => {
+    world.neighbours.postLanding = 'npm run smoke';
+    const project = await world.project();
+    const landing = await world.land(project, { 'greet.js': 'fails in use\n' });
+    await world.landings.run(landing.id);
+    world.finish((await world.landing(landing.id)).post_verification_id, 'rejected');
+    await world.landings.run(landing.id);
+    const opened = await incidentOf(landing.id);
+    expect(opened).toMatchObject({
+      state: 'open', cause: 'post_landing_check', requestedBy: 'post-landing check', branch: 'main', resolvedAt: null,
+      reason: expect.stringContaining('A test fails.'),
+      forecast: { paths: ['greet.js'], conflicts: [], dependents: [], openWork: [] },
+      landings: [{ landingId: landing.id, state: 'landed', postLanding: 'failed', subject: 'Say hello better', revert: { state: 'received' } }],
+    }); // prettier-ignore
+    await out(opened.id, landing.id);
+    const over = await world.queries.execute(new FindIncident(opened.id));
+    expect(over).toMatchObject({
+      state: 'resolved',
+      landings: [{ state: 'rolled_back', revert: { state: 'landed' } }],
+    });
+    const followUp = over.landings[0]?.followUpTaskId ?? '';
+    expect(world.neighbours.task(followUp).reopens).toBe(landing.task_id);
+    expect(over.resolvedAt).not.toBeNull();
+    expect(await world.events(opened.id)).toEqual([
+      'rollback.opened',
+      'rollback.revert_handed_in',
+      'rollback.completed',
+    ]);
+  });
+
+  it('takes a set out, the newest first, around what landed in between, and tells what stands on it', async () => {
+    const project = await world.project();
+    const first = await world.land(project, { 'greet.js': 'one\n' });
+    const kept = await world.land(project, { 'other.js': 'kept\n' });
+    const second = await world.land(project, { 'greet.js': 'two\n', 'fresh.js': 'fresh\n' });
+    const dependent = await world.land(project, { 'fresh.js': 'fresher\n' });
+    const wish = { landings: [first.id, second.id, dependent.id], reason: 'It broke the night build.' };
+    const id = await world.commands.execute(new OpenIncident(project.id, wish, 'user_someone'));
+    const opened = await world.queries.execute(new FindIncident(id));
+    expect(opened.landings.map(({ landingId }) => landingId)).toEqual([dependent.id, second.id, first.id]);
+    expect(opened.forecast).toMatchObject({ conflicts: [], dependents: [], paths: ['fresh.js', 'greet.js'] });
+    // One after another: the next is made on the branch without those behind it.
+    expect(opened.landings.map(({ revert }) => revert?.state ?? null)).toEqual(['received', null, null]);
+    for (const { id: out_ } of [dependent, second, first]) await out(id, out_);
+    expect(await world.queries.execute(new FindIncident(id))).toMatchObject({ state: 'resolved', cause: 'person' });
+    const head = await world.head(project);
+    const read = async (path: string): Promise<string | undefined> =>
+      (await world.repositories.readFile(project.id, head, path, 100))?.toString();
+    expect([await read('greet.js'), await read('other.js'), await read('fresh.js')]).toEqual([
+      FILES['greet.js'],
+      'kept\n',
+      undefined,
+    ]);
+    expect(await world.landing(kept.id)).toMatchObject({ state: 'landed' });
+    expect(await world.audit(project)).toMatchObject({ ok: true });
+    expect((await world.events(id)).filter((type) => type === 'rollback.revert_handed_in')).toHaveLength(3);
+  });
+
+  it('takes a range out, and leaves alone what is out already and what took it out', async () => {
+    const project = await world.project();
+    const landings = [];
+    for (const path of ['a.js', 'b.js', 'c.js', 'd.js']) landings.push(await world.land(project, { [path]: '1\n' }));
+    const [a, b, c, d] = landings as [LandingRow, LandingRow, LandingRow, LandingRow];
+    const revert = await world.rollBack(b.id);
+    await out((await incidentOf(b.id)).id, b.id);
+    const range = { from: a.id, to: d.id };
+    const id = await world.commands.execute(
+      new OpenIncident(project.id, { range, reason: 'All of it.' }, 'user_someone'),
+    );
+    const { landings: named } = await world.queries.execute(new FindIncident(id));
+    expect(named.map(({ landingId }) => landingId)).toEqual([d.id, c.id, a.id]);
+    expect(await world.row(revert.id)).toMatchObject({ state: 'landed' });
+    await expect(
+      world.commands.execute(
+        new OpenIncident(project.id, { range: { from: d.id, to: a.id }, reason: 'Backwards.' }, 'u'),
+      ),
+    ).rejects.toMatchObject({ code: 'integration.nothing_in_range', status: 409 });
+  });
+
+  it('waits for a person where later work stands in the way, and goes on when a revert is asked for again', async () => {
+    const project = await world.project();
+    const first = await world.land(project, { 'greet.js': 'first\n' });
+    const later = await world.land(project, { 'greet.js': 'second\n' });
+    const revert = await world.rollBack(first.id);
+    await world.incidents.runAbout(first.id);
+    const stuck = await incidentOf(first.id);
+    expect(stuck).toMatchObject({
+      state: 'waiting_person',
+      forecast: { conflicts: ['greet.js'], dependents: [{ landingId: later.id, paths: ['greet.js'] }] },
+      landings: [{ revert: { submissionId: revert.id, state: 'conflicted' } }],
+    });
+    expect(await world.events(stuck.id)).toEqual(['rollback.opened', 'rollback.revert_handed_in', 'rollback.waiting']);
+    // What stood in the way comes out first; then the same incident goes on.
+    await world.rollBack(later.id);
+    await out((await incidentOf(later.id)).id, later.id);
+    await world.rollBack(first.id);
+    expect((await incidentOf(first.id)).id).toBe(stuck.id);
+    await out(stuck.id, first.id);
+    expect(await incidentOf(first.id)).toMatchObject({ id: stuck.id, state: 'resolved' });
+  });
+
+  it('leaves out what later landings have undone, and is over when a crash came between any two of its steps', async () => {
+    const project = await world.project();
+    const undone = await world.land(project, { 'greet.js': 'bad\n' });
+    await world.land(project, { 'greet.js': FILES['greet.js'] });
+    const bad = await world.land(project, { 'other.js': 'bad\n' });
+    const wish = { landings: [undone.id, bad.id], reason: 'Both.' };
+    const id = await world.commands.execute(new OpenIncident(project.id, wish, 'user_someone'));
+    const reverts = (await world.queries.execute(new FindIncident(id))).landings.map(
+      ({ revert }) => revert?.submissionId,
+    );
+    await world.due();
+    await world.sweep.sweep();
+    // Asked again: the same revert, not a second one.
+    expect(
+      (await world.queries.execute(new FindIncident(id))).landings.map(({ revert }) => revert?.submissionId),
+    ).toEqual(reverts);
+    await out(id, bad.id);
+    expect(await world.queries.execute(new FindIncident(id))).toMatchObject({
+      state: 'resolved',
+      landings: [
+        { landingId: bad.id, skipped: false },
+        { landingId: undone.id, skipped: true, state: 'landed' },
+      ],
+    });
+  });
+
+  it('refuses landings of other projects and what is not on the branch', async () => {
+    const [one, other] = [await world.project(), await world.project()];
+    const landing = await world.land(other, { 'greet.js': 'x\n' });
+    const open = (landings: string[]) =>
+      world.commands.execute(new OpenIncident(one.id, { landings, reason: 'Mine?' }, 'user_someone'));
+    await expect(open([landing.id])).rejects.toMatchObject({ code: 'integration.landing_not_found', status: 404 });
   });
 });
 

@@ -4,6 +4,7 @@ import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
 import { Rounds } from '#platform/rounds';
+import { AdvanceIncident } from './commands/advance-incident.ts';
 import { AdvanceLanding } from './commands/advance-landing.ts';
 import { AdvanceSet } from './commands/advance-set.ts';
 import { AdvanceSubmission } from './commands/advance-submission.ts';
@@ -32,6 +33,7 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     private readonly submissions: AdvanceSubmission,
     private readonly landings: AdvanceLanding,
     private readonly sets: AdvanceSet,
+    private readonly incidents: AdvanceIncident,
     private readonly provenance: Provenance,
     private readonly clock: Clock,
   ) {}
@@ -74,6 +76,11 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
       [BATCH],
     );
     for (const { id } of sets) if (!signal?.aborted) await this.sets.run(id);
+    const incidents = await this.database.sql<{ id: string }>(
+      `select id from incidents where next_action_at <= muster_now() order by next_action_at, id limit $1`,
+      [BATCH],
+    );
+    for (const { id } of incidents) if (!signal?.aborted) await this.incidents.run(id);
   }
 
   /** Takes the refs that a crash or a lost fence left: of submissions that never came to be, and of places in a queue that were left. */

@@ -33,6 +33,7 @@ import { EventLogModule } from '#platform/eventlog';
 import { Git, GitModule, NOTHING, Repositories } from '#platform/git';
 import { HttpModule } from '#platform/http';
 import { testDatabase } from '#test/database';
+import { AdvanceIncident } from '../src/commands/advance-incident.ts';
 import { AdvanceLanding } from '../src/commands/advance-landing.ts';
 import { AdvanceSubmission } from '../src/commands/advance-submission.ts';
 import { LandSubmission } from '../src/commands/land-submission.ts';
@@ -306,6 +307,7 @@ export async function startWorld() {
   const queries = get(QueryBus);
   const submissions = get(AdvanceSubmission);
   const landings = get(AdvanceLanding);
+  const incidents = get(AdvanceIncident);
 
   const world = {
     ids,
@@ -320,6 +322,7 @@ export async function startWorld() {
     queries,
     submissions,
     landings,
+    incidents,
     dataDir,
     sweep: get(Sweep),
     steps: get(LandSubmission),
@@ -470,6 +473,7 @@ export async function startWorld() {
       await opened.sql(`update submissions set next_action_at = muster_now() where next_action_at is not null`);
       await opened.sql(`update landings set next_action_at = muster_now() where next_action_at is not null`);
       await opened.sql(`update landing_sets set next_action_at = muster_now() where next_action_at is not null`);
+      await opened.sql(`update incidents set next_action_at = muster_now() where next_action_at is not null`);
     },
     async close(): Promise<void> {
       await module.close();

@@ -17,6 +17,7 @@ export const idPrefixes = {
   verification: 'ver',
   landing: 'land',
   set: 'set',
+  incident: 'inc',
   event: 'evt',
   blob: 'blob',
 } as const;

@@ -9,6 +9,7 @@ import { Repositories } from '#platform/git';
 import { CrashPoints } from '../crash-points.ts';
 import { landingColumns, type LandingRow } from '../domain/landing.ts';
 import { pauseAfter } from '../domain/patience.ts';
+import { POST_LANDING_CHECK } from './roll-back-landing.ts';
 
 const LOOK_AGAIN_SECONDS = 5;
 
@@ -127,7 +128,7 @@ export class AdvanceLanding {
           new RollBackLanding(
             row.id,
             `Its post-landing check failed.${summary === '' ? '' : `\n${summary}`}`,
-            'post-landing check',
+            POST_LANDING_CHECK,
           ),
         );
       } catch (error) {

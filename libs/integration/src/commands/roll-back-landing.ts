@@ -1,17 +1,23 @@
 import { CommandBus, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import type { SubmissionView } from '@muster/contracts';
+import type { Incident, SubmissionView } from '@muster/contracts';
 import { RollBackLanding } from '#messages/integration';
 import { Clock, Ids } from '#kernel';
-import { Database, violatedConstraint } from '#platform/database';
+import { Database, type Transaction, violatedConstraint } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
 import { CrashPoints } from '../crash-points.ts';
 import { MUSTER, plainMessage, subjectOf } from '../domain/commit-message.ts';
+import { incidentColumns, type IncidentRow } from '../domain/incident.ts';
 import { landingColumns, type LandingRow } from '../domain/landing.ts';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
 import { NotFound, NothingToRevert, NotLanded } from '../integration.errors.ts';
+import { incidentEvent, recordIncident } from '../incidents.ts';
+import { RollbackOutlook } from '../outlook.ts';
 import { rollbackConflicted } from './advance-submission.ts';
 import { RollBackSet } from './roll-back-set.ts';
 import { insertSubmission, receivedEvent } from './keep-submission.ts';
+
+/** Who asks for a rollback by rule. */
+export const POST_LANDING_CHECK = 'post-landing check';
 
 /**
  * Takes a landing back by a change like any other: a submission of kind `revert` that goes through the gate and the queue.
@@ -25,10 +31,11 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
     private readonly repositories: Repositories,
     private readonly ids: Ids,
     private readonly clock: Clock,
+    private readonly outlook: RollbackOutlook,
     private readonly crash: CrashPoints,
   ) {}
 
-  async execute({ landingId, reason, requestedBy }: RollBackLanding): Promise<SubmissionView> {
+  async execute({ landingId, reason, requestedBy, incidentId }: RollBackLanding): Promise<SubmissionView> {
     const [landing] = await this.database.sql<LandingRow>(`select ${landingColumns} from landings where id = $1`, [
       landingId,
     ]);
@@ -69,6 +76,7 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
           date: this.clock.now(),
         })
       : head;
+    const forecast = incidentId === null ? this.outlook.kept(await this.outlook.of([landing], head)) : null;
     const restoresTree = await this.repositories.treeOf(projectId, landing.before);
     this.crash.reach('rollback.revert_made');
     await this.repositories.updateRef(projectId, submissionRef(id), commit, NOTHING);
@@ -95,6 +103,7 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
           ...(reverted.clean ? {} : { state: 'conflicted' as const, conflicts: reverted.conflicts, reasons: [reason] }),
         });
         tx.append(receivedEvent(row));
+        await this.tie(tx, { row, landing, incidentId, reason, requestedBy, forecast });
         if (!reverted.clean)
           tx.append(rollbackConflicted(row, [...new Set(reverted.conflicts.map((hunk) => hunk.path))]));
         return submissionViewOf(row);
@@ -117,6 +126,49 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
       [setId, id],
     );
     return whole !== undefined;
+  }
+
+  /** The revert is part of an incident: the one that asked for it, the one that this landing is in already, or a new one. */
+  private async tie(
+    tx: Transaction,
+    about: {
+      readonly row: SubmissionRow;
+      readonly landing: LandingRow;
+      readonly incidentId: string | null;
+      readonly reason: string;
+      readonly requestedBy: string;
+      readonly forecast: Incident['forecast'] | null;
+    },
+  ): Promise<void> {
+    const { row, landing, reason, requestedBy, forecast } = about;
+    const [known] = await tx.sql<IncidentRow>(
+      `update incidents set state = 'open', step = step + 1, next_action_at = muster_now()
+       where id = (select id from incidents
+                   where ($1::text is null or id = $1) and landings @> array[$2]::text[] and state <> 'resolved' order by id limit 1)
+       returning ${incidentColumns}`,
+      [about.incidentId, landing.id],
+    );
+    const incident =
+      known ??
+      (forecast === null
+        ? null
+        : await recordIncident(tx, {
+            id: this.ids.next('incident'),
+            landings: [landing],
+            cause: requestedBy === POST_LANDING_CHECK ? 'post_landing_check' : 'person',
+            reason,
+            requestedBy,
+            forecast,
+          }));
+    if (incident === null) return;
+    await tx.sql(`update submissions set incident_id = $2 where id = $1`, [row.id, incident.id]);
+    tx.append(
+      incidentEvent(incident, 'rollback.revert_handed_in', {
+        landingId: landing.id,
+        submissionId: row.id,
+        state: row.state,
+      }),
+    );
   }
 
   private async findOpen(landingId: string): Promise<SubmissionView | null> {

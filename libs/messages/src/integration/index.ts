@@ -35,6 +35,8 @@ export class RollBackLanding extends Command<SubmissionView> {
     readonly landingId: string,
     readonly reason: string,
     readonly requestedBy: string,
+    /** The incident that it belongs to; null: one of its own, or the open one that names this landing already. */
+    readonly incidentId: string | null = null,
   ) {
     super();
   }

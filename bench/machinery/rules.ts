@@ -1,0 +1,13 @@
+/** Rules under which a verification is one command: it waits instead of computing, so that two cores do not decide. */
+export const rulesThatWait = (command: string, more = ''): string =>
+  [
+    'threshold: 0',
+    'required: [tests]',
+    'checks:',
+    ...['install', 'build', 'types', 'lint', 'honesty', 'coverage', 'mutation', 'newTests', 'structure', 'documentation', 'dependencies'].map(
+      (check) => `  ${check}: false`,
+    ),
+    `  test: ${command}`,
+    more,
+    '',
+  ].join('\n'); // prettier-ignore
