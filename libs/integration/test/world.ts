@@ -279,11 +279,11 @@ export async function newProject(
 }
 
 /** This room on a real PostgreSQL and a real repository, with nothing moving by itself: a test calls the driver. */
-export async function startWorld() {
+export async function startWorld({ dataDir: given }: { readonly dataDir?: string } = {}) {
   const database = await testDatabase();
   const opened = await database.open();
   await database.sql(LEASES);
-  const dataDir = await mkdtemp(join(tmpdir(), 'muster-integration-'));
+  const dataDir = given ?? (await mkdtemp(join(tmpdir(), 'muster-integration-')));
   const config = loadConfig({ MUSTER_DATA_DIR: dataDir, MUSTER_ROLE: 'api' });
 
   @Global()

@@ -42,6 +42,16 @@ export const branchName = z
   .max(200)
   .regex(/^(?![-/.])(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)|\/\.))[\w./+@=-]+(?<![/.])$/, 'must be a plain git branch name');
 
+/** What file systems take for `.git` besides it: other cases, letters that HFS+ does not see, what NTFS drops or adds at the end. */
+const isGitFolder = (part: string): boolean =>
+  /^(\.git|git~\d+)$/.test(
+    part
+      .replace(/[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g, '')
+      .toLowerCase()
+      .replace(/:.*$/s, '')
+      .replace(/[. ]+$/, ''),
+  );
+
 /** A path inside a repository: relative, forward slashes, no `.`/`..` segments, nothing below `.git`. */
 export const repositoryPath = z
   .string()
@@ -51,7 +61,7 @@ export const repositoryPath = z
     (path) =>
       !path.startsWith('/') &&
       !/[\0\n\r\\]/.test(path) &&
-      path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !/^(\.git|git~1)$/i.test(part)),
+      path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !isGitFolder(part)),
     'must be a relative path inside the repository, without ., .., .git or backslashes',
   );
 

@@ -7,6 +7,7 @@ import {
   auditReport,
   cloudEvent,
   createdTasks,
+  incident,
   invariantReport,
   instanceView,
   landingView,
@@ -38,9 +39,11 @@ import {
   type CloudEvent,
   type CreateSubmission,
   type CreateTask,
+  type Incident,
   type InvariantReport,
   type InstanceView,
   type LandingView,
+  type OpenIncident,
   type LimitView,
   type ProcessLog,
   type ProjectView,
@@ -371,6 +374,14 @@ export class MusterClient {
     get: (submissionId: string): Promise<SubmissionView> =>
       this.#http.call({ method: 'GET', path: `/api/submissions/${part(submissionId)}`, answer: submissionView }),
     /** A person's word on exactly this content; needs a person's token. */
+    /** A person lets an accepted change land, where the project asks for one. */
+    release: (submissionId: string): Promise<SubmissionView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/submissions/${part(submissionId)}/release`,
+        body: {},
+        answer: submissionView,
+      }),
     review: (submissionId: string, review: ReviewSubmission): Promise<ReviewView> =>
       this.#http.call({
         method: 'POST',
@@ -451,6 +462,24 @@ export class MusterClient {
       timeoutMs: 600_000,
     });
   }
+
+  readonly incidents = {
+    list: (
+      query: Paging & { projectId?: string | undefined; state?: Incident['state'] | undefined } = {},
+    ): Promise<Page<Incident>> =>
+      this.#http.call({ method: 'GET', path: '/api/incidents', query: { ...query }, answer: pageOf(incident) }),
+    get: (incidentId: string): Promise<Incident> =>
+      this.#http.call({ method: 'GET', path: `/api/incidents/${part(incidentId)}`, answer: incident }),
+    /** Takes a set or a range of landings back, the newest first. */
+    open: (projectId: string, wish: OpenIncident, creation: Creation = {}): Promise<Incident> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/projects/${part(projectId)}/incidents`,
+        body: wish,
+        answer: incident,
+        ...creation,
+      }),
+  };
 
   readonly provenance = {
     /** The public keys that landings are signed with. */
