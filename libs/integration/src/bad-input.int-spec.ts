@@ -286,7 +286,7 @@ if (smallDisk === null)
     const before = await full.head(project);
     full.finish((await full.row(waiting.id)).verification_id, 'accepted');
     fill();
-    await expect(full.submit(project, { 'new.js': 'no room\n'.repeat(10_000) })).rejects.toThrow(/No space left on device|unable to write|ENOSPC/);
+    await expect(full.submit(project, { 'new.js': 'no room\n'.repeat(10_000) })).rejects.toMatchObject({ code: 'git.disk_full', status: 507 });
     await full.submissions.run(waiting.id);
     expect(await full.head(project)).toBe(before);
     expect((await full.row(waiting.id)).state).not.toBe('landed');

@@ -56,8 +56,9 @@ describe('a change that touches what somebody owns', () => {
     expect(await world.judge(waiting.id, 'accepted')).toMatchObject({ state: 'landed' });
     expect((await world.landingOf(waiting.id)).reviewers).toEqual([ada, ben]);
     const note = await world.repositories.readNote(project.id, 'refs/notes/muster', await world.head(project));
+    const [summary = ''] = (note ?? '').split('\n');
     const payload: unknown = JSON.parse(
-      Buffer.from((JSON.parse(note ?? '') as { payload: string }).payload, 'base64').toString(),
+      Buffer.from((JSON.parse(summary) as { payload: string }).payload, 'base64').toString(),
     );
     expect(payload).toMatchObject({ predicate: { muster: { reviewers: [ada, ben] } } });
     expect(await world.audit(project)).toMatchObject({ ok: true });

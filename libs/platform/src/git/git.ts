@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { dirname } from 'node:path';
 import { Injectable } from '@nestjs/common';
+import { MusterError } from '#kernel';
 import { childEnvironment } from '#platform/config';
 
 /** The git program refused or failed. A bug or a broken disk unless the caller turns it into an error of its own. */
@@ -15,6 +16,19 @@ export class GitFailed extends Error {
     this.name = 'GitFailed';
   }
 }
+
+/** The repositories' disk has no room: nothing was changed, and it can be tried again once there is some. */
+export class DiskFull extends MusterError {
+  constructor(cause: GitFailed) {
+    super(
+      'git.disk_full',
+      507,
+      'The disk that holds the repositories is full; nothing was changed. Make room, then try again: what was on its way goes on by itself.',
+      { cause },
+    );
+  }
+}
+const NO_ROOM = /No space left on device|Out of diskspace|Disk quota exceeded/i;
 
 export interface GitRun {
   readonly input?: string | Buffer;
@@ -154,7 +168,10 @@ export class Git {
           code: code ?? -1,
         };
         if (stopped === '' && ok.includes(result.code)) resolve(result);
-        else reject(new GitFailed(args[0] ?? '', result.code, result.stderr, result.stdout));
+        else {
+          const failure = new GitFailed(args[0] ?? '', result.code, result.stderr, result.stdout);
+          reject(NO_ROOM.test(result.stderr) ? new DiskFull(failure) : failure);
+        }
       });
     });
   }
