@@ -80,9 +80,12 @@ export async function clone(stage: Stage): Promise<Measure[]> {
       await sleep(20);
     }
   })();
-  await throughput(ours, crowd, crowd);
-  watching = false;
-  await watch;
+  try {
+    await throughput(ours, crowd, crowd);
+  } finally {
+    watching = false;
+    await watch;
+  }
   say(
     `  ${crowd} clones at once: server ${before.own.toFixed(0)} → ${peak.own.toFixed(0)} MiB, with its git ${peak.family.toFixed(0)} MiB`,
   );

@@ -27,6 +27,8 @@ export interface GitHttpResponse {
 
 /** Clones are long: twice the processors would starve people-sized requests, hundreds would exhaust memory. */
 const CONNECTIONS = 24;
+/** More than these wait for a place, in order; what they send stays in their sockets meanwhile. */
+const WAITING = 256;
 const TIMEOUT_MS = 15 * 60_000;
 const single = (value: string | string[] | undefined): string =>
   Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
@@ -35,6 +37,7 @@ const single = (value: string | string[] | undefined): string =>
 @Injectable()
 export class HttpBackend {
   private open = 0;
+  private readonly waiting: Array<() => void> = [];
 
   constructor(
     private readonly git: Git,
@@ -42,10 +45,7 @@ export class HttpBackend {
   ) {}
 
   async answer(request: GitHttpRequest): Promise<GitHttpResponse> {
-    if (this.open >= CONNECTIONS) {
-      request.onEnd?.();
-      throw new GitBusy();
-    }
+    await this.enter(request);
     const dir = this.repositories.path(request.projectId);
     const protocol = single(request.headers['git-protocol']);
     const length = single(request.headers['content-length']);
@@ -70,10 +70,9 @@ export class HttpBackend {
       stdio: ['pipe', 'pipe', 'ignore'],
       detached: true,
     });
-    this.open += 1;
     const timer = setTimeout(() => killGroup(child), TIMEOUT_MS);
     child.once('close', () => {
-      this.open -= 1;
+      this.leave();
       clearTimeout(timer);
       request.onEnd?.();
     });
@@ -86,6 +85,25 @@ export class HttpBackend {
       request.body.pipe(child.stdin);
     }
     return readAnswer(child.stdout, () => killGroup(child), new Promise((_, reject) => child.once('error', reject)));
+  }
+
+  private async enter(request: GitHttpRequest): Promise<void> {
+    if (this.open < CONNECTIONS) {
+      this.open += 1;
+      return;
+    }
+    if (this.waiting.length >= WAITING) {
+      request.onEnd?.();
+      throw new GitBusy();
+    }
+    // Whoever leaves hands his place on.
+    await new Promise<void>((enter) => this.waiting.push(enter));
+  }
+
+  private leave(): void {
+    const next = this.waiting.shift();
+    if (next === undefined) this.open -= 1;
+    else next();
   }
 }
 
