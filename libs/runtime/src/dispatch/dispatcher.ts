@@ -51,7 +51,6 @@ export class Dispatcher {
   private readonly deliveries = new Set<Promise<void>>();
   private timer: NodeJS.Timeout | undefined;
   private soon: NodeJS.Timeout | undefined;
-  private looking: NodeJS.Timeout | null = null;
   private round: Promise<void> | null = null;
   private again = false;
   private stopped = true;
@@ -90,8 +89,7 @@ export class Dispatcher {
       }),
       this.eventLog.onAdvance(() => {
         this.readyLanes.hintAnywhere();
-        if (this.readyLanes.lookIn === null) this.poke();
-        else this.lookSoon();
+        this.poke();
       }),
     );
     this.timer = setInterval(() => {
@@ -106,7 +104,6 @@ export class Dispatcher {
     this.stopped = true;
     clearInterval(this.timer);
     clearTimeout(this.soon);
-    clearTimeout(this.looking ?? undefined);
     for (const off of this.unsubscribe.splice(0)) off();
     await this.round;
     await Promise.all(this.deliveries);
@@ -145,7 +142,7 @@ export class Dispatcher {
         (receiver) => receiver.room > 0 && (this.benched.get(receiver) ?? 0) < now,
       );
       if (able.length === 0) return;
-      const numbers = await this.readyLanes.atHand();
+      const numbers = await this.readyLanes.current();
       if (numbers.length === 0) return this.lookSoon();
       const lanes = await this.lanes.all([...new Set(numbers.map(Math.abs))]);
       const may = await this.eligibility.lanesFor(able, [...lanes.values()]);
@@ -163,28 +160,12 @@ export class Dispatcher {
     this.again = true;
   }
 
-  /** Something was told of that this process did not do, or a limit may allow something again. */
+  /** Something was told of and the last look is too recent for another, or a limit may allow something again. */
   private lookSoon(): void {
-    if (this.stopped) return;
-    const ms = this.looking === null ? this.readyLanes.lookIn : null;
-    if (ms !== null) this.looking = setTimeout(() => void this.lookElsewhere(), ms).unref();
-    const { restsFor } = this.limits;
-    if (restsFor === null) return;
+    const waits = [this.readyLanes.lookIn, this.limits.restsFor].filter((ms) => ms !== null);
+    if (waits.length === 0 || this.stopped) return;
     clearTimeout(this.soon);
-    this.soon = setTimeout(() => this.poke(), restsFor).unref();
-  }
-
-  private async lookElsewhere(): Promise<void> {
-    // Who gets room again asks by itself.
-    const isWanted = [...this.receivers].some(({ room }) => room > 0);
-    try {
-      if (isWanted && (await this.readyLanes.lookElsewhere())) this.poke();
-    } catch (error) {
-      this.log.warn({ err: error }, 'could not look for tasks; the next look is a second away');
-    } finally {
-      this.looking = null;
-      if (isWanted) this.lookSoon();
-    }
+    this.soon = setTimeout(() => this.poke(), Math.min(...waits)).unref();
   }
 
   /**

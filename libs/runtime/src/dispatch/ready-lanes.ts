@@ -33,8 +33,6 @@ interface LaneState {
 export class ReadyLanes {
   private readonly lanes = new Map<number, LaneState>();
   private lookedAt = Number.NEGATIVE_INFINITY;
-  /** The last look that every second has, which also takes the cursors back. */
-  private onTimeAt = Number.NEGATIVE_INFINITY;
   private lookTookMs = 0;
   private beganAt = performance.now();
   private advanced = true;
@@ -60,27 +58,27 @@ export class ReadyLanes {
 
   /** Numbers of lanes, below zero for tasks with conditions of their own. @param fresh looks at the table in any case */
   async current(fresh = false): Promise<number[]> {
-    if (fresh || (this.isAskedFor && this.lookIn === 0)) await this.look(this.isDue);
-    return this.atHand();
+    const since = performance.now() - this.lookedAt;
+    const known = (): number[] => {
+      const ready: number[] = [];
+      for (const [lane, state] of this.lanes) if (state.ready) ready.push(lane);
+      return ready;
+    };
+    const now = known();
+    const due = since >= Math.max(lookEveryMs, patience * this.lookTookMs);
+    if (
+      !fresh &&
+      !due &&
+      !(this.advanced && now.length === 0 && since >= Math.max(lookAgainMs, patience * this.lookTookMs))
+    )
+      return now;
+    await this.look(due);
+    return known();
   }
 
-  /** As `current`, but what others have added is left to `lookElsewhere`: who has something to hand out does not wait for a look. */
-  async atHand(): Promise<number[]> {
-    if (this.isDue) await this.look(true);
-    const ready: number[] = [];
-    for (const [lane, state] of this.lanes) if (state.ready) ready.push(lane);
-    return ready;
-  }
-
-  /** Beside claims, whose cursors it leaves alone. @returns whether there is something to claim */
-  async lookElsewhere(): Promise<boolean> {
-    if (this.isAskedFor) await this.look(false);
-    return this.hasReady;
-  }
-
-  /** Milliseconds until a look that was asked for is allowed; null when none is. What is ready here comes first. */
+  /** Milliseconds until a look that was asked for is allowed; null when none was. */
   get lookIn(): number | null {
-    if (!this.isAskedFor) return null;
+    if (!this.advanced) return null;
     return Math.max(0, Math.max(lookAgainMs, patience * this.lookTookMs) - (performance.now() - this.lookedAt));
   }
 
@@ -105,23 +103,9 @@ export class ReadyLanes {
     if (q.emptied && state.hints === q.hints) state.ready = false;
   }
 
-  private get isAskedFor(): boolean {
-    return this.advanced && !this.hasReady;
-  }
-
-  private get hasReady(): boolean {
-    for (const { ready } of this.lanes.values()) if (ready) return true;
-    return false;
-  }
-
-  private get isDue(): boolean {
-    return performance.now() - this.onTimeAt >= Math.max(lookEveryMs, patience * this.lookTookMs);
-  }
-
   private async look(onTime: boolean): Promise<void> {
     const from = performance.now();
     this.lookedAt = from;
-    if (onTime) this.onTimeAt = from;
     this.advanced = false;
     const rows = await lanesWithTasks(this.database, maxLanes);
     this.lookTookMs = performance.now() - from;
