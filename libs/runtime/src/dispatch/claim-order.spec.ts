@@ -58,6 +58,11 @@ const unlimited = (): readonly Limit[] => [];
 describe('the order of claims', () => {
   const [critical, normal, low] = [lane(1, { priority: 0 }), lane(2), lane(3, { priority: 3 })];
 
+  it('goes on first with what had begun, however urgent or old the rest is', () => {
+    const waiting = [plain(critical, 1), particular(normal, 2), particular(low, 3, { expiredAgent: 'coder' })];
+    expect(seqs(inOrder(waiting))).toEqual([3, 1, 2]);
+  });
+
   it('goes by priority, with or without conditions', () => {
     expect(seqs(inOrder([particular(low, 1), plain(normal, 2), particular(normal, 3), plain(critical, 4)]))).toEqual([
       4, 2, 3, 1,

@@ -36,10 +36,16 @@ export interface Plan<R> {
   readonly nobodys: ReadonlySet<number>;
 }
 
-/** The order of claims, the same that the claim in SQL keeps among plain tasks: teams in turn, and within a team by priority and age. */
+/**
+ * The order of claims, the same that the claim in SQL keeps among plain tasks: teams in turn, and within a team by priority and
+ * age. What had begun and lost its holder goes on first: its turn had come already, and others wait for what it holds.
+ */
 export function inOrder(tasks: readonly WaitingTask[]): WaitingTask[] {
+  const toBegin = ({ particular }: WaitingTask): number =>
+    particular === null || particular.expiredAgent === null ? 1 : 0;
   const rank = (task: WaitingTask): number => task.readyAt + handicapOf(task.lane.priority);
-  const byRank = (a: WaitingTask, b: WaitingTask): number => rank(a) - rank(b) || a.seq - b.seq;
+  const byRank = (a: WaitingTask, b: WaitingTask): number =>
+    toBegin(a) - toBegin(b) || rank(a) - rank(b) || a.seq - b.seq;
   return [...Map.groupBy(tasks, ({ lane }) => lane.teamId).values()]
     .flatMap((own) => own.sort(byRank).map((task, turn) => ({ task, turn })))
     .sort((a, b) => a.turn - b.turn || byRank(a.task, b.task))

@@ -60,10 +60,10 @@ export interface ExpiredRow {
 }
 
 /**
- * Leases that ran out since `after`: told once, and offered to others from now on while the late holder may still finish, before
- * what was made later: their turn had come already. Who let it expire gets it back only when nobody else wanted it for one more
- * lease. With no attempt left there is nothing to offer; what becomes of it is decided when that further lease is over.
- * `passedOver` is the earliest of those that somebody had locked: the next look begins there.
+ * Leases that ran out since `after`: told once, and offered to others from now on while the late holder may still finish. Who
+ * let it expire gets it back only when nobody else wanted it for one more lease. With no attempt left there is nothing to
+ * offer; what becomes of it is decided when that further lease is over. `passedOver` is the earliest of those that somebody had
+ * locked: the next look begins there.
  */
 export async function offerExpired(
   tx: Sql,
@@ -77,14 +77,14 @@ export async function offerExpired(
        where lease_until < $3::timestamptz and ($1::timestamptz is null or lease_until >= $1::timestamptz) and not expiry_told
        order by lease_until limit ${sweepLimit} for update skip locked
      ), judged as materialized (
-       select l.*, t.team_id, t.project_id, t.created_at,
+       select l.*, t.team_id, t.project_id,
          case when t.failures + 1 < least(t.max_attempts, l.max_attempts) then nextval('task_ready_seq') end as seq
        from late l join tasks t on t.id = l.task_id
      ), told as (
        update task_running r set expiry_told = true, ready_seq = j.seq from judged j where r.task_id = j.task_id
      ), offered as (
        insert into task_ready (lane, seq, task_id, ready_at, attempts, avoid_instances, avoid_until, avoid_then_person, expired_fence)
-       select -lane, seq, task_id, least(created_at, muster_now()), number, array[instance_id], lease_until + make_interval(secs => $2::float8), false, fence
+       select -lane, seq, task_id, muster_now(), number, array[instance_id], lease_until + make_interval(secs => $2::float8), false, fence
        from judged where seq is not null
      ), due as (
        insert into task_due (task_id, kind, at) select task_id, 'exhausted', lease_until + make_interval(secs => $2::float8) from judged where seq is null
