@@ -1,0 +1,386 @@
+import { projectPolicy, type VerificationFacts } from '@muster/contracts';
+import { detectSandbox, judge, runVerification, type Sandbox, type SandboxDriver } from '@muster/gate';
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+/**
+ * Hands in changes that try to get out, through the product's own pipeline. What counts is seen from outside: the bait's secret in what
+ * came back, bytes at a listener, files, processes. An attempt that did not even run counts as a fault of this suite, and the
+ * first round runs without walls to show that what is looked for would be found. Every attempt is harmless where it succeeds.
+ */
+interface Attempt {
+  name: string;
+  /** The body of a test; knows `told`, `fs`, `net`, `spawn`, `spawnSync`, `won(what)`; may await. */
+  body?: string;
+  files?: Record<string, string>;
+  /** Symbolic links, by where they point. */
+  links?: Record<string, 'canary' | 'shadow'>;
+  /** The change breaks the product as well; being accepted is the escape. */
+  mustRefuse?: boolean;
+  timeoutSeconds?: number;
+  /** Shows without walls that its success would be seen. */
+  control?: boolean;
+}
+
+const sum = (operator: string): string => `export function sum(a, b) {\n  return a ${operator} b;\n}\n`;
+const project: Record<string, string> = {
+  'package.json': JSON.stringify({ name: 'sample', type: 'module', scripts: { test: 'node --test' } }),
+  'src/sum.js': sum('+'),
+  'test/sum.test.js':
+    "import test from 'node:test';\nimport assert from 'node:assert/strict';\nimport { sum } from '../src/sum.js';\n" +
+    "test('adds two numbers', () => {\n  assert.equal(sum(1, 2), 3);\n  assert.equal(sum(-1, 1), 0);\n});\n",
+};
+
+const send = (target: string): string => `await new Promise((resolve) => {
+  const socket = net.connect(${target});
+  socket.setTimeout(1000, () => { socket.destroy(); resolve(); });
+  socket.on('error', resolve);
+  socket.on('connect', () => { won('connected'); socket.end(told.greeting, resolve); });
+});`;
+const breaks = { 'src/sum.js': sum('-') };
+const lifecycle = Object.fromEntries(
+  ['preinstall', 'install', 'postinstall', 'prepare', 'pretest', 'posttest'].map((name) => [
+    name,
+    // The tests behind it run whatever becomes of it.
+    'echo x > CANARY.written || true',
+  ]),
+);
+/** Overwrites whatever lies in the report's folder, again and again until the runner is gone. */
+const forge = `for (const folder of ['/muster/report', ...Object.values(process.env).filter((value) => value.startsWith('/muster'))])
+  for (const name of fs.existsSync(folder) && fs.statSync(folder).isDirectory() ? fs.readdirSync(folder) : [])
+    try { fs.writeFileSync(folder + '/' + name, told.forged); } catch {}`;
+
+const attempts: Attempt[] = [
+  { name: 'read /etc/shadow', body: "won(/^root:.*:/.test(fs.readFileSync('/etc/shadow', 'utf8')) && 'read it');" },
+  { name: 'read files of the host', body: 'won(fs.readFileSync(told.canary, "utf8"));', control: true },
+  {
+    name: 'read files of the host by /proc',
+    body: "for (const pid of fs.readdirSync('/proc').filter(Number)) try { won(fs.readFileSync('/proc/' + pid + '/root' + told.canary, 'utf8')); } catch {}",
+    control: true,
+  },
+  {
+    name: 'read the environment',
+    body: "won(process.env.MUSTER_BAIT); for (const pid of fs.readdirSync('/proc').filter(Number)) try { won(fs.readFileSync('/proc/' + pid + '/environ', 'utf8').includes(told.variable) && 'found it'); } catch {}",
+    control: true,
+  },
+  { name: 'reach a port of the host', body: send('{ port: told.port, host: "127.0.0.1" }'), control: true },
+  { name: 'reach a socket file of the host', body: send('{ path: told.socket }'), control: true },
+  { name: 'reach an abstract socket of the host', body: send('{ path: "\\0" + told.abstract }'), control: true },
+  { name: 'reach the metadata address', body: send('{ port: 80, host: "169.254.169.254" }') },
+  {
+    name: 'find a way out of the network',
+    body: "won(fs.readFileSync('/proc/net/route', 'utf8').split('\\n').slice(1).filter(Boolean).length > 0 && 'there is a route');",
+  },
+  {
+    name: 'write outside',
+    body: "for (const path of [told.canary + '.written', '/usr/muster-escape', '/etc/muster-escape', '/muster-escape']) try { fs.writeFileSync(path, 'x'); won('wrote ' + path); fs.rmSync(path); } catch {}",
+  },
+  {
+    name: 'start processes without end',
+    body: "const all = []; try { for (let i = 0; i < 700; i++) { const child = spawn('sleep', ['20'], { stdio: 'ignore' }); child.on('error', () => {}); if (child.pid === undefined) break; all.push(child); } won(all.length >= 700 && 'that many at once'); } finally { for (const child of all) child.kill('SIGKILL'); }",
+  },
+  {
+    name: 'take memory without end',
+    body: "const kept = []; try { for (let i = 0; i < 32; i++) kept.push(Buffer.allocUnsafeSlow(256 * 1024 * 1024)); } catch {} won(kept.length >= 32 && '8 GiB in one process');",
+  },
+  {
+    name: 'write a file without end',
+    body: "fs.writeFileSync('huge', ''); try { fs.truncateSync('huge', 2 * 1024 ** 3); won('2 GiB'); } catch {} fs.rmSync('huge');",
+  },
+  {
+    name: 'print without end',
+    body: "const line = 'x'.repeat(1024 * 1024); for (let i = 0; i < 100; i++) fs.writeSync(2, line);",
+  },
+  { name: 'loop without end', body: 'for (;;);', timeoutSeconds: 10 },
+  {
+    name: 'link to a file of the host from the change',
+    links: { 'docs/notes.md': 'canary', 'src/leak.js': 'shadow' },
+    body: "won(fs.readFileSync('docs/notes.md', 'utf8'));",
+  },
+  {
+    name: 'hard-link a file of the host',
+    body: "fs.linkSync(told.canary, 'taken'); won(fs.readFileSync('taken', 'utf8'));",
+  },
+  {
+    name: 'have the report be a link to a file of the host',
+    body: "for (const name of ['report.json', 'tests.json', 'junit.xml', ...fs.readdirSync('/muster/report')]) try { fs.rmSync('/muster/report/' + name, { force: true }); fs.symlinkSync(told.canary, '/muster/report/' + name); } catch {}",
+  },
+  {
+    name: 'hooks, filters and settings of git',
+    files: {
+      '.gitattributes': '* filter=evil diff=evil merge=evil\n',
+      '.gitmodules':
+        '[submodule "x"]\n\tpath = x\n\turl = ext::sh -c "echo x > CANARY.written"\n\tupdate = !echo x > CANARY.written\n',
+      '.git/config':
+        '[core]\n\tfsmonitor = "echo x > CANARY.written"\n\thooksPath = .githooks\n[filter "evil"]\n\tclean = "echo x > CANARY.written"\n\tsmudge = "echo x > CANARY.written"\n',
+      '.githooks/post-checkout': '#!/bin/sh\necho x > CANARY.written\n',
+    },
+    body: '',
+  },
+  {
+    name: 'lifecycle scripts of npm',
+    files: {
+      'package.json': JSON.stringify({
+        name: 'sample',
+        type: 'module',
+        scripts: { test: 'node --test', ...lifecycle },
+      }),
+      '.npmrc': 'ignore-scripts=false\nscript-shell=/bin/sh\n',
+    },
+    body: '',
+  },
+  {
+    name: 'kill or trace the verifier',
+    body: "for (const pid of [told.harness, told.bystander]) { try { const words = fs.readFileSync('/proc/' + pid + '/environ', 'utf8'); won(words.includes(told.variable) && 'saw it'); } catch {} try { fs.closeSync(fs.openSync('/proc/' + pid + '/mem', 'r+')); won(fs.readFileSync('/proc/' + pid + '/cmdline', 'utf8').includes('escape.ts') && 'opened its memory'); } catch {} }",
+  },
+  { name: 'kill everything that can be seen', body: 'try { process.kill(-1, "SIGKILL"); } catch {}' },
+  {
+    name: 'leave a process behind',
+    body: "spawn('setsid', ['sleep', told.lasting], { detached: true, stdio: 'ignore' }).unref();",
+  },
+  { name: 'end well before the tests do', files: breaks, body: 'process.exit(0);', mustRefuse: true },
+  {
+    name: 'end the runner well',
+    files: breaks,
+    body: "try { process.kill(process.ppid, 'SIGTERM'); } catch {} process.exit(0);",
+    mustRefuse: true,
+  },
+  { name: 'overwrite the report', files: breaks, body: `${forge}\nprocess.exit(0);`, mustRefuse: true },
+  {
+    name: 'replace what compares',
+    files: { 'src/sum.js': `import assert from 'node:assert/strict';\nassert.equal = () => undefined;\n${sum('-')}` },
+    body: '',
+    mustRefuse: true,
+  },
+  {
+    name: 'end the process from the product',
+    files: { 'src/sum.js': `process.exitCode = 0;\nsetImmediate(() => process.exit(0));\n${sum('-')}` },
+    body: '',
+    mustRefuse: true,
+  },
+];
+
+const { values } = parseArgs({
+  options: { json: { type: 'boolean' }, short: { type: 'boolean' }, only: { type: 'string' } },
+});
+const inShort = new Set([
+  'read files of the host',
+  'reach a port of the host',
+  'leave a process behind',
+  'overwrite the report',
+]);
+
+const root = mkdtempSync(join(tmpdir(), 'gate-escape-'));
+// Only the walls stand between the attempts and the bait, not the mode of a folder.
+chmodSync(root, 0o755);
+const secret = randomBytes(16).toString('hex');
+const canary = join(root, 'canary');
+const lasting = `9${randomBytes(2).readUInt16BE()}.25`;
+let bytesOut = 0;
+const sockets = new Set<Socket>();
+const listen = async (where: { port: number; host: string } | { path: string }): Promise<Server> => {
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk) => (bytesOut += chunk.length));
+  });
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(where, resolve));
+  return server;
+};
+
+function write(files: Record<string, string>, links: Attempt['links'] = {}): { dir: string; tree: string } {
+  const dir = mkdtempSync(join(root, 'tree-'));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(dir, path)), { recursive: true });
+    writeFileSync(join(dir, path), text.replaceAll('CANARY', canary));
+  }
+  for (const [path, to] of Object.entries(links)) {
+    mkdirSync(dirname(join(dir, path)), { recursive: true });
+    symlinkSync(to === 'canary' ? canary : '/etc/shadow', join(dir, path));
+  }
+  const tree = createHash('sha1')
+    .update(JSON.stringify([files, links]))
+    .digest('hex');
+  return { dir, tree };
+}
+
+const stillRuns = (word: string): boolean =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .some((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(word);
+      } catch {
+        return false;
+      }
+    });
+
+/** The driver itself, with everything written down that came out of it. */
+function overheard(sandbox: Sandbox, heard: string[]): Sandbox {
+  const driver = sandbox.driver;
+  if (driver === null) throw new Error(`no sandbox withstands here: ${sandbox.notes.join('; ')}`);
+  const listening: SandboxDriver = {
+    name: driver.name,
+    paths: (run) => driver.paths(run),
+    run: async (run) => {
+      const result = await driver.run(run);
+      heard.push(result.stdout, result.stderr);
+      return result;
+    },
+  };
+  return { ...sandbox, driver: listening };
+}
+
+interface Seen {
+  attempt: string;
+  verdict: string;
+  reasons: string[];
+  escapes: string[];
+  faults: string[];
+  ms: number;
+}
+
+async function play(attempt: Attempt, sandbox: Sandbox, told: Record<string, unknown>, round: string): Promise<Seen> {
+  const started = performance.now();
+  const before = bytesOut;
+  const heard: string[] = [];
+  const test = `import test from 'node:test';
+import fs from 'node:fs';
+import net from 'node:net';
+import { spawn, spawnSync } from 'node:child_process';
+const told = ${JSON.stringify(told)};
+const won = (what) => what && fs.writeSync(2, 'GOT' + 'OUT ' + what + '\\n');
+test('tries', async () => {
+  fs.writeSync(2, 'TRI' + 'ED ${round}\\n');
+  try {
+${attempt.body ?? ''}
+  } catch {}
+});
+`;
+  const base = write(project);
+  const candidate = write({ ...project, ...attempt.files, 'test/attempt.test.js': test }, attempt.links);
+  const policy = projectPolicy.parse({ timeoutSeconds: attempt.timeoutSeconds ?? 60 });
+  let facts: VerificationFacts | null = null;
+  const faults: string[] = [];
+  try {
+    facts = await runVerification({
+      candidateDir: candidate.dir,
+      baseDir: base.dir,
+      restoresDir: null,
+      input: {
+        purpose: 'admission',
+        candidateTree: candidate.tree,
+        baseTree: base.tree,
+        restoresTree: null,
+        policy,
+        rulesDigest: 'rules',
+      },
+      workDir: mkdtempSync(join(root, 'work-')),
+      cacheDir: join(root, `cache-${round}`),
+      sandbox: overheard(sandbox, heard),
+      signal: AbortSignal.timeout(150_000),
+    });
+  } catch (error) {
+    faults.push(`no verdict: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const judgement = facts === null ? null : judge(facts, policy, 'admission');
+  const verdict = judgement?.verdict ?? 'none';
+  const out = heard.join('\n');
+  const everything = out + JSON.stringify(facts);
+  const escapes = [...new Set([...out.matchAll(/GOTOUT (.*)/g)].map((match) => match[1]!.slice(0, 100)))];
+  if (everything.includes(secret)) escapes.push('the secret came out');
+  if (bytesOut > before) escapes.push(`${bytesOut - before} bytes came out`);
+  if (existsSync(`${canary}.written`)) escapes.push('wrote to a folder of the host');
+  if (stillRuns(lasting)) escapes.push('a process outlived the run');
+  if (readFileSync(canary, 'utf8') !== secret) escapes.push('changed a file of the host');
+  if (attempt.mustRefuse === true && verdict === 'accepted') escapes.push('a broken product was accepted');
+  if (heard.some((text) => text.length > 1_100_000)) escapes.push('output without bounds');
+  // A change whose code never ran proves nothing about walls; these end the runner or flood it before its words can be heard.
+  const mute = attempt.mustRefuse === true || /without end|kill everything/.test(attempt.name);
+  if (!mute && !out.includes(`TRIED ${round}`)) faults.push('the attempt did not run');
+  rmSync(`${canary}.written`, { force: true });
+  const reasons = (judgement?.reasons ?? []).map((reason) => reason.slice(0, 200));
+  return { attempt: attempt.name, verdict, reasons, escapes, faults, ms: Math.round(performance.now() - started) };
+}
+
+writeFileSync(canary, secret, { mode: 0o644 });
+process.env['MUSTER_BAIT'] = secret;
+const bystander = spawn('sleep', ['900.5'], {
+  env: { PATH: process.env['PATH'] ?? '', MUSTER_BAIT: secret },
+  stdio: 'ignore',
+});
+const abstract = `muster-${randomBytes(6).toString('hex')}`;
+const port = await listen({ port: 0, host: '127.0.0.1' });
+const servers = [port, await listen({ path: join(root, 'socket') }), await listen({ path: `\0${abstract}` })];
+const address = port.address();
+const told = {
+  canary,
+  variable: 'MUSTER_BAIT',
+  greeting: 'out',
+  port: address !== null && typeof address === 'object' ? address.port : 0,
+  socket: join(root, 'socket'),
+  abstract,
+  harness: process.pid,
+  bystander: bystander.pid,
+  lasting,
+  forged: JSON.stringify({ tests: [{ name: 'adds two numbers', status: 'passed' }] }),
+};
+try {
+  const chosen = attempts.filter(({ name }) =>
+    values.only === undefined ? values.short !== true || inShort.has(name) : name.includes(values.only),
+  );
+  const blind: string[] = [];
+  const open = await detectSandbox('none-i-accept-the-risk');
+  for (const attempt of chosen.filter((each) => each.control === true)) {
+    const seen = await play(attempt, open, told, 'open');
+    if (seen.escapes.length === 0) blind.push(attempt.name);
+  }
+  bytesOut = 0;
+  const sandbox = await detectSandbox('auto');
+  const all: Seen[] = [];
+  for (const attempt of chosen) {
+    const seen = await play(attempt, sandbox, told, 'walled');
+    all.push(seen);
+    const bad = [...seen.escapes.map((what) => `ESCAPED: ${what}`), ...seen.faults];
+    console.error(
+      `${bad.length === 0 ? 'held' : 'FAILED'}  ${seen.attempt}  ${seen.verdict}  ${seen.ms} ms  ${bad.join('; ')}`,
+    );
+  }
+  if (bystander.exitCode !== null || bystander.signalCode !== null)
+    all.at(-1)?.escapes.push('a process of the host was killed');
+  const escaped = all.filter((each) => each.escapes.length > 0);
+  const faulty = all.filter((each) => each.faults.length > 0);
+  const ok = all.length > 0 && escaped.length + faulty.length + blind.length + bytesOut === 0;
+  const summary = {
+    driver: sandbox.driver?.name ?? null,
+    attempts: all.length,
+    escapes: escaped.length,
+    bytesOut,
+    verdicts: all.filter((each) => each.verdict !== 'none').length,
+    notRun: faulty.map(({ attempt, faults }) => ({ attempt, faults })),
+    unseenWithoutWalls: blind,
+    ok,
+  };
+  console.log(values.json === true ? JSON.stringify({ ...summary, results: all }, null, 2) : summary);
+  if (!ok) process.exitCode = 1;
+} finally {
+  bystander.kill('SIGKILL');
+  for (const socket of sockets) socket.destroy();
+  for (const server of servers) server.close();
+  rmSync(root, { recursive: true, force: true });
+}
