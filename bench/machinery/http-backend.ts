@@ -55,9 +55,11 @@ http { access_log off; ${temporary.join(' ')} client_max_body_size 0;
 `,
   ); // prettier-ignore
   // As many as clones come at once, so that none waits for a process.
-  const wrap = spawn('fcgiwrap', ['-c', '50', '-s', `unix:${socket}`], { stdio: 'ignore' });
+  // Each leads a group of its own: fcgiwrap leaves its workers behind when it alone is ended.
+  const wrap = spawn('fcgiwrap', ['-c', '50', '-s', `unix:${socket}`], { stdio: 'ignore', detached: true });
   const front = spawn('nginx', ['-p', place, '-c', join(place, 'nginx.conf')], {
     stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
   });
   for (const child of [front, wrap])
     cleanUp(async () => {
@@ -65,6 +67,11 @@ http { access_log off; ${temporary.join(' ')} client_max_body_size 0;
       const gone = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
       await gone;
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // Nobody was left.
+      }
     });
   const url = `http://127.0.0.1:${port}`;
   await until('nginx answering', 20, async () => (await fetch(url).catch(() => null)) !== null, 100);
