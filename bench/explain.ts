@@ -61,7 +61,7 @@ function trimmed(text: string): string {
   return lines.map((line, n) => (n === 0 ? line.trimStart() : line.slice(indent))).join('\n');
 }
 
-/** Without the planner's guesses, which say little about statements that take arrays, and with times in whole µs left out below 10 µs. */
+/** Without the planner's guesses, which say little about statements that take arrays, and with the time of the last row alone. */
 const readable = (plan: string): string =>
   plan
     .replaceAll(/ {2}\(cost=\S+ rows=\d+ width=\d+\)/g, '')

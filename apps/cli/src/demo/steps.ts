@@ -45,6 +45,21 @@ export interface Step {
   play(stage: Stage, found: Found): Promise<string>;
 }
 
+/** What each of the ten that hand in at once adds; none has to do with another. */
+const ideasOfTen = [
+  'palindrome',
+  'leapYear',
+  'factorial',
+  'vowels',
+  'percent',
+  'ordinal',
+  'binary',
+  'extension',
+  'masked',
+  'century',
+] as const;
+const tenAuthors = ideasOfTen.map((_, index) => `demo-worker-${index + 1}` as const);
+
 export const agentNames = [
   'demo-honest',
   'demo-breaker',
@@ -57,16 +72,7 @@ export const agentNames = [
   'demo-regressor',
   'demo-mortal',
   'demo-sleeper',
-  'demo-worker-1',
-  'demo-worker-2',
-  'demo-worker-3',
-  'demo-worker-4',
-  'demo-worker-5',
-  'demo-worker-6',
-  'demo-worker-7',
-  'demo-worker-8',
-  'demo-worker-9',
-  'demo-worker-10',
+  ...tenAuthors,
 ] as const;
 type AgentName = (typeof agentNames)[number];
 /** The regressor has a capability of its own, so that the task which reopens its work stays queued: nobody else has it. */
@@ -454,20 +460,6 @@ class ConflictPair {
   }
 }
 
-/** What each of the ten adds; none has to do with another. */
-const ofTheTen = [
-  ['demo-worker-1', 'palindrome'],
-  ['demo-worker-2', 'leapYear'],
-  ['demo-worker-3', 'factorial'],
-  ['demo-worker-4', 'vowels'],
-  ['demo-worker-5', 'percent'],
-  ['demo-worker-6', 'ordinal'],
-  ['demo-worker-7', 'binary'],
-  ['demo-worker-8', 'extension'],
-  ['demo-worker-9', 'masked'],
-  ['demo-worker-10', 'century'],
-] as const satisfies readonly (readonly [AgentName, string])[];
-
 const tenAtOnce: Step = {
   name: 'ten at once',
   expected: 'ten agents hand in at once; all land, verified on top of one another',
@@ -475,16 +467,19 @@ const tenAtOnce: Step = {
     if (!stage.onLedger) throw new NotPlayable('ten verifications of a whole repository would take too long');
     const { journal } = stage;
     const plays = await Promise.all(
-      ofTheTen.map(([agent, idea], index) =>
-        Play.begin(stage, this, index === 0 ? found : {}, agent, 'honest', `Work of one of ten: ${idea}`, { idea }),
-      ),
+      tenAuthors.map((agent, index) => {
+        const idea = ideasOfTen[index]!;
+        return Play.begin(stage, this, index === 0 ? found : {}, agent, 'honest', `Work of one of ten: ${idea}`, {
+          idea,
+        });
+      }),
     );
     try {
       await Promise.all(plays.map(async (play) => play.landed(await play.submission())));
       const ours = new Set(plays.map((play) => play.taskId));
       // Verified as if others had landed that had not.
       const speculative = journal.count('queue.verifying', ({ taskId, on }) => {
-        return typeof taskId === 'string' && ours.has(taskId) && on !== null;
+        return typeof taskId === 'string' && ours.has(taskId) && typeof on === 'string';
       });
       if (speculative === 0) throw new Mismatch('all landed, but each waited for the one before it');
       return `all ten landed; ${speculative} verifications stood on work that had not landed yet`;

@@ -23,21 +23,8 @@ const known: Readonly<Record<number, readonly [code: string, detail: string]>> =
   415: ['request.unsupported_media_type', 'Send the body as "Content-Type: application/json".'],
   431: ['request.headers_too_large', 'The headers are too large. Send fewer or shorter ones.'],
 };
-/** PostgreSQL is restarting, out of connections, asks to try again, or could not be reached. */
-const passing = new Set([
-  '40001',
-  '40P01',
-  '53300',
-  '55P03',
-  '57P01',
-  '57P02',
-  '57P03',
-  '08000',
-  '08001',
-  '08003',
-  '08006',
-]);
-const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+/** PostgreSQL asks to try again, or is out of connections. */
+const passing = new Set(['40001', '40P01', '53300', '55P03']);
 
 /** An address that cannot be decoded reaches no route, and its body is never looked at: the words of its status would mislead. */
 const badAddress = [
@@ -75,7 +62,7 @@ export function toProblem(error: unknown): Problem {
   if (
     status === 503 ||
     (state !== null && passing.has(state)) ||
-    unreachable.has(nodeCode(error)) ||
+    nodeCode(error) === 'ECONNREFUSED' ||
     isConnectionBroken(error)
   ) {
     return shape(503, 'server.unavailable', 'The server cannot answer right now. Try again in a moment.');
