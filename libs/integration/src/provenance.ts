@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import type { ProvenanceKey, VerificationView } from '@muster/contracts';
 import { Config } from '#platform/config';
-import { Database } from '#platform/database';
+import { Database, isoTime } from '#platform/database';
 import { digestOf, type Envelope, keyIdOf, signEnvelope } from './domain/dsse.ts';
 import type { LandingRow } from './domain/landing.ts';
 import { sourceOf, statementOf, type Surroundings, testResultOf } from './domain/statement.ts';
@@ -54,7 +54,7 @@ export class Provenance {
 
   async keys(): Promise<ProvenanceKey[]> {
     return await this.database.sql<ProvenanceKey>(
-      `select key_id as "keyId", 'ed25519' as algorithm, pem, ${iso('since')} as since, ${iso('retired_at')} as "retiredAt"
+      `select key_id as "keyId", 'ed25519' as algorithm, pem, ${isoTime('since')}, ${isoTime('retired_at', 'retiredAt')}
        from provenance_keys order by provenance_keys.since, key_id`,
     );
   }
@@ -105,7 +105,6 @@ export class Provenance {
   }
 }
 
-const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 const newKey = (): string =>
   generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 

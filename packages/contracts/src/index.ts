@@ -191,17 +191,6 @@ export {
   reviewView,
   rollbackLanding,
   auditReport,
-  provenanceKey,
-  provenanceKeys,
-  trustPolicy,
-  incident,
-  incidentStates,
-  openIncident,
-  type Incident,
-  type OpenIncident,
-  type ProvenanceKey,
-  type ProvenanceKeys,
-  type TrustPolicy,
   type Approver,
   type CreateSubmission,
   type ReviewNeed,
@@ -214,6 +203,15 @@ export {
   type ConflictForecast,
   type AuditReport,
 } from './submissions.ts';
+export { incident, incidentStates, openIncident, type Incident, type OpenIncident } from './incidents.ts';
+export {
+  provenanceKey,
+  provenanceKeys,
+  trustPolicy,
+  type ProvenanceKey,
+  type ProvenanceKeys,
+  type TrustPolicy,
+} from './provenance.ts';
 export { remoteDirection, remoteView, setRemote, type RemoteView } from './remotes.ts';
 export { createSet, setStates, setView, type CreateSet, type SetView } from './sets.ts';
 export {

@@ -1,4 +1,5 @@
 import type { Incident } from '@muster/contracts';
+import { isoTime } from '#platform/database';
 
 export interface IncidentRow {
   readonly id: string;
@@ -21,9 +22,6 @@ export interface IncidentRow {
   readonly resolved_at: string | null;
 }
 
-const iso = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
-
 export const incidentColumns = `
   id, team_id, project_id, branch, state, cause, reason, requested_by, landings, skipped, forecast, step,
-  next_action_at is not null as pending, ${iso('opened_at')}, ${iso('resolved_at')}`;
+  next_action_at is not null as pending, ${isoTime('opened_at')}, ${isoTime('resolved_at')}`;

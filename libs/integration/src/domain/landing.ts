@@ -1,4 +1,5 @@
 import type { Approver, LandingStrategy, LandingView } from '@muster/contracts';
+import { isoTime } from '#platform/database';
 import type { Envelope } from './dsse.ts';
 
 /** A row of `landings`: all that is needed to make the same commit and the same statement again after a crash. */
@@ -46,14 +47,11 @@ export interface LandingRow {
   readonly landed_at: string | null;
 }
 
-const iso = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
-
 export const landingColumns = `
   id, team_id, project_id, submission_id, set_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, reviewers, strategy, commits, branch, before, commit,
-  landed_tree, verified_tree, message, ${iso('committed_at')}, score, previous_statement, statement, statement_digest, state,
+  landed_tree, verified_tree, message, ${isoTime('committed_at')}, score, previous_statement, statement, statement_digest, state,
   post_landing, post_verification_id, reverts_landing_id, rolled_back_by, follow_up_task_id,
-  next_action_at is not null as pending, failures, unverified, ${iso('landed_at')}`;
+  next_action_at is not null as pending, failures, unverified, ${isoTime('landed_at')}`;
 
 /** Where the provenance of landed commits is kept, one note per commit. */
 export const NOTES_REF = 'refs/notes/muster';

@@ -1,4 +1,5 @@
 import type { SetView } from '@muster/contracts';
+import { isoTime } from '#platform/database';
 
 /** A row of `landing_sets`. */
 export interface SetRow {
@@ -21,10 +22,7 @@ export interface MemberRow {
   readonly submission_id: string | null;
 }
 
-const iso = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
-
-export const setColumns = `id, team_id, title, kind, state, reverts_set_id, requested_by, reasons, ${iso('created_at')}, ${iso('settled_at')}`;
+export const setColumns = `id, team_id, title, kind, state, reverts_set_id, requested_by, reasons, ${isoTime('created_at')}, ${isoTime('settled_at')}`;
 
 /** The members of the set `m.set_id`, each with its newest submission. */
 export const memberSubmission = `(

@@ -1,4 +1,5 @@
 import type { Approver, ConflictHunk, LandingStrategy, ReviewNeed, SubmissionView } from '@muster/contracts';
+import { isoTime } from '#platform/database';
 
 /** A row of `submissions`. `step` counts its transitions: a writer that read an older step writes nothing. */
 export interface SubmissionRow {
@@ -56,16 +57,13 @@ export interface SubmissionRow {
   readonly updated_at: string;
 }
 
-const iso = (column: string): string =>
-  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as ${column}`;
-
 /** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
 export const submissionColumns = `
   id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by, approved_by,
   reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, candidate_base, candidate_on,
-  ${iso('candidate_since')}, suspect, strategy, urgency, released_by, held, rules_paths, review_needs, turn::float8 as turn,
+  ${isoTime('candidate_since')}, suspect, strategy, urgency, released_by, held, rules_paths, review_needs, turn::float8 as turn,
   accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures, unverified,
-  ${iso('created_at')}, ${iso('updated_at')}`;
+  ${isoTime('created_at')}, ${isoTime('updated_at')}`;
 
 export const finalStates = ['landed', 'rejected', 'conflicted', 'failed'] as const;
 export const isFinal = (state: SubmissionView['state']): boolean => (finalStates as readonly string[]).includes(state);

@@ -2,3 +2,4 @@ export { Database, isConnectionBroken, sqlState, violatedConstraint, type Transa
 export { DatabaseModule } from './database.module.ts';
 export { type DatabaseOptions, DatabaseUnusable, migrate, openOrm, type MigrationList } from './orm.ts';
 export { PostgresUnavailable, startPostgres, type PostgresOptions, type PostgresServer } from './embedded-postgres.ts';
+export { isoTime } from './iso-time.ts';
