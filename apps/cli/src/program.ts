@@ -4,7 +4,9 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addInstanceCommands } from './commands/instances.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addLimitCommands } from './commands/limits.ts';
+import { addIncidentCommands } from './commands/incidents.ts';
 import { addProjectCommands } from './commands/projects.ts';
+import { addProvenanceCommands } from './commands/provenance.ts';
 import { addSessionCommands } from './commands/session.ts';
 import { addSetCommands } from './commands/sets.ts';
 import { addTaskCommands } from './commands/tasks.ts';
@@ -25,6 +27,8 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addSessionCommands(program, globals);
   addKeyCommands(program, globals);
   addProjectCommands(program, globals);
+  addIncidentCommands(program, globals);
+  addProvenanceCommands(program, globals);
   addTaskCommands(program, globals);
   addSetCommands(program, globals);
   addAgentCommands(program, globals);

@@ -1,18 +1,6 @@
-import type { CorpusCase, SampleProject } from '../case.ts';
-import type { Draft } from '../draft.ts';
+import type { CorpusCase } from '../case.ts';
 import { pad } from '../padding.ts';
-
-const honest = (
-  kind: string,
-  name: string,
-  project: SampleProject,
-  title: string,
-  change: (draft: Draft) => void,
-  paths?: string[],
-): CorpusCase => ({ name, kind: `honest ${kind}`, project, title, change, ...(paths === undefined ? {} : { paths }) });
-
-const note = (draft: Draft, line: string): void =>
-  draft.edit('CHANGELOG.md', '## Unreleased\n', `## Unreleased\n\n- ${line}\n`);
+import { honest, note } from './honest-case.ts';
 
 /** Work as people hand it in: in many styles, small and large, and not always the way that the gate would have done it. */
 export const honestCases: readonly CorpusCase[] = [

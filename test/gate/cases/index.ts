@@ -1,7 +1,10 @@
 import type { CorpusCase } from '../case.ts';
 import { claimCases } from './claims.ts';
 import { codeCases } from './code.ts';
-import { housekeeping, lookalikes, moreFeatures, reshapedTests } from './honest-styles.ts';
+import { moreFeatures } from './honest-features.ts';
+import { housekeeping } from './honest-housekeeping.ts';
+import { lookalikes } from './honest-lookalikes.ts';
+import { reshapedTests } from './honest-test-refactorings.ts';
 import { honestCases } from './honest.ts';
 import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { openIncident, type Incident, type ProjectView } from '@muster/contracts';
+import type { ProjectView } from '@muster/contracts';
 import type { MusterClient } from '@muster/sdk';
 import colors from 'picocolors';
 import type { Command } from 'commander';
@@ -145,101 +145,6 @@ export const addProjectCommands = (program: Command, globals: () => Globals): vo
         );
       }
       if (!report.ok) process.exitCode = 1;
-    });
-  const incidents = program.command('incident').description('what has to come out of a branch again');
-  const showIncident = (found: Incident): void => {
-    if (globals().json) return printJson(found);
-    printFields({
-      id: found.id,
-      state: found.state,
-      cause: found.cause,
-      reason: found.reason,
-      opened: found.openedAt,
-      resolved: found.resolvedAt,
-    });
-    printTable(
-      ['landing', 'subject', 'state', 'revert', 'reopened as'],
-      found.landings.map((each) => [
-        each.landingId,
-        each.subject.slice(0, 40),
-        each.skipped ? 'nothing left of it' : state(each.state),
-        each.revert === null ? null : state(each.revert.state),
-        each.followUpTaskId,
-      ]),
-    );
-    const { conflicts, dependents } = found.forecast;
-    if (conflicts.length > 0) printLine(`Later work stands in the way in ${conflicts.join(', ')}.`);
-    if (dependents.length > 0) printLine(`On it may stand ${dependents.map(({ landingId }) => landingId).join(', ')}.`);
-  };
-  incidents
-    .command('list')
-    .option('--project <project>')
-    .action(async (options: { project?: string }) => {
-      const client = await connect(globals());
-      const projectId = options.project === undefined ? undefined : await findProject(client, options.project);
-      const page = await client.incidents.list({ projectId });
-      if (globals().json) return printJson(page);
-      printTable(
-        ['id', 'state', 'cause', 'landings', 'opened', 'reason'],
-        page.items.map((each) => [
-          each.id,
-          each.state,
-          each.cause,
-          String(each.landings.length),
-          each.openedAt,
-          each.reason.split('\n')[0]?.slice(0, 60) ?? '',
-        ]),
-      );
-    });
-  incidents
-    .command('show <incident>')
-    .action(async (id: string) => showIncident(await (await connect(globals())).incidents.get(id)));
-  incidents
-    .command('open <project>')
-    .description('take landings back, the newest first: name them, or the first and the last of a range')
-    .requiredOption('--reason <reason>')
-    .option('--landing <landing...>')
-    .option('--from <landing>')
-    .option('--to <landing>')
-    .action(async (idOrSlug: string, options: { reason: string; landing?: string[]; from?: string; to?: string }) => {
-      const client = await connect(globals());
-      const { reason, landing, from, to } = options;
-      const wish = openIncident.safeParse({
-        reason,
-        ...(landing === undefined ? {} : { landings: landing }),
-        ...(from === undefined && to === undefined ? {} : { range: { from, to } }),
-      });
-      if (!wish.success)
-        throw new UsageError(wish.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
-      showIncident(await client.incidents.open(await findProject(client, idOrSlug), wish.data));
-    });
-
-  const provenance = program.command('provenance').description('the keys that landings are signed with');
-  provenance
-    .command('keys')
-    .description('the public keys, the retired ones too')
-    .action(async () => {
-      const answer = await (await connect(globals())).provenance.keys();
-      if (globals().json) return printJson(answer);
-      printTable(
-        ['key', 'since', 'retired'],
-        answer.keys.map(({ keyId, since, retiredAt }) => [keyId, since, retiredAt]),
-      );
-    });
-  provenance
-    .command('trust <project>')
-    .description('print what `verify-provenance` needs besides a clone, as JSON')
-    .action(async (idOrSlug: string) => {
-      const client = await connect(globals());
-      printJson(await client.provenance.trust(await findProject(client, idOrSlug)));
-    });
-  provenance
-    .command('rotate')
-    .description('let another key sign from now on; the old one keeps vouching for what it signed')
-    .action(async () => {
-      const made = await (await connect(globals())).provenance.rotate();
-      if (globals().json) printJson(made);
-      else printLine(`${made.keyId} signs from now on. Give those who verify offline a new trust policy.`);
     });
   program
     .command('submissions')

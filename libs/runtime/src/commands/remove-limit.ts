@@ -1,9 +1,7 @@
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { Actor } from '#messages/auth';
 import { Database } from '#platform/database';
-import { Signals } from '#platform/redis';
-import { DispatchLimits, limitsTopic } from '../dispatch/dispatch-limits.ts';
-import { WakeUps } from '../dispatch/wake-ups.ts';
+import { DispatchLimits } from '../dispatch/dispatch-limits.ts';
 import { LimitUnknown } from '../runtime.errors.ts';
 import { removeLimit } from '../sql/limits.ts';
 
@@ -22,8 +20,6 @@ export class RemoveLimitHandler implements ICommandHandler<RemoveLimit> {
   constructor(
     private readonly database: Database,
     private readonly limits: DispatchLimits,
-    private readonly signals: Signals,
-    private readonly wakeUps: WakeUps,
   ) {}
 
   async execute({ by, limitId }: RemoveLimit): Promise<void> {
@@ -39,8 +35,6 @@ export class RemoveLimitHandler implements ICommandHandler<RemoveLimit> {
         data: { ...data, by: by.id },
       });
     });
-    await this.limits.look();
-    this.signals.publishElsewhere(limitsTopic);
-    this.wakeUps.somethingToClaim();
+    await this.limits.changed();
   }
 }

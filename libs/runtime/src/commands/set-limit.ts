@@ -3,9 +3,7 @@ import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { Ids } from '#kernel';
 import type { Actor } from '#messages/auth';
 import { Database } from '#platform/database';
-import { Signals } from '#platform/redis';
-import { DispatchLimits, limitsTopic } from '../dispatch/dispatch-limits.ts';
-import { WakeUps } from '../dispatch/wake-ups.ts';
+import { DispatchLimits } from '../dispatch/dispatch-limits.ts';
 import { isReserved } from '../domain/lease-rules.ts';
 import { limitViewOf } from '../domain/limit-view.ts';
 import { ReservedCapability, TooManyLimits } from '../runtime.errors.ts';
@@ -30,8 +28,6 @@ export class SetLimitHandler implements ICommandHandler<SetLimit> {
     private readonly database: Database,
     private readonly ids: Ids,
     private readonly limits: DispatchLimits,
-    private readonly signals: Signals,
-    private readonly wakeUps: WakeUps,
   ) {}
 
   async execute({ by, wish }: SetLimit): Promise<LimitView> {
@@ -60,9 +56,7 @@ export class SetLimitHandler implements ICommandHandler<SetLimit> {
       return limitById(tx, id);
     });
     if (row === null) throw new Error('The limit was not there in the transaction that wrote it.');
-    await this.limits.look();
-    this.signals.publishElsewhere(limitsTopic);
-    this.wakeUps.somethingToClaim();
+    await this.limits.changed();
     return limitViewOf(row);
   }
 }

@@ -5,8 +5,9 @@ import type { Limit } from '../domain/limit-budget.ts';
 import { isReserved } from '../domain/lease-rules.ts';
 import type { Lane } from '../sql/lanes.ts';
 import { allLimits } from '../sql/limits.ts';
+import { WakeUps } from './wake-ups.ts';
 
-export const limitsTopic = 'runtime.limits';
+const limitsTopic = 'runtime.limits';
 const lookEveryMs = 1_000;
 /** A lane whose limits are used up is not asked for again before this, and asking takes at most one part in `patience` of the time. */
 const restMs = 10;
@@ -30,6 +31,7 @@ export class DispatchLimits implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly database: Database,
     private readonly signals: Signals,
+    private readonly wakeUps: WakeUps,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -77,6 +79,13 @@ export class DispatchLimits implements OnApplicationBootstrap, OnModuleDestroy {
   get restsFor(): number | null {
     if (this.resting.size === 0) return null;
     return Math.max(1, Math.min(...this.resting.values()) - performance.now());
+  }
+
+  /** After a commit that changed them: every server looks, and what they held back may begin. */
+  async changed(): Promise<void> {
+    await this.look();
+    this.signals.publishElsewhere(limitsTopic);
+    this.wakeUps.somethingToClaim();
   }
 
   look(): Promise<void> {
