@@ -1,33 +1,28 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { ApiKeyCreated, Problem, ServerMessage } from '@muster/contracts';
-import { defineAgent, MusterClient, type RunningAgent } from '@muster/sdk';
+import type { Problem, ServerMessage } from '@muster/contracts';
+import { defineAgent, type MusterClient } from '@muster/sdk';
 import { WebSocket } from 'ws';
-import { startApp, type TestServer } from '#test/app';
+import { type AgentAtWork, newAgentKey, startWithAgent } from '#test/agent-at-work';
+import type { TestServer } from '#test/app';
 
 describe('bad input to a running server', () => {
   let server: TestServer;
   let client: MusterClient;
   let project: string;
-  let polite: RunningAgent;
+  let world: AgentAtWork | undefined;
   const agent = defineAgent({ name: 'polite', capabilities: { 'text.count': () => 1 } });
-  const newKey = async (): Promise<string> =>
-    ((await server.request('POST', '/api/keys', { name: 'an agent' })) as unknown as { body: ApiKeyCreated }).body
-      .secret;
+  const newKey = (): Promise<string> => newAgentKey(server);
 
   beforeAll(async () => {
-    server = await startApp();
-    client = new MusterClient({ url: server.url, token: server.admin.token });
-    const definition = agent.definition('1.0.0');
     const input = { type: 'object', properties: { words: { type: 'array' } } };
-    const skills = definition.skills.map((skill) => ({ ...skill, input }));
-    await client.agents.register({ definition: { ...definition, skills }, publish: true });
-    project = (await client.projects.create({ name: 'Texts' })).id;
-    await client.projects.assign(project, { agent: 'polite', capabilities: ['text.count'] });
-    polite = await agent.connect({ url: server.url, token: await newKey() });
+    world = await startWithAgent(agent, (definition) => ({
+      ...definition,
+      skills: definition.skills.map((skill) => ({ ...skill, input })),
+    }));
+    ({ server, client, project } = world);
   }, 120_000);
   afterAll(async () => {
-    await polite?.stop();
-    await server?.close();
+    await world?.stop();
   });
   /** What the others notice of it. */
   const othersWork = async (): Promise<void> =>

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { ApiKeyCreated, Priority, TaskAssignment } from '@muster/contracts';
-import { defineAgent, MusterClient, type RunningAgent } from '@muster/sdk';
-import { startApp, type TestServer } from '#test/app';
+import type { Priority, TaskAssignment } from '@muster/contracts';
+import { defineAgent, type MusterClient } from '@muster/sdk';
+import { type AgentAtWork, newAgentKey, startWithAgent } from '#test/agent-at-work';
+import type { TestServer } from '#test/app';
 
 /** One instance with one place; what it is given is written down, and goes on when the test says so. */
 describe('the order in which a busy instance is given what waits', () => {
   let server: TestServer;
   let client: MusterClient;
   let project: string;
-  let running: RunningAgent;
+  let world: AgentAtWork | undefined;
   let given: string[] = [];
   let go = (): void => undefined;
   let open = Promise.resolve();
@@ -22,22 +23,15 @@ describe('the order in which a busy instance is given what waits', () => {
       },
     },
   });
-  const newKey = async (): Promise<string> =>
-    ((await server.request('POST', '/api/keys', { name: 'an agent' })) as unknown as { body: ApiKeyCreated }).body
-      .secret;
+  const newKey = (): Promise<string> => newAgentKey(server);
 
   beforeAll(async () => {
-    server = await startApp();
-    client = new MusterClient({ url: server.url, token: server.admin.token });
-    await client.agents.register({ definition: agent.definition('1.0.0'), publish: true });
-    project = (await client.projects.create({ name: 'Texts' })).id;
-    await client.projects.assign(project, { agent: 'only', capabilities: ['text.count'] });
-    running = await agent.connect({ url: server.url, token: await newKey() });
+    world = await startWithAgent(agent);
+    ({ server, client, project } = world);
   }, 120_000);
   afterAll(async () => {
     go();
-    await running?.stop();
-    await server?.close();
+    await world?.stop();
   });
   beforeEach(async () => {
     given = [];

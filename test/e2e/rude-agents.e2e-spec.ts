@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { ApiKeyCreated, ServerMessage } from '@muster/contracts';
-import { defineAgent, MusterClient, type RunningAgent } from '@muster/sdk';
+import type { ServerMessage } from '@muster/contracts';
+import { defineAgent, type MusterClient } from '@muster/sdk';
 import { WebSocket } from 'ws';
-import { startApp, type TestServer } from '#test/app';
+import { type AgentAtWork, newAgentKey, startWithAgent } from '#test/agent-at-work';
+import type { TestServer } from '#test/app';
 
 const pause = (ms: number) => new Promise((wake) => setTimeout(wake, ms));
 /** Bounded: what never comes fails the test, with what there was instead. */
@@ -18,25 +19,18 @@ describe('beside an agent that behaves badly', () => {
   let server: TestServer;
   let client: MusterClient;
   let project: string;
-  let polite: RunningAgent;
+  let world: AgentAtWork | undefined;
   const sockets: WebSocket[] = [];
   const agent = defineAgent({ name: 'polite', capabilities: { 'text.count': () => 1 } });
-  const newKey = async (): Promise<string> =>
-    ((await server.request('POST', '/api/keys', { name: 'an agent' })) as unknown as { body: ApiKeyCreated }).body
-      .secret;
+  const newKey = (): Promise<string> => newAgentKey(server);
 
   beforeAll(async () => {
-    server = await startApp();
-    client = new MusterClient({ url: server.url, token: server.admin.token });
-    await client.agents.register({ definition: agent.definition('1.0.0'), publish: true });
-    project = (await client.projects.create({ name: 'Texts' })).id;
-    await client.projects.assign(project, { agent: 'polite', capabilities: ['text.count'] });
-    polite = await agent.connect({ url: server.url, token: await newKey() });
+    world = await startWithAgent(agent);
+    ({ server, client, project } = world);
   }, 120_000);
   afterAll(async () => {
     for (const socket of sockets) socket.terminate();
-    await polite?.stop();
-    await server?.close();
+    await world?.stop();
   });
 
   const connect = async (): Promise<{ socket: WebSocket; heard: ServerMessage[] }> => {

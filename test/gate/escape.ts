@@ -145,7 +145,7 @@ const attempts: Attempt[] = [
     body: '',
   },
   {
-    name: 'kill or trace the verifier',
+    name: 'read and write the memory of the verifier',
     body: "for (const pid of [told.harness, told.bystander]) { try { const words = fs.readFileSync('/proc/' + pid + '/environ', 'utf8'); won(words.includes(told.variable) && 'saw it'); } catch {} try { fs.closeSync(fs.openSync('/proc/' + pid + '/mem', 'r+')); won(fs.readFileSync('/proc/' + pid + '/cmdline', 'utf8').includes('escape.ts') && 'opened its memory'); } catch {} }",
   },
   { name: 'kill everything that can be seen', body: 'try { process.kill(-1, "SIGKILL"); } catch {}' },
