@@ -43,6 +43,7 @@ export const checkCategories = [
   'style',
   'structure',
   'dependencies',
+  'performance',
   'security',
   'documentation',
   'honesty',
@@ -178,6 +179,58 @@ export const reviewPolicy = z.strictObject({
 });
 export type ReviewPolicy = z.infer<typeof reviewPolicy>;
 
+/** One command that prints what it measured as JSON. It is run on the branch and on the change, in turns, until it is sure. */
+export const benchmarkPolicy = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9:_-]{0,60}$/),
+  run: z.string().min(1).max(500),
+  report: z
+    .string()
+    .min(1)
+    .max(300)
+    .regex(/^(?![/-])(?!.*(^|\/)\.\.(\/|$))[^\n\0]+$/, 'must be a path below the project')
+    .optional()
+    .describe('the file that the command writes its measures to; default: it prints them'),
+  files: z
+    .array(z.string().min(1).max(300))
+    .max(50)
+    .default(['bench/**', 'benchmark/**', 'benchmarks/**', '**/*.bench.*'])
+    .describe('what it is made of; taken from the branch, so that a change does not bring its own ruler'),
+  slowdownPercent: z.number().min(1).max(1000).default(10).describe('up to so much slower is let pass'),
+  mostRounds: z.number().int().min(9).max(200).default(40),
+  mostSeconds: z.number().int().min(5).max(3600).default(300),
+  timeoutSeconds: z.number().int().min(1).max(600).default(60).describe('of one run'),
+});
+export type BenchmarkPolicy = z.infer<typeof benchmarkPolicy>;
+
+/** What must not get slower or larger. */
+export const performancePolicy = z.strictObject({
+  benchmarks: z
+    .array(benchmarkPolicy)
+    .max(20)
+    .refine((all) => new Set(all.map((each) => each.name)).size === all.length, 'names of benchmarks differ')
+    .optional()
+    .describe('default: the package script `bench:json`, where there is one'),
+  artefacts: z
+    .array(
+      z.strictObject({
+        path: z.string().min(1).max(300).describe('a glob of what the build leaves'),
+        growthPercent: z.number().min(0).max(1000).default(10),
+        mostGzipBytes: z.number().int().min(1).optional(),
+      }),
+    )
+    .max(50)
+    .default([]),
+  queries: z
+    .strictObject({
+      run: z.string().min(1).max(500).optional().describe('default: the tests'),
+      repeats: z.number().int().min(2).max(10_000).default(10).describe('of one statement within one scope'),
+      slowMs: z.number().min(1).max(600_000).default(200),
+    })
+    .optional()
+    .describe('a test run that writes its queries to the file that MUSTER_QUERY_LOG names'),
+});
+export type PerformancePolicy = z.infer<typeof performancePolicy>;
+
 /** How a project wants to be judged: `muster.yaml` at the head of the target branch, bounded by the server's policy. */
 export const projectPolicy = z
   .strictObject({
@@ -239,6 +292,7 @@ export const projectPolicy = z
           .describe('SPDX ids, * for any ending'),
       })
       .prefault({}),
+    performance: performancePolicy.prefault({}),
     /** Tests known to fail now and then. Each has somebody who mends it, and a day after which it is no excuse any more. */
     flaky: z
       .array(

@@ -206,11 +206,15 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       candidateFacts?.tests?.ok,
     ]);
     const own = new Set(options.checks ?? allChecks);
-    const checks = await Promise.all(
-      [...(options.checks ?? allChecks), ...extraChecks(server.checks)]
-        .filter((check) => check.purposes.includes(purpose))
-        .map((check) => runCheck(check, context, sandbox, own.has(check) ? kept : null)),
+    const all = [...(options.checks ?? allChecks), ...extraChecks(server.checks)].filter((check) =>
+      check.purposes.includes(purpose),
     );
+    const ended = new Map<Check, CheckFacts>();
+    const runOne = async (check: Check): Promise<void> =>
+      void ended.set(check, await runCheck(check, context, sandbox, own.has(check) ? kept : null));
+    await Promise.all(all.filter((check) => check.afterTheOthers !== true).map(runOne));
+    for (const check of all) if (check.afterTheOthers === true) await runOne(check);
+    const checks = all.map((check) => ended.get(check)!);
     signal?.throwIfAborted();
     const failing = (facts: TreeFacts | null): string[] =>
       (facts?.tests?.cases ?? [])

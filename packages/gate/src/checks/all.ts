@@ -1,5 +1,7 @@
 import { advisoriesCheck } from './advisories.ts';
+import { benchmarksCheck } from './benchmarks.ts';
 import { buildCheck } from './build.ts';
+import { bundleSizeCheck } from './bundle-size.ts';
 import type { Check } from './check.ts';
 import { claimsCheck } from './claims.ts';
 import { concealmentCheck } from './concealment.ts';
@@ -11,6 +13,7 @@ import { lintCheck } from './lint.ts';
 import { mutationCheck } from './mutation.ts';
 import { newTestsCheck } from './new-tests.ts';
 import { postLandingCheck } from './post-landing.ts';
+import { queriesCheck } from './queries.ts';
 import { securityCheck } from './security.ts';
 import { scopeCheck } from './scope.ts';
 import { secretsCheck } from './secrets.ts';
@@ -41,5 +44,8 @@ export const checks: readonly Check[] = [
   structureCheck,
   documentationCheck,
   scopeCheck,
+  bundleSizeCheck,
+  queriesCheck,
+  benchmarksCheck,
   postLandingCheck,
 ];

@@ -56,6 +56,8 @@ export interface Check {
   /** `sandbox`: answers `not_run` where there is none. `installed`: answers `not_run` where dependencies could not be had. */
   readonly needs: readonly ('sandbox' | 'installed')[];
   readonly purposes: readonly Purpose[];
+  /** true: it measures time, and runs when all others of its verification have ended. */
+  readonly afterTheOthers?: boolean;
   run(context: CheckContext): Promise<CheckOutcome> | CheckOutcome;
 }
 

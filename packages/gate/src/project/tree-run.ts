@@ -146,7 +146,7 @@ export class TreeRun {
   private async runIn(
     workDir: string,
     line: string,
-    more: { mounts?: SandboxMount[]; reportDir?: string; timeoutMs?: number } = {},
+    more: { mounts?: SandboxMount[]; reportDir?: string; timeoutMs?: number; outputBytes?: number } = {},
   ): Promise<SandboxResult> {
     for (const place of this.installed.mountPoints) mkdirSync(join(workDir, place), { recursive: true });
     const { driver } = this.options;
@@ -165,7 +165,10 @@ export class TreeRun {
         PYTHONPATH: `${work}/src`,
         NODE_DISABLE_COMPILE_CACHE: '1',
       },
-      limits: { timeoutMs: more.timeoutMs ?? this.options.timeoutMs },
+      limits: {
+        timeoutMs: more.timeoutMs ?? this.options.timeoutMs,
+        ...(more.outputBytes === undefined ? {} : { outputBytes: more.outputBytes }),
+      },
       ...(this.options.signal ? { signal: this.options.signal } : {}),
     });
   }
@@ -183,6 +186,32 @@ export class TreeRun {
 
   async command(line: string): Promise<CommandOutcome> {
     return await this.inCopy(new Map(), async (folder) => this.outcome(line, await this.runIn(folder, line)));
+  }
+
+  /** One command, with all that it printed to its standard output up to a cap. Overridden files are built again first. */
+  async print(
+    line: string,
+    options: {
+      overrides?: ReadonlyMap<string, string>;
+      added?: ReadonlyMap<string, string>;
+      timeoutMs?: number;
+      outputBytes?: number;
+    } = {},
+  ): Promise<CommandOutcome & { stdout: string }> {
+    const { overrides = new Map<string, string>(), added = new Map<string, string>(), ...limits } = options;
+    const rebuilt = overrides.size + added.size > 0 && this.commands.build !== null;
+    return await this.inCopy(overrides, async (folder) => {
+      for (const [path, text] of added) addFile(folder, path, text);
+      const whole = rebuilt ? `( ${this.commands.build} ) >/dev/null 2>&1; ${line}` : line;
+      const result = await this.runIn(folder, whole, limits);
+      return { ...this.outcome(line, result), stdout: plain(result.stdout) };
+    });
+  }
+
+  /** What the build left, as data that nobody trusts. */
+  async artefacts(): Promise<SourceTree> {
+    await this.build();
+    return new SourceTree(this.prepared);
   }
 
   /**
