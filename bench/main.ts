@@ -10,6 +10,7 @@ import { benchDocument, type Measure } from './machinery/document.ts';
 import { optionsFrom, usage, UsageError, type BenchName, type Options } from './machinery/options.ts';
 import { say, Stage } from './machinery/stage.ts';
 import { tableOf } from './machinery/table.ts';
+import { lists } from './lists.ts';
 import { memory } from './memory.ts';
 import { queue } from './queue.ts';
 import { roundtrip } from './roundtrip.ts';
@@ -18,6 +19,7 @@ const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
   dispatch,
   idle,
   depth,
+  lists,
   memory,
   roundtrip,
   fairness,
@@ -29,6 +31,7 @@ const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
 /** Slots of the gate are verifier processes. Where it is no part of what is measured, there are none. */
 const settings: Partial<Record<BenchName, Record<string, string>>> = {
   queue: { MUSTER_VERIFIERS: '4' },
+  lists: { MUSTER_VERIFIERS: '0' },
   forecast: { MUSTER_VERIFIERS: '0' },
   clone: { MUSTER_VERIFIERS: '0' },
 };

@@ -23,6 +23,7 @@ import { Migration202611280009_sets } from './Migration202611280009_sets.ts';
 import { Migration202611280010_remotes } from './Migration202611280010_remotes.ts';
 import { Migration202611280011_attestations } from './Migration202611280011_attestations.ts';
 import { Migration202611280012_incidents } from './Migration202611280012_incidents.ts';
+import { Migration202611280013_task_lists } from './Migration202611280013_task_lists.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -51,4 +52,5 @@ export const migrations = [
   { name: 'Migration202611280010_remotes', class: Migration202611280010_remotes },
   { name: 'Migration202611280011_attestations', class: Migration202611280011_attestations },
   { name: 'Migration202611280012_incidents', class: Migration202611280012_incidents },
+  { name: 'Migration202611280013_task_lists', class: Migration202611280013_task_lists },
 ];

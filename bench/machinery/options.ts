@@ -4,6 +4,7 @@ export const benchNames = [
   'dispatch',
   'idle',
   'depth',
+  'lists',
   'memory',
   'roundtrip',
   'fairness',
@@ -19,6 +20,7 @@ export const usage = `Measures Muster against its peers and against the machine,
   npm run bench -- dispatch      flow, drain, create, create_bulk, latency
   npm run bench -- idle          what a thousand idle instances cost
   npm run bench -- depth         claim and creation with a million queued tasks against a thousand
+  npm run bench -- lists         pages of tasks by each filter with a million of them against a thousand
   npm run bench -- memory        whether the server's memory stays flat under load
   npm run bench -- roundtrip     executing a capability over REST and waiting for its answer
   npm run bench -- fairness      how long a team's tasks wait beside a team with ten times the load
@@ -37,7 +39,7 @@ export const usage = `Measures Muster against its peers and against the machine,
   --seconds N        how long each create measure and latency measure runs (default 5 and 20)
   --consumers N      processes with an agent of ours (default 1)
   --instances N      idle instances (default 1000)
-  --depths N,N       queued tasks that are compared (default 1000,1000000)
+  --depths N,N       tasks that are compared in depth and lists (default 1000,1000000)
   --minutes N        how long the memory is watched (default 60)
   --rate N           tasks or round trips a second in memory and roundtrip (default 200)
   --profile FOLDER   writes a CPU profile of each Node process there

@@ -161,6 +161,11 @@ describe('the doctor', () => {
       'a lease of an instance that does not exist',
       ({ running }) => `update task_running set instance_id = 'inst_gone' where task_id = '${running}'`,
     ],
+    [
+      'runtime.lists_tell_the_state',
+      'a failed task that no list holds',
+      ({ done }) => `update tasks set state = 'failed' where id = '${done}'`,
+    ],
     ['events.positions_without_gap', 'a hole in the log', () => `delete from events where position = 3`],
     [
       'events.partitions_follow_each_other',

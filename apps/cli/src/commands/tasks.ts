@@ -151,6 +151,7 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
             task.attempt,
           ]),
         );
+        if (page.nextCursor !== null) printLine(`Older ones: --cursor ${page.nextCursor}`);
       },
     );
   tasks

@@ -87,7 +87,10 @@ export class TasksController {
 
   @Get('tasks')
   @Requires('task.read')
-  @ApiOperation({ summary: 'List tasks, newest first' })
+  @ApiOperation({
+    summary:
+      'List tasks, newest first; a page of a filter that few tasks fit may hold fewer than limit, and goes on by its cursor',
+  })
   @ApiResponse({ status: 200, standardSchema: pageOf(taskView) })
   list(
     @CurrentActor() actor: Actor,

@@ -3,6 +3,7 @@ import { acceptedOnce } from './accepted-once.ts';
 import { costsRollUp } from './costs-roll-up.ts';
 import { eventsTellTheTask } from './events-tell-the-task.ts';
 import { fencesGrow } from './fences-grow.ts';
+import { listsTellTheState } from './lists-tell-the-state.ts';
 import { noOrphans } from './no-orphans.ts';
 import { oneOpenAttempt } from './one-open-attempt.ts';
 import { unfinishedTasksGoOn } from './unfinished-tasks-go-on.ts';
@@ -16,4 +17,5 @@ export const runtimeInvariants: readonly Invariant[] = [
   eventsTellTheTask,
   costsRollUp,
   noOrphans,
+  listsTellTheState,
 ];

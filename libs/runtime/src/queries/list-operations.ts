@@ -4,7 +4,8 @@ import { decodeCursor, encodeCursor, type Page } from '#kernel';
 import { FindProjectOperations } from '#messages/runtime';
 import { Database } from '#platform/database';
 import type { TaskRow } from '../domain/task-row.ts';
-import { listOfProject, openByCapability } from '../sql/tasks.ts';
+import { anyTask, listTasks } from '../sql/task-lists.ts';
+import { openByCapability } from '../sql/tasks.ts';
 
 const operationOf = (row: TaskRow): Operation => ({
   taskId: row.id,
@@ -36,18 +37,15 @@ export class ListOperationsHandler implements IQueryHandler<ListOperations> {
 
   async execute({ projectId, q }: ListOperations): Promise<Page<Operation>> {
     const [beforeId] = q.cursor === undefined ? [null] : decodeCursor(q.cursor, 1).map(String);
-    const rows = await listOfProject(this.database, {
-      projectId,
+    const { rows, before } = await listTasks(this.database, {
+      ...anyTask,
+      teamId: null,
+      projectIds: [projectId],
       states: q.states ?? null,
       beforeId: beforeId ?? null,
-      limit: q.limit + 1,
+      limit: q.limit,
     });
-    const items = rows.slice(0, q.limit);
-    const last = items.at(-1);
-    return {
-      items: items.map(operationOf),
-      nextCursor: rows.length > q.limit && last !== undefined ? encodeCursor([last.id]) : null,
-    };
+    return { items: rows.map(operationOf), nextCursor: before === null ? null : encodeCursor([before]) };
   }
 }
 
@@ -59,8 +57,8 @@ export class FindProjectOperationsHandler implements IQueryHandler<FindProjectOp
     projectId,
     limit,
   }: FindProjectOperations): Promise<{ operations: Operation[]; openTasks: { capability: string; count: number }[] }> {
-    const [rows, openTasks] = await Promise.all([
-      listOfProject(this.database, { projectId, states: null, beforeId: null, limit }),
+    const [{ rows }, openTasks] = await Promise.all([
+      listTasks(this.database, { ...anyTask, teamId: null, projectIds: [projectId], beforeId: null, limit }),
       openByCapability(this.database, projectId),
     ]);
     return { operations: rows.map(operationOf), openTasks };

@@ -3,7 +3,7 @@ import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
 import { decodeCursor, encodeCursor, type Page } from '#kernel';
 import { Database } from '#platform/database';
 import { priorityRank, taskViewOf } from '../domain/task-row.ts';
-import { listTasks } from '../sql/tasks.ts';
+import { listTasks } from '../sql/task-lists.ts';
 
 export interface TaskListing {
   readonly teamId: string;
@@ -19,7 +19,7 @@ export interface TaskListing {
   readonly cursor?: string | undefined;
 }
 
-/** Newest first. */
+/** Newest first. A page of a filter that few tasks fit may hold fewer than asked for, and a cursor behind which more are looked for. */
 export class ListTasks extends Query<Page<TaskView>> {
   constructor(readonly listing: TaskListing) {
     super();
@@ -32,7 +32,7 @@ export class ListTasksHandler implements IQueryHandler<ListTasks> {
 
   async execute({ listing }: ListTasks): Promise<Page<TaskView>> {
     const [beforeId] = listing.cursor === undefined ? [null] : decodeCursor(listing.cursor, 1).map(String);
-    const rows = await listTasks(this.database, {
+    const { rows, before } = await listTasks(this.database, {
       teamId: listing.teamId,
       projectIds: listing.projectIds === 'all' ? null : listing.projectIds,
       states: listing.states ?? null,
@@ -43,13 +43,8 @@ export class ListTasksHandler implements IQueryHandler<ListTasks> {
       createdAfter: listing.createdAfter ?? null,
       createdBefore: listing.createdBefore ?? null,
       beforeId: beforeId ?? null,
-      limit: listing.limit + 1,
+      limit: listing.limit,
     });
-    const items = rows.slice(0, listing.limit);
-    const last = items.at(-1);
-    return {
-      items: items.map(taskViewOf),
-      nextCursor: rows.length > listing.limit && last !== undefined ? encodeCursor([last.id]) : null,
-    };
+    return { items: rows.map(taskViewOf), nextCursor: before === null ? null : encodeCursor([before]) };
   }
 }

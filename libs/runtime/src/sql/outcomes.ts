@@ -92,7 +92,7 @@ export async function succeed(tx: Sql, taskId: string, output: unknown): Promise
 
 export async function failForGood(tx: Sql, taskId: string, failures: number, error: string): Promise<TaskRow> {
   await tx.sql(
-    `update tasks set state = 'failed', failures = $2, error = $3, ${notWaiting}, updated_at = muster_now(), finished_at = muster_now() where id = $1`,
+    `update tasks set state = 'failed', ended_as = 'failed', failures = $2, error = $3, ${notWaiting}, updated_at = muster_now(), finished_at = muster_now() where id = $1`,
     [taskId, failures, error],
   );
   return shown(tx, taskId);
@@ -101,7 +101,7 @@ export async function failForGood(tx: Sql, taskId: string, failures: number, err
 export async function cancel(tx: Sql, taskId: string, reason: string): Promise<TaskRow> {
   await dequeue(tx, taskId);
   await tx.sql(
-    `update tasks set state = 'cancelled', error = $2, ${notWaiting}, updated_at = muster_now(), finished_at = muster_now() where id = $1`,
+    `update tasks set state = 'cancelled', ended_as = 'cancelled', error = $2, ${notWaiting}, updated_at = muster_now(), finished_at = muster_now() where id = $1`,
     [taskId, reason],
   );
   return shown(tx, taskId);

@@ -155,7 +155,7 @@ export const letDown = (tx: Sql, q: { needsId: string; reason: string; limit: nu
        where d.needs_id = $1 and not d.met and t.state = 'waiting' and t.wait_reason = 'dependency'
        order by t.id limit $3 for update of t
      )
-     update tasks t set state = case when w.cancel then 'cancelled' else 'waiting' end, error = $2, wait_reason = case when not w.cancel then 'person' end,
+     update tasks t set state = case when w.cancel then 'cancelled' else 'waiting' end, ended_as = case when w.cancel then 'cancelled' end, error = $2, wait_reason = case when not w.cancel then 'person' end,
        wait_ref = case when not w.cancel then $1 end, wait_detail = case when not w.cancel then $2 end, updated_at = muster_now(),
        finished_at = case when w.cancel then muster_now() end
      from waiting w where t.id = w.id

@@ -72,81 +72,6 @@ export async function insertRework(tx: Sql, taskId: string, rework: Rework): Pro
   return rows.length > 0;
 }
 
-export interface TaskFilter {
-  readonly teamId: string;
-  /** Null: every project of the team. */
-  readonly projectIds: readonly string[] | null;
-  readonly states: readonly string[] | null;
-  readonly capability: string | null;
-  readonly parentId: string | null;
-  readonly agent: string | null;
-  readonly priorities: readonly number[] | null;
-  readonly createdAfter: string | null;
-  readonly createdBefore: string | null;
-  readonly beforeId: string | null;
-  readonly limit: number;
-}
-
-const digits = '0123456789abcdefghjkmnpqrstvwxyz';
-/** Ids are made a moment before their rows, by the clocks of several servers. */
-const clocksDifferMs = 3_600_000;
-
-/** The lowest id that a task can have that was made then: ids begin with their moment, so bounds in time are bounds of the index. */
-function taskIdAt(ms: number): string {
-  let rest = Math.max(0, Math.floor(ms));
-  let text = '';
-  for (let place = 0; place < 10; place++) {
-    text = (digits[rest % 32] ?? '0') + text;
-    rest = Math.floor(rest / 32);
-  }
-  return `task_${text}${'0'.repeat(16)}`;
-}
-const lowestId = (q: TaskFilter): string =>
-  q.createdAfter === null ? 'task_' : taskIdAt(Date.parse(q.createdAfter) - clocksDifferMs);
-function highestId(q: TaskFilter): string | null {
-  const bound = q.createdBefore === null ? null : taskIdAt(Date.parse(q.createdBefore) + clocksDifferMs);
-  if (bound === null || q.beforeId === null) return bound ?? q.beforeId;
-  return bound < q.beforeId ? bound : q.beforeId;
-}
-const wanted = `($3::text[] is null or t.state = any ($3)) and ($4::text is null or t.capability = $4) and ($5::text is null or t.id < $5 collate "C")
-  and t.id >= $7 collate "C" and ($8::text is null or t.agent = $8) and ($9::int[] is null or t.priority = any ($9))
-  and ($10::timestamptz is null or t.created_at >= $10) and ($11::timestamptz is null or t.created_at < $11)`;
-
-/** Newest first: ids sort by creation. The children of a task along their index; otherwise project by project, then merged. */
-export const listTasks = (db: Sql, q: TaskFilter): Promise<TaskRow[]> => {
-  const values = [
-    q.teamId,
-    q.projectIds,
-    q.states,
-    q.capability,
-    highestId(q),
-    q.limit,
-    lowestId(q),
-    q.agent,
-    q.priorities,
-    q.createdAfter,
-    q.createdBefore,
-  ];
-  if (q.parentId !== null)
-    return db.sql<TaskRow>(
-      `select * from tasks_now t
-       where t.parent_id = $12 and t.team_id = $1 and ($2::text[] is null or t.project_id = any ($2)) and ${wanted}
-       order by t.id desc limit $6`,
-      [...values, q.parentId],
-    );
-  return db.sql<TaskRow>(
-    `select n.* from (
-       select distinct project_id from task_lanes where team_id = $1 and ($2::text[] is null or project_id = any ($2))
-     ) p cross join lateral (
-       select * from tasks_now t
-       where t.project_id = p.project_id and t.team_id = $1 and ${wanted}
-       order by t.id desc limit $6
-     ) n
-     order by n.id desc limit $6`,
-    values,
-  );
-};
-
 export interface LogLineRow {
   readonly fence: number;
   readonly number: number;
@@ -165,20 +90,24 @@ export const listLog = (
     [q.taskId, q.afterFence, q.afterNumber, q.limit, q.fence],
   );
 
+/** Counted where open tasks are, so that what has ended is not passed by. */
 export const openByCapability = (db: Sql, projectId: string): Promise<{ capability: string; count: number }[]> =>
   db.sql(
-    `select capability, count(*)::int as count from tasks
-     where project_id = $1 and state in ('open', 'waiting') group by capability order by capability`,
+    `with lanes as materialized (select id, capability from task_lanes where project_id = $1),
+     places as materialized (select id as lane, capability from lanes union all select -id, capability from lanes),
+     open as (
+       select p.capability, c.count from places p cross join lateral (
+         select count(*) as count from task_ready r where r.lane = p.lane and r.expired_fence is null
+       ) c
+       union all
+       select l.capability, count(*) from task_running r join lanes l on l.id = r.lane group by l.capability
+       union all
+       select t.capability, count(*) from task_due d join tasks t on t.id = d.task_id
+       where d.kind = 'delay' and t.project_id = $1 and t.state = 'open' group by t.capability
+       union all
+       select t.capability, count(*) from tasks t
+       where t.project_id = $1 and t.wait_reason is not null group by t.capability
+     )
+     select capability, sum(count)::int as count from open group by capability having sum(count) > 0 order by capability`,
     [projectId],
-  );
-
-export const listOfProject = (
-  db: Sql,
-  q: { projectId: string; states: readonly string[] | null; beforeId: string | null; limit: number },
-): Promise<TaskRow[]> =>
-  db.sql<TaskRow>(
-    `select * from tasks_now
-     where project_id = $1 and ($2::text[] is null or state = any ($2)) and ($3::text is null or id < $3 collate "C")
-     order by id desc limit $4`,
-    [q.projectId, q.states, q.beforeId, q.limit],
   );

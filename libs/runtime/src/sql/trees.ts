@@ -70,7 +70,7 @@ export async function cancelMany(tx: Sql, taskIds: readonly string[], reason: st
     [ids],
   );
   const rows = await tx.sql<Omit<CancelledRow, 'fence'>>(
-    `update tasks set state = 'cancelled', error = $2, wait_reason = null, wait_ref = null, wait_detail = null, next_action_at = null,
+    `update tasks set state = 'cancelled', ended_as = 'cancelled', error = $2, wait_reason = null, wait_ref = null, wait_detail = null, next_action_at = null,
        updated_at = muster_now(), finished_at = muster_now()
      where id = any ($1::text[]) and finished_at is null returning id, team_id, project_id`,
     [ids, reason],
