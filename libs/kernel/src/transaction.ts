@@ -11,6 +11,8 @@ export interface NewEvent {
   readonly subject: string | null;
   readonly data: Record<string, unknown>;
   readonly priority?: Priority;
+  /** W3C trace context of what caused it, where that is not what runs: one of a batch. Null: there was none. */
+  readonly traceparent?: string | null;
 }
 
 /** A transaction as rooms hand it to each other: SQL, events at its end, nothing external while it is open. */

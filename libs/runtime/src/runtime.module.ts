@@ -5,6 +5,7 @@ import { Invariants } from '#platform/invariants';
 import { Beats } from './batches/beats.ts';
 import { Completions } from './batches/completions.ts';
 import { Creations } from './batches/creations.ts';
+import { Reports } from './batches/reports.ts';
 import { TaskStarts } from './batches/task-starts.ts';
 import { TermedCreations } from './batches/termed-creations.ts';
 import { AppendLogHandler } from './commands/append-log.ts';
@@ -130,7 +131,7 @@ const queryHandlers = [
   ReadProcessLogHandler,
   ListLimitsHandler,
 ];
-const batches = [Creations, Completions, Beats, TaskStarts, TermedCreations];
+const batches = [Creations, Completions, Beats, Reports, TaskStarts, TermedCreations];
 const dispatch = [
   WakeUps,
   Lanes,

@@ -106,7 +106,7 @@ export class Database {
         subject: event.subject,
         priority: event.priority ?? 'normal',
         data: event.data,
-        traceparent: carrier.traceparent ?? null,
+        traceparent: event.traceparent === undefined ? (carrier.traceparent ?? null) : event.traceparent,
       })),
     );
   }
