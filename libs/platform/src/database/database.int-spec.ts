@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Migration } from '@mikro-orm/migrations';
 import { defineEntity, p } from '@mikro-orm/postgresql';
 import { type TestDatabase, testDatabase } from '#test/database';
 import { type Database, DatabaseUnusable, migrate, sqlState, violatedConstraint } from './index.ts';
@@ -120,6 +121,17 @@ describe('the database', () => {
       return tx.sql<{ seconds: number }>('select extract(epoch from muster_now() - clock_timestamp()) as seconds');
     });
     expect(moved?.seconds).toBeCloseTo(40, 1);
+  });
+
+  test('fails a migration that loses its connection, and does not wait for it for ever', async () => {
+    class CutOff extends Migration {
+      override up(): void {
+        this.addSql('select pg_terminate_backend(pg_backend_pid())');
+      }
+    }
+    await expect(
+      migrate({ url: testing.url, migrations: [{ name: 'Migration99990101_cut_off', class: CutOff }] }),
+    ).rejects.toThrow(/terminat/);
   });
 
   test('says in one sentence, without the password, which database cannot be used and why', async () => {

@@ -9,6 +9,7 @@ import {
   type Options,
 } from '@mikro-orm/postgresql';
 import pg from 'pg';
+import { giveBackLostConnections } from './lost-connections.ts';
 
 export type MigrationList = readonly MigrationObject[];
 
@@ -110,6 +111,8 @@ export async function migrate(options: Pick<DatabaseOptions, 'url' | 'migrations
       },
       pool: { min: 0, max: 2 },
     });
+    // Otherwise closing it would wait for what a migration had when it was cut off.
+    giveBackLostConnections(await orm.em.getConnection().getNativeClient());
     try {
       return (await orm.migrator.up()).map((done) => done.name);
     } finally {
