@@ -14,6 +14,7 @@ import type {
   SubmissionView,
   TaskAssignment,
   TaskDetail,
+  TaskHistory,
   VerificationFacts,
   VerifyInput,
 } from '@muster/contracts';
@@ -152,6 +153,30 @@ it('a refused change comes back with its findings, the reworked one lands, fails
     capability: 'code.change',
   });
   expect(await get<TaskDetail>(`/api/tasks/${taskId}`)).toMatchObject({ state: 'succeeded' });
+
+  const history = await get<TaskHistory>(`/api/tasks/${taskId}/history?limit=200`);
+  expect(history.changes).toMatchObject([
+    {
+      submissionId: good.id,
+      state: 'landed',
+      verification: { state: 'finished', verdict: 'accepted' },
+      landing: { id: landing.id, state: 'rolled_back', commit: landing.commit, followUpTaskId: after.followUpTaskId },
+    },
+    { submissionId: refused.id, state: 'rejected', verification: { verdict: 'rejected' }, landing: null },
+  ]);
+  expect(history.reworks).toMatchObject([{ round: 1, submissionId: refused.id }]);
+  for (const { links } of history.changes)
+    for (const link of [links.submission, links.verification, links.landing])
+      if (link !== null) expect(await get(link)).toHaveProperty('id');
+  expect(history.events.items.map(({ type }) => type)).toEqual(
+    expect.arrayContaining([
+      'task.created',
+      'submission.received',
+      'verification.finished',
+      'landing.landed',
+      'task.succeeded',
+    ]),
+  );
   expect(await get<AuditReport>(`/api/projects/${project.id}/audit`)).toMatchObject({ ok: true, checked: 3 });
 });
 

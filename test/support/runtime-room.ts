@@ -16,7 +16,9 @@ import { Test } from '@nestjs/testing';
 import semver from 'semver';
 import { Clock, Ids, SystemClock, SystemIds } from '#kernel';
 import { type Actor, Authenticator } from '#messages/auth';
+import { FindTaskChanges } from '#messages/integration';
 import { FindAssignedAgents, FindProject, FindProjectTeam } from '#messages/projects';
+import { FindVerdicts } from '#messages/quality';
 import { FindPublishedVersion } from '#messages/registry';
 import { Config, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
@@ -186,6 +188,18 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
       };
     }
   }
+  @QueryHandler(FindTaskChanges)
+  class Changes implements IQueryHandler<FindTaskChanges> {
+    async execute() {
+      return [];
+    }
+  }
+  @QueryHandler(FindVerdicts)
+  class Verdicts implements IQueryHandler<FindVerdicts> {
+    async execute() {
+      return [];
+    }
+  }
   @Global()
   @Module({
     providers: [
@@ -201,7 +215,7 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
   class Ground {}
   const testing = await Test.createTestingModule({
     imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, runtime],
-    providers: [Projects, ProjectTeams, Assigned, Published],
+    providers: [Projects, ProjectTeams, Assigned, Published, Changes, Verdicts],
   }).compile();
   const app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
   app.useWebSocketAdapter(app.get(SocketAdapter));

@@ -37,6 +37,7 @@ import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
 import { FindSetHandler } from './queries/find-set.ts';
+import { FindTaskChangesHandler } from './queries/find-task-changes.ts';
 import { FindSubmissionHandler } from './queries/find-submission.ts';
 import { ListLandingsHandler } from './queries/list-landings.ts';
 import { ListProvenanceKeysHandler } from './queries/list-provenance-keys.ts';
@@ -74,6 +75,7 @@ export const queryHandlers = [
   FindSubmissionHandler,
   FindSetHandler,
   FindLandingHandler,
+  FindTaskChangesHandler,
   ListSubmissionsHandler,
   ListReviewsHandler,
   ListLandingsHandler,

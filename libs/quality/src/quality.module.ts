@@ -6,6 +6,7 @@ import { SettleVerification } from './commands/settle-verification.ts';
 import { VerifierTasks } from './commands/verifier-tasks.ts';
 import { VerifyHeadHandler } from './commands/verify-head.ts';
 import { VerificationsController } from './http/verifications.controller.ts';
+import { FindVerdictsHandler } from './queries/find-verdicts.ts';
 import { FindVerificationHandler } from './queries/find-verification.ts';
 import { ListVerificationsHandler } from './queries/list-verifications.ts';
 import { ReadTreeHandler } from './queries/read-tree.ts';
@@ -14,7 +15,7 @@ import { Sweep } from './sweep.ts';
 
 export const controllers = [VerificationsController];
 export const commandHandlers = [RequestVerificationHandler, VerifyHeadHandler];
-export const queryHandlers = [FindVerificationHandler, ListVerificationsHandler, ReadTreeHandler];
+export const queryHandlers = [FindVerificationHandler, FindVerdictsHandler, ListVerificationsHandler, ReadTreeHandler];
 export const reactions = [SettleWhenTheVerifierAnswered];
 
 @Module({

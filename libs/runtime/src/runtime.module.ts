@@ -66,6 +66,7 @@ import { ListLimitsHandler } from './queries/list-limits.ts';
 import { ListInstancesHandler } from './queries/list-instances.ts';
 import { FindProjectOperationsHandler, ListOperationsHandler } from './queries/list-operations.ts';
 import { ListTasksHandler } from './queries/list-tasks.ts';
+import { ReadHistoryHandler } from './queries/read-history.ts';
 import { ReadLogHandler } from './queries/read-log.ts';
 import { ReadInstanceHandler } from './queries/read-instance.ts';
 import { ReadProcessLogHandler } from './queries/read-process-log.ts';
@@ -124,6 +125,7 @@ const queryHandlers = [
   ListOperationsHandler,
   FindProjectOperationsHandler,
   ReadLogHandler,
+  ReadHistoryHandler,
   ListInstancesHandler,
   ReadInstanceHandler,
   ReadRuntimeStatusHandler,

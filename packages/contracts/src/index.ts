@@ -178,6 +178,7 @@ export {
   type VerifyInput,
   type VerificationView,
 } from './verification.ts';
+export { attemptHistory, taskChange, taskHistory, type TaskChange, type TaskHistory } from './task-history.ts';
 export {
   submissionStates,
   submissionState,

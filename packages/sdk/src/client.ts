@@ -31,6 +31,7 @@ import {
   taskCancelled,
   taskDetail,
   taskExplanation,
+  taskHistory,
   taskView,
   trustPolicy,
   verificationView,
@@ -56,6 +57,7 @@ import {
   type TaskCancelled,
   type TaskDetail,
   type TaskExplanation,
+  type TaskHistory,
   type TaskState,
   type TaskView,
   type TrustPolicy,
@@ -339,6 +341,14 @@ export class MusterClient {
       this.#http.call({ method: 'GET', path: '/api/tasks', query: { ...query }, answer: pageOf(taskView) }),
     get: (taskId: string): Promise<TaskDetail> =>
       this.#http.call({ method: 'GET', path: `/api/tasks/${part(taskId)}`, answer: taskDetail }),
+    /** Everything that is known of it; of its events a page. */
+    history: (taskId: string, query: Paging = {}): Promise<TaskHistory> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/tasks/${part(taskId)}/history`,
+        query: { ...query },
+        answer: taskHistory,
+      }),
     /** For a task that waits for a person: they say that it may go on. */
     retry: (taskId: string): Promise<TaskView> =>
       this.#http.call({ method: 'POST', path: `/api/tasks/${part(taskId)}/retry`, body: {}, answer: taskView }),

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { taskState, type Priority, type TaskDetail } from '@muster/contracts';
+import { taskState, type Priority, type TaskDetail, type TaskHistory } from '@muster/contracts';
 import type { JsonValue } from '@muster/sdk';
 import type { Command } from 'commander';
 import { printFields, printJson, printLine, printTable, state } from '../output.ts';
@@ -16,7 +16,7 @@ const parseInput = (text: string): Record<string, JsonValue> => {
   throw new UsageError('--input takes a JSON object, \'{"file":"README.md"}\' for instance.');
 };
 
-const printTask = (task: TaskDetail): void => {
+const printAbout = (task: TaskHistory['task']): void =>
   printFields({
     id: task.id,
     title: task.title,
@@ -30,6 +30,9 @@ const printTask = (task: TaskDetail): void => {
     error: task.error,
     'cost in USD': task.costUsd,
   });
+
+const printTask = (task: TaskDetail): void => {
+  printAbout(task);
   printTable(
     ['attempt', 'fence', 'agent', 'outcome', 'error'],
     task.attempts.map((attempt) => [
@@ -40,6 +43,43 @@ const printTask = (task: TaskDetail): void => {
       attempt.error?.slice(0, 80) ?? null,
     ]),
   );
+};
+
+const printHistory = ({ task, attempts, reworks, changes, events }: TaskHistory): void => {
+  printAbout(task);
+  printTable(
+    ['attempt', 'agent', 'outcome', 'progress', 'log', 'checkpoint', 'cost in USD', 'error'],
+    attempts.map((one) => [
+      one.number,
+      `${one.agent ?? ''} ${one.agentVersion}`,
+      state(one.outcome),
+      [one.progress === null ? null : `${Math.round(one.progress * 100)} %`, one.progressMessage]
+        .filter(Boolean)
+        .join(' ') || null,
+      one.log.lines === 0 ? null : `${one.log.lines} lines, last: ${one.log.last?.slice(0, 60) ?? ''}`,
+      one.checkpointBytes === null ? null : `${one.checkpointBytes} bytes`,
+      one.costs.usd,
+      one.error?.slice(0, 80) ?? null,
+    ]),
+  );
+  if (changes.length > 0)
+    printTable(
+      ['submission', 'state', 'verification', 'score', 'landing', 'commit'],
+      changes.map((one) => [
+        one.submissionId,
+        state(one.state),
+        one.verification?.id ?? null,
+        one.verification?.score ?? null,
+        one.landing === null ? null : `${one.landing.id} ${one.landing.state}`,
+        one.commit.slice(0, 10),
+      ]),
+    );
+  for (const { round, reason, summary } of reworks) printLine(`round ${round}, ${reason}: ${summary}`);
+  printTable(
+    ['time', 'event', 'about'],
+    events.items.map(({ time, type, subject }) => [time, type, subject]),
+  );
+  if (events.nextCursor !== null) printLine(`What was told later: --cursor ${events.nextCursor}`);
 };
 
 export const addTaskCommands = (program: Command, globals: () => Globals): void => {
@@ -67,6 +107,8 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
     .option('--input <json>', 'a JSON object', parseInput)
     .option('--agent <name>', 'only this agent')
     .option('--agent-version <range>', 'only versions of that agent in this range, ^1.2.0')
+    .option('--parent <task>', 'below this task')
+    .option('--same-as-parent', 'with --parent: first for the instance that did that', false)
     .option('--same-as <task>', 'first for the instance that did this task')
     .option('--same-key <key>', 'first for the instance that did the last task with this key')
     .option('--same-agent', 'with one of these: for any instance of the same agent', false)
@@ -82,6 +124,8 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
         input?: Record<string, JsonValue>;
         agent?: string;
         agentVersion?: string;
+        parent?: string;
+        sameAsParent: boolean;
         sameAs?: string;
         sameKey?: string;
         sameAgent: boolean;
@@ -91,10 +135,12 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
         deadline?: string;
       }) => {
         const client = await connect(globals());
-        const { project, sameAs, sameKey, sameAgent, sameFor, ...rest } = options;
-        const sticks = sameAs !== undefined || sameKey !== undefined;
+        const { project, parent, sameAsParent, sameAs, sameKey, sameAgent, sameFor, ...rest } = options;
+        const sticks = sameAsParent || sameAs !== undefined || sameKey !== undefined;
+        if (sameAsParent && (parent === undefined || sameAs !== undefined || sameKey !== undefined))
+          throw new UsageError('--same-as-parent goes with --parent, and without --same-as and --same-key.');
         if (!sticks && (sameAgent || sameFor !== undefined))
-          throw new UsageError('--same-agent and --same-for go with --same-as or --same-key.');
+          throw new UsageError('--same-agent and --same-for go with --same-as-parent, --same-as or --same-key.');
         const sticky = {
           to: sameAgent ? ('agent' as const) : ('instance' as const),
           ...(sameAs === undefined ? {} : { task: sameAs }),
@@ -103,6 +149,7 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
         };
         const task = await client.tasks.create({
           ...rest,
+          ...(parent === undefined ? {} : { parentId: parent }),
           ...(sticks ? { sticky } : {}),
           projectId: await findProject(client, project),
         });
@@ -157,8 +204,17 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
   tasks
     .command('show <task>')
     .description('one task with its attempts')
-    .action(async (taskId: string) => {
-      const task = await (await connect(globals())).tasks.get(taskId);
+    .option('--history', 'everything that is known of it, with what was told, oldest first', false)
+    .option('--limit <n>', 'with --history: how many events', Number, 50)
+    .option('--cursor <cursor>', 'with --history: go on where a page ended')
+    .action(async (taskId: string, { history, ...page }: { history: boolean; limit: number; cursor?: string }) => {
+      const client = await connect(globals());
+      if (history) {
+        const told = await client.tasks.history(taskId, page);
+        if (globals().json) return printJson(told);
+        return printHistory(told);
+      }
+      const task = await client.tasks.get(taskId);
       if (globals().json) return printJson(task);
       printTask(task);
     });

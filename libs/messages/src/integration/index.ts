@@ -55,6 +55,14 @@ export class FindSubmission extends Query<SubmissionView | null> {
     super();
   }
 }
+/** What was handed in for a task and what came of it, the newest 100, newest first. */
+export class FindTaskChanges extends Query<
+  readonly { readonly submission: SubmissionView; readonly landing: LandingView | null }[]
+> {
+  constructor(readonly taskId: string) {
+    super();
+  }
+}
 export class FindLanding extends Query<LandingView | null> {
   constructor(readonly landingId: string) {
     super();

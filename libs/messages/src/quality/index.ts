@@ -24,6 +24,12 @@ export class RequestVerification extends Command<VerificationView> {
     super();
   }
 }
+/** What verifications came to, without their findings; those that there are. */
+export class FindVerdicts extends Query<readonly Pick<VerificationView, 'id' | 'state' | 'verdict' | 'score'>[]> {
+  constructor(readonly verificationIds: readonly string[]) {
+    super();
+  }
+}
 export class FindVerification extends Query<VerificationView | null> {
   constructor(readonly verificationId: string) {
     super();

@@ -38,6 +38,9 @@ export const typeMatches = (column: string, patterns: string): string =>
   `exists (select 1 from unnest(${patterns}) as p where p = '*' or ${column} = p
      or (right(p, 2) = '.*' and left(${column}, length(p) - 1) = left(p, -1)))`;
 
+/** Some ten milliseconds' worth. */
+const looksAtAtOnce = 10_000;
+
 /** The log of what happened, in one gap-free order. Readers remember the last position that they have seen. */
 @Injectable()
 export class EventLog {
@@ -68,6 +71,48 @@ export class EventLog {
       params,
     );
     return rows.map(toCloudEvent);
+  }
+
+  /**
+   * Events of a team about some subjects, in order. There is no index by subject, which every event would pay for: so many
+   * of the team's events are looked at, and `next` says after which position to go on; null: there are no more up to `upTo`.
+   */
+  async readAbout(query: {
+    readonly teamId: string;
+    readonly subjects: readonly string[];
+    readonly after: number;
+    readonly upTo: number;
+    readonly limit: number;
+  }): Promise<{ readonly events: CloudEvent[]; readonly next: number | null }> {
+    const [last] = await this.database.sql<{ position: number }>(
+      `select position from events where team_id = $1 and position > $2 and position <= $3 order by position offset $4 limit 1`,
+      [query.teamId, query.after, query.upTo, looksAtAtOnce - 1],
+    );
+    const edge = last?.position ?? query.upTo;
+    const rows = await this.database.sql<EventRow>(
+      `select ${eventColumns} from events
+       where team_id = $1 and position > $2 and position <= $3 and subject = any ($4::text[]) order by position limit $5`,
+      [query.teamId, query.after, edge, query.subjects, query.limit],
+    );
+    const full = rows.length === query.limit ? rows.at(-1)?.position : undefined;
+    return { events: rows.map(toCloudEvent), next: full ?? (edge < query.upTo ? edge : null) };
+  }
+
+  /** The last position before a moment, by halves: positions have no gaps and follow the clock. */
+  async positionBefore(at: Date): Promise<number> {
+    const [row] = await this.database.sql<{ low: number }>(
+      `with recursive narrowed (low, high) as (
+         select (select min(first) from event_partitions) - 1, coalesce((select position from events order by position desc limit 1), 0) + 1
+         union all
+         select case when early then middle else low end, case when early then high else middle end
+         from narrowed cross join lateral (select (low + high) / 2 as middle) m
+           cross join lateral (select coalesce((select time < $1 from events where position = middle), true) as early) e
+         where high - low > 1
+       )
+       select low from narrowed order by high - low limit 1`,
+      [at],
+    );
+    return row?.low ?? 0;
   }
 
   /** The position of the newest event; 0 while there is none. */

@@ -5,14 +5,17 @@ import {
   operation,
   executeCapability,
   pageOf,
+  pageQuery,
   taskCancelled,
   taskDetail,
   taskExplanation,
+  taskHistory,
   taskView,
   type Operation,
   type TaskCancelled,
   type TaskDetail,
   type TaskExplanation,
+  type TaskHistory,
   type TaskView,
 } from '@muster/contracts';
 import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
@@ -32,6 +35,7 @@ import { isReserved } from '../domain/lease-rules.ts';
 import { ExplainTask } from '../queries/explain-task.ts';
 import { ListOperations } from '../queries/list-operations.ts';
 import { ListTasks } from '../queries/list-tasks.ts';
+import { ReadHistory } from '../queries/read-history.ts';
 import { ReadLog, type LogLine } from '../queries/read-log.ts';
 import { ReadTask } from '../queries/read-task.ts';
 import { ReservedCapability } from '../runtime.errors.ts';
@@ -120,6 +124,20 @@ export class TasksController {
   @ApiResponse({ status: 200, standardSchema: taskDetail })
   show(@Param('taskId', { schema: schemas.taskId }) taskId: string): Promise<TaskDetail> {
     return this.queries.execute(new ReadTask(taskId));
+  }
+
+  @Get('tasks/:taskId/history')
+  @Requires('task.read')
+  @ApiOperation({
+    summary:
+      'Show everything that is known of a task: attempts and what they left, changes and what came of them, events',
+  })
+  @ApiResponse({ status: 200, standardSchema: taskHistory })
+  history(
+    @Param('taskId', { schema: schemas.taskId }) taskId: string,
+    @Query({ schema: pageQuery }) q: z.output<typeof pageQuery>,
+  ): Promise<TaskHistory> {
+    return this.queries.execute(new ReadHistory(taskId, q));
   }
 
   @Get('tasks/:taskId/explain')
