@@ -1,7 +1,8 @@
 // Ends a server outright at every named moment of the way from accepted to announced and of the way back, starts the next one, and
 // asks for the result of an undisturbed run: the same branch, the same states, and nothing left behind.
-//   npm run crash-points -- [--only landing.moved,landing.attested] [--together] [--json]
-// Each point has a run of its own. With --together one run goes through all of them, one kill after another: quicker, and harder.
+//   npm run crash-points -- [--only landing.moved,landing.attested] [--at-once 2] [--together] [--json]
+// Each point has a run of its own, of the chapter that passes it: the line (three changes, of which one proves bad and comes out
+// again) or the set (two that land together). With --together one run goes through all of both, one kill after another: harder.
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -13,7 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -28,6 +29,7 @@ const { values } = parseArgs({
   options: {
     only: { type: 'string' },
     together: { type: 'boolean', default: false },
+    'at-once': { type: 'string', default: String(Math.min(4, availableParallelism())) },
     json: { type: 'boolean', default: false },
   },
 });
@@ -37,6 +39,13 @@ for (const point of chosen) {
   console.error(`There is no crash point ${point}. There are: ${crashPoints.join(', ')}`);
   process.exit(64);
 }
+const atOnce = Number(values['at-once']);
+if (!Number.isInteger(atOnce) || atOnce < 1) {
+  console.error('--at-once is a whole number, at least 1.');
+  process.exit(64);
+}
+const chaptersOf = (points) =>
+  ['line', 'set'].filter((chapter) => points.some((point) => point.startsWith('set.') === (chapter === 'set')));
 const say = (text) => {
   if (!values.json) console.log(text);
 };
@@ -91,7 +100,7 @@ const database = async (name) => {
 };
 
 /** One whole story, with the server killed once at each of `points` (none: undisturbed). Every call may be answered by nobody and is made again. */
-async function play(points, number) {
+async function play(points, chapters, number) {
   const dataDir = join(folder, `data-${number}`);
   mkdirSync(dataDir);
   const temporary = join(folder, `tmp-${number}`);
@@ -99,6 +108,7 @@ async function play(points, number) {
   const where = {
     dataDir,
     temporary,
+    compiled: join(folder, 'compiled'),
     databaseUrl: await database(`crash_${number}`),
     source,
     diedAt: join(folder, `died-${number}`),
@@ -106,6 +116,7 @@ async function play(points, number) {
   const began = Date.now();
   const ahead = new Set(points);
   let server = await startCrashServer(where, [...ahead]);
+  let starts = 1;
   let starting = Promise.resolve();
   /** Many calls may find the server dead at once; one of them starts the next. */
   const next = () =>
@@ -114,6 +125,7 @@ async function play(points, number) {
       if (server.signal() !== 'SIGKILL') throw new Error(`the server ended by itself: ${server.printed()}`);
       ahead.delete(readFileSync(where.diedAt, 'utf8'));
       server = await startCrashServer(where, [...ahead]);
+      starts += 1;
     }));
   /** The call, again on the next server if this one died over it. */
   const call = async (method, path, body, as = 'admin', key = undefined) => {
@@ -158,88 +170,34 @@ async function play(points, number) {
     await post(`/api/projects/${project.id}/agents`, { agent: 'author', capabilities: ['code.change'] });
     const { secret } = await post('/api/keys', { name: 'author' });
     server.useAuthor(secret);
-    const tasks = [];
-    for (const { name } of changes)
-      tasks.push(
-        (
-          await post('/api/tasks', {
-            projectId: project.id,
-            capability: 'code.change',
-            title: name,
-            maxAttempts: 20,
-            input: { name },
-          })
-        ).id,
-      );
-    const submissions = [];
-    // One at a time: an agent has one slot, and handing in frees it.
-    for (const { name, content } of changes) {
-      let attempt;
-      for (let tries = 0; attempt === undefined; tries += 1) {
-        if (tries > 300) throw new Error(`the task of ${name} was not claimed`);
-        const claimed = await claim('author', 'author', 'code.change', 1);
-        [attempt] = claimed;
-      }
-      const files = [{ path: `${attempt.input.name}.js`, content }];
-      const { taskId, fence } = attempt;
-      submissions.push(
-        await post('/api/submissions', { taskId, fence, base: project.head, message: name, files }, 'author'),
-      );
-    }
-    // The verifier: admits all three, before anyone may land; then says what each tree deserves.
     const repository = join(dataDir, 'repositories', `${project.id}.git`);
     const verifier = new Verifier({
       post,
       repository,
       claim: () => claim('verifier', 'muster-verifier', 'muster.verify', 10),
     });
-    await verifier.admitTogether(3);
-    const settled = async () => {
-      const rows = await Promise.all(submissions.map(({ id }) => get(`/api/submissions/${id}`)));
-      const reverts = (await get(`/api/submissions?projectId=${project.id}`)).items.filter(
-        ({ kind }) => kind === 'revert',
-      );
-      const landings = (await get(`/api/landings?projectId=${project.id}`)).items.filter(
-        ({ state }) => state !== 'abandoned',
-      );
-      const told = await Promise.all(tasks.map((id) => get(`/api/tasks/${id}`)));
-      const incidents = (await get(`/api/incidents?projectId=${project.id}`)).items;
-      return { rows, reverts, landings, told, incidents };
-    };
-    const isOver = ({ rows, reverts, landings, told, incidents }) =>
-      rows.map(({ state }) => state).join() === 'landed,landed,rejected' &&
-      reverts.length === 1 &&
-      reverts[0].state === 'landed' &&
-      landings.length === 3 &&
-      landings.every(({ postLanding }) => postLanding !== 'pending') &&
-      landings.some(({ followUpTaskId }) => followUpTaskId !== null) &&
-      incidents.map(({ state }) => state).join() === 'resolved' &&
-      told.map(({ state }) => state).join() === 'succeeded,succeeded,queued';
-    let state = await settled();
-    while (!isOver(state)) {
-      if (Date.now() - began > PATIENCE_MS) throw new Error(`it did not come to its end: ${JSON.stringify(state)}`);
-      await verifier.work();
-      state = await settled();
-    }
+    const means = { post, get, claim, verifier, project, dataDir, where, began };
+    if (chapters.includes('line')) await playLine(means);
     await next();
-    const beside = await playSet({ post, get, claim, verifier, project, dataDir, where, began });
+    const beside = chapters.includes('set') ? await playSet(means) : null;
     await next();
     const audit = await get(`/api/projects/${project.id}/audit`);
     if (!audit.ok)
       throw new Error(
         `the audit fails: ${JSON.stringify(audit.commits.filter(({ problems }) => problems.length > 0))}`,
       );
-    const events = [...(await allEvents(get, project.id)), ...(await allEvents(get, beside.project.id))];
+    const projects = [project, ...(beside === null ? [] : [beside])];
+    const repositories = projects.map(({ id }) => join(dataDir, 'repositories', `${id}.git`));
+    const events = [];
     const known = new Set();
-    for (const { id } of [project, beside.project])
+    for (const { id } of projects) {
+      events.push(...(await allEvents(get, id)));
       for (const one of (await get(`/api/submissions?projectId=${id}&limit=100`)).items) known.add(one.id);
-    for (const one of [repository, beside.repository]) await orphanRefsGone(one, known);
+    }
+    for (const one of repositories) await orphanRefsGone(one, known);
     await server.stop();
-    const orphans = await orphansOf({ repository, known, temporary, dataDir });
-    orphans.push(...unwantedRefs(beside.repository, known));
-    const fsck = [repository, beside.repository]
-      .map((one) => git(one, 'fsck', '--full', '--no-dangling', '--no-progress'))
-      .join('');
+    const orphans = await orphansOf({ repositories, known, temporary, dataDir });
+    const fsck = repositories.map(fsckOf).join('');
     const twice = [
       'landing.landed',
       'landing.rolled_back',
@@ -252,14 +210,77 @@ async function play(points, number) {
       return new Set(subjects).size !== subjects.length;
     });
     return {
-      neverReached: [...ahead], ms: Date.now() - began, fsck: fsck === '' ? 'clean' : fsck, orphans, toldTwice: twice,
-      tree: [repository, beside.repository].map((one) => git(one, 'rev-parse', 'refs/heads/main^{tree}')).join(),
-      history: [repository, beside.repository].flatMap((one) =>
+      neverReached: [...ahead], starts, ms: Date.now() - began, fsck: fsck === '' ? 'clean' : fsck, orphans, toldTwice: twice,
+      tree: repositories.map((one) => git(one, 'rev-parse', 'refs/heads/main^{tree}')).join(),
+      history: repositories.flatMap((one) =>
         git(one, 'log', '--first-parent', '--format=%s', 'refs/heads/main').split('\n'),
       ),
     }; // prettier-ignore
   } finally {
     await server.stop();
+  }
+}
+
+/**
+ * Three changes that meet in the queue of one project: the verifier admits all of them before anyone may land, then says what each
+ * tree deserves. The first lands and comes out again, the third is ejected.
+ */
+async function playLine({ post, get, claim, verifier, project, began }) {
+  const tasks = [];
+  for (const { name } of changes)
+    tasks.push(
+      (
+        await post('/api/tasks', {
+          projectId: project.id,
+          capability: 'code.change',
+          title: name,
+          maxAttempts: 20,
+          input: { name },
+        })
+      ).id,
+    );
+  const submissions = [];
+  // One at a time: an agent has one slot, and handing in frees it.
+  for (const { name, content } of changes) {
+    let attempt;
+    for (let tries = 0; attempt === undefined; tries += 1) {
+      if (tries > 300) throw new Error(`the task of ${name} was not claimed`);
+      const claimed = await claim('author', 'author', 'code.change', 1);
+      [attempt] = claimed;
+    }
+    const files = [{ path: `${attempt.input.name}.js`, content }];
+    const { taskId, fence } = attempt;
+    submissions.push(
+      await post('/api/submissions', { taskId, fence, base: project.head, message: name, files }, 'author'),
+    );
+  }
+  await verifier.admitTogether(3);
+  const settled = async () => {
+    const rows = await Promise.all(submissions.map(({ id }) => get(`/api/submissions/${id}`)));
+    const reverts = (await get(`/api/submissions?projectId=${project.id}`)).items.filter(
+      ({ kind }) => kind === 'revert',
+    );
+    const landings = (await get(`/api/landings?projectId=${project.id}`)).items.filter(
+      ({ state }) => state !== 'abandoned',
+    );
+    const told = await Promise.all(tasks.map((id) => get(`/api/tasks/${id}`)));
+    const incidents = (await get(`/api/incidents?projectId=${project.id}`)).items;
+    return { rows, reverts, landings, told, incidents };
+  };
+  const isOver = ({ rows, reverts, landings, told, incidents }) =>
+    rows.map(({ state }) => state).join() === 'landed,landed,rejected' &&
+    reverts.length === 1 &&
+    reverts[0].state === 'landed' &&
+    landings.length === 3 &&
+    landings.every(({ postLanding }) => postLanding !== 'pending') &&
+    landings.some(({ followUpTaskId }) => followUpTaskId !== null) &&
+    incidents.map(({ state }) => state).join() === 'resolved' &&
+    told.map(({ state }) => state).join() === 'succeeded,succeeded,queued';
+  let state = await settled();
+  while (!isOver(state)) {
+    if (Date.now() - began > PATIENCE_MS) throw new Error(`it did not come to its end: ${JSON.stringify(state)}`);
+    await verifier.work();
+    state = await settled();
   }
 }
 
@@ -306,7 +327,7 @@ async function playSet({ post, get, claim, verifier, project, dataDir, where, be
     if (Date.now() - began > PATIENCE_MS) throw new Error('what has landed together was not checked');
     await verifier.work();
   }
-  return { project: other, repository };
+  return other;
 }
 
 async function allEvents(get, projectId) {
@@ -362,6 +383,14 @@ class Verifier {
   }
 }
 
+const fsckOf = (repository) => {
+  try {
+    return git(repository, 'fsck', '--full', '--no-dangling', '--no-progress');
+  } catch (error) {
+    return String(error.stderr);
+  }
+};
+
 const unwantedRefs = (repository, known) =>
   git(repository, 'for-each-ref', '--format=%(refname)', 'refs/muster')
     .split('\n')
@@ -374,9 +403,7 @@ async function orphanRefsGone(repository, known) {
 }
 
 /** Whatever should not be there once the next server has come and gone. */
-async function orphansOf({ repository, known, temporary, dataDir }) {
-  const orphans = unwantedRefs(repository, known);
-  orphans.push(...readdirSync(temporary).map((name) => `temporary file ${name}`));
+async function orphansOf({ repositories, known, temporary, dataDir }) {
   const below = (folder) => {
     try {
       return readdirSync(folder);
@@ -384,13 +411,8 @@ async function orphansOf({ repository, known, temporary, dataDir }) {
       return [];
     }
   };
-  orphans.push(...below(join(dataDir, 'scratch')).map((name) => `scratch folder ${name}`));
-  orphans.push(...below(join(repository, 'worktrees')).map((name) => `worktree ${name}`));
-  orphans.push(
-    ...readdirSync(repository, { recursive: true })
-      .filter((name) => String(name).endsWith('.lock'))
-      .map((name) => `lock ${name}`),
-  );
+  const locks = (repository) =>
+    readdirSync(repository, { recursive: true }).filter((name) => String(name).endsWith('.lock'));
   const strays = () =>
     readdirSync('/proc').filter((pid) => {
       try {
@@ -404,37 +426,80 @@ async function orphansOf({ repository, known, temporary, dataDir }) {
       }
     });
   for (let tries = 0; tries < 50 && strays().length > 0; tries += 1) await sleep(100);
-  return [...orphans, ...strays().map((pid) => `process ${pid}`)];
+  return {
+    refs: repositories.flatMap((repository) => unwantedRefs(repository, known)),
+    worktrees: repositories.flatMap((repository) => below(join(repository, 'worktrees'))),
+    locks: repositories.flatMap(locks),
+    // Checkouts, sandboxes and whatever else is made for a moment lives in one of these two.
+    sandboxes: [...below(join(dataDir, 'scratch')), ...readdirSync(temporary)],
+    processes: strays(),
+  };
 }
 
 const results = [];
-let failed = false;
 try {
-  const undisturbed = await play([], 0);
-  say(`undisturbed: ${undisturbed.history.length} commits in ${undisturbed.ms} ms`);
-  for (const [at, points] of (values.together ? [chosen] : chosen.map((point) => [point])).entries()) {
-    let result;
-    try {
-      const { tree, history, ...seen } = await play(points, at + 1);
-      // Who lands first of the two good ones is the queue's affair; what is there in the end is not.
-      const same = tree === undisturbed.tree && history.toSorted().join() === undisturbed.history.toSorted().join();
-      const left = [...seen.neverReached, ...seen.orphans, ...seen.toldTwice];
-      result = { points, ...seen, sameOutcome: same, ok: same && seen.fsck === 'clean' && left.length === 0 };
-    } catch (error) {
-      result = { points, ok: false, problem: error instanceof Error ? error.message : String(error) };
-    }
-    failed ||= !result.ok;
-    results.push(result);
-    say(`${result.ok ? 'ok  ' : 'FAIL'} ${points.join(', ')}${result.ok ? '' : ` ${JSON.stringify(result)}`}`);
-  }
+  const runs = values.together ? [chosen] : chosen.map((point) => [point]);
+  // The outcome that each run is compared with: that of its chapters when nothing ends.
+  const undisturbed = new Map();
+  const jobs = [...new Set(runs.map((points) => chaptersOf(points).join()))].map((chapters) => async (number) => {
+    const whole = await play([], chapters.split(','), number);
+    say(`undisturbed ${chapters}: ${whole.history.length} commits in ${whole.ms} ms`);
+    undisturbed.set(chapters, whole);
+  });
+  let number = 0;
+  const several = async (work) => {
+    const one = async () => {
+      for (let job = work.shift(); job !== undefined; job = work.shift()) await job(number++);
+    };
+    await Promise.all(Array.from({ length: atOnce }, one));
+  };
+  await several(jobs);
+  await several(
+    runs.map((points, at) => async (number) => {
+      results[at] = await judge(points, undisturbed.get(chaptersOf(points).join()), number);
+      const { ok } = results[at];
+      say(`${ok ? 'ok  ' : 'FAIL'} ${points.join(', ')}${ok ? '' : ` ${JSON.stringify(results[at])}`}`);
+    }),
+  );
 } finally {
   await postgres.stop();
   rmSync(folder, { recursive: true, force: true });
 }
-if (values.json)
-  console.log(JSON.stringify({ points: chosen.length, runs: results.length, ok: !failed, results }, null, 2));
-else {
-  const good = results.filter(({ ok }) => ok).flatMap(({ points }) => points);
-  say(`${good.length} of ${chosen.length} crash points end as an undisturbed run does.`);
+
+/** One run against the undisturbed one. Who lands first of the two good ones is the queue's affair; what is there in the end is not. */
+async function judge(points, undisturbed, number) {
+  try {
+    const { tree, history, orphans, ...seen } = await play(points, chaptersOf(points), number);
+    const sameOutcome =
+      tree === undisturbed.tree && history.toSorted().join() === undisturbed.history.toSorted().join();
+    const left = Object.values(orphans).flat();
+    const ok =
+      sameOutcome &&
+      seen.fsck === 'clean' &&
+      seen.starts === points.length + 1 &&
+      [...left, ...seen.neverReached, ...seen.toldTwice].length === 0;
+    const counts = Object.fromEntries(Object.entries(orphans).map(([kind, found]) => [kind, found.length]));
+    return { points, ok, sameOutcome, ...seen, orphans: counts, left };
+  } catch (error) {
+    return { points, ok: false, problem: error instanceof Error ? error.message : String(error) };
+  }
 }
+const good = results.filter(({ ok }) => ok).flatMap(({ points }) => points);
+const failed = good.length < chosen.length;
+const of = (kind) => results.reduce((sum, { orphans }) => sum + (orphans?.[kind] ?? 0), 0);
+if (values.json) {
+  const orphans = Object.fromEntries(
+    ['refs', 'worktrees', 'locks', 'sandboxes', 'processes'].map((kind) => [kind, of(kind)]),
+  );
+  const fsckClean = results.filter(({ fsck }) => fsck === 'clean').length;
+  const summary = {
+    points: chosen.length,
+    runs: results.length,
+    completedOrUndone: good.length,
+    fsckClean,
+    orphans,
+    ok: !failed,
+  };
+  console.log(JSON.stringify({ ...summary, results }, null, 2)); // prettier-ignore
+} else say(`${good.length} of ${chosen.length} crash points end as an undisturbed run does.`);
 process.exit(failed ? 1 : 0);

@@ -1,7 +1,7 @@
 // A server of the crash-points run: a process of its own, with the real rooms, that ends itself outright when a chosen moment comes.
 // Started by its own path it is the server; imported it starts one and talks to it.
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const self = fileURLToPath(import.meta.url);
@@ -13,6 +13,8 @@ export async function startCrashServer(where, points) {
     env: {
       PATH: process.env.PATH,
       TMPDIR: where.temporary,
+      // Half of a start is compiling what the one before it has compiled.
+      NODE_COMPILE_CACHE: where.compiled,
       CRASH_POINTS: points.join(),
       CRASH_DIED_AT: where.diedAt,
       CRASH_DATA_DIR: where.dataDir,
@@ -20,7 +22,7 @@ export async function startCrashServer(where, points) {
       CRASH_SOURCE: where.source,
       CRASH_PASSWORD: password,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   let printed = '';
   let signal = null;
@@ -32,15 +34,12 @@ export async function startCrashServer(where, points) {
     }),
   );
   child.stderr.on('data', (chunk) => (printed = (printed + String(chunk)).slice(-20_000)));
+  child.stdout.on('data', (chunk) => (printed = (printed + String(chunk)).slice(-20_000)));
+  // On a pipe of its own: the log is on the others, and a server that takes up what was left may log before it is ready.
   const hello = await new Promise((done) => {
     let text = '';
-    child.stdout.on('data', (chunk) => {
-      text += String(chunk);
-      printed = (printed + String(chunk)).slice(-20_000);
-      const end = text.indexOf('\n');
-      if (end >= 0) done(JSON.parse(text.slice(0, end)));
-    });
-    void exited.then(() => done(null));
+    child.stdio[3].on('data', (chunk) => (text += String(chunk)));
+    child.stdio[3].on('end', () => done(text === '' ? null : JSON.parse(text)));
   });
   const tokens = { verifier: hello?.verifierKey ?? '', author: where.authorKey ?? '', admin: '' };
   const instances = new Map();
@@ -141,5 +140,6 @@ if (process.argv[1] === self) {
   const server = await startServer(config, new MusterLogger(config), equipped);
   const verifierKey = await server.app.get(Authenticator).issueSystemKey('verifier');
   process.on('SIGTERM', () => void server.drain().then(() => process.exit(0)));
-  console.log(JSON.stringify({ url: server.url, verifierKey }));
+  writeFileSync(3, JSON.stringify({ url: server.url, verifierKey }));
+  closeSync(3);
 }

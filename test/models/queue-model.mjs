@@ -1,11 +1,14 @@
 // Random histories of the landing queue, played through the room's own SQL and a real git, and compared with a model of what may
 // happen: nobody leaves for what a neighbour did, every landed tree is the one that the landings so far make, and nobody is stuck.
-//   npm run queue:model -- [--histories 100] [--seed 1] [--json]
+//   npm run queue:model -- [--histories 100] [--seed 1] [--at-once 2] [--json]
+// Histories are played by several processes at once on one PostgreSQL, each in a database and in repositories of its own.
 // The rooms around are stand-ins, and the verifier's answers come from the model's oracle, which knows what is wrong with each change.
+import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import 'reflect-metadata';
 import { startPostgres } from '../../dist/libs/platform/src/database/embedded-postgres.js';
@@ -14,6 +17,7 @@ const { values } = parseArgs({
   options: {
     histories: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
+    'at-once': { type: 'string', default: String(availableParallelism()) },
     json: { type: 'boolean', default: false },
   },
 });
@@ -25,6 +29,8 @@ const whole = (name, least) => {
 };
 const histories = whole('histories', 1);
 const firstSeed = whole('seed', 0);
+/** Set by the process that counts: this one plays for it, and finds PostgreSQL where it says. */
+const playsFor = process.send?.bind(process);
 
 /** Mulberry32: small, and the same everywhere. */
 const randomOf = (seed) => () => {
@@ -45,13 +51,17 @@ const HISTORIES_PER_PROJECT = 20;
 const MOST_ROUNDS = 300;
 const SLOTS = 6;
 
-const folder = mkdtempSync(join(tmpdir(), 'muster-queue-model-'));
-chmodSync(folder, 0o755);
-const postgres = await startPostgres({
-  folder: join(folder, 'postgres'),
-  settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
-});
-process.env.TEST_POSTGRES_URL = postgres.url;
+const total = {
+  histories: 0,
+  innocentEjected: 0,
+  wrongTrees: 0,
+  landed: 0,
+  ejected: 0,
+  reverted: 0,
+  stuck: 0,
+  unaudited: 0,
+};
+if (playsFor === undefined) process.exit(await playInProcesses());
 const { startWorld } = await import('../../dist/libs/integration/test/world.js');
 const world = await startWorld();
 
@@ -104,16 +114,6 @@ const namesIn = (files) =>
 const conflicts = (change, base, head) =>
   change.slots.some((slot) => head.get(slot) !== base.get(slot) && head.get(slot) !== `${change.name}\n`);
 
-const total = {
-  histories: 0,
-  innocentEjected: 0,
-  wrongTrees: 0,
-  landed: 0,
-  ejected: 0,
-  reverted: 0,
-  stuck: 0,
-  unaudited: 0,
-};
 const tell = (problem) => console.error(JSON.stringify(problem));
 const listings = new Map();
 const listingOf = async (projectId, tree) => {
@@ -316,7 +316,7 @@ try {
   for (let at = 0; at < histories; at += 1) {
     if (at % HISTORIES_PER_PROJECT === 0) {
       if (project !== undefined && !(await world.audit(project)).ok) total.unaudited += 1;
-      listings.clear();
+      forget();
       const files = Object.fromEntries(Array.from({ length: SLOTS }, (_, slot) => [`slot${slot}`, 'base\n']));
       project = await world.project(files);
       branch = new Branch(files);
@@ -324,18 +324,66 @@ try {
       known = Object.assign([], { undo: new Map(), byId: new Map(), lastId: '', seenLandings: 0 });
     }
     await play(firstSeed + at, project, branch, known);
-    if (!values.json && (at + 1) % 10 === 0) console.log(`${at + 1} of ${histories}: ${JSON.stringify(total)}`);
+    playsFor(total);
   }
   if (!(await world.audit(project)).ok) total.unaudited += 1;
+  playsFor(total);
 } finally {
   await world.close();
-  await postgres.stop();
-  rmSync(folder, { recursive: true, force: true });
 }
-const bad = total.innocentEjected + total.wrongTrees + total.stuck + total.unaudited;
-const { innocentEjected, wrongTrees, landed, ejected } = total;
-if (values.json) {
-  console.error(JSON.stringify(total));
-  console.log(JSON.stringify({ histories: total.histories, innocentEjected, wrongTrees, landed, ejected }));
-} else console.log(JSON.stringify(total));
-process.exit(bad === 0 ? 0 : 1);
+process.disconnect();
+
+/** What was played in the project before is over: nobody asks for it again. */
+function forget() {
+  listings.clear();
+  for (const kept of [world.neighbours.tasks, world.neighbours.verifications, world.neighbours.askedUnder])
+    kept.clear();
+}
+
+/** Shares the histories out, a project's worth at a time, and adds up what comes back. The code to exit with. */
+async function playInProcesses() {
+  const folder = mkdtempSync(join(tmpdir(), 'muster-queue-model-'));
+  chmodSync(folder, 0o755);
+  const postgres = await startPostgres({
+    folder: join(folder, 'postgres'),
+    settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
+  });
+  const began = Date.now();
+  const shares = Math.min(whole('at-once', 1), Math.ceil(histories / HISTORIES_PER_PROJECT));
+  const totals = [];
+  const add = () => {
+    for (const name of Object.keys(total)) total[name] = totals.reduce((sum, one) => sum + one[name], 0);
+  };
+  let failed = 0;
+  try {
+    let from = 0;
+    const players = Array.from({ length: shares }, (_, share) => {
+      const projects = Math.ceil(histories / HISTORIES_PER_PROJECT);
+      const to = Math.min(histories, Math.floor((projects * (share + 1)) / shares) * HISTORIES_PER_PROJECT);
+      const args = ['--histories', String(to - from), '--seed', String(firstSeed + from)];
+      from = to;
+      const child = fork(fileURLToPath(import.meta.url), args, {
+        env: { ...process.env, TEST_POSTGRES_URL: postgres.url },
+      });
+      child.on('message', (seen) => {
+        totals[share] = seen;
+        add();
+        if (!values.json && total.histories % 20 === 0)
+          console.log(`${total.histories} of ${histories}: ${JSON.stringify(total)}`);
+      });
+      return new Promise((done) => child.once('exit', done));
+    });
+    failed = (await Promise.all(players)).filter((code) => code !== 0).length;
+  } finally {
+    await postgres.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const seconds = (Date.now() - began) / 1000;
+  const { innocentEjected, wrongTrees, landed, ejected } = total;
+  if (values.json) {
+    console.error(JSON.stringify({ ...total, seconds, failedProcesses: failed }));
+    console.log(JSON.stringify({ histories: total.histories, innocentEjected, wrongTrees, landed, ejected }));
+  } else console.log(JSON.stringify({ ...total, seconds }));
+  const bad = innocentEjected + wrongTrees + total.stuck + total.unaudited;
+  return bad === 0 && failed === 0 && total.histories === histories ? 0 : 1;
+}

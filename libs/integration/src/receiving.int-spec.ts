@@ -23,7 +23,8 @@ describe('receiving a submission', () => {
     const [one, two] = await Promise.all([receive(), receive()]);
     expect(two.id).toBe(one.id);
     expect((await receive()).id).toBe(one.id);
-    expect(await world.repositories.resolve(project.id, submissionRef(one.id))).toBe(one.commit);
+    const refs = await world.repositories.refs(project.id, 'refs/muster/submissions');
+    expect(refs).toEqual([{ ref: submissionRef(one.id), object: one.commit }]);
   });
 
   it('refuses a lost fence, an unknown base, an empty change and a task of another team, and keeps nothing', async () => {

@@ -52,6 +52,21 @@ describe('rolling back', () => {
     await expect(world.rollBack(landing.id)).rejects.toMatchObject({ code: 'integration.not_landed', status: 409 });
   });
 
+  it('makes one revert, and keeps one ref, when it is asked for at the same time', async () => {
+    const project = await world.project();
+    const landing = await world.land(project, { 'greet.js': 'bad\n' });
+    const asked = await Promise.all([1, 2, 3, 4].map(() => world.rollBack(landing.id)));
+    const [revert] = asked;
+    if (revert === undefined) throw new Error('no revert');
+    expect(new Set(asked.map(({ id }) => id))).toEqual(new Set([revert.id]));
+    const refs = (await world.repositories.refs(project.id, 'refs/muster/submissions')).map(({ ref }) => ref);
+    expect(refs.toSorted()).toEqual(
+      [landing.submission_id, revert.id].map((id) => `refs/muster/submissions/${id}`).toSorted(),
+    );
+    await world.submissions.run(revert.id);
+    expect((await world.judge(revert.id, 'accepted')).state).toBe('landed');
+  });
+
   it('follows by rule from a failed post-landing check; the check of the revert itself only reports', async () => {
     world.neighbours.postLanding = 'npm run smoke';
     const project = await world.project();

@@ -3,8 +3,8 @@ import { QueryBus } from '@nestjs/cqrs';
 import type { Approver, SubmissionView } from '@muster/contracts';
 import { FindProject, type ProjectRecord } from '#messages/projects';
 import { LeaseGuard } from '#messages/runtime';
-import { Ids, type NewEvent, type Tx } from '#kernel';
-import { Database } from '#platform/database';
+import { Ids, MusterError, type NewEvent, type Tx } from '#kernel';
+import { Database, violatedConstraint } from '#platform/database';
 import { NOTHING, Repositories } from '#platform/git';
 import { CrashPoints } from '../crash-points.ts';
 import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
@@ -104,15 +104,35 @@ export class KeepSubmission {
     if (unfit.length > 0) throw new UnfitPaths(unfit);
     await this.repositories.updateRef(projectId, submissionRef(id), commit, NOTHING);
     this.crash.reach('submission.ref_kept');
-    return await this.database.transaction(async (tx) => {
-      const held =
-        submission.task === null ? null : await this.leases.hold(tx, submission.task.taskId, submission.task.fence);
-      const row = await insertSubmission(tx, { ...submission, kind: 'change', tree });
-      if (held !== null) await this.leases.submitted(tx, held, id);
-      tx.append(receivedEvent(row));
-      return submissionViewOf(row);
-    });
+    try {
+      return await this.database.transaction(async (tx) => {
+        const held =
+          submission.task === null ? null : await this.leases.hold(tx, submission.task.taskId, submission.task.fence);
+        const row = await insertSubmission(tx, { ...submission, kind: 'change', tree });
+        if (held !== null) await this.leases.submitted(tx, held, id);
+        tx.append(receivedEvent(row));
+        return submissionViewOf(row);
+      });
+    } catch (error) {
+      await dropRefOfRefused(this.database, this.repositories, submission, error);
+      throw error;
+    }
   }
+}
+
+/**
+ * Takes the ref of a submission whose row was refused. Where only the answer was lost the row may be there, or come yet: that ref
+ * stays, and the sweep looks at it.
+ */
+export async function dropRefOfRefused(
+  database: Database,
+  repositories: Repositories,
+  { id, projectId }: { readonly id: string; readonly projectId: string },
+  error: unknown,
+): Promise<void> {
+  if (!(error instanceof MusterError) && violatedConstraint(error) === null) return;
+  const rows = await database.sql(`select from submissions where id = $1`, [id]);
+  if (rows.length === 0) await repositories.setRef(projectId, submissionRef(id), null);
 }
 
 export async function insertSubmission(

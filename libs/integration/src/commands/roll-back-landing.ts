@@ -14,7 +14,7 @@ import { incidentEvent, recordIncident } from '../incidents.ts';
 import { RollbackOutlook } from '../outlook.ts';
 import { rollbackConflicted } from './advance-submission.ts';
 import { RollBackSet } from './roll-back-set.ts';
-import { insertSubmission, receivedEvent } from './keep-submission.ts';
+import { dropRefOfRefused, insertSubmission, receivedEvent } from './keep-submission.ts';
 
 /** Who asks for a rollback by rule. */
 export const POST_LANDING_CHECK = 'post-landing check';
@@ -111,6 +111,7 @@ export class RollBackLandingHandler implements ICommandHandler<RollBackLanding> 
       this.crash.reach('rollback.recorded');
       return view;
     } catch (error) {
+      await dropRefOfRefused(this.database, this.repositories, { id, projectId }, error);
       const first = violatedConstraint(error) === 'submissions_one_open_revert' ? await this.findOpen(landingId) : null;
       if (first === null) throw error;
       return first;

@@ -204,6 +204,8 @@ export class Repositories {
   /** The commit that a full ref name or an object id stands for; null when there is none. */
   async resolve(projectId: string, ref: string): Promise<string | null> {
     const name = /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(ref) ? ref : refName(ref);
+    // A commit whose tree was asked for is there.
+    if (this.trees.has(`${projectId} ${name}`)) return name;
     const branch = name.startsWith('refs/heads/') ? await this.branchFile(projectId, name) : undefined;
     if (branch !== undefined) return branch;
     const result = await this.git.run(
@@ -262,10 +264,14 @@ export class Repositories {
       '--end-of-options',
       `${commit}^{tree}`,
     ]);
+    this.remember(key, tree);
+    return tree;
+  }
+
+  private remember(key: string, tree: string): void {
     const [oldest] = this.trees.keys();
     if (this.trees.size >= TREES_KEPT && oldest !== undefined) this.trees.delete(oldest);
     this.trees.set(key, tree);
-    return tree;
   }
 
   /** A regular file's bytes; null for what is not there, a folder or a symbolic link. */
@@ -308,6 +314,7 @@ export class Repositories {
   }
 
   async isAncestor(projectId: string, a: string, b: string): Promise<boolean> {
+    if (a === b) return true;
     const { code } = await this.git.run(this.path(projectId), ['merge-base', '--is-ancestor', object(a), object(b)], {
       ok: [0, 1, 128],
     });
@@ -448,7 +455,7 @@ export class Repositories {
   }
 
   async commitTree(projectId: string, commit: NewCommit): Promise<string> {
-    return this.git.text(
+    const made = await this.git.text(
       this.path(projectId),
       ['commit-tree', object(commit.tree), ...commit.parents.flatMap((parent) => ['-p', object(parent)]), '-F', '-'],
       {
@@ -457,6 +464,8 @@ export class Repositories {
         env: { ...person(commit.author, 'AUTHOR', commit.date), ...person(commit.committer, 'COMMITTER', commit.date) },
       },
     );
+    this.remember(`${projectId} ${made}`, commit.tree);
+    return made;
   }
 
   /** Moves a ref if it still is `old`. False: it is not. `NOTHING` as old means it must not exist, as next deletes it. */
