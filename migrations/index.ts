@@ -24,6 +24,7 @@ import { Migration202611280010_remotes } from './Migration202611280010_remotes.t
 import { Migration202611280011_attestations } from './Migration202611280011_attestations.ts';
 import { Migration202611280012_incidents } from './Migration202611280012_incidents.ts';
 import { Migration202611280013_task_lists } from './Migration202611280013_task_lists.ts';
+import { Migration202611280014_quality_over_time } from './Migration202611280014_quality_over_time.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -53,4 +54,5 @@ export const migrations = [
   { name: 'Migration202611280011_attestations', class: Migration202611280011_attestations },
   { name: 'Migration202611280012_incidents', class: Migration202611280012_incidents },
   { name: 'Migration202611280013_task_lists', class: Migration202611280013_task_lists },
+  { name: 'Migration202611280014_quality_over_time', class: Migration202611280014_quality_over_time },
 ];

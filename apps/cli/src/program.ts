@@ -4,6 +4,7 @@ import { addDoctorCommand } from './commands/doctor.ts';
 import { addInstanceCommands } from './commands/instances.ts';
 import { addKeyCommands } from './commands/keys.ts';
 import { addLimitCommands } from './commands/limits.ts';
+import { addQualityCommands } from './commands/quality.ts';
 import { addIncidentCommands } from './commands/incidents.ts';
 import { addProjectCommands } from './commands/projects.ts';
 import { addProvenanceCommands } from './commands/provenance.ts';
@@ -28,6 +29,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addKeyCommands(program, globals);
   addProjectCommands(program, globals);
   addIncidentCommands(program, globals);
+  addQualityCommands(program, globals);
   addProvenanceCommands(program, globals);
   addTaskCommands(program, globals);
   addSetCommands(program, globals);

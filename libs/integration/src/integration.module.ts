@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { OwnedIds } from '#platform/http';
+import { AgentRecords } from './agent-records.ts';
 import { Candidates } from './candidates.ts';
 import { AdvanceIncident } from './commands/advance-incident.ts';
 import { AdvanceLanding } from './commands/advance-landing.ts';
@@ -34,6 +35,7 @@ import { AuditProjectHandler } from './queries/audit-project.ts';
 import { ExportTrustHandler } from './queries/export-trust.ts';
 import { ForecastRollbackHandler } from './queries/forecast-rollback.ts';
 import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
+import { ShowEnforcerHandler } from './queries/show-enforcer.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
 import { FindSetHandler } from './queries/find-set.ts';
@@ -82,6 +84,7 @@ export const queryHandlers = [
   ListProvenanceKeysHandler,
   ExportTrustHandler,
   AuditProjectHandler,
+  ShowEnforcerHandler,
   ShowQueueHandler,
   ForecastConflictsHandler,
   ForecastRollbackHandler,
@@ -106,6 +109,7 @@ export const reactions = [
     Candidates,
     LandingLine,
     OpenConflicts,
+    AgentRecords,
     Reviews,
     LandSubmission,
     LandingSets,

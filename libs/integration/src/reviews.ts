@@ -2,10 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import type { Approver, ProjectPolicy, ReviewNeed } from '@muster/contracts';
 import { FindPeopleBehind, type PersonBehind } from '#messages/auth';
+import { FindVerification } from '#messages/quality';
 import { Database } from '#platform/database';
 import { FileTooLarge, Repositories } from '#platform/git';
+import { AgentRecords } from './agent-records.ts';
 import { CODE_OWNERS_FILES, codeOwners, type OwnersOf } from './domain/code-owners.ts';
-import { isMeant, missingOf, requirementsOf } from './domain/review.ts';
+import { isMeant, missingOf, type Requirement, requirementsOf, SOMEBODY_IN_CHARGE } from './domain/review.ts';
 import type { SubmissionRow } from './domain/submission.ts';
 
 const MOST_BYTES = 1024 * 1024;
@@ -23,17 +25,20 @@ export class Reviews {
     private readonly database: Database,
     private readonly queries: QueryBus,
     private readonly repositories: Repositories,
+    private readonly records: AgentRecords,
   ) {}
 
   /** What goes back is not asked about: it was asked for by a person or by the rules. */
   async stateOf(row: SubmissionRow, policy: ProjectPolicy, landed: string): Promise<ReviewState> {
     const { codeOwners: byFile, owners, approvals } = policy.review;
-    const asked = byFile || owners.length > 0 || approvals > 0 || row.rules_paths.length > 0;
-    if (!asked || row.kind === 'revert') return { missing: [], approvers: [] };
+    if (row.kind === 'revert') return { missing: [], approvers: [] };
+    const enforced = await this.enforced(row, policy);
+    const asked = byFile || owners.length > 0 || approvals > 0 || row.rules_paths.length > 0 || enforced.length > 0;
+    if (!asked) return { missing: [], approvers: [] };
     const { project_id: projectId } = row;
     const paths = (await this.repositories.diffFiles(projectId, row.base, row.commit)).map(({ path }) => path);
     const ownersOf = byFile ? await this.ownersAt(projectId, landed) : null;
-    const requirements = requirementsOf(policy.review, ownersOf, paths, row.rules_paths);
+    const requirements = [...requirementsOf(policy.review, ownersOf, paths, row.rules_paths), ...enforced];
     if (requirements.length === 0) return { missing: [], approvers: [] };
     const approvers = await this.approversOf(row);
     return {
@@ -42,6 +47,23 @@ export class Reviews {
         .filter((one) => requirements.some(({ people }) => isMeant(people, one)))
         .map(({ userId, name }) => ({ id: userId, name })),
     };
+  }
+
+  /** A maintainer looks where the project insists on more than the change has, or than its agent lately achieves. */
+  private async enforced(row: SubmissionRow, policy: ProjectPolicy): Promise<Requirement[]> {
+    const { onBreach, agentSuccess } = policy.enforcer;
+    const verification =
+      onBreach === 'review' && row.verification_id !== null
+        ? await this.queries.execute(new FindVerification(row.verification_id))
+        : null;
+    const breaches = verification?.verdict === 'accepted' ? verification.breaches : [];
+    const below =
+      row.agent !== null &&
+      agentSuccess.percent > 0 &&
+      (await this.records.of(row.project_id, row.agent, policy)).breached;
+    if (breaches.length === 0 && !below) return [];
+    const paths = [...new Set(breaches.flatMap((breach) => breach.paths))];
+    return [{ because: 'enforcer', paths, people: [SOMEBODY_IN_CHARGE], approvals: 1 }];
   }
 
   /** The person behind who handed it in: whose key the agent works with, or who pushed. */

@@ -13,6 +13,7 @@ import {
 } from '@nestjs/cqrs';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
+  type EnforcerPolicy,
   type LandingPolicy,
   projectPolicy,
   type ProjectPolicy,
@@ -63,6 +64,7 @@ export class Neighbours extends LeaseGuard {
   postLanding: string | undefined;
   landing: Partial<LandingPolicy> = {};
   review: Partial<ReviewPolicy> = {};
+  enforcer: Partial<EnforcerPolicy> = {};
   /** Whom the ids of users and keys stand for. */
   readonly people = new Map<string, PersonBehind>();
   /** Under which rules evidence is asked for now; part of what makes two questions equal. */
@@ -80,6 +82,7 @@ export class Neighbours extends LeaseGuard {
       attempt: 1,
       instanceId: null,
       agent: 'author',
+      agentVersion: '1.2.0',
       holderId: this.holder,
     };
     const { teamId, projectId, capability } = this.task(taskId);
@@ -127,7 +130,7 @@ class AnswerRequest implements ICommandHandler<RequestVerification> {
     const { projectId, purpose, subjectId, candidateTree, baseTree, approvedBy } = request;
     const view: VerificationView = {
       id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, approvedBy, state: 'running', verdict: null, evidence: null, score: null,
-      threshold: 85, required: [], reasons: [], lost: [], facts: null, taskId: ids.next('task'), createdAt: new Date().toISOString(), finishedAt: null,
+      threshold: 85, required: [], reasons: [], lost: [], breaches: [], facts: null, taskId: ids.next('task'), createdAt: new Date().toISOString(), finishedAt: null,
     }; // prettier-ignore
     this.neighbours.verifications.set(view.id, view);
     this.neighbours.askedUnder.set(view.id, this.neighbours.rules);
@@ -152,9 +155,9 @@ class AnswerProject implements IQueryHandler<FindProject> {
 class AnswerPolicy implements IQueryHandler<ReadPolicy> {
   constructor(private readonly neighbours: Neighbours) {}
   execute(): Promise<{ policy: ProjectPolicy; source: 'muster.yaml'; problem: null }> {
-    const { postLanding, landing, review } = this.neighbours;
+    const { postLanding, landing, review, enforcer } = this.neighbours;
     return Promise.resolve({
-      policy: projectPolicy.parse({ postLanding, landing, review }),
+      policy: projectPolicy.parse({ postLanding, landing, review, enforcer }),
       source: 'muster.yaml' as const,
       problem: null,
     });

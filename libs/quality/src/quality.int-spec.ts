@@ -282,6 +282,65 @@ describe('a verification', () => {
   });
 });
 
+describe('quality over time', () => {
+  const trend = async (path: string): Promise<{ points: unknown[] }> =>
+    (await server.request('GET', `/api/quality/${path}`)).body;
+
+  test('is told by agent and version, for whole verifications and for each check', async () => {
+    const by = (version: string) => ({ author: { agent: 'trendy', version } });
+    await played(await ask(by('1.0.0')));
+    const worse = await ask(by('1.1.0'));
+    const { task, input } = await claim();
+    const error = {
+      check: 'tests', rule: 'tests.broken', level: 'error', veto: true, message: 'm', path: 'a.js', line: 1, remedy: null, fingerprint: 'f',
+    } as const; // prettier-ignore
+    const checks = input.policy.required.map((name) =>
+      name === 'tests' ? check(name, { status: 'failed', findings: [error], metrics: { total: 8 }, ms: 3000 }) : check(name),
+    ); // prettier-ignore
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    await finished(worse.id);
+
+    const { points } = await trend('trends?agent=trendy&by=version');
+    expect(points).toMatchObject([
+      { agent: null, version: '1.0.0', projectId: null, verifications: 1, accepted: 1, scoreMean: 100, breached: 0 },
+      { agent: null, version: '1.1.0', verifications: 1, accepted: 0, scoreLowest: 80 },
+    ]);
+    const seen = await trend('checks?agent=trendy&check=tests&by=agent,version&bucket=week');
+    expect(seen).toMatchObject({
+      bucket: 'week',
+      truncated: false,
+      points: [
+        { check: 'tests', agent: 'trendy', version: '1.0.0', runs: 1, passed: 1, errors: 0, metrics: {} },
+        { check: 'tests', version: '1.1.0', failed: 1, errors: 1, secondsMedian: 3, metrics: { total: 8 } },
+      ],
+    });
+    const all = await trend(`checks?agent=trendy&check=tests&by=project`);
+    expect(all.points).toMatchObject([{ projectId: project.id, runs: 2, metrics: { total: 8 } }]);
+    expect((await trend('trends?agent=trendy&to=2020-01-01T00:00:00Z')).points).toEqual([]);
+  });
+
+  test('says what the project insists on, and tells a breach', async () => {
+    const asked = await ask();
+    const { task, input } = await claim();
+    const checks = [
+      ...input.policy.required.map((name) => check(name)),
+      check('coverage', { status: 'failed', summary: 'tests run 1 of 9 changed lines' }),
+    ];
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    const done = await finished(asked.id);
+    expect(done).toMatchObject({ verdict: 'rejected', evidence: true, breaches: [{ rule: 'coverage' }] });
+    const told = await server.database.sql(`select data from events where type = 'enforcer.breached' and subject = $1`, [asked.id]);
+    expect(told).toMatchObject([{ data: { onBreach: 'refuse', breaches: [{ rule: 'coverage' }] } }]);
+    const shown = await server.request('GET', `/api/projects/${project.id}/enforcer`);
+    expect(shown.body).toMatchObject({ rules: { onBreach: 'refuse', changedLines: 80, critical: [] }, agents: [], held: [] });
+  }); // prettier-ignore
+
+  test.each(['by=colour', 'from=yesterday', 'bucket=minute', 'projectId=1'])('refuses to be asked with %s', async (query) => {
+    const refused = await server.request('GET', `/api/quality/trends?${query}`);
+    expect(refused.status).toBe(400);
+  }); // prettier-ignore
+});
+
 describe('the routes', () => {
   test("verify the branch's head, give its trees to the verifier only, and print SARIF", async () => {
     const posted = await server.request('POST', `/api/projects/${project.id}/verifications`, {});
@@ -319,6 +378,8 @@ describe('the routes', () => {
     for (const path of [`/api/verifications/${asked.id}`, `/api/projects/${project.id}/verifications`]) {
       expect((await server.request('GET', path, undefined, { token })).status).toBe(404);
     }
+    const seen = await server.request('GET', '/api/quality/trends', undefined, { token });
+    expect(seen.body).toMatchObject({ points: [] });
     await played(asked);
   });
 });

@@ -5,17 +5,26 @@ import { RequestVerificationHandler } from './commands/request-verification.ts';
 import { SettleVerification } from './commands/settle-verification.ts';
 import { VerifierTasks } from './commands/verifier-tasks.ts';
 import { VerifyHeadHandler } from './commands/verify-head.ts';
+import { TrendsController } from './http/trends.controller.ts';
 import { VerificationsController } from './http/verifications.controller.ts';
 import { FindVerdictsHandler } from './queries/find-verdicts.ts';
 import { FindVerificationHandler } from './queries/find-verification.ts';
 import { ListVerificationsHandler } from './queries/list-verifications.ts';
 import { ReadTreeHandler } from './queries/read-tree.ts';
+import { ShowCheckTrendHandler, ShowVerificationTrendHandler } from './queries/show-trends.ts';
 import { SettleWhenTheVerifierAnswered } from './reactions/settle-when-the-verifier-answered.ts';
 import { Sweep } from './sweep.ts';
 
-export const controllers = [VerificationsController];
+export const controllers = [VerificationsController, TrendsController];
 export const commandHandlers = [RequestVerificationHandler, VerifyHeadHandler];
-export const queryHandlers = [FindVerificationHandler, FindVerdictsHandler, ListVerificationsHandler, ReadTreeHandler];
+export const queryHandlers = [
+  FindVerificationHandler,
+  FindVerdictsHandler,
+  ListVerificationsHandler,
+  ReadTreeHandler,
+  ShowVerificationTrendHandler,
+  ShowCheckTrendHandler,
+];
 export const reactions = [SettleWhenTheVerifierAnswered];
 
 @Module({

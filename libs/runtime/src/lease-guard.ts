@@ -11,8 +11,8 @@ export class SqlLeaseGuard extends LeaseGuard {
   async hold(tx: Tx, taskId: string, fence: number): Promise<HeldAttempt> {
     const task = await lockByFence(tx, taskId, fence);
     if (task === null) throw new StaleLease(taskId, fence);
-    const [attempt] = await tx.sql<{ id: string; holder_id: string }>(
-      `select attempt_id as id, holder_id from task_running where task_id = $1 and fence = $2`,
+    const [attempt] = await tx.sql<{ id: string; holder_id: string; agent_version: string }>(
+      `select attempt_id as id, holder_id, agent_version from task_running where task_id = $1 and fence = $2`,
       [taskId, fence],
     );
     if (attempt === undefined) throw new StaleLease(taskId, fence);
@@ -25,6 +25,7 @@ export class SqlLeaseGuard extends LeaseGuard {
       projectId: task.project_id,
       capability: task.capability,
       agent: task.agent,
+      agentVersion: attempt.agent_version,
       instanceId: task.instance_id,
       holderId: attempt.holder_id,
     };

@@ -153,6 +153,8 @@ export {
   reviewPolicy,
   benchmarkPolicy,
   performancePolicy,
+  enforcerPolicy,
+  breach,
   projectPolicy,
   extraCheck,
   gatePolicy,
@@ -170,6 +172,8 @@ export {
   type ReviewPolicy,
   type BenchmarkPolicy,
   type PerformancePolicy,
+  type EnforcerPolicy,
+  type Breach,
   type LandingStrategy,
   type ProjectPolicy,
   type ExtraCheck,
@@ -237,3 +241,17 @@ export {
 } from './instances.ts';
 export { limitView, limitQuery, setLimit, type LimitView, type SetLimit } from './limits.ts';
 export { invariantResult, invariantReport, type InvariantReport } from './doctor.ts';
+export {
+  agentRecord,
+  checkTrend,
+  checkTrendPoint,
+  enforcerView,
+  trendBuckets,
+  trendGroups,
+  verificationTrend,
+  verificationTrendPoint,
+  type AgentRecord,
+  type CheckTrend,
+  type EnforcerView,
+  type VerificationTrend,
+} from './quality.ts';

@@ -51,7 +51,7 @@ export type Approver = z.infer<typeof approver>;
 
 /** One thing that a change still waits for people for. */
 export const reviewNeed = z.object({
-  because: z.enum(['owners', 'quorum', 'rules']),
+  because: z.enum(['owners', 'quorum', 'rules', 'enforcer']),
   /** The first of the paths that it is about; empty: the change as a whole. */
   paths: z.array(z.string()),
   /** Any of these counts; empty: whoever may review in the project. */

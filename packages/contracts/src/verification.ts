@@ -231,6 +231,36 @@ export const performancePolicy = z.strictObject({
 });
 export type PerformancePolicy = z.infer<typeof performancePolicy>;
 
+/** What a project insists on, whatever the score. */
+export const enforcerPolicy = z.strictObject({
+  onBreach: z
+    .enum(['refuse', 'review'])
+    .default('refuse')
+    .describe('refuse: the change is rejected; review: it is accepted and lands when a maintainer has approved it'),
+  coverage: z.boolean().default(true).describe('tests run the share of changed lines that `coverage` names'),
+  placeholders: z.boolean().default(true).describe('no file that only stands where something is to come'),
+  critical: z
+    .array(z.string().min(1).max(300))
+    .max(100)
+    .default([])
+    .describe('globs; in these every changed line is run by a test, and every function is missed when it is emptied'),
+  /** An agent whose work succeeds less often needs a maintainer's approval for what it hands in, until it does again. */
+  agentSuccess: z
+    .strictObject({
+      percent: z.number().int().min(0).max(100).default(90).describe('0: not asked'),
+      window: z
+        .number()
+        .int()
+        .min(1)
+        .max(200)
+        .default(20)
+        .describe('so many of its last finished pieces of work count'),
+      least: z.number().int().min(1).max(200).default(10).describe('before so many nothing follows'),
+    })
+    .prefault({}),
+});
+export type EnforcerPolicy = z.infer<typeof enforcerPolicy>;
+
 /** How a project wants to be judged: `muster.yaml` at the head of the target branch, bounded by the server's policy. */
 export const projectPolicy = z
   .strictObject({
@@ -293,6 +323,7 @@ export const projectPolicy = z
       })
       .prefault({}),
     performance: performancePolicy.prefault({}),
+    enforcer: enforcerPolicy.prefault({}),
     /** Tests known to fail now and then. Each has somebody who mends it, and a day after which it is no excuse any more. */
     flaky: z
       .array(
@@ -403,6 +434,14 @@ export const lostPoints = z.object({
   line: z.number().nullable(),
   remedy: z.string().nullable(),
 });
+/** Where a change stays below what its project insists on. */
+export const breach = z.object({
+  rule: z.enum(['coverage', 'placeholders', 'critical_paths']),
+  message: z.string().max(2000),
+  paths: z.array(z.string()).max(100),
+});
+export type Breach = z.infer<typeof breach>;
+
 export const verificationView = z
   .object({
     id: idOf('verification'),
@@ -426,6 +465,9 @@ export const verificationView = z
     required: z.array(z.string()).describe('checks that had to pass, by the rules and for this purpose'),
     reasons: z.array(z.string()).describe('why it was refused, the weightiest first; empty when accepted'),
     lost: z.array(lostPoints),
+    breaches: z
+      .array(breach)
+      .describe('what the project insists on and this change has not; by its policy refused, or shown to a maintainer'),
     facts: verificationFacts.nullable(),
     taskId: idOf('task').nullable(),
     createdAt: timestamp,

@@ -2,6 +2,7 @@
 export { GATE_VERSION } from './version.ts';
 export { runVerification, toolchainDigest, type VerificationOptions } from './verification.ts';
 export { judge, mostPerCategory, pointsPerFinding, requiredChecks, type Judgement } from './judge.ts';
+export { breachesOf } from './enforcer.ts';
 export { toSarif } from './sarif.ts';
 export { verifyFolder, type VerifyFolderOptions } from './folder.ts';
 export { extractTree, type ExtractLimits } from './source/extract.ts';

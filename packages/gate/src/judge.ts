@@ -1,5 +1,13 @@
-import type { CheckFacts, Finding, ProjectPolicy, VerificationFacts, VerificationView } from '@muster/contracts';
+import type {
+  Breach,
+  CheckFacts,
+  Finding,
+  ProjectPolicy,
+  VerificationFacts,
+  VerificationView,
+} from '@muster/contracts';
 import type { Purpose } from './checks/check.ts';
+import { breachesOf } from './enforcer.ts';
 
 type Category = CheckFacts['category'];
 type Lost = VerificationView['lost'][number];
@@ -58,6 +66,8 @@ export interface Judgement {
   /** The weightiest first; empty when accepted. */
   reasons: string[];
   lost: Lost[];
+  /** What the project insists on and this change has not. */
+  breaches: Breach[];
 }
 
 const placeOf = (finding: Finding): string =>
@@ -142,7 +152,10 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
       `score: ${score} is below the threshold of ${policy.threshold}${mostly === '' ? '' : `, most of it lost to ${mostly}`}`,
     );
   }
-  return { score, verdict: reasons.length === 0 ? 'accepted' : 'rejected', reasons, lost };
+  const breaches = breachesOf(facts, policy, purpose);
+  if (policy.enforcer.onBreach === 'refuse')
+    reasons.push(...breaches.map(({ rule, message }) => `enforcer.${rule}: ${message}`));
+  return { score, verdict: reasons.length === 0 ? 'accepted' : 'rejected', reasons, lost, breaches };
 }
 
 /** What must have passed. A base verification only looks; after a landing only the project's own command speaks. */

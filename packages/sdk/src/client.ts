@@ -4,6 +4,9 @@ import {
   apiKeyCreated,
   apiKeyView,
   assignmentView,
+  checkTrend,
+  enforcerView,
+  verificationTrend,
   auditReport,
   cloudEvent,
   createdTasks,
@@ -37,6 +40,11 @@ import {
   verificationView,
   whoAmI,
   type AuditReport,
+  type CheckTrend,
+  type EnforcerView,
+  type VerificationTrend,
+  type trendBuckets,
+  type trendGroups,
   type CloudEvent,
   type CreateSubmission,
   type CreateTask,
@@ -80,6 +88,16 @@ export interface Paging {
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
+export interface TrendQuery {
+  readonly projectId?: string | undefined;
+  readonly agent?: string | undefined;
+  readonly version?: string | undefined;
+  /** ISO 8601 in UTC; thirty days ago where it is left out. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly bucket?: (typeof trendBuckets)[number] | undefined;
+  readonly by?: readonly (typeof trendGroups)[number][] | undefined;
+}
 export interface Page<T> {
   readonly items: T[];
   readonly nextCursor: string | null;
@@ -93,6 +111,7 @@ const anything = z.unknown();
 const assignments = z.union([z.array(assignmentView), pageOf(assignmentView).transform((page) => page.items)]);
 /** Read on with `after: position` while there is more. */
 const eventPage = z.object({ items: z.array(cloudEvent), position: z.number(), more: z.boolean() });
+const trendQuery = ({ by, ...query }: TrendQuery & { check?: string | undefined }) => ({ ...query, by: by?.join(',') });
 const part = encodeURIComponent;
 
 /** Muster's REST API, typed; every answer is checked against the contracts before it is handed out. */
@@ -428,6 +447,23 @@ export class MusterClient {
       this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}`, answer: verificationView }),
     sarif: (verificationId: string): Promise<unknown> =>
       this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}/sarif`, answer: anything }),
+  };
+
+  readonly quality = {
+    /** How verifications went over time; `by` tells projects, agents and versions apart. */
+    trends: (query: TrendQuery = {}): Promise<VerificationTrend> =>
+      this.#http.call({
+        method: 'GET',
+        path: '/api/quality/trends',
+        query: trendQuery(query),
+        answer: verificationTrend,
+      }),
+    /** What each check saw over time, with the means of what it measures. */
+    checks: (query: TrendQuery & { check?: string | undefined } = {}): Promise<CheckTrend> =>
+      this.#http.call({ method: 'GET', path: '/api/quality/checks', query: trendQuery(query), answer: checkTrend }),
+    /** What a project insists on, whose work stays below it, and what waits because of it. */
+    enforcer: (projectId: string): Promise<EnforcerView> =>
+      this.#http.call({ method: 'GET', path: `/api/projects/${part(projectId)}/enforcer`, answer: enforcerView }),
   };
 
   readonly landings = {

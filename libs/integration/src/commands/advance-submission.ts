@@ -245,6 +245,7 @@ export class AdvanceSubmission {
         rulesCommit: ground.landed,
         approvedBy: approvalOf(row.approved_by),
         declared: await this.declared(row),
+        author: row.agent === null ? null : { agent: row.agent, version: row.agent_version },
       }),
     );
     this.crash.reach('candidate.requested');

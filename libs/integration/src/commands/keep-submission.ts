@@ -108,7 +108,8 @@ export class KeepSubmission {
       return await this.database.transaction(async (tx) => {
         const held =
           submission.task === null ? null : await this.leases.hold(tx, submission.task.taskId, submission.task.fence);
-        const row = await insertSubmission(tx, { ...submission, kind: 'change', tree });
+        const agentVersion = held?.agentVersion ?? null;
+        const row = await insertSubmission(tx, { ...submission, kind: 'change', tree, agentVersion });
         if (held !== null) await this.leases.submitted(tx, held, id);
         tx.append(receivedEvent(row));
         return submissionViewOf(row);
@@ -140,6 +141,7 @@ export async function insertSubmission(
   s: NewSubmission & {
     readonly kind: 'change' | 'revert';
     readonly tree: string;
+    readonly agentVersion?: string | null;
     readonly revertsLandingId?: string;
     readonly restoresTree?: string;
     readonly state?: 'received' | 'conflicted';
@@ -149,8 +151,8 @@ export async function insertSubmission(
 ): Promise<SubmissionRow> {
   const [row] = await tx.sql<SubmissionRow>(
     `insert into submissions (id, team_id, project_id, task_id, fence, kind, branch, base, commit, tree, message, claim, agent,
-       requested_by, reverts_landing_id, restores_tree, state, conflicts, reasons, approved_by, next_action_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, $20::jsonb, muster_now())
+       requested_by, reverts_landing_id, restores_tree, state, conflicts, reasons, approved_by, agent_version, next_action_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, $20::jsonb, $21, muster_now())
      returning ${submissionColumns}`,
     [
       s.id,
@@ -173,6 +175,7 @@ export async function insertSubmission(
       JSON.stringify(s.conflicts ?? []),
       JSON.stringify(s.reasons ?? []),
       s.approvedBy === null ? null : JSON.stringify(s.approvedBy),
+      s.agentVersion ?? null,
     ],
   );
   if (row === undefined) throw new Error('An inserted row did not come back.');

@@ -17,7 +17,7 @@ export interface Reviewer {
 }
 
 /** Whoever answers for the project answers where a file names nobody whom we know. */
-const SOMEBODY_IN_CHARGE = '@maintainer';
+export const SOMEBODY_IN_CHARGE = '@maintainer';
 const known = /^(@(developer|maintainer|owner)|[^\s@]+@[^\s@]+)$/;
 const ranks = ['developer', 'maintainer', 'owner'];
 /** No person can let these through: code that comes from elsewhere is no matter of a project's rules. */

@@ -15,6 +15,7 @@ export interface SubmissionRow {
   readonly tree: string;
   readonly message: string;
   readonly agent: string | null;
+  readonly agent_version: string | null;
   readonly requested_by: string;
   readonly approved_by: Approver | null;
   readonly reverts_landing_id: string | null;
@@ -59,7 +60,7 @@ export interface SubmissionRow {
 
 /** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
 export const submissionColumns = `
-  id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, requested_by, approved_by,
+  id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, agent_version, requested_by, approved_by,
   reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, candidate_base, candidate_on,
   ${isoTime('candidate_since')}, suspect, strategy, urgency, released_by, held, rules_paths, review_needs, turn::float8 as turn,
   accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures, unverified,

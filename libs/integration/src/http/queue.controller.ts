@@ -4,6 +4,8 @@ import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
   type ConflictForecast,
   conflictForecast,
+  enforcerView,
+  type EnforcerView,
   idOf,
   type QueueView,
   queueView,
@@ -12,6 +14,7 @@ import {
 import { z } from 'zod';
 import { ForecastConflicts } from '#messages/integration';
 import { Requires } from '#platform/http';
+import { ShowEnforcer } from '../queries/show-enforcer.ts';
 import { ShowQueue } from '../queries/show-queue.ts';
 
 const projectId = idOf('project');
@@ -43,5 +46,13 @@ export class QueueController {
     @Query({ schema: forecastQuery }) { path }: z.output<typeof forecastQuery>,
   ): Promise<ConflictForecast> {
     return this.queries.execute(new ForecastConflicts(id, path === undefined ? [] : [path].flat()));
+  }
+
+  @Get('enforcer')
+  @Requires('submission.read')
+  @ApiOperation({ summary: 'What the project insists on, whose work stays below it, and what waits because of it' })
+  @ApiResponse({ status: 200, standardSchema: enforcerView })
+  enforcer(@Param('projectId', { schema: projectId }) id: string): Promise<EnforcerView> {
+    return this.queries.execute(new ShowEnforcer(id));
   }
 }

@@ -17,6 +17,8 @@ export interface VerificationRequest {
   readonly approvedBy: string | null;
   /** What whoever handed the change in says about it; it raises what is asked of the change and proves nothing. */
   readonly declared?: DeclaredWork;
+  /** Whose work it is, for trends; no part of the question. */
+  readonly author?: { readonly agent: string; readonly version: string | null } | null;
 }
 /** Evidence is keyed by (candidate, base, restores, rules, approval, toolchain) and never computed twice: an equal finished one is returned. */
 export class RequestVerification extends Command<VerificationView> {

@@ -42,6 +42,7 @@ export interface HeldAttempt {
   readonly capability: string;
   /** Name of the agent definition that holds it. */
   readonly agent: string | null;
+  readonly agentVersion: string | null;
   readonly instanceId: string | null;
   /** The actor whose key holds it: fences are no secret, so only this one may hand in under it. */
   readonly holderId: string;

@@ -32,8 +32,8 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
       const made = await this.database.transaction(async (tx) => {
         const [row] = await tx.sql<VerificationRow>(
           `insert into verifications (id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_commit,
-             rules_digest, evidence_key, policy, threshold, approved_by, declared, server_policy, next_action_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14, $15::jsonb, $16::jsonb,
+             rules_digest, evidence_key, policy, threshold, approved_by, declared, server_policy, agent, agent_version, next_action_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13, $14, $15::jsonb, $16::jsonb, $17, $18,
              clock_timestamp() + interval '10 seconds')
            on conflict (project_id, evidence_key) where reusable do nothing
            returning ${verificationColumns}`,
@@ -54,6 +54,8 @@ export class RequestVerificationHandler implements ICommandHandler<RequestVerifi
             request.approvedBy,
             JSON.stringify(request.declared ?? declaredWork.parse({})),
             JSON.stringify(serverPolicy),
+            request.author?.agent ?? null,
+            request.author?.version ?? null,
           ],
         );
         if (row !== undefined) {

@@ -5,6 +5,7 @@ import { FindTask } from '#messages/runtime';
 import { Database } from '#platform/database';
 import { outcomeOf, type Outcome, unverified } from '../domain/verdict.ts';
 import { verificationColumns, type VerificationRow } from '../domain/verification.ts';
+import { keepCheckResults } from './keep-check-results.ts';
 import { told } from '../metrics.ts';
 import { VerifierTasks } from './verifier-tasks.ts';
 
@@ -48,11 +49,11 @@ export class SettleVerification {
   }
 
   private async finish(row: VerificationRow, outcome: Outcome): Promise<void> {
-    const { verdict, score, reasons, lost, facts, evidence } = outcome;
+    const { verdict, score, reasons, lost, breaches, facts, evidence } = outcome;
     const finished = await this.database.transaction(async (tx) => {
       const [after] = await tx.sql<{ seconds: number }>(
         `update verifications set state = 'finished', verdict = $2, score = $3, reasons = $4::jsonb, lost = $5::jsonb, facts = $6::jsonb,
-           reusable = $7, finished_at = clock_timestamp(), next_action_at = null
+           reusable = $7, breaches = $8::jsonb, finished_at = clock_timestamp(), next_action_at = null
          where id = $1 and state <> 'finished'
          returning extract(epoch from finished_at - created_at)::double precision as seconds`,
         [
@@ -63,9 +64,25 @@ export class SettleVerification {
           JSON.stringify(lost),
           facts && JSON.stringify(facts),
           evidence,
+          JSON.stringify(breaches),
         ],
       );
       if (after === undefined) return null;
+      if (facts !== null) await keepCheckResults(tx, row, facts);
+      if (breaches.length > 0)
+        tx.append({
+          type: 'enforcer.breached',
+          teamId: row.team_id,
+          projectId: row.project_id,
+          subject: row.subject_id ?? row.id,
+          data: {
+            verificationId: row.id,
+            subjectId: row.subject_id,
+            agent: row.agent,
+            onBreach: row.policy.enforcer.onBreach,
+            breaches: breaches.map(({ rule, message }) => ({ rule, message })),
+          },
+        });
       tx.append({
         type: 'verification.finished',
         teamId: row.team_id,

@@ -18,6 +18,7 @@ export interface Outcome {
   readonly score: number | null;
   readonly reasons: readonly string[];
   readonly lost: VerificationView['lost'];
+  readonly breaches: VerificationView['breaches'];
   readonly facts: VerificationFacts | null;
   /** False: it did not come about. Says nothing about the change, and an equal request later gets a new try. */
   readonly evidence: boolean;
@@ -29,6 +30,7 @@ export const unverified = (why: string): Outcome => ({
   score: null,
   reasons: [`could not be verified: ${why}`],
   lost: [],
+  breaches: [],
   facts: null,
   evidence: false,
 });
@@ -48,12 +50,13 @@ export function outcomeOf(asked: Asked, output: unknown): Outcome {
   ].filter((word) => word !== false);
   if (wrong.length > 0) return unverified(`the verifier answered for ${wrong.join(' and ')}`);
 
-  const { score, verdict, reasons, lost } = judge(facts, asked.policy, asked.purpose);
+  const { score, verdict, reasons, lost, breaches } = judge(facts, asked.policy, asked.purpose);
   return {
     score,
     verdict,
     reasons,
     lost,
+    breaches,
     facts,
     evidence: verdict === 'accepted' || !onlyForWantOfEvidence(asked, facts),
   };

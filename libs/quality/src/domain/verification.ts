@@ -12,6 +12,9 @@ export interface VerificationRow {
   readonly restores_tree: string | null;
   readonly rules_digest: string;
   readonly approved_by: string | null;
+  /** Whose work it is about, where an agent's. */
+  readonly agent: string | null;
+  readonly agent_version: string | null;
   readonly policy: ProjectPolicy;
   readonly declared: DeclaredWork;
   readonly server_policy: Omit<GatePolicy, 'seed'>;
@@ -24,13 +27,14 @@ export interface VerificationRow {
   readonly score: number | null;
   readonly reasons: string[];
   readonly lost: VerificationView['lost'];
+  readonly breaches: VerificationView['breaches'];
   readonly facts: VerificationFacts | null;
   readonly task_id: string | null;
   readonly created_at: Date;
   readonly finished_at: Date | null;
 }
 const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, approved_by, policy,
-  declared, server_policy, evidence_key, threshold, state, verdict, reusable, score, reasons, lost, task_id, created_at, finished_at`;
+  declared, server_policy, evidence_key, threshold, state, verdict, reusable, score, reasons, lost, breaches, agent, agent_version, task_id, created_at, finished_at`;
 export const verificationColumns = `${withoutFacts}, facts`;
 /** For lists: facts may be megabytes each. */
 export const listedColumns = `${withoutFacts}, null as facts`;
@@ -51,6 +55,7 @@ export const verificationViewOf = (row: VerificationRow): VerificationView => ({
   required: requiredChecks(row.policy, row.purpose),
   reasons: row.reasons,
   lost: row.lost,
+  breaches: row.breaches,
   facts: row.facts,
   taskId: row.task_id,
   createdAt: row.created_at.toISOString(),

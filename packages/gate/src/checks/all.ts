@@ -8,6 +8,7 @@ import { concealmentCheck } from './concealment.ts';
 import { coverageCheck } from './coverage.ts';
 import { dependenciesCheck } from './dependencies.ts';
 import { documentationCheck } from './documentation.ts';
+import { enforcerCheck } from './enforcer.ts';
 import { honestyCheck } from './honesty.ts';
 import { lintCheck } from './lint.ts';
 import { mutationCheck } from './mutation.ts';
@@ -44,6 +45,7 @@ export const checks: readonly Check[] = [
   structureCheck,
   documentationCheck,
   scopeCheck,
+  enforcerCheck,
   bundleSizeCheck,
   queriesCheck,
   benchmarksCheck,
