@@ -47,6 +47,27 @@ describe('a batcher', () => {
     expect(answered).toEqual(['A', 'B', 'C', 'D', 'E']);
   });
 
+  test('that may linger takes along who comes meanwhile, at first and after each commit', async () => {
+    const { run, batches, turn, commit } = gate();
+    const batcher = new Batcher({ name: 'words', run, lingerMs: 20 });
+    const lingered = async (count: number) => {
+      for (let n = 0; n < 500 && batches.length < count; n++) await new Promise((wake) => setTimeout(wake, 5));
+    };
+    void batcher.add('a');
+    await turn();
+    void batcher.add('b');
+    expect(batches).toEqual([]);
+    await lingered(1);
+    expect(batches).toEqual([['a', 'b']]);
+    void batcher.add('c');
+    await commit();
+    void batcher.add('d');
+    expect(batches).toHaveLength(1);
+    await lingered(2);
+    expect(batches.slice(1)).toEqual([['c', 'd']]);
+    await commit();
+  });
+
   test('fills a batch from everyone in turn, and no batch is larger than it may be', async () => {
     const { run, batches, turn, commit } = gate();
     const batcher = new Batcher({ name: 'words', run, maxItems: 4, fairnessKey: (word) => word.charAt(0) });

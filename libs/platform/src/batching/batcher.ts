@@ -16,6 +16,8 @@ export interface BatcherOptions<In, Out> {
   readonly maxWaiting?: number;
   /** How many statements may run at once. One makes the largest batches. */
   readonly concurrency?: number;
+  /** How long the first of a batch may wait for company, where nobody minds; otherwise an idle batcher begins at once. */
+  readonly lingerMs?: number;
   /** Whose it is: batches are filled from everyone in turn, and a full queue refuses those who filled it. */
   readonly fairnessKey?: (item: In) => string;
   /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. */
@@ -39,7 +41,7 @@ const nobodysFault = /^(08|53|57|58)/;
 
 /**
  * Group commit: while one statement commits, everything that arrives waits and goes into the next one, and each caller is
- * answered after its commit. Nothing is delayed to make batches larger: an idle batcher begins at once.
+ * answered after its commit. Nothing is delayed to make batches larger, unless it was said to linger: an idle batcher begins at once.
  */
 export class Batcher<In, Out> {
   readonly #queue = new FairQueue<Waiting<In, Out>>();
@@ -64,14 +66,20 @@ export class Batcher<In, Out> {
       return Promise.reject(new Overloaded(this.options.name, this.#queue.size));
     return new Promise((resolve, reject) => {
       this.#queue.push(key, { item, since: performance.now(), resolve, reject });
-      if (this.#starting || this.#running >= this.#concurrency) return;
-      this.#starting = true;
-      // Everything that arrives in this turn of the event loop goes along.
-      setImmediate(() => {
-        this.#starting = false;
-        this.#begin();
-      });
+      this.#schedule();
     });
+  }
+
+  #schedule(): void {
+    if (this.#starting || this.#running >= this.#concurrency || this.#queue.size === 0) return;
+    this.#starting = true;
+    const begin = (): void => {
+      this.#starting = false;
+      this.#begin();
+    };
+    // Everything that arrives in this turn of the event loop goes along.
+    if (this.options.lingerMs === undefined) setImmediate(begin);
+    else setTimeout(begin, this.options.lingerMs);
   }
 
   #begin(): void {
@@ -83,7 +91,8 @@ export class Batcher<In, Out> {
         .with(ROOT_CONTEXT, () => this.#write(batch))
         .finally(() => {
           this.#running -= 1;
-          this.#begin();
+          if (this.options.lingerMs === undefined) this.#begin();
+          else this.#schedule();
         });
     }
   }

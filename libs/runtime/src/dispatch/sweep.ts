@@ -7,6 +7,8 @@ import { afterFailure, offlineAfterSeconds } from '../domain/lease-rules.ts';
 import type { TaskRow } from '../domain/task-row.ts';
 import { applyFailure, wait } from '../sql/outcomes.ts';
 import {
+  anythingDue,
+  firstExpired,
   isLongExpired,
   isUnwanted,
   markSilentOffline,
@@ -73,6 +75,11 @@ export class LeaseSweep implements OnApplicationBootstrap {
     }
     for (let more = true; more;) {
       const after = this.offeredUntil;
+      const { now: lookedAt, first } = await firstExpired(this.database, after);
+      if (first === null) {
+        this.offeredUntil = new Date(lookedAt.getTime() - overlapMs);
+        return;
+      }
       const { rows, now, passedOver } = await this.database.transaction(async (tx) => {
         const late = await offerExpired(tx, { after, leaseSeconds: this.config.leaseSeconds });
         for (const { task_id, team_id, project_id, number, fence, instance_id } of late.rows) {
@@ -94,6 +101,17 @@ export class LeaseSweep implements OnApplicationBootstrap {
   }
 
   private async due(): Promise<void> {
+    const due = await anythingDue(this.database, offlineAfterSeconds(this.config.leaseSeconds));
+    if (due.tasks) {
+      await this.queueDue();
+      await this.endExhausted();
+      await this.askAPersonAboutUnwanted();
+    }
+    await this.endOverdue();
+    if (due.instances) await this.markSilent();
+  }
+
+  private async queueDue(): Promise<void> {
     const queued = await this.database.transaction(async (tx) => {
       const retries = await requeueDue(tx);
       for (const task of retries)
@@ -108,9 +126,9 @@ export class LeaseSweep implements OnApplicationBootstrap {
     });
     if (queued.length > 0)
       this.wakeUps.somethingToClaim(queued.map(({ lane, ready_seq }) => ({ lane, seq: Number(ready_seq) })));
-    await this.endExhausted();
-    await this.endOverdue();
-    await this.askAPersonAboutUnwanted();
+  }
+
+  private async markSilent(): Promise<void> {
     await this.database.transaction(async (tx) => {
       for (const instance of await markSilentOffline(tx, offlineAfterSeconds(this.config.leaseSeconds))) {
         tx.append({

@@ -101,6 +101,33 @@ export async function offerExpired(
   return { rows, now: clock.now, passedOver: left?.passedOver ?? null };
 }
 
+/** The first lease that ran out since `after` and was not told, by one look: most of the time there is none, and nothing more to ask. */
+export async function firstExpired(db: Sql, after: Date | null): Promise<{ now: Date; first: Date | null }> {
+  const [row] = await db.sql<{ now: Date; first: Date | null }>(
+    `select c.now, (
+       select min(r.lease_until) from task_running r
+       where r.lease_until < c.now and ($1::timestamptz is null or r.lease_until >= $1::timestamptz) and not r.expiry_told) as first
+     from (select muster_now() as now) c`,
+    [after],
+  );
+  if (row === undefined) throw new Error('The database told no time.');
+  return row;
+}
+
+/** Whether there is anything to do at all, by one look. */
+export async function anythingDue(
+  db: Sql,
+  offlineAfterSeconds: number,
+): Promise<{ readonly tasks: boolean; readonly instances: boolean }> {
+  const [row] = await db.sql<{ tasks: boolean; instances: boolean }>(
+    `select exists (select 1 from task_due where at <= muster_now()) as tasks,
+       exists (select 1 from instances where state <> 'offline' and last_seen_at < muster_now() - make_interval(secs => $1)) as instances`,
+    [offlineAfterSeconds],
+  );
+  if (row === undefined) throw new Error('The database did not answer.');
+  return row;
+}
+
 /** Of a kind that is decided task by task. */
 export const takeDue = (tx: Sql, kind: 'unwanted' | 'exhausted'): Promise<{ task_id: string }[]> =>
   tx.sql(
