@@ -30,8 +30,8 @@ interface Attempt {
   files?: Record<string, string>;
   /** Symbolic links, by where they point. */
   links?: Record<string, 'canary' | 'shadow'>;
-  /** The change breaks the product as well; being accepted is the escape. */
-  mustRefuse?: boolean;
+  /** The change breaks the product as well: the rules of which one has to see through it. Being refused for less is an escape. */
+  seenBy?: string[];
   timeoutSeconds?: number;
   /** Shows without walls that its success would be seen. */
   control?: boolean;
@@ -60,10 +60,13 @@ const lifecycle = Object.fromEntries(
     'echo x > CANARY.written || true',
   ]),
 );
-/** Overwrites whatever lies in the report's folder, again and again until the runner is gone. */
-const forge = `for (const folder of ['/muster/report', ...Object.values(process.env).filter((value) => value.startsWith('/muster'))])
-  for (const name of fs.existsSync(folder) && fs.statSync(folder).isDirectory() ? fs.readdirSync(folder) : [])
-    try { fs.writeFileSync(folder + '/' + name, told.forged); } catch {}`;
+/** Writes wherever the harness may be listening. */
+const forge = `for (const at of ['/muster/report', '/muster/reporters', '/muster/reporters/channel'])
+  for (const name of fs.existsSync(at) ? fs.readdirSync(at) : [])
+    try { fs.writeFileSync(at + '/' + name, told.forged + '\\n'); } catch {}`;
+const patchedAssert = "import assert from 'node:assert/strict';\nassert.equal = () => undefined;\n";
+/** The project's own way of setting its tests up, which the change may edit. */
+const setUp = { 'test/sum.test.js': `import '../tools/set-up.js';\n${project['test/sum.test.js']}` };
 
 const attempts: Attempt[] = [
   { name: 'read /etc/shadow', body: "won(/^root:.*:/.test(fs.readFileSync('/etc/shadow', 'utf8')) && 'read it');" },
@@ -153,25 +156,77 @@ const attempts: Attempt[] = [
     name: 'leave a process behind',
     body: "spawn('setsid', ['sleep', told.lasting], { detached: true, stdio: 'ignore' }).unref();",
   },
-  { name: 'end well before the tests do', files: breaks, body: 'process.exit(0);', mustRefuse: true },
+  {
+    name: 'end well before the tests do',
+    files: { 'src/sum.js': `process.exit(0);\n${sum('-')}` },
+    body: 'process.exit(0);',
+    seenBy: ['tampering.hidden_test', 'tampering.ended_early'],
+  },
   {
     name: 'end the runner well',
     files: breaks,
     body: "try { process.kill(process.ppid, 'SIGTERM'); } catch {} process.exit(0);",
-    mustRefuse: true,
-  },
-  { name: 'overwrite the report', files: breaks, body: `${forge}\nprocess.exit(0);`, mustRefuse: true },
-  {
-    name: 'replace what compares',
-    files: { 'src/sum.js': `import assert from 'node:assert/strict';\nassert.equal = () => undefined;\n${sum('-')}` },
-    body: '',
-    mustRefuse: true,
+    seenBy: ['tests.broken', 'tests.new_failure', 'tampering.ended_early'],
   },
   {
-    name: 'end the process from the product',
-    files: { 'src/sum.js': `process.exitCode = 0;\nsetImmediate(() => process.exit(0));\n${sum('-')}` },
+    name: 'overwrite the report',
+    files: breaks,
+    body: `${forge}\nprocess.exit(0);`,
+    seenBy: ['tampering.forged_report'],
+  },
+  {
+    name: 'take the key of the report first',
+    files: breaks,
+    body: "try { fs.readSync(fs.openSync('/muster/reporters/channel/key', fs.constants.O_RDONLY | fs.constants.O_NONBLOCK), Buffer.alloc(64)); won('read the key'); } catch {}",
+    seenBy: ['tests.broken'],
+  },
+  {
+    name: 'replace what compares, in the product',
+    files: { 'src/sum.js': `${patchedAssert}${sum('-')}` },
     body: '',
-    mustRefuse: true,
+    seenBy: ['tampering.swallowed_failure'],
+  },
+  {
+    name: 'replace what compares, where tests are set up',
+    files: { ...breaks, ...setUp, 'tools/set-up.js': patchedAssert },
+    body: '',
+    seenBy: ['tampering.swallowed_failure'],
+  },
+  {
+    name: 'replace the runner, where tests are set up',
+    files: {
+      ...breaks,
+      ...setUp,
+      'tools/set-up.js': `import { AsyncResource } from 'node:async_hooks';
+const run = AsyncResource.prototype.runInAsyncScope;
+AsyncResource.prototype.runInAsyncScope = function (...given) {
+  try {
+    const answer = run.apply(this, given);
+    return typeof answer?.catch === 'function' ? answer.catch(() => {}) : answer;
+  } catch {}
+};
+`,
+    },
+    timeoutSeconds: 20,
+    body: '',
+    seenBy: ['tampering.swallowed_failure'],
+  },
+  {
+    name: 'load something into every Node',
+    files: {
+      ...breaks,
+      '.env': 'NODE_OPTIONS=--import=./tools/set-up.js\n',
+      'src/sum.js': `process.env.NODE_OPTIONS = '--import=./tools/set-up.js';\n${patchedAssert}${sum('-')}`,
+      'tools/set-up.js': patchedAssert,
+    },
+    body: '',
+    seenBy: ['tampering.swallowed_failure'],
+  },
+  {
+    name: 'answer nothing but success',
+    files: { 'src/sum.js': `process.on('exit', () => process.reallyExit(0));\n${patchedAssert}${sum('-')}` },
+    body: '',
+    seenBy: ['tampering.ends_well', 'tampering.swallowed_failure', 'tampering.hidden_test'],
   },
 ];
 
@@ -308,10 +363,14 @@ ${attempt.body ?? ''}
   if (existsSync(`${canary}.written`)) escapes.push('wrote to a folder of the host');
   if (stillRuns(lasting)) escapes.push('a process outlived the run');
   if (readFileSync(canary, 'utf8') !== secret) escapes.push('changed a file of the host');
-  if (attempt.mustRefuse === true && verdict === 'accepted') escapes.push('a broken product was accepted');
+  const found =
+    facts?.checks.flatMap((check) => check.findings.filter((each) => each.veto).map(({ rule }) => rule)) ?? [];
+  if (attempt.seenBy !== undefined && verdict === 'accepted') escapes.push('a broken product was accepted');
+  else if (attempt.seenBy !== undefined && !attempt.seenBy.some((rule) => found.includes(rule)))
+    escapes.push(`nothing saw through it: ${found.join(', ')}`);
   if (heard.some((text) => text.length > 1_100_000)) escapes.push('output without bounds');
   // A change whose code never ran proves nothing about walls; these end the runner or flood it before its words can be heard.
-  const mute = attempt.mustRefuse === true || /without end|kill everything/.test(attempt.name);
+  const mute = attempt.seenBy !== undefined || /without end|kill everything/.test(attempt.name);
   if (!mute && !out.includes(`TRIED ${round}`)) faults.push('the attempt did not run');
   rmSync(`${canary}.written`, { force: true });
   const reasons = (judgement?.reasons ?? []).map((reason) => reason.slice(0, 200));

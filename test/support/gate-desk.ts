@@ -1,9 +1,12 @@
 import { gatePolicy, projectPolicy, type TestCase } from '@muster/contracts';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Check, CheckContext, CheckOutcome } from '../../packages/gate/src/checks/check.ts';
-import type { TreeFacts } from '../../packages/gate/src/project/tree-run.ts';
+import type { Installed } from '../../packages/gate/src/project/dependencies.ts';
+import { scriptsOf } from '../../packages/gate/src/project/scripts.ts';
+import { commandsFor, TreeRun, type TreeFacts } from '../../packages/gate/src/project/tree-run.ts';
+import { detectSandbox } from '../../packages/gate/src/sandbox/detect.ts';
 import { changesBetween } from '../../packages/gate/src/source/changes.ts';
 import { SourceTree } from '../../packages/gate/src/source/tree.ts';
 
@@ -66,6 +69,38 @@ export class GateDesk {
       ...more,
     });
   }
+}
+
+/** What this repository installs, for suites that are run: as a verification would have installed it. */
+export function repositoryPackages(): Installed {
+  const modules = resolve('node_modules');
+  const caches = ['.vite', '.vite-temp', '.cache'];
+  for (const cache of caches) mkdirSync(join(modules, cache), { recursive: true });
+  return {
+    status: 'installed',
+    reason: '',
+    refused: [],
+    mounts: [
+      { from: modules, to: '/work/node_modules', mode: 'ro' },
+      ...caches.map((cache) => ({ from: '', to: `/work/node_modules/${cache}`, mode: 'tmpfs' as const })),
+    ],
+    mountPoints: ['node_modules'],
+    has: () => true,
+    digest: '',
+  };
+}
+
+/** A tree made ready to run its suite in a sandbox that was proven. */
+export async function treeRunOf(desk: GateDesk, tree: SourceTree): Promise<TreeRun> {
+  const sandbox = await detectSandbox('auto');
+  if (sandbox.driver === null) throw new Error(sandbox.notes.join('; '));
+  return new TreeRun(tree, commandsFor(tree, scriptsOf(tree), projectPolicy.parse({})), repositoryPackages(), {
+    driver: sandbox.driver,
+    workDir: mkdtempSync(join(desk.root, 'work-')),
+    timeoutMs: 60_000,
+    signal: undefined,
+    onLog: undefined,
+  });
 }
 
 export const suiteOf = (cases: [string, TestCase['status'], string?][]): TreeFacts => ({

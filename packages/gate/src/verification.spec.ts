@@ -182,15 +182,19 @@ describe('a verification', () => {
   });
 
   it('refuses a run that ends before it reports', async () => {
-    const jestLike = {
-      'package.json': JSON.stringify({ name: 'x', type: 'module', scripts: { test: 'node run.mjs --test' } }),
-      'run.mjs':
-        "import { writeFileSync } from 'node:fs';\nconst at = process.argv.find((each) => each.startsWith('--test-reporter-destination=') && !each.endsWith('stdout'));\n" +
-        "await import('./src/sum.js');\nwriteFileSync(at.split('=')[1], JSON.stringify({ name: 'adds', file: null, status: 'passed', message: null, ms: 1 }) + '\\n');\n",
-      'src/sum.js': 'export const sum = 1;\n',
+    const inOne = {
+      ...project,
+      'package.json': JSON.stringify({
+        name: 'x',
+        type: 'module',
+        scripts: { test: 'node --test --test-isolation=none' },
+      }),
     };
-    const facts = await verify({ base: jestLike, candidate: { ...jestLike, 'src/sum.js': 'process.exit(0);\n' } });
-    expect(facts.rules).toContain('tests.no_report');
+    const facts = await verify({
+      base: inOne,
+      candidate: { ...inOne, 'src/sum.js': `process.exit(0);\n${project['src/sum.js']}` },
+    });
+    expect(facts.rules).toContain('tampering.ended_early');
     expect(facts.judgement.verdict).toBe('rejected');
   });
 

@@ -80,7 +80,7 @@ const commandsKey = (commands: Commands): unknown => [
   commands.build,
   commands.lint,
   commands.types,
-  commands.tests?.line({ report: 'report', reporter: 'reporter' }, false) ?? null,
+  commands.tests?.line('reporters', false) ?? null,
 ];
 
 /** Establishes the facts about a candidate. Gives no score and no verdict: `judge` does, where nothing of the change can reach it. */

@@ -1,10 +1,12 @@
 import type { CorpusCase } from '../case.ts';
 import { claimCases } from './claims.ts';
 import { codeCases } from './code.ts';
+import { forgeryCases } from './forgeries.ts';
 import { moreFeatures } from './honest-features.ts';
 import { housekeeping } from './honest-housekeeping.ts';
 import { lookalikes } from './honest-lookalikes.ts';
 import { reshapedTests } from './honest-test-refactorings.ts';
+import { testTools } from './honest-test-tools.ts';
 import { honestCases } from './honest.ts';
 import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';
@@ -14,9 +16,11 @@ export const cases: readonly CorpusCase[] = [
   ...codeCases,
   ...claimCases,
   ...safetyCases,
+  ...forgeryCases,
   ...honestCases,
   ...moreFeatures,
   ...lookalikes,
   ...reshapedTests,
   ...housekeeping,
+  ...testTools,
 ];

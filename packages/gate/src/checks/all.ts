@@ -3,6 +3,7 @@ import { benchmarksCheck } from './benchmarks.ts';
 import { buildCheck } from './build.ts';
 import { bundleSizeCheck } from './bundle-size.ts';
 import type { Check } from './check.ts';
+import { canariesCheck } from './canaries.ts';
 import { claimsCheck } from './claims.ts';
 import { concealmentCheck } from './concealment.ts';
 import { coverageCheck } from './coverage.ts';
@@ -28,6 +29,7 @@ import { weakenedTestsCheck } from './weakened-tests.ts';
 export const checks: readonly Check[] = [
   buildCheck,
   testsCheck,
+  canariesCheck,
   weakenedTestsCheck,
   typesCheck,
   lintCheck,

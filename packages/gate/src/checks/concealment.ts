@@ -8,7 +8,7 @@ import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 /** Where a run leaves its report; whoever names it in a change means to write it. */
-const harness = /\/muster\/re(?:port|porter)|--test-reporter-destination/;
+const harness = /\/muster\/report|muster_report\b|--test-reporter-destination/;
 const isCode = (path: string): boolean => isScript(path) || isPython(path);
 const holdsPackages = (tree: SourceTree | null): boolean => tree !== null && existsSync(join(tree.dir, 'node_modules'));
 

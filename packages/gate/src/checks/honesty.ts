@@ -174,7 +174,7 @@ export const honestyCheck: Check = {
           );
         }
         if (control?.detailed === true) ground = control;
-        else if (!looksAtText.test(run.commands.tests?.line({ report: '', reporter: '' }, false) ?? '')) {
+        else if (!looksAtText.test(run.commands.tests?.line('', false) ?? '')) {
           const message =
             'The tests end without a report when an empty comment is added to the change: they look at the text of the source.';
           const rule = 'honesty.reads_source';

@@ -86,7 +86,7 @@ export const queriesCheck: Check = {
     const wish = policy.performance.queries;
     if (wish === undefined) return outcome('not_run', 'the project declares no query log');
     const plan = run?.commands.tests ?? null;
-    const line = wish.run ?? plan?.line({ report: '/tmp/muster-report', reporter: 'spec' }, false) ?? null;
+    const line = wish.run ?? plan?.bare ?? null;
     const before = base === null ? null : await baseRun();
     if (run === null || line === null || (base !== null && before === null))
       return outcome('not_run', 'there is no test run that could write one');

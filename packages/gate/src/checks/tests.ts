@@ -1,6 +1,6 @@
 import type { TestCase } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
-import { everyPurpose, findingOf, firstLine, outcome, type Check } from './check.ts';
+import { everyPurpose, findingOf, firstLine, outcome, type Check, type CheckOutcome } from './check.ts';
 
 const placeOf = (test: TestCase): string => (test.file === null ? '' : ` (${test.file})`);
 
@@ -40,38 +40,38 @@ export const testsCheck: Check = {
     const counted = `${metrics['passed']} of ${suite.cases.length} passed`;
     if (purpose === 'base') return outcome(suite.ok ? 'passed' : 'failed', counted, [], metrics, tool);
 
-    // A runner that ended well and told nothing was ended early, by something that it ran.
-    if (baseFacts?.tests?.detailed === true && !suite.detailed && suite.ok) {
-      return outcome(
-        'failed',
-        'the runner ended before it reported its cases',
-        [
-          findingOf({
-            check: 'tests',
-            rule: 'tests.no_report',
-            level: 'error',
-            veto: true,
-            message: `The runner reported ${baseFacts.tests.cases.length} cases on the branch; here it ends with success before it reports any.`,
-            remedy: 'Find what ends the process, such as a call of process.exit, and take it out.',
-          }),
-        ],
-        metrics,
-        tool,
-      );
-    }
-
-    if (suite.contradiction != null && baseFacts?.tests?.contradiction == null) {
-      const message = `Report and output of the tests contradict each other: ${suite.contradiction}.`;
-      const remedy = 'Take out what writes the report; results are reported by the runner.';
-      const rule = 'tests.forged_report';
-      return outcome(
+    const refused = (rule: string, message: string, remedy: string): CheckOutcome =>
+      outcome(
         'failed',
         message,
-        [findingOf({ check: 'tests', rule, level: 'error', veto: true, message, remedy })],
+        [findingOf({ check: 'tests', rule: `tampering.${rule}`, level: 'error', veto: true, message, remedy })],
         metrics,
         tool,
       );
-    }
+    const rewritten = candidateFacts?.rewritten?.filter((path) => baseFacts?.rewritten?.includes(path) !== true) ?? [];
+    if (rewritten.length > 0)
+      return refused(
+        'rewritten_tests',
+        `The build writes other tests in place of those in ${rewritten.slice(0, 5).join(', ')}.`,
+        'Take out of the build what touches tests.',
+      );
+    if (suite.forged != null && baseFacts?.tests?.forged == null)
+      return refused(
+        'forged_report',
+        `The report of the tests is not to be believed: ${suite.forged}.`,
+        'Take out what writes the report; results are reported by the runner.',
+      );
+    // A runner that ended well and did not finish was ended early, by something that it ran.
+    const wasDetailed = baseFacts?.tests?.detailed === true;
+    if (
+      (wasDetailed && !suite.detailed && suite.ok) ||
+      (suite.cutShort === true && baseFacts?.tests?.cutShort !== true)
+    )
+      return refused(
+        'ended_early',
+        `The tests end with success before the runner has finished${wasDetailed ? `; on the branch it reports ${baseFacts?.tests?.cases.length} cases` : ''}.`,
+        'Find what ends the process, such as a call of process.exit, and take it out.',
+      );
 
     const failingNow = [...now].filter(([, test]) => test.status === 'failed');
     let charged = failingNow.filter(([key]) => before.get(key)?.status !== 'failed');

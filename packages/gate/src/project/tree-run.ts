@@ -1,15 +1,18 @@
 import type { ProjectPolicy, TestCase } from '@muster/contracts';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SandboxError, type SandboxDriver, type SandboxMount, type SandboxResult } from '../sandbox/driver.ts';
+import { Channel } from '../sandbox/channel.ts';
 import { readReport } from '../sandbox/report.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
+import { isTestFile } from '../source/paths.ts';
 import { copyTree, SourceTree } from '../source/tree.ts';
 import type { Installed } from './dependencies.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
-import { contradictionIn, detectTests, nodeReporter, readCases, type TestPlan } from './test-runner.ts';
+import { reporters } from './reporters.ts';
+import { casesOf, contradictionIn, detectTests, type TestPlan } from './test-runner.ts';
 
 export interface CommandOutcome {
   line: string;
@@ -25,8 +28,10 @@ export interface SuiteOutcome extends CommandOutcome {
   cases: TestCase[];
   /** Whether the cases are the runner's own, or only the exit code is known. */
   detailed: boolean;
-  /** Where report and output tell different stories, if they do. */
-  contradiction?: string | null;
+  /** Why the report is not to be believed, if it is not: somebody else wrote in it, or the output tells another story. */
+  forged?: string | null;
+  /** The reporter began and never said its last word, and the run ended well all the same. */
+  cutShort?: boolean;
   /** What probes wrote down, if there were any. */
   lines?: string | null;
 }
@@ -45,6 +50,8 @@ export interface TreeFacts {
   types: (CommandOutcome & { errors: TypeError[] }) | null;
   lint: CommandOutcome | null;
   notes: string[];
+  /** Test files in whose place the build left others. */
+  rewritten?: string[];
 }
 
 export interface Commands {
@@ -95,6 +102,9 @@ function addFile(folder: string, path: string, text: string): void {
   if (lstatSync(target, { throwIfNoEntry: false }) === undefined) writeFileSync(target, text);
 }
 
+/** Where the reporters are for a sandboxed command, with the channel that they speak into; read-only. */
+const reportersInside = '/muster/reporters';
+
 const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stderr}`.trim().slice(-6000);
 const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
 
@@ -105,6 +115,7 @@ export class TreeRun {
   private readonly installed: Installed;
   private readonly options: TreeRunOptions;
   private built: Promise<CommandOutcome | null> | undefined;
+  private readonly rewritten: string[] = [];
   private readonly folder: string;
 
   constructor(tree: SourceTree, commands: Commands, installed: Installed, options: TreeRunOptions) {
@@ -129,7 +140,16 @@ export class TreeRun {
     mkdirSync(this.folder, { recursive: true });
     copyTree(this.tree.dir, this.prepared);
     if (this.commands.build === null) return null;
-    return this.outcome(this.commands.build, await this.runIn(this.prepared, this.commands.build));
+    const outcome = this.outcome(this.commands.build, await this.runIn(this.prepared, this.commands.build));
+    this.rewritten.push(...this.rewrittenTests());
+    return outcome;
+  }
+
+  /** Test files in whose place the build left others; reads the copy as data, without following a link. */
+  private *rewrittenTests(): Generator<string> {
+    const after = new SourceTree(this.prepared);
+    for (const [path, link] of this.tree.files)
+      if (link === null && isTestFile(path) && after.content(path) !== this.tree.content(path)) yield path;
   }
 
   private outcome(line: string, result: SandboxResult): CommandOutcome {
@@ -146,7 +166,14 @@ export class TreeRun {
   private async runIn(
     workDir: string,
     line: string,
-    more: { mounts?: SandboxMount[]; reportDir?: string; timeoutMs?: number; outputBytes?: number } = {},
+    more: {
+      mounts?: SandboxMount[];
+      reportDir?: string;
+      timeoutMs?: number;
+      outputBytes?: number;
+      /** Where Python finds modules of ours. */
+      modules?: string;
+    } = {},
   ): Promise<SandboxResult> {
     for (const place of this.installed.mountPoints) mkdirSync(join(workDir, place), { recursive: true });
     const { driver } = this.options;
@@ -162,7 +189,7 @@ export class TreeRun {
         FORCE_COLOR: '0',
         PYTHONDONTWRITEBYTECODE: '1',
         // A package below src is installed nowhere here; its tests import it all the same.
-        PYTHONPATH: `${work}/src`,
+        PYTHONPATH: `${more.modules === undefined ? '' : `${more.modules}:`}${work}/src`,
         NODE_DISABLE_COMPILE_CACHE: '1',
       },
       limits: {
@@ -237,24 +264,19 @@ export class TreeRun {
       const harness = join(this.folder, `harness-${randomUUID()}`);
       const reportDir = join(harness, 'report');
       mkdirSync(reportDir, { recursive: true });
-      const reporter = join(harness, 'reporter.mjs');
-      writeFileSync(reporter, nodeReporter);
-      chmodSync(reporter, 0o644);
+      const told = join(harness, 'reporters');
+      mkdirSync(told);
+      for (const [name, text] of Object.entries(reporters)) writeFileSync(join(told, name), text, { mode: 0o644 });
       const tracing = options.traced !== undefined && plan.runner === 'pytest';
-      const plugin = join(harness, 'plugin');
-      if (tracing) {
-        mkdirSync(plugin);
-        writeFileSync(join(plugin, 'muster_lines.py'), pytestLines);
-      }
+      if (tracing) writeFileSync(join(told, 'muster_lines.py'), pytestLines);
+      const channel = await Channel.open(join(told, 'channel'));
       try {
         const direct = this.options.driver.name === 'none-i-accept-the-risk';
-        const { report } = this.options.driver.paths({ workDir: folder, reportDir });
-        const places = { report: `${report}/tests`, reporter: direct ? reporter : '/muster/reporter.mjs' };
-        let line = plan.line(places, options.stopAtFirst === true);
-        if (tracing) {
-          const seen = direct ? plugin : '/muster/plugin';
-          line = `export MUSTER_LINES=${report}/lines MUSTER_LINE_FILES='${JSON.stringify(options.traced).replaceAll("'", '')}' PYTHONPATH=${seen}:$PYTHONPATH PYTEST_PLUGINS=muster_lines; ${line}`;
-        }
+        const { report, work } = this.options.driver.paths({ workDir: folder, reportDir });
+        const seen = direct ? told : reportersInside;
+        let line = plan.line(seen, options.stopAtFirst === true);
+        if (tracing)
+          line = `export MUSTER_LINES=${report}/lines MUSTER_LINE_FILES='${JSON.stringify(options.traced).replaceAll("'", '')}' PYTEST_PLUGINS=muster_lines; ${line}`;
         if (
           overrides.size + (options.added?.size ?? 0) > 0 &&
           this.commands.build !== null &&
@@ -263,24 +285,25 @@ export class TreeRun {
           line = `( ${this.commands.build} ) >/dev/null 2>&1; ${line}`;
         }
         const result = await this.runIn(folder, line, {
-          mounts: [
-            { from: reporter, to: '/muster/reporter.mjs', mode: 'ro' },
-            ...(tracing ? [{ from: plugin, to: '/muster/plugin', mode: 'ro' as const }] : []),
-          ],
+          mounts: [{ from: told, to: reportersInside, mode: 'ro' }],
           reportDir,
+          modules: seen,
           ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
         });
+        const { records, foreign, begun, ended } = await channel.close();
         const outcome = this.outcome(plan.label, result);
-        const text = plan.runner === 'command' ? null : readReport(join(reportDir, 'tests'));
-        const { work } = this.options.driver.paths({ workDir: folder });
-        const cases = text === null ? null : readCases(plan.runner, text, work, (path) => this.tree.has(path));
-        if (cases === null || cases.length === 0) {
+        const cases = casesOf(records, work);
+        const cutShort = begun && !ended && outcome.ok;
+        const forged = foreign > 0 ? `${foreign} lines of it were not written by the reporter` : null;
+        if (cases.length === 0 || cutShort) {
           const status = outcome.ok ? ('passed' as const) : ('failed' as const);
           const message = outcome.ok ? null : outcome.timedOut ? 'ran out of time' : outcome.output.slice(-2000);
           return {
             ...outcome,
             cases: [{ name: plan.label, file: null, status, message, ms: outcome.ms }],
             detailed: false,
+            cutShort,
+            forged,
           };
         }
         // Exit code and report must agree: a runner that fails without a failing case failed at something that it does not name.
@@ -295,10 +318,11 @@ export class TreeRun {
           ok: outcome.ok && !cases.some((each) => each.status === 'failed'),
           cases,
           detailed: true,
-          contradiction: contradictionIn(plan.runner, plain(`${result.stdout}\n${result.stderr}`), cases),
+          forged: forged ?? contradictionIn(plan.runner, plain(`${result.stdout}\n${result.stderr}`), cases),
           lines: readReport(join(reportDir, 'lines')),
         };
       } finally {
+        await channel.close();
         discard(harness);
       }
     });
@@ -336,7 +360,7 @@ export class TreeRun {
     const tests = await guarded('tests', () => this.tests());
     const types = await guarded('types', () => this.types());
     const lint = this.commands.lint === null ? null : await guarded('lint', () => this.command(this.commands.lint!));
-    return { build, tests, types, lint, notes };
+    return { build, tests, types, lint, notes, rewritten: this.rewritten };
   }
 
   dispose(): void {

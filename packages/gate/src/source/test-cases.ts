@@ -204,9 +204,19 @@ function countAssertions(body: ts.Node): { real: number; trivial: number } {
   return count;
 }
 
-function scriptTests(path: string, text: string): WrittenTest[] {
-  const file = parseScript(path, text);
-  const found: WrittenTest[] = [];
+export interface TestCall {
+  /** Its groups' names and its own, joined by ` > `. */
+  name: string;
+  node: ts.CallExpression;
+  callee: string;
+  body: ts.ArrowFunction | ts.FunctionExpression | undefined;
+  skipped: boolean;
+  only: boolean;
+}
+
+/** The calls by which a file says its tests, groups left out. */
+export function testCallsIn(file: ts.SourceFile): TestCall[] {
+  const found: TestCall[] = [];
   const visit = (node: ts.Node, groups: readonly string[], skipped: boolean): void => {
     if (ts.isCallExpression(node)) {
       const callee = node.expression.getText(file);
@@ -220,26 +230,20 @@ function scriptTests(path: string, text: string): WrittenTest[] {
         const off =
           skipped ||
           /^x(it|test|describe)/.test(callee) ||
-          /\.(skip|todo|failing|skipIf|runIf)\b/.test(kind[2] ?? '') ||
+          /\.(skip|todo|failing|fails|skipIf|runIf)\b/.test(kind[2] ?? '') ||
           /\b(skip|todo)\s*:\s*(?!false|undefined)/.test(options);
-        if (/^(?:describe|suite|context)$/.test(kind[1]!)) {
-          if (body !== undefined) ts.forEachChild(body, (child) => visit(child, [...groups, first.text], off));
-          return;
-        }
-        const assertions = body === undefined ? { real: 0, trivial: 0 } : countAssertions(body);
-        const inner = body === undefined ? '' : tokensOf((body as ts.FunctionExpression).body, file);
-        found.push({
-          name: [...groups, first.text].join(' > '),
-          line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
-          skipped: off || body === undefined || /^\{ (?:return ;|(?:t|this|ctx|context) \. skip \()/.test(inner),
-          only: /\.only\b/.test(kind[2] ?? '') || /^f(it|describe)/.test(callee) || /\bonly\s*:\s*true/.test(options),
-          assertions: assertions.real,
-          trivialAssertions: assertions.trivial,
-          body: inner,
-          rows: callee,
-          asserted: body === undefined ? [] : assertedIn(body, file),
-        });
-        if (body !== undefined) ts.forEachChild(body, (child) => visit(child, [...groups, first.text], off));
+        const name = [...groups, first.text];
+        const group = /^(?:describe|suite|context)$/.test(kind[1]!);
+        if (!group)
+          found.push({
+            name: name.join(' > '),
+            node,
+            callee,
+            body,
+            skipped: off,
+            only: /\.only\b/.test(kind[2] ?? '') || /^f(it|describe)/.test(callee) || /\bonly\s*:\s*true/.test(options),
+          });
+        if (body !== undefined) ts.forEachChild(body, (child) => visit(child, name, off));
         return;
       }
     }
@@ -247,6 +251,25 @@ function scriptTests(path: string, text: string): WrittenTest[] {
   };
   visit(file, [], false);
   return found;
+}
+
+function scriptTests(path: string, text: string): WrittenTest[] {
+  const file = parseScript(path, text);
+  return testCallsIn(file).map(({ name, node, callee, body, skipped, only }) => {
+    const assertions = body === undefined ? { real: 0, trivial: 0 } : countAssertions(body);
+    const inner = body === undefined ? '' : tokensOf(body.body, file);
+    return {
+      name,
+      line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
+      skipped: skipped || body === undefined || /^\{ (?:return ;|(?:t|this|ctx|context) \. skip \()/.test(inner),
+      only,
+      assertions: assertions.real,
+      trivialAssertions: assertions.trivial,
+      body: inner,
+      rows: callee,
+      asserted: body === undefined ? [] : assertedIn(body, file),
+    };
+  });
 }
 
 function pythonTests(text: string): WrittenTest[] {
