@@ -1,6 +1,6 @@
 // Ends a server outright at every named moment of the way from accepted to announced and of the way back, starts the next one, and
 // asks for the result of an undisturbed run: the same branch, the same states, and nothing left behind.
-//   npm run crash-points -- [--only landing.moved,landing.attested] [--at-once 2] [--together] [--json]
+//   npm run crash-points -- [--only landing.moved,landing.attested] [--short] [--at-once 2] [--together] [--json]
 // Each point has a run of its own, of the chapter that passes it: the line (three changes, of which one proves bad and comes out
 // again) or the set (two that land together). With --together one run goes through all of both, one kill after another: harder.
 import { execFileSync } from 'node:child_process';
@@ -28,12 +28,16 @@ import { startCrashServer } from './crash-server.mjs';
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
+    /** The last moment of each part of the way. */
+    short: { type: 'boolean', default: false },
     together: { type: 'boolean', default: false },
     'at-once': { type: 'string', default: String(Math.min(4, availableParallelism())) },
     json: { type: 'boolean', default: false },
   },
 });
-const chosen = values.only === undefined ? [...crashPoints] : values.only.split(',');
+const lastOfEach = () => [...new Map(crashPoints.map((point) => [point.split('.')[0], point])).values()];
+const all = values.short ? lastOfEach() : [...crashPoints];
+const chosen = values.only === undefined ? all : values.only.split(',');
 for (const point of chosen) {
   if (crashPoints.includes(point)) continue;
   console.error(`There is no crash point ${point}. There are: ${crashPoints.join(', ')}`);

@@ -15,7 +15,11 @@ import { giveWritable, prepare, systemPath } from './unshare.ts';
 
 /**
  * For root only: puts every source on a stage that the unprivileged user can reach, whatever the folders above it allow, in a
- * mount tree that nobody else sees; then drops to that user and hands over to bubblewrap.
+ * mount tree that nobody else sees; then starts bubblewrap as that user.
+ *
+ * It stays as the first process of a namespace around bubblewrap's own: whatever is ended from outside, however early, the kernel
+ * takes everything inside along. Bubblewrap alone forgets what it had started when it is killed before it has set itself up, and
+ * dropping to another user makes the kernel forget whose death was to be followed.
  */
 const stage = `
 set -eu
@@ -28,7 +32,8 @@ while [ "$1" != -- ]; do
   n=$((n+1)); shift
 done
 shift
-exec setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all --no-new-privs "$@"
+setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all --no-new-privs "$@"
+exit $?
 `;
 
 const etc = [
@@ -158,7 +163,11 @@ export const bwrapDriver: SandboxDriver = {
           '--pdeathsig=KILL',
           'unshare',
           '--mount',
+          '--pid',
+          '--mount-proc',
           '--propagation=private',
+          '--fork',
+          '--kill-child=KILL',
           '/bin/sh',
           '-c',
           stage,

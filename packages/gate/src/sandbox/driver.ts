@@ -149,20 +149,32 @@ function killTree(pid: number): void {
   kill(-pid);
 }
 
+interface LaunchOptions {
+  env: Record<string, string>;
+  cwd?: string;
+  limits: SandboxLimits;
+  signal: AbortSignal | undefined;
+  handshake: boolean;
+}
+
+/** Something that was ended while the walls went up says nothing about the next try. */
+const SETUP_TRIES = 3;
+
 /**
  * Starts the outermost program of a driver. With `handshake`, that program writes to file descriptor 3 once the walls stand;
- * without that word the failure is the sandbox's, not the command's.
+ * without that word the failure is the sandbox's, not the command's, and nothing of the command has run.
  */
-export async function launch(
-  argv: readonly string[],
-  options: {
-    env: Record<string, string>;
-    cwd?: string;
-    limits: SandboxLimits;
-    signal: AbortSignal | undefined;
-    handshake: boolean;
-  },
-): Promise<SandboxResult> {
+export async function launch(argv: readonly string[], options: LaunchOptions): Promise<SandboxResult> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await launchOnce(argv, options);
+    } catch (error) {
+      if (!(error instanceof SandboxError) || tries === SETUP_TRIES) throw error;
+    }
+  }
+}
+
+async function launchOnce(argv: readonly string[], options: LaunchOptions): Promise<SandboxResult> {
   const started = performance.now();
   options.signal?.throwIfAborted();
   const child = spawn(argv[0]!, argv.slice(1), {

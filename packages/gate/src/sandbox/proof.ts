@@ -64,8 +64,18 @@ export interface SandboxProof {
   notes: string[];
 }
 
-/** Plays the stranger against a driver, with baits that exist for this one minute only. */
+/**
+ * Plays the stranger against a driver, with baits that exist for this one minute only. Once more where it was cut short: somebody
+ * who was ended in the middle has seen nothing, and who has got out once is not asked again.
+ */
 export async function proveSandbox(driver: SandboxDriver, baitFolders: readonly string[] = []): Promise<SandboxProof> {
+  return (await play(driver, baitFolders)) ?? (await play(driver, baitFolders, true));
+}
+
+/** @returns null when the attempts did not finish; with `last` that is an answer, too */
+async function play(driver: SandboxDriver, baitFolders: readonly string[], last: true): Promise<SandboxProof>;
+async function play(driver: SandboxDriver, baitFolders: readonly string[]): Promise<SandboxProof | null>;
+async function play(driver: SandboxDriver, baitFolders: readonly string[], last = false): Promise<SandboxProof | null> {
   const secret = `bait-${process.pid}-${Math.random().toString(36).slice(2)}`;
   const folders = [mkdtempSync(join(tmpdir(), 'muster-bait-'))];
   for (const base of [homedir(), ...baitFolders]) {
@@ -110,6 +120,7 @@ export async function proveSandbox(driver: SandboxDriver, baitFolders: readonly 
     });
     const line = /^PROOF (.*)$/m.exec(result.stdout)?.[1];
     if (line === undefined) {
+      if (!last) return null;
       return {
         proven: false,
         notes: [`the attempts did not finish: ${(result.stderr || `exit ${result.exitCode}`).slice(-500)}`],
@@ -127,6 +138,7 @@ export async function proveSandbox(driver: SandboxDriver, baitFolders: readonly 
     if (works['loopback'] !== true) notes.push('loopback does not work inside: tests that open sockets will fail');
     return { proven, notes };
   } catch (error) {
+    if (!last) return null;
     return { proven: false, notes: [error instanceof Error ? error.message : String(error)] };
   } finally {
     if (before === undefined) delete process.env['MUSTER_BAIT'];
