@@ -25,6 +25,7 @@ import { Migration202611280011_attestations } from './Migration202611280011_atte
 import { Migration202611280012_incidents } from './Migration202611280012_incidents.ts';
 import { Migration202611280013_task_lists } from './Migration202611280013_task_lists.ts';
 import { Migration202611280014_quality_over_time } from './Migration202611280014_quality_over_time.ts';
+import { Migration202611280015_task_blobs } from './Migration202611280015_task_blobs.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -55,4 +56,5 @@ export const migrations = [
   { name: 'Migration202611280012_incidents', class: Migration202611280012_incidents },
   { name: 'Migration202611280013_task_lists', class: Migration202611280013_task_lists },
   { name: 'Migration202611280014_quality_over_time', class: Migration202611280014_quality_over_time },
+  { name: 'Migration202611280015_task_blobs', class: Migration202611280015_task_blobs },
 ];

@@ -100,6 +100,27 @@ describe('agents built on the SDK', () => {
     });
   });
 
+  it('is given a large input and gives a large output as they are, while the task carries references to both', async () => {
+    await publish('large-agent', ['text.reverse']);
+    const lines = Array.from({ length: 30_000 }, (_, n) => `line ${n} — ünïcödé`);
+    let given: unknown = null;
+    await connect('large-agent', 'text.reverse', async (task) => {
+      given = task.input;
+      return { lines: (task.input['lines'] as string[]).toReversed() };
+    });
+    const task = await muster.tasks.create({ projectId, capability: 'text.reverse', input: { lines } });
+    expect(task.input).toEqual({
+      $ref: expect.stringMatching(/^blob:sha256:/),
+      size: expect.any(Number),
+      mediaType: 'application/json',
+    });
+    const done = await reached(task.id, ({ state }) => state === 'succeeded');
+    expect(given).toEqual({ lines });
+    expect(Object.keys(done.output as object)).toEqual(['$ref', 'size', 'mediaType']);
+    expect(await muster.tasks.output(done)).toEqual({ lines: lines.toReversed() });
+    expect(await muster.blobs.valueOf(projectId, done.input)).toEqual({ lines });
+  });
+
   it('hands in the diff of its checkout as a submission on the base', async () => {
     example('hello-agent.ts');
     const task = await muster.tasks.create({

@@ -166,6 +166,12 @@ describe('the doctor', () => {
       'a failed task that no list holds',
       ({ done }) => `update tasks set state = 'failed' where id = '${done}'`,
     ],
+    [
+      'runtime.blobs_are_kept',
+      'a task that refers to what is not kept',
+      ({ done }) =>
+        `update tasks set input = '{"$ref":"blob:sha256:00","size":1,"mediaType":"application/json"}' where id = '${done}'`,
+    ],
     ['events.positions_without_gap', 'a hole in the log', () => `delete from events where position = 3`],
     [
       'events.partitions_follow_each_other',

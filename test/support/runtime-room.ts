@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   agentDefinition,
   permissions,
@@ -11,7 +14,7 @@ import {
 } from '@muster/contracts';
 import { Global, Module, type Type } from '@nestjs/common';
 import { CqrsModule, type IQueryHandler, QueryHandler } from '@nestjs/cqrs';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import semver from 'semver';
 import { Clock, Ids, SystemClock, SystemIds } from '#kernel';
@@ -20,11 +23,12 @@ import { FindTaskChanges } from '#messages/integration';
 import { FindAssignedAgents, FindProject, FindProjectTeam } from '#messages/projects';
 import { FindVerdicts } from '#messages/quality';
 import { FindPublishedVersion } from '#messages/registry';
+import { BlobsModule } from '#platform/blobs';
 import { Config, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
 import { Invariants } from '#platform/invariants';
-import { HttpModule, OwnedIds, SocketAdapter } from '#platform/http';
+import { httpAdapter, HttpModule, OwnedIds, SocketAdapter } from '#platform/http';
 import { testDatabase, type TestDatabase } from './database.ts';
 
 export interface Answer<T> {
@@ -114,6 +118,7 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
       return Promise.reject(new Error('no keys here'));
     }
   }
+  const data = await mkdtemp(join(tmpdir(), 'muster-room-'));
   const test = await testDatabase();
   const database = await test.open();
   await test.sql(`create table projects_here (id text primary key, team_id text)`);
@@ -200,12 +205,13 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
       return [];
     }
   }
+  const config = loadConfig({ MUSTER_ROLE: 'api', MUSTER_DATA_DIR: data, ...environment });
   @Global()
   @Module({
     providers: [
       { provide: Database, useValue: database },
       // Role api: sweeps run when a test says so.
-      { provide: Config, useValue: loadConfig({ MUSTER_ROLE: 'api', ...environment }) },
+      { provide: Config, useValue: config },
       { provide: Ids, useValue: ids },
       { provide: Clock, useClass: SystemClock },
       { provide: Authenticator, useClass: ById },
@@ -214,10 +220,10 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
   })
   class Ground {}
   const testing = await Test.createTestingModule({
-    imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, runtime],
+    imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, BlobsModule, runtime],
     providers: [Projects, ProjectTeams, Assigned, Published, Changes, Verdicts],
   }).compile();
-  const app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
+  const app = testing.createNestApplication<NestFastifyApplication>(httpAdapter(config));
   app.useWebSocketAdapter(app.get(SocketAdapter));
   await app.listen(0, '127.0.0.1');
   const url = await app.getUrl();
@@ -296,6 +302,7 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
     close: async () => {
       await app.close();
       await test.drop();
+      await rm(data, { recursive: true, force: true });
     },
   });
 }

@@ -395,3 +395,68 @@ export class TooManyLimits extends MusterError {
     );
   }
 }
+
+export class BlobUnknown extends MusterError {
+  constructor(projectId: string, digest: string) {
+    super(
+      'runtime.blob_unknown',
+      404,
+      `${projectId} has no content ${digest}. Store it first with PUT /api/projects/{projectId}/blobs/{digest}; what no task refers to is not kept for ever.`,
+      { data: { projectId, digest } },
+    );
+  }
+}
+
+export class BlobDigestWrong extends MusterError {
+  constructor(said: string, is: string) {
+    super(
+      'runtime.blob_digest_wrong',
+      422,
+      `The address says ${said}, and the SHA-256 of what was sent is ${is}. Send the bytes that you hashed, as application/octet-stream.`,
+      { data: { said, is } },
+    );
+  }
+}
+
+export class BlobTooLarge extends MusterError {
+  constructor(bytes: number, limitBytes: number) {
+    super(
+      'runtime.blob_too_large',
+      413,
+      `The content has ${bytes} bytes, and an input or output takes at most ${limitBytes}. Put what is larger into the repository, and name the place.`,
+      { data: { bytes, limitBytes } },
+    );
+  }
+}
+
+export class BlobRefInvalid extends MusterError {
+  constructor(why: string) {
+    super(
+      'runtime.blob_ref_invalid',
+      422,
+      `This is no reference that can be followed: ${why}. It is {"$ref":"blob:sha256:…","size":…,"mediaType":"application/json"}, as storing the content answered it.`,
+      { data: { why } },
+    );
+  }
+}
+
+export class BlobNotJson extends MusterError {
+  constructor(digest: string) {
+    super(
+      'runtime.blob_not_json',
+      422,
+      `${digest} is no JSON in UTF-8, and only such a content can be an input or output. Store the JSON of the value and refer to that.`,
+      { data: { digest } },
+    );
+  }
+}
+
+export class BlobBodyMissing extends MusterError {
+  constructor() {
+    super(
+      'runtime.blob_body_missing',
+      415,
+      'Send the content itself as the body, with the content type application/octet-stream.',
+    );
+  }
+}

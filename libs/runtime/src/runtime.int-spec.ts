@@ -19,6 +19,7 @@ import { type Actor, Authenticator } from '#messages/auth';
 import { FindAssignedAgents, FindProject, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import { CancelTask, LeaseGuard, type NewTask, SettleSubmittedTask, StartTask } from '#messages/runtime';
+import { BlobsModule } from '#platform/blobs';
 import { Config, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
@@ -157,7 +158,7 @@ beforeAll(async () => {
   })
   class Ground {}
   const testing = await Test.createTestingModule({
-    imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, RuntimeModule],
+    imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, BlobsModule, RuntimeModule],
     providers: [Projects, ProjectTeams, Assigned, Published],
   }).compile();
   app = testing.createNestApplication<NestFastifyApplication>(new FastifyAdapter());

@@ -53,6 +53,8 @@ import { TreeCancel } from './dispatch/tree-cancel.ts';
 import { WakeUps } from './dispatch/wake-ups.ts';
 import { JsonSchemas } from './domain/json-schema.ts';
 import { AttemptsController } from './http/attempts.controller.ts';
+import { TaskBlobs } from './blobs/task-blobs.ts';
+import { BlobsController } from './http/blobs.controller.ts';
 import { InstanceControlController } from './http/instance-control.controller.ts';
 import { InstancesController } from './http/instances.controller.ts';
 import { LimitsController } from './http/limits.controller.ts';
@@ -80,6 +82,7 @@ import { Supervisor } from './supervised/supervisor.ts';
 
 const controllers = [
   TasksController,
+  BlobsController,
   RuntimeController,
   LimitsController,
   SupervisedController,
@@ -133,6 +136,7 @@ const queryHandlers = [
   ReadProcessLogHandler,
   ListLimitsHandler,
 ];
+const blobs = [TaskBlobs];
 const batches = [Creations, Completions, Beats, Reports, TaskStarts, TermedCreations];
 const dispatch = [
   WakeUps,
@@ -162,6 +166,7 @@ const supervision = [ServerIdentity, Supervisor];
     ...gateways,
     ...commandHandlers,
     ...queryHandlers,
+    ...blobs,
     ...batches,
     ...dispatch,
     ...supervision,

@@ -182,6 +182,18 @@ export {
   type VerifyInput,
   type VerificationView,
 } from './verification.ts';
+export {
+  blobDigest,
+  blobRef,
+  blobView,
+  digestOf,
+  isBlobRef,
+  maxReferencedBytes,
+  referencedFromBytes,
+  refTo,
+  type BlobRef,
+  type BlobView,
+} from './blobs.ts';
 export { attemptHistory, taskChange, taskHistory, type TaskChange, type TaskHistory } from './task-history.ts';
 export {
   submissionStates,

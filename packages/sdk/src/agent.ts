@@ -253,11 +253,13 @@ export class RunningAgent implements LinkOwner {
         await this.#link.request({ type: 'release', taskId, fence, reason: `no handler for ${capability}` });
         return ended('released');
       }
-      const output = await handler(task, context);
+      const input = (await this.#client.blobs.valueOf(task.project.id, task.input)) as AgentTask['input'];
+      const output = await handler({ ...task, input }, context);
       await context.flushLog();
       if (context.submitted) return ended('submitted');
       controller.signal.throwIfAborted();
-      await this.#link.request({ type: 'complete', taskId, fence, output: output ?? null });
+      const told = await this.#client.blobs.forOutput(task, output ?? null);
+      await this.#link.request({ type: 'complete', taskId, fence, output: told });
       ended('completed');
     } catch (error) {
       await this.#giveUp(task, context, controller.signal, error, ended);

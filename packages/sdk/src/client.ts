@@ -81,6 +81,8 @@ import {
   type startSupervised,
 } from '@muster/contracts';
 import { z } from 'zod';
+import { BlobClient } from './blobs.ts';
+import type { JsonValue } from './json.ts';
 import { Http, type Credentials, type HttpOptions } from './http.ts';
 import { subscribe, type Subscription } from './stream.ts';
 
@@ -117,9 +119,12 @@ const part = encodeURIComponent;
 /** Muster's REST API, typed; every answer is checked against the contracts before it is handed out. */
 export class MusterClient {
   readonly #http: Http;
+  /** Contents that inputs and outputs refer to; `tasks.create`, `tasks.output` and agents use them by themselves. */
+  readonly blobs: BlobClient;
 
   constructor(options: HttpOptions) {
     this.#http = new Http(options);
+    this.blobs = new BlobClient(this.#http);
   }
 
   get url(): string {
@@ -340,8 +345,18 @@ export class MusterClient {
   }
 
   readonly tasks = {
-    create: (task: CreateTask, creation: Creation = {}): Promise<TaskView> =>
-      this.#http.call({ method: 'POST', path: '/api/tasks', body: task, answer: taskView, ...creation }),
+    /** A large input is stored by its content first, and referred to. */
+    create: async (task: CreateTask, creation: Creation = {}): Promise<TaskView> =>
+      this.#http.call({
+        method: 'POST',
+        path: '/api/tasks',
+        body: { ...task, input: await this.blobs.forInput(task.projectId, task.input) },
+        answer: taskView,
+        ...creation,
+      }),
+    /** What it answered, also where that is large; null while there is nothing. */
+    output: (task: Pick<TaskView, 'projectId' | 'output'>): Promise<JsonValue> =>
+      this.blobs.valueOf(task.projectId, task.output),
     /** Up to 1,000 of one capability; each is made or refused by itself, and may depend on earlier ones by their place. */
     createMany: (tasks: z.input<typeof createTasks>): Promise<z.infer<typeof createdTasks>> =>
       this.#http.call({ method: 'POST', path: '/api/tasks/bulk', body: tasks, answer: createdTasks }),

@@ -29,6 +29,8 @@ export interface Call<T extends z.ZodType> {
   readonly body?: unknown;
   /** Sent as it is, with this content type, instead of JSON. */
   readonly raw?: { readonly bytes: Uint8Array<ArrayBuffer>; readonly contentType: string } | undefined;
+  /** The answer is what it is, and not JSON of ours. */
+  readonly text?: boolean | undefined;
   /** What the answer must look like. */
   readonly answer: T;
   /** Null where the route is idempotent by itself, a submission by its fence for instance. */
@@ -142,7 +144,7 @@ export class Http {
           ...(body === undefined ? {} : { body }),
         });
         const text = await response.text();
-        if (response.ok) return call.answer.parse(text === '' ? undefined : parsed(text));
+        if (response.ok) return call.answer.parse(call.text === true ? text : text === '' ? undefined : parsed(text));
         throw new MusterApiError(problemOf(response.status, text));
       } catch (error) {
         if (call.signal?.aborted) throw call.signal.reason;

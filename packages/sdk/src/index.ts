@@ -15,6 +15,7 @@ export { Workspace, GitError, type WorkspaceOptions } from './workspace.ts';
 export { MusterClient, type Creation, type Page, type Paging, type TrendQuery } from './client.ts';
 export type { Credentials, HttpOptions } from './http.ts';
 export type { Subscription } from './stream.ts';
+export { BlobClient } from './blobs.ts';
 export type { JsonValue } from './json.ts';
 export {
   AgentShutdownError,

@@ -43,6 +43,11 @@ export class Blobs {
     }
   }
 
+  /** Gone when it returns, or was not there. Whoever may be storing the same content has to be kept out by the caller. */
+  async remove(digest: string): Promise<void> {
+    if (/^[0-9a-f]{64}$/.test(digest)) await rm(this.#path(digest), { force: true });
+  }
+
   #path(digest: string): string {
     return join(this.config.dataDir, 'blobs', digest.slice(0, 2), digest);
   }

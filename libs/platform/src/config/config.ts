@@ -115,6 +115,13 @@ const variables = {
     .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
     .default('90d')
     .describe('how long events are kept at least; forever keeps them'),
+  MUSTER_BLOBS_RETENTION: z
+    .string()
+    .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
+    .default('7d')
+    .describe(
+      'how long a large input or output that no task refers to is kept after it was last asked for; forever keeps them',
+    ),
   MUSTER_LANDING_WINDOW: count(1, 100)
     .default(20)
     .describe('most accepted changes of one branch that are verified on top of one another at once'),
@@ -193,6 +200,8 @@ export class Config {
   readonly drainSeconds: number;
   /** Null: for ever. */
   readonly eventsRetentionMs: number | null;
+  /** Null: for ever. */
+  readonly blobsRetentionMs: number | null;
   /** Traces are sent only when an OTLP endpoint is configured with OpenTelemetry's own variable. */
   readonly tracing: boolean;
 
@@ -233,6 +242,7 @@ export class Config {
     this.landingStrategies = values.MUSTER_LANDING_STRATEGIES;
     this.landingProtectedBranches = values.MUSTER_LANDING_PROTECTED_BRANCHES;
     this.drainSeconds = values.MUSTER_DRAIN_SECONDS;
+    this.blobsRetentionMs = millisecondsOf(values.MUSTER_BLOBS_RETENTION);
     this.eventsRetentionMs = millisecondsOf(values.MUSTER_EVENTS_RETENTION);
     this.tracing = surroundings.tracing;
     this.#values = values;

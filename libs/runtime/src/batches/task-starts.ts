@@ -1,4 +1,4 @@
-import type { TaskView } from '@muster/contracts';
+import { isBlobRef, type TaskView } from '@muster/contracts';
 import { Injectable } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import type { FieldError, MusterError } from '#kernel';
@@ -7,6 +7,7 @@ import { FindAssignedAgents, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import type { NewTask } from '#messages/runtime';
 import { Database } from '#platform/database';
+import { TaskBlobs } from '../blobs/task-blobs.ts';
 import { Lanes } from '../dispatch/lanes.ts';
 import { JsonSchemas } from '../domain/json-schema.ts';
 import { isReserved, maxChildren, maxInputBytes, maxTaskDepth } from '../domain/lease-rules.ts';
@@ -70,6 +71,7 @@ export class TaskStarts {
     private readonly lanes: Lanes,
     private readonly creations: Creations,
     private readonly termed: TermedCreations,
+    private readonly blobs: TaskBlobs,
   ) {}
 
   one(task: NewTask): Promise<Started> {
@@ -117,7 +119,9 @@ export class TaskStarts {
     if (bytes > maxInputBytes) throw new InputTooLarge(bytes, maxInputBytes);
     const agentRange = rangeOf(task);
     const sticky = await this.stickyOf(task, answers);
-    const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, answers);
+    const large = isBlobRef(task.input) ? await this.blobs.valueOf(task.projectId, task.input) : null;
+    const judged = large === null ? (task.input ?? {}) : large.value;
+    const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, judged, answers);
     const depth = task.parentId === undefined ? 0 : await this.depthBelow(task.parentId, task, answers);
     const priority = task.priority ?? 'normal';
     const input = task.input ?? {};
@@ -144,7 +148,8 @@ export class TaskStarts {
       requestedBy: task.requestedBy,
       idempotencyKey: key,
     };
-    if (hasTerms(task)) {
+    // What a task refers to is noted in the transaction that makes it; plain tasks go the short way.
+    if (hasTerms(task) || large !== null) {
       const id = await this.termed.add({
         ...row,
         ...sticky,
@@ -153,6 +158,7 @@ export class TaskStarts {
         deadline: task.deadline ?? null,
         dependsOn: [...new Set(task.dependsOn)],
         onDependencyFailure: task.onDependencyFailure ?? 'cancel',
+        blob: large?.digest ?? null,
       });
       const made = id === null ? null : await taskById(this.database, id);
       return made === null ? this.made(task.teamId, key) : startedOf(made, true);
@@ -197,7 +203,7 @@ export class TaskStarts {
   }
 
   /** The assigned agents whose schema the input does not fit; at least one has to take it. */
-  private async agentsThatRefuse(task: NewTask, answers: Answers): Promise<string[]> {
+  private async agentsThatRefuse(task: NewTask, value: unknown, answers: Answers): Promise<string[]> {
     const skills = await once(
       answers.skills,
       `${task.projectId} ${task.capability} ${task.agent ?? ''} ${task.agentVersion ?? ''}`,
@@ -206,7 +212,7 @@ export class TaskStarts {
     const refusing: string[] = [];
     let errors: FieldError[] = [];
     for (const { agent, input } of skills) {
-      const wrong = this.schemas.check(input, task.input ?? {}, 'input');
+      const wrong = this.schemas.check(input, value, 'input');
       if (wrong.length === 0) continue;
       refusing.push(agent);
       errors = wrong;

@@ -1,12 +1,14 @@
-import type { completeBody } from '@muster/contracts';
+import { isBlobRef, type completeBody } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { z } from 'zod';
 import { Database } from '#platform/database';
 import { Completions } from '../batches/completions.ts';
+import { TaskBlobs } from '../blobs/task-blobs.ts';
 import { JsonSchemas } from '../domain/json-schema.ts';
 import type { Ended } from '../domain/verb-answers.ts';
 import { OutputInvalid, StaleLease } from '../runtime.errors.ts';
 import { attemptOf, type Holder } from '../sql/leases.ts';
+import { projectOfAttempt } from '../sql/task-blobs.ts';
 
 /** What a socket's session knows about an attempt that it was given. */
 export interface KnownAttempt {
@@ -32,6 +34,7 @@ export class CompleteAttemptHandler implements ICommandHandler<CompleteAttempt> 
     private readonly database: Database,
     private readonly schemas: JsonSchemas,
     private readonly completions: Completions,
+    private readonly blobs: TaskBlobs,
   ) {}
 
   async execute({ by, body, known }: CompleteAttempt): Promise<Ended> {
@@ -43,8 +46,10 @@ export class CompleteAttemptHandler implements ICommandHandler<CompleteAttempt> 
       if (found === null || found.outcome !== null) throw new StaleLease(by.taskId, by.fence);
       attempt = { capability: found.capability, outputSchema: found.output_schema ?? undefined };
     }
+    const output = isBlobRef(body.output) ? await this.referred(by, body.output) : { value: body.output };
+    if (output === null) return ended;
     if (attempt.outputSchema !== undefined) {
-      const errors = this.schemas.check(attempt.outputSchema, body.output, 'output');
+      const errors = this.schemas.check(attempt.outputSchema, output.value, 'output');
       if (errors.length > 0) throw new OutputInvalid(attempt.capability, errors);
     }
     if (await this.completions.add(by, attempt.capability, JSON.stringify(body.output))) return ended;
@@ -52,5 +57,17 @@ export class CompleteAttemptHandler implements ICommandHandler<CompleteAttempt> 
     const now = await attemptOf(this.database, by);
     if (now?.outcome === 'completed') return ended;
     throw new StaleLease(by.taskId, by.fence);
+  }
+
+  /** What it refers to, kept with the task from now on; null: the attempt has been completed before. */
+  private async referred(by: Holder, ref: object): Promise<{ readonly value: unknown } | null> {
+    const of = await projectOfAttempt(this.database, by);
+    if (of === null) {
+      if ((await attemptOf(this.database, by))?.outcome === 'completed') return null;
+      throw new StaleLease(by.taskId, by.fence);
+    }
+    const { digest, value } = await this.blobs.valueOf(of.project_id, ref);
+    await this.blobs.noteUse(by.taskId, of.project_id, digest);
+    return { value };
   }
 }

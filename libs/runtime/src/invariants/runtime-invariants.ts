@@ -1,5 +1,6 @@
 import type { Invariant } from '#platform/invariants';
 import { acceptedOnce } from './accepted-once.ts';
+import { blobsAreKept } from './blobs-are-kept.ts';
 import { costsRollUp } from './costs-roll-up.ts';
 import { eventsTellTheTask } from './events-tell-the-task.ts';
 import { fencesGrow } from './fences-grow.ts';
@@ -18,4 +19,5 @@ export const runtimeInvariants: readonly Invariant[] = [
   costsRollUp,
   noOrphans,
   listsTellTheState,
+  blobsAreKept,
 ];

@@ -33,6 +33,8 @@ export interface NewTermedRow {
   /** Null: to nobody. */
   readonly stickyTo: 'instance' | 'agent' | null;
   readonly stickySeconds: number | null;
+  /** The content that its input refers to. */
+  readonly blob: string | null;
   readonly parentId: string | null;
   readonly depth: number;
   readonly reopens: string | null;
@@ -59,7 +61,7 @@ export const createTermed = (tx: Sql, tasks: readonly NewTermedRow[]): Promise<M
          (select min(n.id) from jsonb_to_recordset(i.needs) as n(id text, met boolean) where not n.met) as blocker
        from jsonb_to_recordset($1::jsonb) as i(id text, lane integer, title text, input jsonb, "maxAttempts" integer, "notBefore" timestamptz, deadline timestamptz,
          "onDependencyFailure" text, needs jsonb, "parentId" text, depth integer, reopens text, "requestedBy" text, "idempotencyKey" text,
-         "stickyTask" text, "stickyKey" text, "stickyTo" text, "stickySeconds" integer)
+         "stickyTask" text, "stickyKey" text, "stickyTo" text, "stickySeconds" integer, blob text)
        join task_lanes l on l.id = i.lane
      ),
      made as (
@@ -87,6 +89,9 @@ export const createTermed = (tx: Sql, tasks: readonly NewTermedRow[]): Promise<M
      terms as (
        insert into task_terms (task_id, not_before, deadline_at, on_dependency_failure, sticky_task, sticky_key, sticky_to, sticky_seconds)
        select m.id, i."notBefore", i.deadline, i."onDependencyFailure", i."stickyTask", i."stickyKey", i."stickyTo", i."stickySeconds" from made m join given i on i.id = m.id
+     ),
+     uses as (
+       insert into task_blob_uses (task_id, project_id, digest) select m.id, m.project_id, i.blob from made m join given i on i.id = m.id where i.blob is not null
      ),
      needs as (
        insert into task_dependencies (task_id, needs_id, met)
