@@ -39,7 +39,10 @@ export async function landing(stage: Stage): Promise<Measure[]> {
     await until(`change ${at} having landed`, 120, async () => {
       const { items } = await server.client.submissions.list({ projectId: project.id });
       const ours = items.find(({ id }) => !before.has(id));
-      if (ours === undefined || ours.landingId === null) return false;
+      if (ours === undefined) return false;
+      if (['rejected', 'conflicted', 'failed'].includes(ours.state))
+        throw new Error(`${ours.id} is ${ours.state}: ${ours.reasons.join('; ')}`);
+      if (ours.landingId === null) return false;
       const [row, verification] = await Promise.all([
         server.client.landings.get(ours.landingId),
         server.client.verifications.get(ours.verificationId ?? ''),

@@ -14,6 +14,7 @@ import { lists } from './lists.ts';
 import { memory } from './memory.ts';
 import { queue } from './queue.ts';
 import { roundtrip } from './roundtrip.ts';
+import { strategiesOnHistory } from './strategies.ts';
 
 const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
   dispatch,
@@ -26,12 +27,14 @@ const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
   queue,
   forecast,
   landing,
+  strategies: strategiesOnHistory,
   clone,
 };
 /** Slots of the gate are verifier processes. Where it is no part of what is measured, there are none. */
 const settings: Partial<Record<BenchName, Record<string, string>>> = {
   queue: { MUSTER_VERIFIERS: '4' },
   lists: { MUSTER_VERIFIERS: '0' },
+  strategies: { MUSTER_VERIFIERS: '2' },
   forecast: { MUSTER_VERIFIERS: '0' },
   clone: { MUSTER_VERIFIERS: '0' },
 };

@@ -11,6 +11,7 @@ export const benchNames = [
   'queue',
   'forecast',
   'landing',
+  'strategies',
   'clone',
 ] as const;
 export type BenchName = (typeof benchNames)[number];
@@ -27,6 +28,7 @@ export const usage = `Measures Muster against its peers and against the machine,
   npm run bench -- queue         twenty good changes through the landing queue on four slots
   npm run bench -- forecast      conflicts among a hundred open changes of 50,000 files
   npm run bench -- landing       what a landing takes beyond its verification
+  npm run bench -- strategies    the last changes of long histories over again, by merge, squash and rebase
   npm run bench -- clone         clones against git http-backend behind nginx
 
   --json             one document on stdout instead of the table; progress is on stderr either way
@@ -42,6 +44,8 @@ export const usage = `Measures Muster against its peers and against the machine,
   --depths N,N       tasks that are compared in depth and lists (default 1000,1000000)
   --minutes N        how long the memory is watched (default 60)
   --rate N           tasks or round trips a second in memory and roundtrip (default 200)
+  --repo PATH,PATH   repositories whose changes are landed over again in strategies (default: a made one of 3,000 commits)
+  --changes N        changes for each repository and strategy (default 24)
   --profile FOLDER   writes a CPU profile of each Node process there
 `;
 
@@ -61,6 +65,8 @@ export interface Options {
   readonly depths: readonly number[];
   readonly minutes: number;
   readonly rate: number;
+  readonly repos: readonly string[];
+  readonly changes: number;
   readonly profileFolder: string | null;
 }
 
@@ -97,6 +103,8 @@ export function optionsFrom(args: readonly string[]): Options | null {
       .map((part) => integerOf('depths', part)),
     minutes: numberOf('minutes', values.minutes ?? (short ? '0.5' : '60')),
     rate: integerOf('rate', values.rate ?? (short ? '50' : '200')),
+    repos: values.repo?.split(',') ?? [],
+    changes: integerOf('changes', values.changes ?? (short ? '6' : '24')),
     profileFolder: values.profile ?? null,
   };
 }
@@ -121,6 +129,8 @@ function parsed(args: readonly string[]) {
         depths: { type: 'string' },
         minutes: { type: 'string' },
         rate: { type: 'string' },
+        repo: { type: 'string' },
+        changes: { type: 'string' },
         profile: { type: 'string' },
       },
     });

@@ -7,7 +7,7 @@ export const rulesThatWait = (command: string, more = ''): string =>
     ...['install', 'build', 'types', 'lint', 'honesty', 'coverage', 'mutation', 'newTests', 'structure', 'documentation', 'dependencies'].map(
       (check) => `  ${check}: false`,
     ),
-    `  test: ${command}`,
+    `  test: ${JSON.stringify(command)}`,
     more,
     '',
   ].join('\n'); // prettier-ignore

@@ -19,6 +19,11 @@ export interface Lane {
   readonly capability: string;
 }
 
+interface Credentials {
+  readonly email: string;
+  readonly password: string;
+}
+
 /** The product as shipped: its built server in a process of its own, with the settings that it comes with and its own PostgreSQL. */
 export class ServerUnderTest {
   readonly url: string;
@@ -26,14 +31,16 @@ export class ServerUnderTest {
   readonly dataFolder: string;
   readonly #child: ChildProcess;
   readonly #log: string;
+  readonly #credentials: Credentials;
   #postgres: Postgres | null = null;
   #ended: string | null = null;
   agentToken = '';
   producerToken = '';
 
-  private constructor(url: string, child: ChildProcess, client: MusterClient, dataFolder: string, log: string) {
+  private constructor(url: string, child: ChildProcess, credentials: Credentials, dataFolder: string, log: string) {
     this.url = url;
-    this.client = client;
+    this.client = new MusterClient({ url, credentials, retryForMs: 60_000 });
+    this.#credentials = credentials;
     this.dataFolder = dataFolder;
     this.#child = child;
     this.#log = log;
@@ -79,13 +86,7 @@ export class ServerUnderTest {
     child.stdout.pipe(written, { end: false });
     child.stderr.pipe(written, { end: false });
     const url = `http://127.0.0.1:${port}`;
-    const server = new ServerUnderTest(
-      url,
-      child,
-      new MusterClient({ url, credentials, retryForMs: 60_000 }),
-      dataFolder,
-      log,
-    );
+    const server = new ServerUnderTest(url, child, credentials, dataFolder, log);
     try {
       await until('the start of the server', 120, () => server.#isReady(), 100);
       server.#postgres = Postgres.of(dataFolder);
@@ -122,6 +123,17 @@ export class ServerUnderTest {
     });
     await this.client.projects.assign(project.id, { agent: lane.agent, capabilities: [lane.capability] });
     return { ...lane, projectId: project.id };
+  }
+
+  /** Of the owner in person, whose word counts for changes of rules as well. Good for a while only. */
+  async ownerToken(): Promise<string> {
+    const answer = await fetch(`${this.url}/api/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(this.#credentials),
+    });
+    if (!answer.ok) throw new Error(`The login says ${answer.status}.`);
+    return ((await answer.json()) as { accessToken: string }).accessToken;
   }
 
   /** Resolves when the server has done what it does after a start or a load, or after a while in any case. */
