@@ -172,6 +172,12 @@ describe('the doctor', () => {
       ({ done }) =>
         `update tasks set input = '{"$ref":"blob:sha256:00","size":1,"mediaType":"application/json"}' where id = '${done}'`,
     ],
+    [
+      'runtime.archived_once',
+      'a task that is archived and worked on',
+      ({ running, done }) =>
+        `select add_task_archive_partition('all', 'task_', 'task_~', now()); insert into task_archive select * from tasks where id in ('${running}', '${done}')`,
+    ],
     ['events.positions_without_gap', 'a hole in the log', () => `delete from events where position = 3`],
     [
       'events.partitions_follow_each_other',

@@ -55,6 +55,17 @@ export class ProjectUnknown extends MusterError {
   }
 }
 
+export class ParentArchived extends MusterError {
+  constructor(parentId: string) {
+    super(
+      'runtime.parent_archived',
+      409,
+      `${parentId} ended long ago, and nothing can be begun below it any more. Create the task without a parent, or below one that you create for it.`,
+      { data: { parentId } },
+    );
+  }
+}
+
 export class ParentUnknown extends MusterError {
   constructor(parentId: string) {
     super(

@@ -54,6 +54,7 @@ import { WakeUps } from './dispatch/wake-ups.ts';
 import { JsonSchemas } from './domain/json-schema.ts';
 import { AttemptsController } from './http/attempts.controller.ts';
 import { TaskBlobs } from './blobs/task-blobs.ts';
+import { TaskRetention } from './retention/task-retention.ts';
 import { BlobsController } from './http/blobs.controller.ts';
 import { InstanceControlController } from './http/instance-control.controller.ts';
 import { InstancesController } from './http/instances.controller.ts';
@@ -136,6 +137,7 @@ const queryHandlers = [
   ReadProcessLogHandler,
   ListLimitsHandler,
 ];
+const retention = [TaskRetention];
 const blobs = [TaskBlobs];
 const batches = [Creations, Completions, Beats, Reports, TaskStarts, TermedCreations];
 const dispatch = [
@@ -167,6 +169,7 @@ const supervision = [ServerIdentity, Supervisor];
     ...commandHandlers,
     ...queryHandlers,
     ...blobs,
+    ...retention,
     ...batches,
     ...dispatch,
     ...supervision,
@@ -178,7 +181,7 @@ const supervision = [ServerIdentity, Supervisor];
 export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutdown {
   constructor(private readonly dispatcher: Dispatcher) {
     Invariants.register(...runtimeInvariants);
-    OwnedIds.register('task', 'tasks');
+    OwnedIds.register('task', 'task_owners');
     OwnedIds.register('instance', 'instances', { project: null });
     OwnedIds.register('limit', 'dispatch_limits');
   }

@@ -115,6 +115,16 @@ const variables = {
     .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
     .default('90d')
     .describe('how long events are kept at least; forever keeps them'),
+  MUSTER_TASKS_ARCHIVE_AFTER: z
+    .string()
+    .regex(/^(\d{1,6}[smhd]|never)$/, 'must be a number with its unit, like 12h or 7d, or never')
+    .default('7d')
+    .describe('how long after its end a task stays in the tables that work goes through; then it is in the archive'),
+  MUSTER_TASKS_RETENTION: z
+    .string()
+    .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
+    .default('forever')
+    .describe('how long finished tasks are kept at least; they leave by the month of their creation'),
   MUSTER_BLOBS_RETENTION: z
     .string()
     .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
@@ -200,6 +210,10 @@ export class Config {
   readonly drainSeconds: number;
   /** Null: for ever. */
   readonly eventsRetentionMs: number | null;
+  /** Null: never. */
+  readonly tasksArchiveAfterMs: number | null;
+  /** Null: for ever. */
+  readonly tasksRetentionMs: number | null;
   /** Null: for ever. */
   readonly blobsRetentionMs: number | null;
   /** Traces are sent only when an OTLP endpoint is configured with OpenTelemetry's own variable. */
@@ -242,6 +256,8 @@ export class Config {
     this.landingStrategies = values.MUSTER_LANDING_STRATEGIES;
     this.landingProtectedBranches = values.MUSTER_LANDING_PROTECTED_BRANCHES;
     this.drainSeconds = values.MUSTER_DRAIN_SECONDS;
+    this.tasksArchiveAfterMs = millisecondsOf(values.MUSTER_TASKS_ARCHIVE_AFTER);
+    this.tasksRetentionMs = millisecondsOf(values.MUSTER_TASKS_RETENTION);
     this.blobsRetentionMs = millisecondsOf(values.MUSTER_BLOBS_RETENTION);
     this.eventsRetentionMs = millisecondsOf(values.MUSTER_EVENTS_RETENTION);
     this.tracing = surroundings.tracing;

@@ -6,6 +6,7 @@ import semver from 'semver';
 import { FindAssignedAgents, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import type { NewTask } from '#messages/runtime';
+import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { TaskBlobs } from '../blobs/task-blobs.ts';
 import { Lanes } from '../dispatch/lanes.ts';
@@ -19,6 +20,7 @@ import {
   InputInvalid,
   InputTooLarge,
   NoAgent,
+  ParentArchived,
   ParentCancelled,
   ParentUnknown,
   ProjectUnknown,
@@ -29,7 +31,7 @@ import {
   VersionWishInvalid,
 } from '../runtime.errors.ts';
 import type { NewTermedRow } from '../sql/task-terms.ts';
-import { hasChildren, taskById, taskByKey } from '../sql/tasks.ts';
+import { hasChildren, isLongEnded, taskById, taskByKey } from '../sql/tasks.ts';
 import { Creations } from './creations.ts';
 import { TermedCreations } from './termed-creations.ts';
 
@@ -72,6 +74,7 @@ export class TaskStarts {
     private readonly creations: Creations,
     private readonly termed: TermedCreations,
     private readonly blobs: TaskBlobs,
+    private readonly config: Config,
   ) {}
 
   one(task: NewTask): Promise<Started> {
@@ -258,12 +261,19 @@ export class TaskStarts {
     return { ...given, stickyTask: other, stickyKey: null };
   }
 
+  /** An hour before it can be, so that nobody begins anything below it while it goes. */
+  private async isBeingArchived(taskId: string): Promise<boolean> {
+    const keptMs = this.config.tasksArchiveAfterMs;
+    return isLongEnded(this.database, taskId, keptMs === null ? null : keptMs - Math.min(keptMs / 2, 3_600_000));
+  }
+
   private depthBelow(parentId: string, task: NewTask, answers: Answers): Promise<number> {
     return once(answers.depths, `${parentId} ${task.projectId}`, async () => {
       const parent = await taskById(this.database, parentId);
       if (parent === null || parent.team_id !== task.teamId || parent.project_id !== task.projectId)
         return new ParentUnknown(parentId);
       if (parent.state === 'cancelled') return new ParentCancelled(parentId);
+      if (parent.finished_at !== null && (await this.isBeingArchived(parentId))) return new ParentArchived(parentId);
       if (await hasChildren(this.database, parentId, maxChildren)) return new TooManyChildren(parentId, maxChildren);
       const depth = parent.depth + 1;
       return depth > maxTaskDepth ? new TooDeep(maxTaskDepth) : depth;

@@ -8,8 +8,8 @@ export const acceptedOnce: Invariant = {
   violations: `
     select t.team_id, t.id as subject, 'is ' || t.state || ' with ' || coalesce(a.completed, 0) || ' completed attempts' ||
         case when t.submission_id is null then '' else ' and a submission' end as detail
-    from tasks t left join (
-      select task_id, count(*) filter (where outcome = 'completed') as completed from attempts group by task_id
+    from task_rows_kept t left join (
+      select task_id, count(*) filter (where outcome = 'completed') as completed from attempt_rows_kept group by task_id
     ) a on a.task_id = t.id
     where (t.state = 'succeeded' and coalesce(a.completed, 0) <> case when t.submission_id is null then 1 else 0 end)
       or (t.state <> 'succeeded' and a.completed > 0)`,

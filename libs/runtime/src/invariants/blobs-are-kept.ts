@@ -7,7 +7,7 @@ export const blobsAreKept: Invariant = {
   violations: `
     with referring as (
       select team_id, project_id, id, substr(ref, 13) as digest
-      from tasks, unnest(array[input ->> '$ref', case when jsonb_typeof(output) = 'object' then output ->> '$ref' end]) as ref
+      from task_rows_kept, unnest(array[input ->> '$ref', case when jsonb_typeof(output) = 'object' then output ->> '$ref' end]) as ref
       where ref like 'blob:sha256:%'
     )
     select r.team_id, r.id as subject, 'refers to ' || r.digest || ', which is ' ||

@@ -16,7 +16,7 @@ export const eventsTellTheTask: Invariant = {
     )
     select t.team_id, t.id as subject, 'is ' || t.state || ' after ' || t.attempt || ' attempts: told of ' || coalesce(created, 0) ||
         ' creations, ' || coalesce(started, 0) || ' starts and ' || coalesce(ended, 0) || ' ends' as detail
-    from tasks_now t left join told on told.subject = t.id
+    from tasks_kept t left join told on told.subject = t.id
     where t.created_at >= coalesce((select time from events order by position limit 1), '-infinity')
       and (coalesce(created, 0) <> 1
         or coalesce(ended, 0) <> case when t.state in ('succeeded', 'failed', 'cancelled') then 1 else 0 end

@@ -1,5 +1,6 @@
 import type { Invariant } from '#platform/invariants';
 import { acceptedOnce } from './accepted-once.ts';
+import { archivedOnce } from './archived-once.ts';
 import { blobsAreKept } from './blobs-are-kept.ts';
 import { costsRollUp } from './costs-roll-up.ts';
 import { eventsTellTheTask } from './events-tell-the-task.ts';
@@ -20,4 +21,5 @@ export const runtimeInvariants: readonly Invariant[] = [
   noOrphans,
   listsTellTheState,
   blobsAreKept,
+  archivedOnce,
 ];

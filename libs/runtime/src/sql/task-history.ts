@@ -22,14 +22,14 @@ export const attemptsWithTraces = (db: Sql, taskId: string): Promise<AttemptHist
   db.sql(
     `select a.id, a.number, a.fence, a.instance_id, a.agent, a.agent_version, a.outcome, a.error, a.progress, a.progress_message, a.cost_usd, a.started_at,
        a.ended_at, a.log_lines, octet_length(a.checkpoint::text) as checkpoint_bytes,
-       (select l.line from task_log_lines l where l.task_id = $1 and l.fence = a.fence order by l.number desc limit 1) as last_line,
+       (select l.line from task_log_lines_kept l where l.task_id = $1 and l.fence = a.fence order by l.number desc limit 1) as last_line,
        coalesce(c.reports, 0) as reports, coalesce(c.usd, 0)::float8 as reported_usd, coalesce(c.input_tokens, 0)::float8 as input_tokens,
        coalesce(c.output_tokens, 0)::float8 as output_tokens, coalesce(c.models, '{}') as models
-     from (select * from attempts_now where task_id = $1 order by fence desc limit 200) a
+     from (select * from attempts_kept where task_id = $1 order by fence desc limit 200) a
      left join (
        select fence, count(*)::int as reports, sum(usd) as usd, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
          array_agg(distinct model) filter (where model is not null) as models
-       from task_costs where task_id = $1 group by fence
+       from task_costs_kept where task_id = $1 group by fence
      ) c on c.fence = a.fence
      order by a.fence desc`,
     [taskId],
@@ -38,7 +38,7 @@ export const attemptsWithTraces = (db: Sql, taskId: string): Promise<AttemptHist
 export const reworksOf = async (db: Sql, taskId: string): Promise<Rework[]> =>
   (
     await db.sql<{ rework: Rework }>(
-      `select rework from task_reworks where task_id = $1 order by round desc limit 100`,
+      `select rework from task_reworks_kept where task_id = $1 order by round desc limit 100`,
       [taskId],
     )
   ).map(({ rework }) => rework);

@@ -1,4 +1,5 @@
 import type { Tx } from '#kernel';
+import { taskIdAt } from '../domain/task-ids.ts';
 import type { TaskRow } from '../domain/task-row.ts';
 
 type Sql = Pick<Tx, 'sql'>;
@@ -47,20 +48,9 @@ const leastOfEach = 25;
 /** As many claimable tasks are read whole and sorted; where there are more, the newest tasks are looked through. */
 const fewReady = 2_000;
 
-const digits = '0123456789abcdefghjkmnpqrstvwxyz';
 /** Ids are made a moment before their rows, by the clocks of several servers. */
 const clocksDifferMs = 3_600_000;
 
-/** The lowest id that a task can have that was made then: ids begin with their moment, so bounds in time are bounds of the index. */
-export function taskIdAt(ms: number): string {
-  let rest = Math.max(0, Math.floor(ms));
-  let text = '';
-  for (let place = 0; place < 10; place++) {
-    text = (digits[rest % 32] ?? '0') + text;
-    rest = Math.floor(rest / 32);
-  }
-  return `task_${text}${'0'.repeat(16)}`;
-}
 const lowestId = (q: TaskFilter): string =>
   q.createdAfter === null ? 'task_' : taskIdAt(Date.parse(q.createdAfter) - clocksDifferMs);
 function highestId(q: TaskFilter): string {
@@ -72,6 +62,8 @@ function highestId(q: TaskFilter): string {
 interface Source {
   /** `$1` the projects, `$2` and `$3` the bounds of ids, `$4` how many rows of each part; columns `part` and `id`. */
   readonly walk: string;
+  /** Where the rows behind the ids are. Default: `tasks_now`. */
+  readonly rows?: 'tasks_ended';
   /** `$12`, where the source has something of its own to be told. */
   readonly own?: string | readonly string[];
   /** How many parts share a look. */
@@ -113,6 +105,12 @@ const byMoment = `
 const amongReady = `
   select 'ready' as part, r.id from unnest($12::text[]) as r(id)
   where r.id < $2 collate "C" and r.id >= $3 collate "C" order by r.id desc limit $4`;
+/** Of what was archived, month by month. */
+const archived = byProject.replace('from tasks t', 'from task_archive t');
+const archivedByParent = byParent.replace('from tasks t', 'from task_archive t');
+const archivedByState = endedBadly
+  .replace('from tasks t', 'from task_archive t')
+  .replace('t.ended_as = s.state and t.ended_as is not null', 't.state = s.state');
 
 /**
  * Ids sort by creation. The rows that a page looks at are bounded whatever the filter and however many tasks there are: children
@@ -178,10 +176,21 @@ async function sourcesOf(
   projects: readonly string[],
   lanes: readonly number[],
 ): Promise<Source[]> {
-  const everything: Source = { walk: byProject, parts: projects.length };
-  if (q.parentId !== null) return [{ walk: byParent, own: q.parentId, parts: 1 }];
-  if (q.states === null || q.states.includes('succeeded')) return [everything];
+  const everything: Source[] = [
+    { walk: byProject, parts: projects.length },
+    { walk: archived, rows: 'tasks_ended', parts: projects.length },
+  ];
+  if (q.parentId !== null)
+    return [
+      { walk: byParent, own: q.parentId, parts: 1 },
+      { walk: archivedByParent, rows: 'tasks_ended', own: q.parentId, parts: 1 },
+    ];
+  if (q.states === null) return everything;
+  const ended = q.states.filter((state) => state === 'succeeded' || state === 'failed' || state === 'cancelled');
   const sources: Source[] = [];
+  if (ended.length > 0)
+    sources.push({ walk: archivedByState, rows: 'tasks_ended', own: ended, parts: projects.length * ended.length });
+  if (q.states.includes('succeeded')) return [{ walk: byProject, parts: projects.length }, ...sources];
   const badly = q.states.filter((state) => state === 'failed' || state === 'cancelled');
   if (badly.length > 0) sources.push({ walk: endedBadly, own: badly, parts: projects.length * badly.length });
   if (q.states.includes('waiting')) sources.push({ walk: waiting, parts: projects.length });
@@ -191,7 +200,7 @@ async function sourcesOf(
       `select task_id from task_ready where lane = any ($1::int[]) limit $2`,
       [lanes.flatMap((lane) => [lane, -lane]), fewReady + 1],
     );
-    if (ready.length > fewReady) return [everything];
+    if (ready.length > fewReady) return everything;
     sources.push({ walk: amongReady, own: ready.map(({ task_id }) => task_id), parts: 1 });
     sources.push({ walk: byMoment, parts: 1 });
   }
@@ -215,7 +224,7 @@ async function lookAt(
      reached as (select part, count(*) as seen, min(id) as last from walked group by part)
      select array_agg(n.id) filter (where n.id is not null) as rows,
        (select max(last) from reached where seen >= $4::bigint) as end
-     from walked w left join tasks_now n on n.id = w.id and ${fits}`,
+     from walked w left join ${source.rows ?? 'tasks_now'} n on n.id = w.id and ${fits}`,
     [
       look.projects,
       look.before,
@@ -236,6 +245,8 @@ async function lookAt(
     .reverse()
     .slice(0, q.limit + 1);
   const rows =
-    wanted.length === 0 ? [] : await db.sql<TaskRow>(`select * from tasks_now where id = any ($1::text[])`, [wanted]);
+    wanted.length === 0
+      ? []
+      : await db.sql<TaskRow>(`select * from ${source.rows ?? 'tasks_now'} where id = any ($1::text[])`, [wanted]);
   return { rows, end: answer?.end ?? null };
 }

@@ -10,8 +10,18 @@ export interface NeededTask {
 }
 
 /** The tasks that others are about to depend on, locked: none of them ends between being looked at and being waited for. */
-export const lockNeeded = (tx: Sql, taskIds: readonly string[]): Promise<NeededTask[]> =>
-  tx.sql(`select id, team_id, state from tasks where id = any ($1::text[]) order by id for update`, [taskIds]);
+export async function lockNeeded(tx: Sql, taskIds: readonly string[]): Promise<NeededTask[]> {
+  const there = await tx.sql<NeededTask>(
+    `select id, team_id, state from tasks where id = any ($1::text[]) order by id for update`,
+    [taskIds],
+  );
+  if (there.length === taskIds.length) return there;
+  const missing = taskIds.filter((id) => !there.some((one) => one.id === id));
+  return [
+    ...there,
+    ...(await tx.sql<NeededTask>(`select id, team_id, state from task_archive where id = any ($1::text[])`, [missing])),
+  ];
+}
 
 /** From now on their end is told to those that wait for them. */
 export const markNeeded = (tx: Sql, taskIds: readonly string[]) =>
@@ -113,7 +123,7 @@ export async function termsOf(db: Sql, taskId: string): Promise<Terms> {
   );
   if (row === undefined) return { deadlineAt: null, dependsOn: [] };
   const dependsOn = await db.sql<{ taskId: string; state: TaskState }>(
-    `select n.id as "taskId", n.state from task_dependencies d join tasks_now n on n.id = d.needs_id where d.task_id = $1 order by n.id`,
+    `select n.id as "taskId", n.state from task_dependencies d join tasks_kept n on n.id = d.needs_id where d.task_id = $1 order by n.id`,
     [taskId],
   );
   return { deadlineAt: row.deadlineAt, dependsOn };

@@ -13,16 +13,35 @@ export async function hasChildren(db: Pick<Tx, 'sql'>, parentId: string, count: 
   return rows.length > 0;
 }
 
+/** Whether a finished task is in the archive, or ended longer ago than so many milliseconds. @param ms null: it is in the archive */
+export async function isLongEnded(db: Sql, taskId: string, ms: number | null): Promise<boolean> {
+  const rows = await db.sql(
+    `select 1 from tasks where id = $1 and coalesce(finished_at > muster_now() - $2::float8 * interval '1 millisecond', true)`,
+    [taskId, ms],
+  );
+  return rows.length === 0;
+}
+
 export async function taskByKey(db: Sql, teamId: string, key: string): Promise<TaskRow | null> {
-  const [row] = await db.sql<TaskRow>(
-    `select * from tasks_now where id = (select id from tasks where team_id = $1 and idempotency_key = $2)`,
+  const [row] = await db.sql<TaskRow & { there: string | null; archived: string | null }>(
+    `select n.*, k.id as there, k.archived from (
+       select (select id from tasks where team_id = $1 and idempotency_key = $2) as id,
+         (select task_id from task_archive_keys where team_id = $1 and idempotency_key = $2) as archived
+     ) k left join tasks_now n on n.id = k.id where k.id is not null or k.archived is not null`,
     [teamId, key],
   );
-  return row ?? null;
+  if (row === undefined) return null;
+  // What was kept of it may just have been dropped: then the key is free.
+  return row.archived === null || row.there !== null ? row : archivedTask(db, row.archived);
 }
 
 export async function taskById(db: Sql, taskId: string): Promise<TaskRow | null> {
   const [row] = await db.sql<TaskRow>(`select * from tasks_now where id = $1`, [taskId]);
+  return row ?? archivedTask(db, taskId);
+}
+
+export async function archivedTask(db: Sql, taskId: string): Promise<TaskRow | null> {
+  const [row] = await db.sql<TaskRow>(`select * from tasks_ended where id = $1`, [taskId]);
   return row ?? null;
 }
 
@@ -44,7 +63,8 @@ export async function lockTask(tx: Sql, taskId: string): Promise<TaskRow | null>
     [taskId],
   );
   const found = await tx.sql(`select 1 from tasks where id = $1 for update`, [taskId]);
-  if (found.length === 0) return null;
+  // Nobody moves what has been archived.
+  if (found.length === 0) return archivedTask(tx, taskId);
   const [task] = await tx.sql<TaskRow & { seq: number | null }>(
     `select n.*, (select r.seq from task_ready r where r.lane in (n.lane, -n.lane) and r.seq = n.ready_seq) as seq from tasks_now n where n.id = $1`,
     [taskId],
@@ -58,7 +78,7 @@ export async function lockTask(tx: Sql, taskId: string): Promise<TaskRow | null>
 export const attemptsOf = (db: Sql, taskId: string): Promise<AttemptRow[]> =>
   db.sql<AttemptRow>(
     `select id, number, fence, instance_id, agent, outcome, error, progress, checkpoint, cost_usd, started_at, ended_at
-     from attempts_now where task_id = $1 order by fence desc limit 200`,
+     from attempts_kept where task_id = $1 order by fence desc limit 200`,
     [taskId],
   );
 
@@ -85,7 +105,7 @@ export const listLog = (
   q: { taskId: string; fence: number | null; afterFence: number; afterNumber: number; limit: number },
 ): Promise<LogLineRow[]> =>
   db.sql<LogLineRow>(
-    `select fence, number, stream, line, logged_at from task_log_lines
+    `select fence, number, stream, line, logged_at from task_log_lines_kept
      where task_id = $1 and (fence, number) > ($2, $3) and ($5::bigint is null or fence = $5) order by fence, number limit $4`,
     [q.taskId, q.afterFence, q.afterNumber, q.limit, q.fence],
   );
