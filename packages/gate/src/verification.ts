@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { checks as allChecks } from './checks/all.ts';
 import { outcome, type Check, type CheckContext, type CheckOutcome, type Language } from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
-import { installDependencies, type Installed } from './project/dependencies.ts';
+import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
 import { scriptsOf } from './project/scripts.ts';
 import { commandsFor, TreeRun, type Commands, type TreeFacts } from './project/tree-run.ts';
 import type { Sandbox } from './sandbox/detect.ts';
+import { defaultLimits } from './sandbox/driver.ts';
 import { toolchain } from './sandbox/toolchain.ts';
 import { changesBetween, type FileChange } from './source/changes.ts';
 import { isPython, isScript, isTypeScript } from './source/paths.ts';
@@ -50,6 +51,10 @@ export function toolchainDigest(sandbox: Sandbox): VerificationFacts['toolchain'
     gate: GATE_VERSION,
   };
 }
+
+const limitsInWords = `each run may hold ${defaultLimits.memoryMb} MB of memory per process and ${defaultLimits.totalMemoryMb} MB in all, write ${defaultLimits.fileMb} MB to a file and ${defaultLimits.diskMb} MB in all, and start ${defaultLimits.processes} processes`;
+
+const mostCopiedBytes = 256 * 1024 * 1024;
 
 /** What a tree showed is kept by content, so the branch's side of a comparison, usually a candidate of before, is not run again. */
 class FactsCache {
@@ -110,7 +115,14 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       onLog: options.onLog,
     });
   const runnable = async (tree: SourceTree): Promise<{ installed: Installed; run: TreeRun | null }> => {
-    const installed = await install(tree);
+    // Each run gets a copy of the tree.
+    const large = [...tree.files.keys()].filter((path) => tree.size(path) > mostCopiedBytes);
+    const installed =
+      large.length > 0
+        ? notInstalled(
+            `nothing is run on a tree with a file of more than ${mostCopiedBytes / 1024 / 1024} MB: ${large[0]}`,
+          )
+        : await install(tree);
     if (sandbox.driver === null || installed.status === 'not_run' || installed.status === 'refused')
       return { installed, run: null };
     const commands = commandsFor(tree, scripts, policy);
@@ -226,7 +238,11 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       baseTree: input.baseTree,
       rulesDigest: input.rulesDigest,
       toolchain: tools,
-      sandbox: { driver: sandbox.driver?.name ?? 'none', proven: sandbox.proven, notes: sandbox.notes },
+      sandbox: {
+        driver: sandbox.driver?.name ?? 'none',
+        proven: sandbox.proven,
+        notes: [...sandbox.notes, limitsInWords],
+      },
       checks,
       baseFailures: failing(purpose === 'base' ? candidateFacts : baseFacts),
       testCases: (candidateFacts?.tests?.cases ?? []).slice(0, 20_000),

@@ -4,7 +4,7 @@ import { join, posix } from 'node:path';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { parseScript, tokensOf } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
-import type { SourceTree } from '../source/tree.ts';
+import { mostReadBytes, type SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 /** Where a run leaves its report; whoever names it in a change means to write it. */
@@ -91,6 +91,17 @@ export const concealmentCheck: Check = {
           );
         continue;
       }
+      if (candidate.size(path) > mostReadBytes && (against?.size(path) ?? 0) <= mostReadBytes)
+        findings.push(
+          findingOf({
+            check: 'concealment',
+            rule: 'concealment.too_large',
+            level: 'error',
+            message: `${path} is larger than ${mostReadBytes / 1024 / 1024} MB; no check looks into it.`,
+            path,
+            remedy: 'Keep what is that large where large files are kept, and name it.',
+          }),
+        );
       if (!isCode(path)) continue;
       const text = candidate.text(path);
       if (text === null) {

@@ -35,6 +35,8 @@ export const testsCheck: Check = {
       failed: count('failed'),
       skipped: count('skipped'),
       ms: suite.ms,
+      peakMemoryMb: suite.peakMemoryMb ?? 0,
+      writtenMb: suite.writtenMb ?? 0,
     };
     const tool = { name: run.commands.tests?.runner ?? 'command', version: process.version };
     const counted = `${metrics['passed']} of ${suite.cases.length} passed`;

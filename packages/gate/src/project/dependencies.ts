@@ -33,6 +33,9 @@ const without = (status: Installed['status'], reason: string, refused: string[] 
   digest: status,
 });
 
+/** For a tree that nothing is to be installed for. */
+export const notInstalled = (reason: string): Installed => without('not_run', reason);
+
 type Json = Record<string, unknown>;
 const record = (value: unknown): Json =>
   value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};

@@ -22,6 +22,8 @@ export interface CommandOutcome {
   /** The end of what it printed. */
   output: string;
   ms: number;
+  peakMemoryMb?: number;
+  writtenMb?: number;
 }
 
 export interface SuiteOutcome extends CommandOutcome {
@@ -149,7 +151,7 @@ export class TreeRun {
   private *rewrittenTests(): Generator<string> {
     const after = new SourceTree(this.prepared);
     for (const [path, link] of this.tree.files)
-      if (link === null && isTestFile(path) && after.content(path) !== this.tree.content(path)) yield path;
+      if (link === null && isTestFile(path) && !this.tree.sameIn(after, path)) yield path;
   }
 
   private outcome(line: string, result: SandboxResult): CommandOutcome {
@@ -160,6 +162,8 @@ export class TreeRun {
       exitCode: result.exitCode,
       output: plain(tail(result)),
       ms: result.ms,
+      peakMemoryMb: result.peakMemoryMb,
+      writtenMb: result.writtenMb,
     };
   }
 

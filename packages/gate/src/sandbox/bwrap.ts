@@ -11,7 +11,7 @@ import {
   type SandboxResult,
   type SandboxRun,
 } from './driver.ts';
-import { giveWritable, prepare, systemPath } from './unshare.ts';
+import { giveWritable, prepare, systemPath, writableIn } from './unshare.ts';
 
 /**
  * For root only: puts every source on a stage that the unprivileged user can reach, whatever the folders above it allow, in a
@@ -116,6 +116,10 @@ export const bwrapDriver: SandboxDriver = {
       '--dev',
       '/dev',
       '--size',
+      String(256 * 1024 * 1024),
+      '--tmpfs',
+      '/dev/shm',
+      '--size',
       String(1024 * 1024 * 1024),
       '--tmpfs',
       '/tmp',
@@ -153,7 +157,13 @@ export const bwrapDriver: SandboxDriver = {
       ...argv,
     ];
     const start = (outer: string[]): Promise<SandboxResult> =>
-      launch(outer, { env: { PATH: systemPath, LC_ALL: 'C' }, limits, signal: run.signal, handshake: true });
+      launch(outer, {
+        env: { PATH: systemPath, LC_ALL: 'C' },
+        limits,
+        writable: writableIn(mounts),
+        signal: run.signal,
+        handshake: true,
+      });
     try {
       if (!root) return await start(['setpriv', '--pdeathsig=KILL', '--no-new-privs', ...limited]);
       return await withUid(async (uid) => {

@@ -19,6 +19,7 @@ export const directDriver: SandboxDriver = {
         ...run.env,
       },
       limits,
+      writable: [run.workDir, ...(run.reportDir === undefined ? [] : [run.reportDir])],
       signal: run.signal,
       handshake: false,
     });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { processesBelow, watchTotals, type TotalLimits } from './totals.ts';
 
 export interface SandboxMount {
   /** A folder or file of the host; for `tmpfs` nothing. */
@@ -9,7 +9,7 @@ export interface SandboxMount {
   mode: 'ro' | 'rw' | 'tmpfs';
 }
 
-export interface SandboxLimits {
+export interface SandboxLimits extends TotalLimits {
   timeoutMs: number;
   /** Per process (RLIMIT_DATA): V8 and WASM reserve address space, so the address space itself is not limited. */
   memoryMb: number;
@@ -26,6 +26,8 @@ export const defaultLimits: SandboxLimits = {
   processes: 512,
   outputBytes: 1_000_000,
   fileMb: 512,
+  totalMemoryMb: 6144,
+  diskMb: 2048,
 };
 
 export interface SandboxRun {
@@ -48,6 +50,11 @@ export interface SandboxResult {
   exitCode: number | null;
   signal: NodeJS.Signals | null;
   timedOut: boolean;
+  /** Which limit on all of it together ended the run, in words; null when none did. */
+  stopped: string | null;
+  /** The most that its processes were seen to hold at once, and to have written. */
+  peakMemoryMb: number;
+  writtenMb: number;
   stdout: string;
   stderr: string;
   ms: number;
@@ -121,14 +128,6 @@ class Tail {
   }
 }
 
-const childrenOf = (pid: number): number[] => {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-  } catch {
-    return [];
-  }
-};
-
 const kill = (pid: number): void => {
   try {
     process.kill(pid, 'SIGKILL');
@@ -139,13 +138,7 @@ const kill = (pid: number): void => {
 
 /** Kills a process and everything below it, children first read and then killed so that none is orphaned meanwhile. */
 function killTree(pid: number): void {
-  const all: number[] = [];
-  for (const queue = [pid]; queue.length > 0 && all.length < 5000;) {
-    const next = queue.shift()!;
-    all.push(next);
-    queue.push(...childrenOf(next));
-  }
-  for (const each of all) kill(each);
+  for (const each of processesBelow(pid)) kill(each);
   kill(-pid);
 }
 
@@ -153,6 +146,8 @@ interface LaunchOptions {
   env: Record<string, string>;
   cwd?: string;
   limits: SandboxLimits;
+  /** Folders of the host that the run may write to. */
+  writable: readonly string[];
   signal: AbortSignal | undefined;
   handshake: boolean;
 }
@@ -202,6 +197,7 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
     timedOut = true;
     stop();
   }, options.limits.timeoutMs);
+  const totals = watchTotals(child.pid, options.writable, options.limits, stop);
   options.signal?.addEventListener('abort', stop);
   try {
     const [exitCode, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
@@ -209,20 +205,26 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
       child.on('close', (code, by) => resolve([code, by]));
     });
     options.signal?.throwIfAborted();
-    if (!ready && !timedOut) {
+    const { stopped } = totals;
+    if (!ready && !timedOut && stopped === null) {
       throw new SandboxError(
         `the sandbox could not be set up: ${stderr.toString().trim().slice(-2000) || `exit ${exitCode}`}`,
       );
     }
     return {
-      exitCode: timedOut ? null : exitCode,
+      exitCode: timedOut || stopped !== null ? null : exitCode,
       signal,
       timedOut,
+      stopped,
+      peakMemoryMb: Math.round(totals.peakMemoryMb),
+      writtenMb: Math.round(totals.writtenMb),
       stdout: stdout.toString(),
-      stderr: stderr.toString(),
+      // Among its last words, where people look for the reason.
+      stderr: stopped === null ? stderr.toString() : `${stderr.toString()}\n[stopped by the sandbox: ${stopped}]\n`,
       ms: Math.round(performance.now() - started),
     };
   } finally {
+    totals.end();
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', stop);
   }

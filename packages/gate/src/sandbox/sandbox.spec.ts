@@ -148,6 +148,51 @@ for (const [driver, program] of drivers) {
       });
       expect(file.exitCode).not.toBe(0);
     });
+
+    it('ends a run whose processes together hold more memory than they may, and says so', async () => {
+      const one =
+        'const a=[];const t=setInterval(()=>{a.push(Buffer.alloc(1<<24,1));if(a.length>24)clearInterval(t)},20);setTimeout(()=>{},30000)';
+      const result = await driver.run({
+        command: `for n in 1 2 3; do node -e '${one}' & done; wait`,
+        workDir: work(),
+        limits: { memoryMb: 1000, totalMemoryMb: 500, timeoutMs: 30_000 },
+      });
+      expect(result).toMatchObject({
+        exitCode: null,
+        timedOut: false,
+        stopped: expect.stringMatching(/^its processes together held \d+ MB of memory, and may hold 500 MB$/),
+      });
+      expect(result.stderr).toContain('stopped by the sandbox');
+    });
+
+    it('ends a run that writes more than it may in many files, and leaves one alone that found as much', async () => {
+      const flood = 'i=0; while [ $i -lt 400 ]; do head -c 1000000 /dev/zero > file-$i; i=$((i+1)); done; sleep 20';
+      const full = work();
+      const result = await driver.run({
+        command: flood,
+        workDir: full,
+        limits: { fileMb: 2, diskMb: 100, timeoutMs: 30_000 },
+      });
+      expect(result).toMatchObject({
+        exitCode: null,
+        timedOut: false,
+        stopped: expect.stringMatching(/^it wrote \d+ MB to the disk, and may write 100 MB$/),
+      });
+      const next = await driver.run({ command: 'sleep 1; echo well', workDir: full, limits: { diskMb: 100 } });
+      expect(next).toMatchObject({ exitCode: 0, stopped: null, stdout: 'well\n' });
+    });
+
+    it('gives no more of its temporary folders than their size', async () => {
+      const { stdout } = await driver.run({
+        command:
+          'for at in /tmp /dev/shm; do head -c 1500000000 /dev/zero > $at/big; wc -c < $at/big; rm -f $at/big; done 2>/dev/null',
+        workDir: work(),
+        limits: { fileMb: 2000 },
+      });
+      const [temporary, shared] = stdout.trim().split('\n').map(Number);
+      expect(temporary).toBeLessThanOrEqual(1024 ** 3);
+      expect(shared).toBeLessThanOrEqual(256 * 1024 ** 2);
+    });
   });
 }
 

@@ -128,6 +128,9 @@ export function prepare(run: SandboxRun): PreparedRun {
   };
 }
 
+export const writableIn = (mounts: readonly SandboxMount[]): string[] =>
+  mounts.filter(({ mode }) => mode === 'rw').map(({ from }) => from);
+
 /** Writable folders must belong to whom the run is dropped to; read-only ones only have to be readable. */
 export function giveWritable(mounts: readonly SandboxMount[], uid: number): void {
   for (const mount of mounts) {
@@ -182,7 +185,13 @@ export const unshareDriver: SandboxDriver = {
           ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
           ...commandLine(run.command),
         ],
-        { env: { PATH: systemPath, LC_ALL: 'C' }, limits, signal: run.signal, handshake: true },
+        {
+          env: { PATH: systemPath, LC_ALL: 'C' },
+          limits,
+          writable: writableIn(mounts),
+          signal: run.signal,
+          handshake: true,
+        },
       );
     try {
       if (!isRoot()) return await start(0);

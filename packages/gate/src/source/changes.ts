@@ -13,7 +13,7 @@ export function changesBetween(before: SourceTree | null, after: SourceTree): Fi
   for (const path of after.files.keys()) {
     if (before === null || !before.has(path)) {
       changes.push({ path, status: 'added', addedLines: addedLines('', after.text(path) ?? '') });
-    } else if (before.content(path) !== after.content(path)) {
+    } else if (!before.sameIn(after, path)) {
       changes.push({
         path,
         status: 'changed',

@@ -10,10 +10,32 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+
+/** No check looks into a larger file; one that a change brings is said to be one. */
+export const mostReadBytes = 64 * 1024 * 1024;
+
+function sameBytes(one: string, other: string): boolean {
+  const files = [one, other].map((path) => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)) as [
+    number,
+    number,
+  ];
+  try {
+    if (fstatSync(files[0]).size !== fstatSync(files[1]).size) return false;
+    const [a, b] = [Buffer.alloc(1024 * 1024), Buffer.alloc(1024 * 1024)];
+    for (;;) {
+      const [readA, readB] = [readSync(files[0], a), readSync(files[1], b)];
+      if (readA !== readB || a.compare(b, 0, readB, 0, readA) !== 0) return false;
+      if (readA === 0) return true;
+    }
+  } finally {
+    for (const file of files) closeSync(file);
+  }
+}
 
 /**
  * The files of a checked-out tree, read as data that nobody trusts: links are listed by where they point and never followed,
@@ -65,11 +87,23 @@ export class SourceTree {
     return text;
   }
 
-  /** What a path holds, for comparing: bytes as text, or a link's target. */
+  /** What a path holds: bytes as text, or a link's target; null for none, and for a file that is too large to be looked at. */
   content(path: string): string | null {
     const link = this.files.get(path);
-    if (link === undefined) return null;
+    if (link === undefined || this.size(path) > mostReadBytes) return null;
     return link === null ? readFileSync(join(this.dir, path)).toString('latin1') : `link:${link}`;
+  }
+
+  /** In bytes; 0 for a link, or none. */
+  size(path: string): number {
+    return this.files.get(path) === null ? lstatSync(join(this.dir, path)).size : 0;
+  }
+
+  /** Whether both hold the same at this path, of whatever size. */
+  sameIn(other: SourceTree, path: string): boolean {
+    const link = this.files.get(path);
+    if (link === undefined || link !== other.files.get(path)) return false;
+    return link !== null || sameBytes(join(this.dir, path), join(other.dir, path));
   }
 
   json(path: string): Record<string, unknown> | null {
