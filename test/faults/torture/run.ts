@@ -8,6 +8,7 @@ import { startCreators } from './creators.ts';
 import { planFaults } from './fault-plan.ts';
 import { Ground, Onlooker, password } from './ground.ts';
 import type { AgentOperation, History, TimeLimits } from './history.ts';
+import { InstanceNames } from './instance-names.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { Nemesis } from './nemesis.ts';
 import { follow, openTasks, readLog, readTasks } from './observers.ts';
@@ -95,8 +96,8 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
     const follower = follow(followDoor.url, setUp.ownerToken);
     const creatorDoor = await ground.openDoor();
 
-    const instances = new Map<string, string>();
-    timers.push(setInterval(() => void learnInstances(there, instances), 200));
+    const instances = new InstanceNames(() => there.agents);
+    timers.push(setInterval(() => void instances.look(), 200));
     await stages.run('agents are connected', 60_000, async () => {
       while (instances.size < options.agents) await sleep(100);
     });
@@ -121,7 +122,7 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
       ground,
       watch,
       onlooker,
-      agentOfInstance: (id) => instances.get(id),
+      agentOfInstance: (id) => instances.of(id),
       random,
       say,
     }));
@@ -328,13 +329,6 @@ async function readJournal(path: string): Promise<AgentOperation[]> {
       return []; // cut off by a kill
     }
   });
-}
-
-/** Which agent an instance belongs to, from the journals. */
-async function learnInstances(ground: Ground, instances: Map<string, string>): Promise<void> {
-  for (const { name, journal } of ground.agents)
-    for (const { f, instanceId } of await readJournal(journal))
-      if (f === 'connect' && instanceId !== undefined) instances.set(instanceId, name);
 }
 
 async function drained(ground: Ground, token: string, lastFaultAtMs: number): Promise<number | null> {
