@@ -10,6 +10,7 @@ import { coverageCheck } from './coverage.ts';
 import { dependenciesCheck } from './dependencies.ts';
 import { documentationCheck } from './documentation.ts';
 import { enforcerCheck } from './enforcer.ts';
+import { examplesCheck } from './examples.ts';
 import { honestyCheck } from './honesty.ts';
 import { lintCheck } from './lint.ts';
 import { mutationCheck } from './mutation.ts';
@@ -46,6 +47,7 @@ export const checks: readonly Check[] = [
   advisoriesCheck,
   structureCheck,
   documentationCheck,
+  examplesCheck,
   scopeCheck,
   enforcerCheck,
   bundleSizeCheck,
