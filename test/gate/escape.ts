@@ -106,6 +106,14 @@ const attempts: Attempt[] = [
     body: "fs.writeFileSync('huge', ''); try { fs.truncateSync('huge', 2 * 1024 ** 3); won('2 GiB'); } catch {} fs.rmSync('huge');",
   },
   {
+    name: 'take memory without end in many processes',
+    body: "const all = Array.from({ length: 6 }, () => spawn(process.execPath, ['-e', 'const a=[];for(let i=0;i<100;i++)a.push(Buffer.alloc(1<<24,1));setTimeout(()=>{},20000)'], { stdio: 'ignore' })); await new Promise((resolve) => setTimeout(resolve, 15000)); won(all.every(({ exitCode, signalCode }) => exitCode === null && signalCode === null) && '9 GB in all');",
+  },
+  {
+    name: 'write without end in many files',
+    body: "for (let i = 0; i < 12; i++) fs.writeFileSync('huge-' + i, Buffer.alloc(250 * 1024 * 1024, 1)); await new Promise((resolve) => setTimeout(resolve, 8000)); won('3 GB in all');",
+  },
+  {
     name: 'print without end',
     body: "const line = 'x'.repeat(1024 * 1024); for (let i = 0; i < 100; i++) fs.writeSync(2, line);",
   },
