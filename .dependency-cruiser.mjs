@@ -1,4 +1,4 @@
-const features = 'auth|projects|registry|events|runtime|quality|integration';
+const features = 'auth|projects|registry|events|runtime|quality|integration|forges';
 
 /** The floors of the house. Each comment reads as the sentence that a builder sees when the rule is broken. */
 export default {

@@ -27,6 +27,7 @@ import { Migration202611280013_task_lists } from './Migration202611280013_task_l
 import { Migration202611280014_quality_over_time } from './Migration202611280014_quality_over_time.ts';
 import { Migration202611280015_task_blobs } from './Migration202611280015_task_blobs.ts';
 import { Migration202611280016_task_archive } from './Migration202611280016_task_archive.ts';
+import { Migration202611280017_forges } from './Migration202611280017_forges.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -59,4 +60,5 @@ export const migrations = [
   { name: 'Migration202611280014_quality_over_time', class: Migration202611280014_quality_over_time },
   { name: 'Migration202611280015_task_blobs', class: Migration202611280015_task_blobs },
   { name: 'Migration202611280016_task_archive', class: Migration202611280016_task_archive },
+  { name: 'Migration202611280017_forges', class: Migration202611280017_forges },
 ];

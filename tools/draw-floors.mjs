@@ -9,7 +9,7 @@ import { format, resolveConfig } from 'prettier';
 
 const floors = [
   ['apps', 'Programs', /^apps\/([^/]+)\//],
-  ['features', 'Feature rooms', /^libs\/(auth|projects|registry|events|runtime|quality|integration)\//],
+  ['features', 'Feature rooms', /^libs\/(auth|projects|registry|events|runtime|quality|integration|forges)\//],
   ['observability', 'Observability', /^libs\/(observability)\//],
   ['platform', 'Platform, by pipe', /^libs\/platform\/src\/([^/]+)\//],
   ['messages', 'Messages', /^libs\/(messages)\//],

@@ -32,6 +32,7 @@ describe('the server', () => {
        "POST AuthController.logIn",
        "POST AuthController.logOut",
        "POST AuthController.refresh",
+       "POST WebhooksController.receive",
      ]
     `);
     const sockets = declared.flatMap(({ route }) => (route.startsWith('SOCKET ') ? [route.slice(7)] : []));

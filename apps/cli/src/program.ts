@@ -8,6 +8,7 @@ import { addQualityCommands } from './commands/quality.ts';
 import { addIncidentCommands } from './commands/incidents.ts';
 import { addProjectCommands } from './commands/projects.ts';
 import { addProvenanceCommands } from './commands/provenance.ts';
+import { addRemoteCommands } from './commands/remotes.ts';
 import { addSessionCommands } from './commands/session.ts';
 import { addSetCommands } from './commands/sets.ts';
 import { addTaskCommands } from './commands/tasks.ts';
@@ -28,6 +29,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addSessionCommands(program, globals);
   addKeyCommands(program, globals);
   addProjectCommands(program, globals);
+  addRemoteCommands(program, globals);
   addIncidentCommands(program, globals);
   addQualityCommands(program, globals);
   addProvenanceCommands(program, globals);

@@ -1,6 +1,7 @@
 import type { DynamicModule, Type } from '@nestjs/common';
 import { authEntities, AuthModule } from '#auth';
 import { EventsModule } from '#events';
+import { ForgesModule } from '#forges';
 import { IntegrationModule } from '#integration';
 import type { DatabaseOptions } from '#platform/database';
 import { projectsEntities, ProjectsModule } from '#projects';
@@ -23,4 +24,5 @@ export const rooms: readonly Room[] = [
   { module: RuntimeModule },
   { module: QualityModule },
   { module: IntegrationModule },
+  { module: ForgesModule },
 ];

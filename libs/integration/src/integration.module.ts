@@ -38,8 +38,8 @@ import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
 import { ShowEnforcerHandler } from './queries/show-enforcer.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
-import { FindSetHandler } from './queries/find-set.ts';
 import { FindTaskChangesHandler } from './queries/find-task-changes.ts';
+import { FindSetHandler, ListSetsHandler } from './queries/show-sets.ts';
 import { FindSubmissionHandler } from './queries/find-submission.ts';
 import { ListLandingsHandler } from './queries/list-landings.ts';
 import { ListProvenanceKeysHandler } from './queries/list-provenance-keys.ts';
@@ -76,6 +76,7 @@ export const commandHandlers = [
 export const queryHandlers = [
   FindSubmissionHandler,
   FindSetHandler,
+  ListSetsHandler,
   FindLandingHandler,
   FindTaskChangesHandler,
   ListSubmissionsHandler,

@@ -7,7 +7,7 @@ import { CreateSet } from './commands/create-set.ts';
 import { RollBackSet } from './commands/roll-back-set.ts';
 import { CrashPoints, type CrashPoint } from './crash-points.ts';
 import { setRef } from './domain/set.ts';
-import { FindSet } from './queries/find-set.ts';
+import { FindSet, ListSets } from './queries/show-sets.ts';
 import { ShowQueue } from './queries/show-queue.ts';
 
 let world: World;
@@ -168,6 +168,34 @@ describe('a set', () => {
         : make([one, what === 'what is not there' ? world.ids.next('task') : two]),
     ).rejects.toMatchObject({ code });
   });
+});
+
+it('a list shows the sets of a team page by page, and to who may see some projects only those of these', async () => {
+  const team = teamId();
+  const [first, second, third] = [await projectOf(team), await projectOf(team), await projectOf(team)];
+  const link = async (title: string, projects: readonly ProjectRecord[]): Promise<string> => {
+    const tasks: string[] = [];
+    for (const project of projects)
+      tasks.push((await world.submit(project, { [`${title}.js`]: `${title}\n` })).taskId ?? '');
+    return (await world.commands.execute(new CreateSet(team, { title, tasks }, 'user_ada'))).id;
+  };
+  const made = [await link('a', [first, second]), await link('b', [second, third]), await link('c', [first, third])];
+  const list = (more: Partial<ListSets['filter']> = {}) =>
+    world.queries.execute(new ListSets({ teamId: team, visible: 'all', limit: 2, ...more }));
+  const page = await list();
+  expect(page.items.map(({ title, members }) => [title, members.length])).toEqual([
+    ['c', 2],
+    ['b', 2],
+  ]);
+  expect(page.items[0]).toEqual(await find(made[2] ?? ''));
+  const rest = await list({ cursor: page.nextCursor ?? '' });
+  expect([rest.items.map(({ id }) => id), rest.nextCursor]).toEqual([[made[0]], null]);
+  const titles = async (more: Partial<ListSets['filter']>) => (await list(more)).items.map(({ title }) => title);
+  expect(await titles({ projectId: second.id })).toEqual(['b', 'a']);
+  expect(await titles({ state: 'landed' })).toEqual([]);
+  expect(await titles({ visible: [first.id, second.id] })).toEqual(['a']);
+  expect(await titles({ visible: [first.id] })).toEqual([]);
+  expect((await list({ teamId: teamId() })).items).toEqual([]);
 });
 
 describe('between two steps of a set', () => {

@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import type { RemoteView } from '@muster/contracts';
 import { Config } from '#platform/config';
@@ -11,8 +11,11 @@ const AT_ONCE = 10;
 
 /** Looks at every remote whose moment has come; one that hangs keeps nobody but the next of this round waiting. */
 @Injectable()
-export class KeepInStep implements OnApplicationBootstrap {
+export class KeepInStep implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(KeepInStep.name);
+  readonly #stop = new AbortController();
+  #looking: Promise<void> | null = null;
+  #asked = false;
 
   constructor(
     private readonly config: Config,
@@ -24,6 +27,26 @@ export class KeepInStep implements OnApplicationBootstrap {
   onApplicationBootstrap(): void {
     if (this.config.role !== 'all' && this.config.role !== 'worker') return;
     this.rounds.begin('remotes', EVERY_MS, (signal) => this.round(signal), EVERY_MS);
+  }
+
+  /** Without waiting for the next round. Whoever asks while one runs gets another one behind it. */
+  soon(): void {
+    this.#asked = true;
+    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+  }
+
+  async #look(): Promise<void> {
+    while (this.#asked && !this.#stop.signal.aborted) {
+      this.#asked = false;
+      await this.round(this.#stop.signal).catch((error: unknown) =>
+        this.logger.error(`Remotes could not be looked at: ${String(error)}`),
+      );
+    }
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.#stop.abort();
+    await this.#looking;
   }
 
   async round(signal?: AbortSignal): Promise<void> {

@@ -28,6 +28,7 @@ import { FindProjectsOfAgentHandler } from './queries/find-projects-of-agent.ts'
 import { ListAssignmentsHandler } from './queries/list-assignments.ts';
 import { ListProjectsHandler } from './queries/list-projects.ts';
 import { ListRemotesHandler } from './queries/list-remotes.ts';
+import { LookWhenAForgeWasPushedTo } from './reactions/look-when-a-forge-was-pushed-to.ts';
 import { PushWhatLanded } from './reactions/push-what-landed.ts';
 import { ReadPolicyHandler } from './queries/read-policy.ts';
 import { ShowProjectHandler } from './queries/show-project.ts';
@@ -59,7 +60,16 @@ const queryHandlers = [
 
 @Module({
   controllers,
-  providers: [FoundProject, HttpBackend, PushDoor, KeepInStep, PushWhatLanded, ...commandHandlers, ...queryHandlers],
+  providers: [
+    FoundProject,
+    HttpBackend,
+    PushDoor,
+    KeepInStep,
+    PushWhatLanded,
+    LookWhenAForgeWasPushedTo,
+    ...commandHandlers,
+    ...queryHandlers,
+  ],
 })
 export class ProjectsModule implements OnModuleInit {
   constructor(private readonly host: HttpAdapterHost) {

@@ -18,6 +18,8 @@ export const idPrefixes = {
   landing: 'land',
   set: 'set',
   incident: 'inc',
+  forge: 'forge',
+  webhook: 'hook',
   event: 'evt',
   blob: 'blob',
 } as const;

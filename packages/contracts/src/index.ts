@@ -234,6 +234,19 @@ export {
   type TrustPolicy,
 } from './provenance.ts';
 export { remoteDirection, remoteView, setRemote, type RemoteView } from './remotes.ts';
+export {
+  forgeKinds,
+  forgeSecret,
+  forgeView,
+  setForge,
+  webhookOutcomes,
+  webhookReceipt,
+  webhookView,
+  type ForgeSecret,
+  type ForgeView,
+  type WebhookReceipt,
+  type WebhookView,
+} from './forges.ts';
 export { createSet, setStates, setView, type CreateSet, type SetView } from './sets.ts';
 export {
   instanceStates,

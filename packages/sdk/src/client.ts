@@ -10,6 +10,8 @@ import {
   auditReport,
   cloudEvent,
   createdTasks,
+  forgeSecret,
+  forgeView,
   incident,
   invariantReport,
   instanceView,
@@ -22,6 +24,7 @@ import {
   projectView,
   provenanceKey,
   provenanceKeys,
+  remoteView,
   runtimeStatus,
   reviewView,
   setView,
@@ -38,6 +41,7 @@ import {
   taskView,
   trustPolicy,
   verificationView,
+  webhookView,
   whoAmI,
   type AuditReport,
   type CheckTrend,
@@ -48,6 +52,8 @@ import {
   type CloudEvent,
   type CreateSubmission,
   type CreateTask,
+  type ForgeSecret,
+  type ForgeView,
   type Incident,
   type InvariantReport,
   type InstanceView,
@@ -58,7 +64,9 @@ import {
   type ProjectView,
   type ProvenanceKey,
   type ProvenanceKeys,
+  type RemoteView,
   type RuntimeStatus,
+  type WebhookView,
   type SubmissionView,
   type SupervisedView,
   type Priority,
@@ -77,7 +85,9 @@ import {
   type executeCapability,
   type publishEvent,
   type registerAgent,
+  type setForge,
   type setLimit,
+  type setRemote,
   type startSupervised,
 } from '@muster/contracts';
 import { z } from 'zod';
@@ -501,6 +511,10 @@ export class MusterClient {
     /** Links tasks or submissions of several projects: all of it lands, or none. */
     create: (set: CreateSet, creation: Creation = {}): Promise<SetView> =>
       this.#http.call({ method: 'POST', path: '/api/sets', body: set, answer: setView, ...creation }),
+    list: (
+      query: Paging & { projectId?: string | undefined; state?: SetView['state'] | undefined } = {},
+    ): Promise<Page<SetView>> =>
+      this.#http.call({ method: 'GET', path: '/api/sets', query: { ...query }, answer: pageOf(setView) }),
     get: (setId: string): Promise<SetView> =>
       this.#http.call({ method: 'GET', path: `/api/sets/${part(setId)}`, answer: setView }),
     /** Takes all of it back, or nothing; answers the set of the reverts. */
@@ -523,6 +537,68 @@ export class MusterClient {
       timeoutMs: 600_000,
     });
   }
+
+  /** The repositories elsewhere that a project keeps in step with. */
+  readonly remotes = {
+    list: (projectId: string): Promise<{ items: RemoteView[] }> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/projects/${part(projectId)}/remotes`,
+        answer: z.object({ items: z.array(remoteView) }),
+      }),
+    set: (
+      projectId: string,
+      direction: RemoteView['direction'],
+      remote: z.input<typeof setRemote>,
+    ): Promise<RemoteView> =>
+      this.#http.call({
+        method: 'PUT',
+        path: `/api/projects/${part(projectId)}/remotes/${direction}`,
+        body: remote,
+        answer: remoteView,
+      }),
+    /** Looks now; waits for as long as the remote takes. */
+    sync: (projectId: string, direction: RemoteView['direction']): Promise<RemoteView> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/projects/${part(projectId)}/remotes/${direction}/sync`,
+        answer: remoteView,
+        timeoutMs: 1_800_000,
+      }),
+    remove: async (projectId: string, direction: RemoteView['direction']): Promise<void> => {
+      await this.#http.call({
+        method: 'DELETE',
+        path: `/api/projects/${part(projectId)}/remotes/${direction}`,
+        answer: anything,
+      });
+    },
+  };
+
+  /** Where a project lives on GitHub or GitLab. */
+  readonly forge = {
+    get: (projectId: string): Promise<ForgeView> =>
+      this.#http.call({ method: 'GET', path: `/api/projects/${part(projectId)}/forge`, answer: forgeView }),
+    set: (projectId: string, forge: z.input<typeof setForge>): Promise<ForgeView> =>
+      this.#http.call({
+        method: 'PUT',
+        path: `/api/projects/${part(projectId)}/forge`,
+        body: forge,
+        answer: forgeView,
+      }),
+    remove: async (projectId: string): Promise<void> => {
+      await this.#http.call({ method: 'DELETE', path: `/api/projects/${part(projectId)}/forge`, answer: anything });
+    },
+    /** A new secret for webhooks, shown this once. The one before it ends. */
+    renewSecret: (projectId: string): Promise<ForgeSecret> =>
+      this.#http.call({ method: 'POST', path: `/api/projects/${part(projectId)}/forge/secret`, answer: forgeSecret }),
+    webhooks: (projectId: string, query: Paging = {}): Promise<Page<WebhookView>> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/projects/${part(projectId)}/forge/webhooks`,
+        query: { ...query },
+        answer: pageOf(webhookView),
+      }),
+  };
 
   readonly incidents = {
     list: (

@@ -2,6 +2,7 @@ import type { SetView } from '@muster/contracts';
 import type { Command } from 'commander';
 import { printFields, printJson, printTable, state } from '../output.ts';
 import { connect, type Globals } from '../settings.ts';
+import { findProject } from './projects.ts';
 
 const printSet = (set: SetView): void => {
   printFields({
@@ -36,6 +37,24 @@ export const addSetCommands = (program: Command, globals: () => Globals): void =
     .action(async (options: { title: string; task?: string[]; submission?: string[] }) => {
       const { title, task: tasks = [], submission: submissions = [] } = options;
       show(await (await connect(globals())).sets.create({ title, tasks, submissions }));
+    });
+  sets
+    .command('list')
+    .description('the newest first')
+    .option('--project <project>')
+    .option('--state <state>')
+    .option('--limit <n>', 'how many', Number, 50)
+    .option('--cursor <cursor>')
+    .action(async (options: { project?: string; state?: SetView['state']; limit: number; cursor?: string }) => {
+      const client = await connect(globals());
+      const { project, ...query } = options;
+      const projectId = project === undefined ? undefined : await findProject(client, project);
+      const page = await client.sets.list({ ...query, projectId });
+      if (globals().json) return printJson(page);
+      printTable(
+        ['id', 'title', 'state', 'projects', 'created'],
+        page.items.map((set) => [set.id, set.title, state(set.state), set.members.length, set.createdAt]),
+      );
     });
   sets
     .command('show <set>')

@@ -7,7 +7,7 @@ import { isFinal, submissionColumns, type SubmissionRow } from '../domain/submis
 import { setColumns, type SetRow } from '../domain/set.ts';
 import { InAnotherSet, NotFound, OneOfEachProject, TooLateForASet } from '../integration.errors.ts';
 import { setEvent } from '../landing-sets.ts';
-import { FindSet } from '../queries/find-set.ts';
+import { FindSet } from '../queries/show-sets.ts';
 
 export class CreateSet extends Command<SetView> {
   constructor(

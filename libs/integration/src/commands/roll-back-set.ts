@@ -5,7 +5,7 @@ import { Database, violatedConstraint } from '#platform/database';
 import { setColumns, type SetRow } from '../domain/set.ts';
 import { NotFound, SetNotLanded } from '../integration.errors.ts';
 import { LandingSets, setEvent } from '../landing-sets.ts';
-import { FindSet } from '../queries/find-set.ts';
+import { FindSet } from '../queries/show-sets.ts';
 import { AdvanceSet } from './advance-set.ts';
 
 /** A set that landed together comes out together: the reverts of its landings are a set themselves. Asked again, the answer is that one. */

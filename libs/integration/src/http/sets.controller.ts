@@ -1,15 +1,28 @@
-import { Body, Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
-import { createSet, idOf, rollbackLanding, type SetView, setView } from '@muster/contracts';
-import type { z } from 'zod';
+import {
+  createSet,
+  idOf,
+  pageOf,
+  pageQuery,
+  rollbackLanding,
+  setStates,
+  type SetView,
+  setView,
+} from '@muster/contracts';
+import { z } from 'zod';
 import type { Actor } from '#messages/auth';
-import { CurrentActor, Idempotent, Requires } from '#platform/http';
+import type { Page } from '#kernel';
+import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
 import { CreateSet } from '../commands/create-set.ts';
 import { RollBackSet } from '../commands/roll-back-set.ts';
-import { FindSet } from '../queries/find-set.ts';
+import { FindSet, ListSets } from '../queries/show-sets.ts';
 
 const setId = idOf('set');
+const listQuery = pageQuery
+  .extend({ projectId: idOf('project').optional(), state: z.enum(setStates).optional() })
+  .strict();
 
 @ApiTags('landings')
 @Controller('api/sets')
@@ -30,6 +43,18 @@ export class SetsController {
     @CurrentActor() actor: Actor,
   ): Promise<SetView> {
     return this.commands.execute(new CreateSet(actor.teamId, body, actor.id));
+  }
+
+  @Get()
+  @Requires('landing.read')
+  @ApiOperation({ summary: 'Sets, the newest first' })
+  @ApiResponse({ status: 200, standardSchema: pageOf(setView) })
+  list(
+    @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
+    @CurrentActor() actor: Actor,
+  ): Promise<Page<SetView>> {
+    const visible = visibleProjects(actor, 'landing.read');
+    return this.queries.execute(new ListSets({ ...query, teamId: actor.teamId, visible }));
   }
 
   @Get(':setId')

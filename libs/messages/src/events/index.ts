@@ -2,6 +2,7 @@
 export const ownEventPrefixes = [
   'agent',
   'assignment',
+  'forge',
   'instance',
   'key',
   'landing',
@@ -10,6 +11,7 @@ export const ownEventPrefixes = [
   'project',
   'queue',
   'rollback',
+  'set',
   'submission',
   'system',
   'task',

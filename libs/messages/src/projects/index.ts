@@ -1,4 +1,4 @@
-import type { PolicyView, ProjectView } from '@muster/contracts';
+import type { PolicyView, ProjectView, RemoteView } from '@muster/contracts';
 import { Query } from '@nestjs/cqrs';
 
 export interface ProjectRecord extends ProjectView {
@@ -42,6 +42,12 @@ export class FindProjectsOfAgent extends Query<ReadonlyArray<{ projectId: string
     readonly agent: string,
     readonly capability: string,
   ) {
+    super();
+  }
+}
+/** The repositories elsewhere that a project keeps in step with. */
+export class ListRemotes extends Query<RemoteView[]> {
+  constructor(readonly projectId: string) {
     super();
   }
 }

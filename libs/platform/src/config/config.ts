@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { isAbsolute, resolve } from 'node:path';
 import { gatePolicy, type GatePolicy } from '@muster/contracts';
 import { z } from 'zod';
+import { type ForgeAccount, readForgeAccounts } from './forge-accounts.ts';
 import { readGatePolicy } from './gate-policy.ts';
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -53,6 +54,11 @@ const variables = {
     .refine((path) => isAbsolute(path), 'must be an absolute path')
     .optional()
     .describe('a file in the form of git’s credential store, for remotes over https'),
+  MUSTER_REMOTE_CA: z
+    .string()
+    .refine((path) => isAbsolute(path), 'must be an absolute path')
+    .optional()
+    .describe('the certificates that vouch for remotes over https, instead of the system’s'),
   MUSTER_REMOTE_SSH_KEY: z
     .string()
     .refine((path) => isAbsolute(path), 'must be an absolute path')
@@ -63,6 +69,17 @@ const variables = {
     .refine((path) => /^\/[\w./-]+$/.test(path), 'must be an absolute path without blanks')
     .optional()
     .describe('the host keys that remotes over ssh must have'),
+  MUSTER_FORGES: z
+    .string()
+    .max(4096)
+    .transform((path, context): ForgeAccount[] => {
+      const read = readForgeAccounts(path);
+      if (typeof read !== 'string') return read;
+      context.addIssue(read);
+      return z.NEVER;
+    })
+    .optional()
+    .describe('a YAML file with the accounts by which projects live on GitHub and GitLab, and their tokens'),
   MUSTER_BODY_LIMIT_BYTES: count(1024, 1024 * 1024 * 1024)
     .default(25 * 1024 * 1024)
     .describe('largest request body'),
@@ -188,8 +205,11 @@ export class Config {
   readonly importHosts: readonly string[];
   readonly remoteTimeoutMs: number;
   readonly remoteCredentials: string | null;
+  readonly remoteCa: string | null;
   readonly remoteSshKey: string | null;
   readonly remoteKnownHosts: string | null;
+  /** With their tokens: never to be shown. */
+  readonly forges: readonly ForgeAccount[];
   readonly bodyLimitBytes: number;
   readonly minThreshold: number;
   readonly maxTimeoutSeconds: number;
@@ -236,8 +256,10 @@ export class Config {
     this.importHosts = values.MUSTER_IMPORT_HOSTS;
     this.remoteTimeoutMs = values.MUSTER_REMOTE_TIMEOUT_SECONDS * 1000;
     this.remoteCredentials = values.MUSTER_REMOTE_CREDENTIALS ?? null;
+    this.remoteCa = values.MUSTER_REMOTE_CA ?? null;
     this.remoteSshKey = values.MUSTER_REMOTE_SSH_KEY ?? null;
     this.remoteKnownHosts = values.MUSTER_REMOTE_KNOWN_HOSTS ?? null;
+    this.forges = values.MUSTER_FORGES ?? [];
     this.bodyLimitBytes = values.MUSTER_BODY_LIMIT_BYTES;
     this.minThreshold = values.MUSTER_MIN_THRESHOLD;
     this.maxTimeoutSeconds = values.MUSTER_MAX_TIMEOUT_SECONDS;
@@ -294,7 +316,11 @@ function masked(name: string, value: Values[keyof Values]): string {
   if (secrets.has(name)) return '********';
   if (typeof value === 'object' && !Array.isArray(value))
     return JSON.stringify({ ...value, seed: value.seed === '' ? '' : '********' });
-  const text = Array.isArray(value) ? value.join(separatedByColons.has(name) ? ':' : ',') : String(value);
+  const text = Array.isArray(value)
+    ? (value as readonly (string | number | ForgeAccount)[])
+        .map((item) => (typeof item === 'object' ? item.name : String(item)))
+        .join(separatedByColons.has(name) ? ':' : ',')
+    : String(value);
   return text.replace(/^(\w+:\/\/[^:@/]*):[^@/]*@/, '$1:********@');
 }
 

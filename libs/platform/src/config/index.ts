@@ -1,3 +1,4 @@
+export { type ForgeAccount } from './forge-accounts.ts';
 export {
   Config,
   ConfigError,

@@ -11,6 +11,8 @@ export interface RemoteRules extends ImportRules {
   readonly remoteTimeoutMs: number;
   /** A file in the form of git's credential store, of the operator. */
   readonly remoteCredentials: string | null;
+  /** A file with the certificates that vouch for hosts, instead of the system's. */
+  readonly remoteCa: string | null;
   readonly remoteSshKey: string | null;
   readonly remoteKnownHosts: string | null;
 }
@@ -42,7 +44,11 @@ export async function reach(url: string, rules: RemoteRules): Promise<Reachable>
   return {
     location: checked.location,
     protocols: checked.protocols,
-    settings: [...checked.settings, ...helper],
+    settings: [
+      ...checked.settings,
+      ...helper,
+      ...(rules.remoteCa === null ? [] : [`http.sslCAInfo=${rules.remoteCa}`]),
+    ],
     env: { ...env, GIT_ALLOW_PROTOCOL: checked.protocols },
     timeoutMs: rules.remoteTimeoutMs,
   };

@@ -4,11 +4,11 @@ import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { remoteDirection, type RemoteView, remoteView, setRemote } from '@muster/contracts';
 import { z } from 'zod';
 import type { Actor } from '#messages/auth';
+import { ListRemotes } from '#messages/projects';
 import { CurrentActor, Requires } from '#platform/http';
 import { RemoveRemote } from '../commands/remove-remote.ts';
 import { SetRemote } from '../commands/set-remote.ts';
 import { SyncRemote } from '../commands/sync-remote.ts';
-import { ListRemotes } from '../queries/list-remotes.ts';
 
 type Direction = z.output<typeof remoteDirection>;
 

@@ -1,13 +1,8 @@
-import { type IQueryHandler, Query, QueryHandler } from '@nestjs/cqrs';
+import { type IQueryHandler, QueryHandler } from '@nestjs/cqrs';
 import type { RemoteView } from '@muster/contracts';
+import { ListRemotes } from '#messages/projects';
 import { Database } from '#platform/database';
 import { remoteColumns } from '../domain/remote.ts';
-
-export class ListRemotes extends Query<RemoteView[]> {
-  constructor(readonly projectId: string) {
-    super();
-  }
-}
 
 @QueryHandler(ListRemotes)
 export class ListRemotesHandler implements IQueryHandler<ListRemotes> {

@@ -1,0 +1,165 @@
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Clock } from '#kernel';
+import { Config } from '#platform/config';
+import { Database } from '#platform/database';
+import { Rounds } from '#platform/rounds';
+import type { Status } from '../domain/forge.ts';
+import { ForgeApi } from '../domain/forge-api.ts';
+import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge-row.ts';
+import { ForgeFailed } from '../forges.errors.ts';
+
+const EVERY_MS = 2000;
+const AT_ONCE = 40;
+/** How long a try keeps others away; longer than two calls and their pages can take. */
+const TRY_SECONDS = 300;
+const FIRST_PAUSE_SECONDS = 5;
+const MOST_PAUSE_SECONDS = 3600;
+/** A refusal that does not pass (no such commit, no permission) is asked again for about an hour: a push may be on its way. */
+const TRIES = 10;
+const KEPT_DAYS = 30;
+
+interface Owed extends ForgeRow, Status {
+  readonly commit: string;
+  readonly wanted: number;
+  /** What somebody had begun to say before: whether the forge heard it is not known. */
+  readonly tried: number;
+  readonly failures: number;
+}
+
+/**
+ * Tells forges what they have not been told yet. A row says what is to be shown beside a commit, so that only the last word counts and
+ * nothing is lost; before a word is said again that may have been heard, the forge is asked, so that nothing is doubled.
+ */
+@Injectable()
+export class SendStatuses implements OnApplicationBootstrap {
+  private readonly logger = new Logger(SendStatuses.name);
+
+  constructor(
+    private readonly database: Database,
+    private readonly config: Config,
+    private readonly clock: Clock,
+    private readonly rounds: Rounds,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.rounds.begin('forge-statuses', EVERY_MS, (signal) => this.round(signal));
+    this.rounds.begin('old-webhooks', 3_600_000, () =>
+      this.database.sql(
+        `delete from forge_webhooks where received_at < muster_now() - make_interval(days => ${KEPT_DAYS})`,
+      ),
+    );
+  }
+
+  async round(signal?: AbortSignal): Promise<void> {
+    const byForge = Map.groupBy(await this.claim(), ({ id }) => id);
+    // One after another at one forge, as they ask for; one that hangs keeps no other waiting.
+    await Promise.all(
+      [...byForge.values()].map(async (owed) => {
+        for (const [index, one] of owed.entries()) {
+          if (signal?.aborted === true || !(await this.send(one))) {
+            await this.giveBack(owed.slice(signal?.aborted === true ? index : index + 1));
+            return;
+          }
+        }
+      }),
+    );
+  }
+
+  private claim(): Promise<Owed[]> {
+    return this.database.sql<Owed>(
+      `with due as (
+         select s.forge_id, s.commit, s.context, s.tried from forge_statuses s join forges on forges.id = s.forge_id
+         where s.next_action_at <= muster_now() and (s.claimed_until is null or s.claimed_until < muster_now())
+           and not exists (select 1 from forge_pauses p where p.account = forges.account and p.until > muster_now())
+         order by s.next_action_at, s.forge_id, s.commit, s.context limit $1 for update of s skip locked)
+       update forge_statuses s set tried = s.wanted, claimed_until = muster_now() + make_interval(secs => ${TRY_SECONDS})
+       from due join forges on forges.id = due.forge_id
+       where (s.forge_id, s.commit, s.context) = (due.forge_id, due.commit, due.context)
+       returning ${forgeColumns}, s.commit, s.context, s.state, s.description, s.url, s.wanted, due.tried, s.failures`,
+      [AT_ONCE],
+    );
+  }
+
+  /** False: nothing more goes to this forge for now. */
+  private async send(owed: Owed): Promise<boolean> {
+    const account = accountOf(this.config.forges, owed);
+    if (account === null) {
+      await this.failed(
+        owed,
+        `The operator lets nobody use the account "${owed.account}" for ${owed.repository} any more.`,
+        false,
+      );
+      return false;
+    }
+    const forge = forgeOf(account);
+    const api = new ForgeApi(account, () => this.clock.now());
+    try {
+      const heard = owed.tried === owed.wanted && (await forge.hasStatus(api, owed.repository, owed.commit, owed));
+      if (!heard) await forge.setStatus(api, owed.repository, owed.commit, owed);
+    } catch (error) {
+      if (error instanceof ForgeFailed && error.pauseMs !== null) {
+        await this.pause(owed, error.pauseMs);
+        return false;
+      }
+      const passing = !(error instanceof ForgeFailed) || error.passing;
+      await this.failed(
+        owed,
+        error instanceof ForgeFailed
+          ? error.message
+          : `It answered something else than expected: ${String(error)}`.slice(0, 300),
+        passing,
+      );
+      return !passing;
+    }
+    await this.database.sql(
+      `update forge_statuses set sent = $4, failures = 0, problem = null, claimed_until = null,
+         next_action_at = case when wanted > $4 then muster_now() end
+       where (forge_id, commit, context) = ($1, $2, $3)`,
+      [owed.id, owed.commit, owed.context, owed.wanted],
+    );
+    return true;
+  }
+
+  /** The account rests, for every project and every server that uses it. */
+  private async pause(owed: Owed, pauseMs: number): Promise<void> {
+    this.logger.warn(`${owed.account} asks to be left alone for ${Math.ceil(pauseMs / 1000)} s`);
+    await this.database.sql(
+      `with rest as (
+         insert into forge_pauses (account, until) values ($4, muster_now() + make_interval(secs => $5::float8 / 1000))
+         on conflict (account) do update set until = greatest(forge_pauses.until, excluded.until))
+       update forge_statuses set claimed_until = null, tried = $6 where (forge_id, commit, context) = ($1, $2, $3)`,
+      [owed.id, owed.commit, owed.context, owed.account, pauseMs, owed.tried],
+    );
+  }
+
+  private async failed(owed: Owed, problem: string, passing: boolean): Promise<void> {
+    const last = !passing && owed.failures + 1 >= TRIES;
+    await this.database.transaction(async (tx) => {
+      const [row] = await tx.sql(
+        `update forge_statuses set failures = failures + 1, problem = $4, claimed_until = null, tried = $7,
+           next_action_at = case when $5 and wanted = $6 then null
+             else muster_now() + make_interval(secs => least(${MOST_PAUSE_SECONDS}, ${FIRST_PAUSE_SECONDS} * power(2, least(failures, 12)))) end
+         where (forge_id, commit, context) = ($1, $2, $3) returning forge_id`,
+        // Refused is surely not heard; without an answer nobody knows.
+        [owed.id, owed.commit, owed.context, problem, last, owed.wanted, passing ? owed.wanted : owed.tried],
+      );
+      if (row === undefined || !last) return;
+      tx.append({
+        type: 'forge.status_refused',
+        teamId: owed.team_id,
+        projectId: owed.project_id,
+        subject: owed.project_id,
+        priority: 'high',
+        data: { commit: owed.commit, context: owed.context, state: owed.state, problem },
+      });
+    });
+  }
+
+  private async giveBack(owed: readonly Owed[]): Promise<void> {
+    for (const { id, commit, context, tried } of owed)
+      await this.database.sql(
+        `update forge_statuses set claimed_until = null, tried = $4 where (forge_id, commit, context) = ($1, $2, $3)`,
+        [id, commit, context, tried],
+      );
+  }
+}

@@ -1,0 +1,59 @@
+import { Command, CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
+import type { ForgeView } from '@muster/contracts';
+import type { Actor } from '#messages/auth';
+import { FindProjectTeam } from '#messages/projects';
+import { Ids } from '#kernel';
+import { Config } from '#platform/config';
+import { Database } from '#platform/database';
+import { accountOf } from '../domain/forge-row.ts';
+import { AccountUnknown, NoForge } from '../forges.errors.ts';
+import { ShowForge } from '../queries/show-forge.ts';
+
+export class SetForge extends Command<ForgeView> {
+  constructor(
+    readonly projectId: string,
+    readonly wish: { readonly account: string; readonly repository: string; readonly statuses: boolean },
+    readonly actor: Actor,
+  ) {
+    super();
+  }
+}
+
+@CommandHandler(SetForge)
+export class SetForgeHandler implements ICommandHandler<SetForge> {
+  constructor(
+    private readonly database: Database,
+    private readonly queries: QueryBus,
+    private readonly config: Config,
+    private readonly ids: Ids,
+  ) {}
+
+  async execute({ projectId, wish, actor }: SetForge): Promise<ForgeView> {
+    const teamId = await this.queries.execute(new FindProjectTeam(projectId));
+    if (teamId === null) throw new NoForge();
+    if (accountOf(this.config.forges, { ...wish, team_id: teamId }) === null)
+      throw new AccountUnknown(wish.account, wish.repository);
+    await this.database.transaction(async (tx) => {
+      const [row] = await tx.sql<{ id: string; moved: boolean }>(
+        `insert into forges (id, project_id, team_id, account, repository, statuses, requested_by) values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (project_id) do update set account = excluded.account, repository = excluded.repository,
+           statuses = excluded.statuses, requested_by = excluded.requested_by
+         returning id`,
+        [this.ids.next('forge'), projectId, teamId, wish.account, wish.repository, wish.statuses, actor.id],
+      );
+      // What was refused before may be taken now.
+      await tx.sql(
+        `update forge_statuses set failures = 0, next_action_at = case when $2 then muster_now() end where forge_id = $1 and sent < wanted`,
+        [row?.id, wish.statuses],
+      );
+      tx.append({
+        type: 'project.forge_set',
+        teamId,
+        projectId,
+        subject: projectId,
+        data: { ...wish, by: actor.id },
+      });
+    });
+    return await this.queries.execute(new ShowForge(projectId));
+  }
+}

@@ -1,0 +1,45 @@
+import { MusterError } from '#kernel';
+
+export class NoForge extends MusterError {
+  constructor() {
+    super('forges.none', 404, 'The project is on no forge. Name one with PUT /api/projects/{projectId}/forge.');
+  }
+}
+export class AccountUnknown extends MusterError {
+  constructor(account: string, repository: string) {
+    super(
+      'forges.account_unknown',
+      422,
+      `The server has no forge account "${account}" that may be used for ${repository}. The operator lists accounts and their repositories in MUSTER_FORGES.`,
+      { data: { account, repository } },
+    );
+  }
+}
+/** The same for a forge that is not known, one without a secret, and a signature that is wrong. */
+export class WebhookRefused extends MusterError {
+  constructor() {
+    super(
+      'forges.webhook_refused',
+      401,
+      'The webhook is not signed with the secret of this address. Make one with POST /api/projects/{projectId}/forge/secret, and enter it at the forge.',
+    );
+  }
+}
+export class WebhookUnreadable extends MusterError {
+  constructor(why: string) {
+    super('forges.webhook_unreadable', 400, `${why} Choose the content type application/json at the forge.`);
+  }
+}
+/** What a forge answered, or that it did not. */
+export class ForgeFailed extends Error {
+  constructor(
+    message: string,
+    /** False: asking again as it is brings the same answer. */
+    readonly passing: boolean,
+    /** How long it asks to be left alone. */
+    readonly pauseMs: number | null = null,
+  ) {
+    super(message);
+    this.name = 'ForgeFailed';
+  }
+}

@@ -1,0 +1,1 @@
+export { ForgesModule } from './forges.module.ts';

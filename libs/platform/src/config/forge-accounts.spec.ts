@@ -1,0 +1,35 @@
+import { expect, it } from '@jest/globals';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from './config.ts';
+
+it('shows the names of forge accounts and never a token, also when the file is wrong', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'muster-forge-accounts-'));
+  try {
+    await writeFile(join(folder, 'token'), 'from-a-file\n');
+    const path = join(folder, 'forges.yaml');
+    await writeFile(
+      path,
+      `accounts:\n  hub: { kind: github, token: in-the-document, repositories: ['o/*'] }\n  lab: { kind: gitlab, tokenFile: ${join(folder, 'token')}, repositories: ['g/*'] }\n`,
+    );
+    const config = loadConfig({ MUSTER_FORGES: path });
+    expect(config.forges.map(({ api, token }) => [api, token])).toEqual([
+      ['https://api.github.com', 'in-the-document'],
+      ['https://gitlab.com/api/v4', 'from-a-file'],
+    ]);
+    const shown = JSON.stringify(config.describe());
+    expect(shown).toContain('hub,lab');
+    expect(shown).not.toMatch(/in-the-document|from-a-file/);
+    await writeFile(
+      path,
+      `accounts:\n  hub: { kind: gitea, token: in-the-document, repositories: [] }\n  a: [in-the-document\n`,
+    );
+    expect(() => loadConfig({ MUSTER_FORGES: path })).toThrow(/MUSTER_FORGES: .*cannot be read as YAML/);
+    await writeFile(path, `accounts:\n  hub: { kind: gitea, token: in-the-document, repositories: [] }\n`);
+    expect(() => loadConfig({ MUSTER_FORGES: path })).toThrow(/accounts\.hub\.kind/);
+    expect(() => loadConfig({ MUSTER_FORGES: path })).not.toThrow(/in-the-document/);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
