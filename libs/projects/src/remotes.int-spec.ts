@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { permissions, type ProjectView, type SubmissionView } from '@muster/contracts';
@@ -14,13 +16,13 @@ import { type Actor, Authenticator } from '#messages/auth';
 import { ReceivePush } from '#messages/integration';
 import { ConfigModule, loadConfig } from '#platform/config';
 import { DatabaseModule } from '#platform/database';
-import { GitModule, Repositories } from '#platform/git';
+import { Git, GitModule, Repositories } from '#platform/git';
 import { HttpModule } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
 import { CreateProject } from './commands/create-project.ts';
 import { SetRemote } from './commands/set-remote.ts';
 import { SyncRemote } from './commands/sync-remote.ts';
-import { reach } from './domain/remote-transport.ts';
+import { fetchBranch, headThere, pushBranch, reach } from './domain/remote-transport.ts';
 import { projectsEntities, ProjectsModule } from './index.ts';
 
 const run = promisify(execFile);
@@ -273,5 +275,212 @@ describe('an address', () => {
     for (const url of ['ssh://-oProxyCommand=x@127.0.0.1/x', 'ssh://git@127.0.0.1/-x', 'ssh://git:pw@127.0.0.1/x.git'])
       await expect(reach(url, rules)).rejects.toMatchObject({ code: 'projects.source_refused' });
     expect(await readFile(join(folder, 'data', 'import.gitconfig'), 'utf8')).toContain('hooksPath = /dev/null');
+  });
+});
+
+/** Where the branch stands there, what it holds fetched, and a commit of ours pushed: as a remote in both directions is used. */
+async function both(
+  project: ProjectView,
+  url: string,
+  more: Record<string, string>,
+): Promise<{ head: string; pushed: boolean }> {
+  const dir = repositories.path(project.id);
+  const runner = module.get(Git, { strict: false });
+  const there = await reach(url, settings(more));
+  const head = await headThere(runner, dir, there, 'main');
+  await fetchBranch(runner, dir, there, 'main', 'refs/muster/remote/main');
+  expect(await repositories.resolve(project.id, 'refs/muster/remote/main')).toBe(head);
+  const { pushed } = await pushBranch(runner, dir, there, [`${head}:refs/heads/from-us`]);
+  return { head: head ?? '', pushed };
+}
+const saidBy = (error: unknown): string => (error as { stderr?: string }).stderr ?? String(error);
+
+describe('a remote over https', () => {
+  let server: TlsServer;
+  let url: string;
+  let project: ProjectView;
+  let head: string;
+  const file = (name: string): string => join(folder, name);
+
+  /** git's own http-backend behind TLS, for whoever knows the password. */
+  beforeAll(async () => {
+    const made = await pair();
+    project = made.project;
+    head = await commit(made.there, 'there.txt');
+    const root = join(folder, 'over-https');
+    await mkdir(root);
+    await git(folder, 'clone', '--quiet', '--bare', made.there, join(root, 'repo.git'));
+    await git(join(root, 'repo.git'), 'config', 'http.receivepack', 'true');
+    const subject = ['-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    for (const name of ['ca', 'other-ca'])
+      await run('openssl', [
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-keyout',
+        file(`${name}.key`),
+        '-out',
+        file(`${name}.pem`),
+        ...subject,
+      ]);
+    const expected = `Basic ${Buffer.from('robot:open sesame').toString('base64')}`;
+    server = createTlsServer(
+      { key: await readFile(file('ca.key')), cert: await readFile(file('ca.pem')) },
+      (request, response) => {
+        if (request.headers.authorization !== expected) {
+          response.writeHead(401, { 'www-authenticate': 'Basic realm="there"' }).end();
+          return;
+        }
+        const { pathname, search } = new URL(request.url ?? '/', 'https://127.0.0.1');
+        const backend = spawn('git', ['-c', 'safe.directory=*', 'http-backend'], {
+          env: {
+            PATH: process.env['PATH'],
+            GIT_PROJECT_ROOT: root,
+            GIT_HTTP_EXPORT_ALL: '1',
+            GIT_CONFIG_COUNT: '1',
+            GIT_CONFIG_KEY_0: 'safe.directory',
+            GIT_CONFIG_VALUE_0: '*',
+            PATH_INFO: pathname,
+            QUERY_STRING: search.slice(1),
+            REQUEST_METHOD: request.method,
+            REMOTE_USER: 'robot',
+            CONTENT_TYPE: request.headers['content-type'] ?? '',
+            HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',
+            HTTP_GIT_PROTOCOL: String(request.headers['git-protocol'] ?? ''),
+          },
+        });
+        request.pipe(backend.stdin);
+        backend.stdin.on('error', () => undefined);
+        const chunks: Buffer[] = [];
+        backend.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+        backend.on('close', () => {
+          const answer = Buffer.concat(chunks);
+          const end = answer.indexOf('\r\n\r\n');
+          const lines = answer.subarray(0, end).toString().split('\r\n');
+          const headers = Object.fromEntries(lines.map((line) => line.split(': ', 2) as [string, string]));
+          response.writeHead(Number.parseInt(headers['Status'] ?? '200', 10), headers).end(answer.subarray(end + 4));
+        });
+      },
+    );
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const { port } = server.address() as AddressInfo;
+    url = `https://127.0.0.1:${port}/repo.git`;
+    await writeFile(file('credentials'), `https://robot:open%20sesame@127.0.0.1:${port}\n`, { mode: 0o600 });
+    await writeFile(file('wrong-credentials'), `https://robot:guess@127.0.0.1:${port}\n`, { mode: 0o600 });
+  });
+  afterAll(async () => {
+    server?.closeAllConnections();
+    await new Promise((done) => server.close(done));
+  });
+
+  it('is fetched from and pushed to with the operator’s password and certificate', async () => {
+    const done = await both(project, url, {
+      MUSTER_REMOTE_CA: file('ca.pem'),
+      MUSTER_REMOTE_CREDENTIALS: file('credentials'),
+    });
+    expect(done).toEqual({ head, pushed: true });
+    expect(await git(join(folder, 'over-https', 'repo.git'), 'rev-parse', 'refs/heads/from-us')).toBe(head);
+  });
+
+  it.each([
+    ['nobody vouches for', {}, /certificate/i],
+    ['another authority vouches for', { MUSTER_REMOTE_CA: 'other-ca.pem' }, /certificate/i],
+    [
+      'the password is wrong for',
+      { MUSTER_REMOTE_CA: 'ca.pem', MUSTER_REMOTE_CREDENTIALS: 'wrong-credentials' },
+      /Authentication failed|could not read/,
+    ],
+    ['there is no password for', { MUSTER_REMOTE_CA: 'ca.pem' }, /could not read Username|terminal prompts disabled/],
+  ] as const)('that %s is refused, and asks nobody', async (_, more, why) => {
+    const rules = Object.fromEntries(
+      Object.entries({ MUSTER_REMOTE_CREDENTIALS: 'credentials', ...more }).map(([name, value]) => [name, file(value)]),
+    );
+    if (_ === 'there is no password for') delete rules['MUSTER_REMOTE_CREDENTIALS'];
+    const said = await both(project, url, rules).then(() => 'nothing', saidBy);
+    expect(said).toMatch(why);
+    expect(said).not.toContain('sesame');
+  });
+});
+
+const SSHD = '/usr/sbin/sshd';
+const hasSshd = existsSync(SSHD);
+if (!hasSshd) process.stderr.write('\nSKIPPED: remotes over ssh, because openssh-server is not installed.\n');
+it('sshd is installed where everything is to be tested', () => {
+  expect(hasSshd || process.env['CI'] !== 'true').toBe(true);
+});
+
+(hasSshd ? describe : describe.skip)('a remote over ssh', () => {
+  let sshd: ChildProcess;
+  let url: string;
+  let project: ProjectView;
+  let head: string;
+  const file = (name: string): string => join(folder, 'ssh', name);
+  const rules = { key: 'client', known: 'known_hosts' };
+  const more = ({ key, known }: typeof rules): Record<string, string> => ({
+    MUSTER_REMOTE_SSH_KEY: file(key),
+    MUSTER_REMOTE_KNOWN_HOSTS: file(known),
+  });
+
+  beforeAll(async () => {
+    const made = await pair();
+    project = made.project;
+    head = await commit(made.there, 'there.txt');
+    await mkdir(join(folder, 'ssh'), { mode: 0o700 });
+    await git(folder, 'clone', '--quiet', '--bare', made.there, file('repo.git'));
+    for (const name of ['host', 'other-host', 'client', 'stranger'])
+      await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file(name)]);
+    await writeFile(file('authorized_keys'), await readFile(file('client.pub')));
+    const publicKey = async (name: string): Promise<string> =>
+      (await readFile(file(`${name}.pub`), 'utf8')).split(' ').slice(0, 2).join(' ');
+    await writeFile(file('known_hosts'), `127.0.0.1 ${await publicKey('host')}\n`);
+    await writeFile(file('wrong_hosts'), `127.0.0.1 ${await publicKey('other-host')}\n`);
+    await writeFile(file('no_hosts'), '');
+    const probe = createServer();
+    await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
+    const { port } = probe.address() as AddressInfo;
+    await new Promise((done) => probe.close(done));
+    await writeFile(
+      file('sshd_config'),
+      [
+        `Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${file('host')}`, `AuthorizedKeysFile ${file('authorized_keys')}`, 'PidFile none',
+        'StrictModes no', 'UsePAM no', 'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'PermitRootLogin prohibit-password',
+      ].join('\n'),
+    ); // prettier-ignore
+    if (userInfo().uid === 0) await mkdir('/run/sshd', { recursive: true });
+    sshd = spawn(SSHD, ['-D', '-e', '-f', file('sshd_config')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    await new Promise<void>((listening, failed) => {
+      let said = '';
+      sshd.stderr?.on('data', (chunk: Buffer) => {
+        said += chunk.toString();
+        if (said.includes('Server listening')) listening();
+      });
+      sshd.once('exit', () => failed(new Error(said)));
+    });
+    url = `ssh://${userInfo().username}@127.0.0.1:${port}${file('repo.git')}`;
+  });
+  afterAll(async () => {
+    if (sshd?.exitCode !== null) return;
+    const gone = new Promise((done) => sshd.once('exit', done));
+    sshd.kill();
+    await gone;
+  });
+
+  it('is fetched from and pushed to with the operator’s key, where the host has the key that it must have', async () => {
+    expect(await both(project, url, more(rules))).toEqual({ head, pushed: true });
+    expect(await git(file('repo.git'), 'rev-parse', 'refs/heads/from-us')).toBe(head);
+  });
+
+  it.each([
+    [
+      'a host with another key',
+      { ...rules, known: 'wrong_hosts' },
+      /Host key verification failed|IDENTIFICATION HAS CHANGED/,
+    ],
+    ['a host that nobody knows', { ...rules, known: 'no_hosts' }, /Host key verification failed/],
+    ['a key that is not let in', { ...rules, key: 'stranger' }, /Permission denied/],
+  ])('%s is refused, and nobody is asked', async (_, wrong, why) => {
+    expect(await both(project, url, more(wrong)).then(() => 'nothing', saidBy)).toMatch(why);
+    expect(await readFile(file('no_hosts'), 'utf8')).toBe('');
   });
 });
