@@ -1,8 +1,8 @@
 /** Rules under which a verification is one command: it waits instead of computing, so that two cores do not decide. */
-export const rulesThatWait = (command: string, more = ''): string =>
+export const rulesThatWait = (command: string, more = '', required = 'tests'): string =>
   [
     'threshold: 0',
-    'required: [tests]',
+    `required: [${required}]`,
     'checks:',
     ...['install', 'build', 'types', 'lint', 'honesty', 'coverage', 'mutation', 'newTests', 'structure', 'documentation', 'dependencies'].map(
       (check) => `  ${check}: false`,
