@@ -28,6 +28,7 @@ import { Migration202611280014_quality_over_time } from './Migration202611280014
 import { Migration202611280015_task_blobs } from './Migration202611280015_task_blobs.ts';
 import { Migration202611280016_task_archive } from './Migration202611280016_task_archive.ts';
 import { Migration202611280017_forges } from './Migration202611280017_forges.ts';
+import { Migration202611280018_first_look } from './Migration202611280018_first_look.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -61,4 +62,5 @@ export const migrations = [
   { name: 'Migration202611280015_task_blobs', class: Migration202611280015_task_blobs },
   { name: 'Migration202611280016_task_archive', class: Migration202611280016_task_archive },
   { name: 'Migration202611280017_forges', class: Migration202611280017_forges },
+  { name: 'Migration202611280018_first_look', class: Migration202611280018_first_look },
 ];

@@ -130,7 +130,7 @@ class AnswerRequest implements ICommandHandler<RequestVerification> {
     const { projectId, purpose, subjectId, candidateTree, baseTree, approvedBy } = request;
     const view: VerificationView = {
       id: ids.next('verification'), projectId, purpose, subjectId, candidateTree, baseTree, approvedBy, state: 'running', verdict: null, evidence: null, score: null,
-      threshold: 85, required: [], reasons: [], lost: [], breaches: [], facts: null, taskId: ids.next('task'), createdAt: new Date().toISOString(), finishedAt: null,
+      threshold: 85, required: [], reasons: [], lost: [], breaches: [], firstLook: null, facts: null, taskId: ids.next('task'), createdAt: new Date().toISOString(), finishedAt: null,
     }; // prettier-ignore
     this.neighbours.verifications.set(view.id, view);
     this.neighbours.askedUnder.set(view.id, this.neighbours.rules);

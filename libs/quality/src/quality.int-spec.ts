@@ -282,6 +282,27 @@ describe('a verification', () => {
   });
 });
 
+describe('a first look', () => {
+  test('is shown and told while the whole goes on, by the verifier only, and decides nothing', async () => {
+    const asked = await ask();
+    const path = `/api/verifications/${asked.id}/first-look`;
+    const checks = [{ check: 'secrets', status: 'failed', summary: 'a key' }];
+    const look = { state: 'failing', checks, testFiles: ['a.test.js'], failing: ['a key'], ms: 900 };
+    expect((await server.request('POST', path, look)).status).toBe(403);
+    expect((await server.request('POST', path, { state: 'fine' }, { token: verifier })).status).toBe(400);
+    expect((await server.request('POST', path, look, { token: verifier })).status).toBe(204);
+    expect(await find(asked.id)).toMatchObject({ state: 'pending', verdict: null, firstLook: look });
+    const told = await server.database.sql<{ type: string }>(
+      `select type from events where subject = $1 and type in ('check.finished', 'verification.first_look') order by position`,
+      [asked.id],
+    );
+    expect(told.map(({ type }) => type)).toEqual(['check.finished', 'verification.first_look']);
+    expect(await played(asked)).toMatchObject({ verdict: 'accepted' });
+    await server.request('POST', path, { ...look, ms: 1 }, { token: verifier });
+    expect((await find(asked.id)).firstLook?.ms).toBe(900);
+  });
+});
+
 describe('quality over time', () => {
   const trend = async (path: string): Promise<{ points: unknown[] }> =>
     (await server.request('GET', `/api/quality/${path}`)).body;

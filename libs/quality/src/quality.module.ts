@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { CqrsModule } from '@nestjs/cqrs';
 import { OwnedIds } from '#platform/http';
+import { RecordFirstLookHandler } from './commands/record-first-look.ts';
 import { RequestVerificationHandler } from './commands/request-verification.ts';
 import { SettleVerification } from './commands/settle-verification.ts';
 import { VerifierTasks } from './commands/verifier-tasks.ts';
@@ -16,7 +17,7 @@ import { SettleWhenTheVerifierAnswered } from './reactions/settle-when-the-verif
 import { Sweep } from './sweep.ts';
 
 export const controllers = [VerificationsController, TrendsController];
-export const commandHandlers = [RequestVerificationHandler, VerifyHeadHandler];
+export const commandHandlers = [RequestVerificationHandler, VerifyHeadHandler, RecordFirstLookHandler];
 export const queryHandlers = [
   FindVerificationHandler,
   FindVerdictsHandler,

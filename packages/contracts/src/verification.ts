@@ -90,6 +90,22 @@ export const verificationFacts = z
   .meta({ id: 'VerificationFacts' });
 export type VerificationFacts = z.infer<typeof verificationFacts>;
 
+/** What a first look showed, long before the verdict: the tests that the change has to do with, and what reading it shows. No verdict. */
+export const firstLook = z
+  .object({
+    state: z
+      .enum(['passing', 'failing', 'unknown'])
+      .describe('unknown: which tests have to do with the change could not be told, or they could not be run'),
+    checks: z
+      .array(z.object({ check: z.string().max(100), status: checkStatus, summary: z.string().max(4000) }))
+      .max(50),
+    testFiles: z.array(z.string().max(1024)).max(200),
+    failing: z.array(z.string().max(2000)).max(50),
+    ms: z.number().min(0),
+  })
+  .meta({ id: 'FirstLook' });
+export type FirstLook = z.infer<typeof firstLook>;
+
 export const landingStrategies = ['squash', 'merge', 'rebase'] as const;
 export type LandingStrategy = (typeof landingStrategies)[number];
 
@@ -468,6 +484,7 @@ export const verificationView = z
     breaches: z
       .array(breach)
       .describe('what the project insists on and this change has not; by its policy refused, or shown to a maintainer'),
+    firstLook: firstLook.nullable().describe('what a first look showed, while the whole goes on; null: not yet'),
     facts: verificationFacts.nullable(),
     taskId: idOf('task').nullable(),
     createdAt: timestamp,

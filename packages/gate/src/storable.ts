@@ -5,7 +5,8 @@ const mostBytes = 3 * 1024 * 1024;
 
 const storableText = (text: string): string => text.replaceAll('\u0000', '\ufffd').toWellFormed();
 
-function everyText<T>(value: T): T {
+/** A value whose texts PostgreSQL keeps in JSON. */
+export function everyText<T>(value: T): T {
   if (typeof value === 'string') return storableText(value) as T;
   if (Array.isArray(value)) return value.map((each: unknown) => everyText(each)) as T;
   if (value === null || typeof value !== 'object') return value;

@@ -1,10 +1,18 @@
-import { declaredWork, gatePolicy, type CheckFacts, type VerificationFacts, type VerifyInput } from '@muster/contracts';
+import {
+  declaredWork,
+  gatePolicy,
+  type CheckFacts,
+  type FirstLook,
+  type VerificationFacts,
+  type VerifyInput,
+} from '@muster/contracts';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checks as allChecks } from './checks/all.ts';
 import { outcome, type Check, type CheckContext, type CheckOutcome, type Language } from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
+import { affectedTests, lineForFiles } from './project/affected.ts';
 import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
 import { scriptsOf } from './project/scripts.ts';
 import { commandsFor, TreeRun, type Commands, type TreeFacts } from './project/tree-run.ts';
@@ -14,7 +22,7 @@ import { toolchain } from './sandbox/toolchain.ts';
 import { changesBetween, type FileChange } from './source/changes.ts';
 import { isPython, isScript, isTypeScript } from './source/paths.ts';
 import { SourceTree } from './source/tree.ts';
-import { storable } from './storable.ts';
+import { everyText, storable } from './storable.ts';
 import { GATE_VERSION } from './version.ts';
 
 export interface VerificationOptions {
@@ -34,6 +42,8 @@ export interface VerificationOptions {
   signal?: AbortSignal;
   onProgress?: (ratio: number, message: string) => void;
   onLog?: (line: string) => void;
+  /** What a first look says, while the whole goes on; no verdict follows from it. */
+  onFirstLook?: (look: FirstLook) => void;
 }
 
 export function toolchainDigest(sandbox: Sandbox): VerificationFacts['toolchain'] {
@@ -158,6 +168,16 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     let readyBase: ReturnType<typeof runnable> | undefined;
     const preparedBase = (): ReturnType<typeof runnable> =>
       (readyBase ??= base === null ? Promise.resolve({ installed: prepared.installed, run: null }) : runnable(base));
+    const firstLook = options.onFirstLook;
+    if (firstLook !== undefined && (purpose === 'admission' || purpose === 'landing')) {
+      say(0.04, 'looking at what the change has to do with');
+      try {
+        firstLook(await lookFirst(options, { candidate, base, prepared, started }));
+      } catch (error) {
+        signal?.throwIfAborted();
+        options.onLog?.(`the first look was given up: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
     let candidateFacts: TreeFacts | null = null;
     let baseFacts: TreeFacts | null = null;
     let restored: Promise<TreeFacts | null> | undefined;
@@ -252,6 +272,69 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     for (const run of runs) run.dispose();
     rmSync(options.workDir, { recursive: true, force: true, maxRetries: 2 });
   }
+}
+
+/** Checks that need no run and refuse the weightiest things. */
+const atOnce = new Set(['secrets', 'concealment', 'security', 'scope']);
+
+/** The tests that a change has to do with, on the change alone, and what reading it shows. Minutes may lie between this and the verdict. */
+async function lookFirst(
+  { input, sandbox, workDir, cacheDir, npmRegistry, signal }: VerificationOptions,
+  given: {
+    candidate: SourceTree;
+    base: SourceTree | null;
+    prepared: { installed: Installed; run: TreeRun | null };
+    started: number;
+  },
+): Promise<FirstLook> {
+  const { candidate, base, prepared } = given;
+  const { installed, run } = prepared;
+  const changes = changesBetween(base, candidate);
+  const context: CheckContext = {
+    purpose: input.purpose,
+    policy: input.policy,
+    approvedBy: input.approvedBy ?? null,
+    candidate,
+    base,
+    restores: null,
+    against: base,
+    changes,
+    installed,
+    candidateFacts: null,
+    baseFacts: null,
+    restoresFacts: () => Promise.resolve(null),
+    run,
+    baseRun: () => Promise.resolve(null),
+    declared: input.declared ?? declaredWork.parse({}),
+    server: input.server ?? gatePolicy.parse({}),
+    draw: () => 0,
+    driver: sandbox.driver,
+    workDir,
+    cacheDir,
+    npmRegistry: npmRegistry ?? null,
+    signal,
+    progress: () => undefined,
+  };
+  const checks: CheckFacts[] = [];
+  for (const check of allChecks) if (atOnce.has(check.name)) checks.push(await runCheck(check, context, sandbox, null));
+  const files = run === null ? null : affectedTests(candidate, changes);
+  const line = run?.commands.tests == null || files === null ? null : lineForFiles(run.commands.tests, files);
+  const built = line === null ? null : await run!.build();
+  const tests = line === null || built?.ok === false ? null : await run!.print(line);
+  const failing = [
+    ...checks.flatMap(({ findings }) =>
+      findings.filter((each) => each.veto).map((each) => `${each.rule}: ${each.message.split('\n')[0]}`),
+    ),
+    ...(built?.ok === false ? ['the build fails'] : []),
+    ...(tests?.ok === false ? [`tests that have to do with the change fail: ${tests.output.slice(-1000)}`] : []),
+  ];
+  return everyText<FirstLook>({
+    state: failing.length > 0 ? 'failing' : tests === null ? 'unknown' : 'passing',
+    checks: checks.map(({ check, status, summary }) => ({ check, status, summary })),
+    testFiles: (files ?? []).slice(0, 200),
+    failing: failing.slice(0, 50).map((each) => each.slice(0, 2000)),
+    ms: Math.round(performance.now() - given.started),
+  });
 }
 
 type Kept = (check: Check, work: () => Promise<CheckOutcome> | CheckOutcome) => Promise<CheckOutcome>;

@@ -1,4 +1,4 @@
-import { verifyInput, type VerificationFacts } from '@muster/contracts';
+import { verifyInput, type FirstLook, type VerificationFacts } from '@muster/contracts';
 import { extractTree, runVerification, type Sandbox } from '@muster/gate';
 import { PermanentError, type AgentTask, type TaskContext } from '@muster/sdk';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -30,6 +30,19 @@ async function fetchTree(
   }
   await extractTree(Readable.fromWeb(answer.body), into);
 }
+
+/** A first look that cannot be delivered is not worth a verification: the verdict comes all the same. */
+const tellFirstLook = (settings: Settings, verificationId: string, look: FirstLook, signal: AbortSignal): void =>
+  void fetch(`${settings.url}/api/verifications/${verificationId}/first-look`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${settings.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(look),
+    redirect: 'error',
+    signal,
+  }).then(
+    (answer) => answer.body?.cancel(),
+    () => undefined,
+  );
 
 /** One `muster.verify` task: fetch the trees, establish the facts, answer them. The server draws the conclusions. */
 export async function verify(
@@ -69,6 +82,7 @@ export async function verify(
       signal: context.signal,
       onProgress,
       onLog: (line) => context.log(line),
+      onFirstLook: (look) => tellFirstLook(settings, input.verificationId, look, context.signal),
     });
   } finally {
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);

@@ -1,4 +1,11 @@
-import type { DeclaredWork, GatePolicy, ProjectPolicy, VerificationFacts, VerificationView } from '@muster/contracts';
+import type {
+  DeclaredWork,
+  FirstLook,
+  GatePolicy,
+  ProjectPolicy,
+  VerificationFacts,
+  VerificationView,
+} from '@muster/contracts';
 import { requiredChecks } from '@muster/gate';
 
 export interface VerificationRow {
@@ -28,13 +35,14 @@ export interface VerificationRow {
   readonly reasons: string[];
   readonly lost: VerificationView['lost'];
   readonly breaches: VerificationView['breaches'];
+  readonly first_look: FirstLook | null;
   readonly facts: VerificationFacts | null;
   readonly task_id: string | null;
   readonly created_at: Date;
   readonly finished_at: Date | null;
 }
 const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, approved_by, policy,
-  declared, server_policy, evidence_key, threshold, state, verdict, reusable, score, reasons, lost, breaches, agent, agent_version, task_id, created_at, finished_at`;
+  declared, server_policy, evidence_key, threshold, state, verdict, reusable, score, reasons, lost, breaches, agent, agent_version, first_look, task_id, created_at, finished_at`;
 export const verificationColumns = `${withoutFacts}, facts`;
 /** For lists: facts may be megabytes each. */
 export const listedColumns = `${withoutFacts}, null as facts`;
@@ -56,6 +64,7 @@ export const verificationViewOf = (row: VerificationRow): VerificationView => ({
   reasons: row.reasons,
   lost: row.lost,
   breaches: row.breaches,
+  firstLook: row.first_look,
   facts: row.facts,
   taskId: row.task_id,
   createdAt: row.created_at.toISOString(),

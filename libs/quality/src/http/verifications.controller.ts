@@ -2,6 +2,8 @@ import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, Streamable
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
+  firstLook,
+  type FirstLook,
   idOf,
   objectId,
   pageOf,
@@ -15,6 +17,7 @@ import { z } from 'zod';
 import type { Page } from '#kernel';
 import { FindVerification } from '#messages/quality';
 import { Idempotent, NotFound, Requires } from '#platform/http';
+import { RecordFirstLook } from '../commands/record-first-look.ts';
 import { VerifyHead } from '../commands/verify-head.ts';
 import { NoFindings, NotFinished } from '../quality.errors.ts';
 import { ListVerifications } from '../queries/list-verifications.ts';
@@ -64,6 +67,16 @@ export class VerificationsController {
     @Param('tree', { schema: objectId }) tree: string,
   ): Promise<StreamableFile> {
     return new StreamableFile(await this.queries.execute(new ReadTree(id, tree)), { type: 'application/x-tar' });
+  }
+
+  @Post('verifications/:verificationId/first-look')
+  @HttpCode(204)
+  @Requires('system.verify')
+  async told(
+    @Param('verificationId', { schema: verificationId }) id: string,
+    @Body({ schema: firstLook }) body: FirstLook,
+  ): Promise<void> {
+    await this.commands.execute(new RecordFirstLook(id, body));
   }
 
   @Get('projects/:projectId/verifications')
