@@ -50,6 +50,17 @@ describe('the database', () => {
     ]);
   });
 
+  test('reads one moment with several statements, and writes nothing there', async () => {
+    const seen = await database.snapshot(async (db) => {
+      const before = await db.sql(`select count(*) from notes`);
+      await testing.sql(`insert into notes (id, text) values (90, 'meanwhile')`);
+      return [before, await db.sql(`select count(*) from notes`)];
+    });
+    expect(seen[1]).toEqual(seen[0]);
+    expect(await database.sql('select text from notes where id = 90')).toEqual([{ text: 'meanwhile' }]);
+    await expect(database.snapshot((db) => db.sql('delete from notes'))).rejects.toMatchObject({ code: '25006' });
+  });
+
   test('leaves nothing behind when the work throws', async () => {
     const hints: string[] = [];
     const off = database.onAppended(() => hints.push('appended'));

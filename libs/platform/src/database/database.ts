@@ -51,6 +51,14 @@ export class Database {
     }
   }
 
+  /** Several statements that read the same moment: what is written meanwhile is in all of their answers or in none. */
+  snapshot<T>(read: (db: Pick<Tx, 'sql'>) => Promise<T>): Promise<T> {
+    return this.transaction(async (tx) => {
+      await tx.sql('set transaction isolation level repeatable read, read only');
+      return read(tx);
+    });
+  }
+
   /** Outside of any transaction. @param text SQL with `$1` placeholders */
   async sql<Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> {
     return (await this.pool.query<Row>(text, [...params])).rows;

@@ -18,11 +18,12 @@ export class ReadTaskHandler implements IQueryHandler<ReadTask> {
   constructor(private readonly database: Database) {}
 
   async execute({ taskId }: ReadTask): Promise<TaskDetail> {
-    const [row, attempts, { deadlineAt, dependsOn }] = await Promise.all([
-      taskById(this.database, taskId),
-      attemptsOf(this.database, taskId),
-      termsOf(this.database, taskId),
-    ]);
+    // One moment: a task that has ended is not shown with an attempt that has not.
+    const { row, attempts, deadlineAt, dependsOn } = await this.database.snapshot(async (db) => ({
+      row: await taskById(db, taskId),
+      attempts: await attemptsOf(db, taskId),
+      ...(await termsOf(db, taskId)),
+    }));
     if (row === null) throw new TaskUnknown(taskId);
     return {
       ...taskViewOf(row),
