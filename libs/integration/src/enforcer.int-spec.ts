@@ -1,8 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Approver, ReviewSubmission as Said, SubmissionView } from '@muster/contracts';
+import type { SubmissionView } from '@muster/contracts';
 import type { ProjectRecord } from '#messages/projects';
 import { startWorld, type World } from '../test/world.ts';
-import { ReviewSubmission } from './commands/review-submission.ts';
 import { ShowEnforcer } from './queries/show-enforcer.ts';
 
 let world: World;
@@ -16,13 +15,6 @@ afterAll(async () => {
   await world.close();
 });
 
-const person = (name: string, role: 'maintainer' | 'developer'): Approver => {
-  const id = world.ids.next('user');
-  world.neighbours.people.set(id, { userId: id, name, email: `${name}@example.org`, role });
-  return { id, name };
-};
-const say = (submissionId: string, by: Approver, said: Said = { verdict: 'approve' }) =>
-  world.commands.execute(new ReviewSubmission(submissionId, said, by));
 let files = 0;
 const submit = (project: ProjectRecord): Promise<SubmissionView> =>
   world.submit(project, { [`new-${++files}.js`]: 'new\n' });
@@ -53,9 +45,9 @@ describe('work that stays below what the project insists on', () => {
       review_needs: [{ because: 'enforcer', people: ['@maintainer'], paths: ['new.js'], missing: 1 }],
     });
     expect((await shown(project)).held).toEqual([submission.id]);
-    await say(submission.id, person('dev', 'developer'));
+    await world.review(submission.id, world.person('dev', 'developer'));
     expect((await world.row(submission.id)).held).toBe('review');
-    await say(submission.id, person('ada', 'maintainer'));
+    await world.review(submission.id, world.person('ada', 'maintainer'));
     if ((await world.row(submission.id)).state === 'verifying')
       await world.judge(submission.id, 'accepted', { breaches });
     expect(await world.row(submission.id)).toMatchObject({ state: 'landed' });
@@ -74,7 +66,7 @@ describe('an agent', () => {
   it('whose work succeeds too seldom needs a maintainer, until it succeeds again', async () => {
     const project = await world.project();
     world.neighbours.enforcer = asked;
-    const ada = person('ada', 'maintainer');
+    const ada = world.person('ada', 'maintainer');
     expect(await accept(project)).toMatchObject({ state: 'landed' });
     await lose(project);
     // Two pieces of work are no record yet.
@@ -86,7 +78,7 @@ describe('an agent', () => {
       const { id, held, review_needs } = await accept(project);
       if (held === null) continue;
       expect(review_needs).toMatchObject([{ because: 'enforcer', paths: [] }]);
-      await say(id, ada);
+      await world.review(id, ada);
       if ((await world.row(id)).state === 'verifying') await world.judge(id, 'accepted');
       expect(await world.row(id)).toMatchObject({ state: 'landed' });
     }

@@ -1,8 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Approver, ReviewSubmission as Said } from '@muster/contracts';
 import type { ProjectRecord } from '#messages/projects';
 import { startWorld, type World } from '../test/world.ts';
-import { ReviewSubmission } from './commands/review-submission.ts';
 import { ListReviews } from './queries/list-reviews.ts';
 import { ShowQueue } from './queries/show-queue.ts';
 
@@ -17,14 +15,6 @@ afterAll(async () => {
   await world.close();
 });
 
-/** Somebody of the team; with a key that agents may work with. */
-const person = (name: string, role: 'maintainer' | 'developer'): Approver => {
-  const id = world.ids.next('user');
-  world.neighbours.people.set(id, { userId: id, name, email: `${name}@example.org`, role });
-  return { id, name };
-};
-const say = (submissionId: string, by: Approver, said: Said = { verdict: 'approve' }) =>
-  world.commands.execute(new ReviewSubmission(submissionId, said, by));
 const accepted = async (submissionId: string) => {
   await world.submissions.run(submissionId);
   return await world.judge(submissionId, 'accepted');
@@ -37,21 +27,25 @@ describe('a change that touches what somebody owns', () => {
   it('waits in nobody’s way until its owners have approved it, and says whom it waits for', async () => {
     const project = await world.project();
     world.neighbours.review = owned;
-    const [ada, ben, dev] = [person('ada', 'maintainer'), person('ben', 'maintainer'), person('dev', 'developer')];
+    const [ada, ben, dev] = [
+      world.person('ada', 'maintainer'),
+      world.person('ben', 'maintainer'),
+      world.person('dev', 'developer'),
+    ];
     const waiting = await world.submit(project, { 'deploy/x.js': 'x\n' });
     expect(await accepted(waiting.id)).toMatchObject({ state: 'queued', held: 'review', turn: null });
     const other = await world.submit(project, { 'free.js': 'free\n' });
     expect(await accepted(other.id)).toMatchObject({ state: 'landed' });
 
-    await say(waiting.id, ada);
-    await say(waiting.id, dev);
+    await world.review(waiting.id, ada);
+    await world.review(waiting.id, dev);
     expect((await world.queries.execute(new ShowQueue(project.id))).waiting).toEqual([
       {
         submissionId: waiting.id, taskId: waiting.taskId, for: 'review',
         why: 'waits for 1 more approval of @maintainer for deploy/x.js',
       },
     ]); // prettier-ignore
-    await say(waiting.id, ben);
+    await world.review(waiting.id, ben);
     expect(await world.row(waiting.id)).toMatchObject({ state: 'verifying', held: null, review_needs: [] });
     expect(await world.judge(waiting.id, 'accepted')).toMatchObject({ state: 'landed' });
     expect((await world.landingOf(waiting.id)).reviewers).toEqual([ada, ben]);
@@ -70,11 +64,11 @@ describe('a change that touches what somebody owns', () => {
   it('needs new approvals when its content changes, and keeps them when it does not', async () => {
     const project = await world.project();
     world.neighbours.review = { owners: [{ paths: ['deploy/**'], people: ['@maintainer'], approvals: 1 }] };
-    const ada = person('ada', 'maintainer');
+    const ada = world.person('ada', 'maintainer');
     const base = await world.head(project);
     const first = await world.submit(project, { 'deploy/x.js': 'x\n' }, base);
     await world.submissions.run(first.id);
-    await say(first.id, ada);
+    await world.review(first.id, ada);
     const other = await world.submit(project, { 'deploy/x.js': 'something else\n' }, base);
     expect(await accepted(other.id)).toMatchObject({ state: 'queued', held: 'review' });
     const same = await world.submit(project, { 'deploy/x.js': 'x\n' }, base);
@@ -87,20 +81,20 @@ describe('a change that touches what somebody owns', () => {
   it('is not approved by whose agent made it: neither at once nor by what they said about the same content', async () => {
     const project = await world.project();
     world.neighbours.review = { approvals: 1 };
-    const [ada, ben] = [person('ada', 'maintainer'), person('ben', 'maintainer')];
+    const [ada, ben] = [world.person('ada', 'maintainer'), world.person('ben', 'maintainer')];
     world.neighbours.people.set(world.neighbours.holder, world.neighbours.people.get(ada.id)!);
     const base = await world.head(project);
     const hers = await world.submit(project, { 'new.js': 'new\n' }, base);
-    await expect(say(hers.id, ada)).rejects.toMatchObject({ code: 'integration.own_work', status: 403 });
+    await expect(world.review(hers.id, ada)).rejects.toMatchObject({ code: 'integration.own_work', status: 403 });
     // Said about somebody else's work, with the same content.
     world.neighbours.people.set(world.neighbours.holder, world.neighbours.people.get(ben.id)!);
-    await say(hers.id, ada);
+    await world.review(hers.id, ada);
     world.neighbours.people.set(world.neighbours.holder, world.neighbours.people.get(ada.id)!);
     expect(await accepted(hers.id)).toMatchObject({
       held: 'review',
       review_needs: [{ because: 'quorum', missing: 1 }],
     });
-    await say(hers.id, ben);
+    await world.review(hers.id, ben);
     expect(await world.row(hers.id)).toMatchObject({ state: 'landed' });
     expect((await world.landingOf(hers.id)).reviewers).toEqual([ben]);
     world.neighbours.people.delete(world.neighbours.holder);
@@ -111,13 +105,16 @@ describe('a change that touches what somebody owns', () => {
     world.neighbours.review = { approvals: 1 };
     const submission = await world.submit(project, { 'new.js': 'new\n' });
     await accepted(submission.id);
-    await say(submission.id, person('ben', 'developer'), { verdict: 'reject', comment: 'Use the other API.' });
+    await world.review(submission.id, world.person('ben', 'developer'), {
+      verdict: 'reject',
+      comment: 'Use the other API.',
+    });
     expect(await world.row(submission.id)).toMatchObject({ state: 'rejected', pending: false });
     expect(world.neighbours.settled.at(-1)?.outcome).toMatchObject({
       kind: 'rework',
       rework: { summary: expect.stringContaining('Use the other API.') },
     });
-    await expect(say(submission.id, person('ada', 'maintainer'))).rejects.toMatchObject({
+    await expect(world.review(submission.id, world.person('ada', 'maintainer'))).rejects.toMatchObject({
       code: 'integration.not_reviewable',
     });
   });
@@ -144,7 +141,7 @@ describe('a change that touches what somebody owns', () => {
     await world.submissions.run(front.id);
     await world.settled();
     expect(await world.row(front.id)).toMatchObject({ state: 'landed' });
-    await say(owner.id, person('ada', 'maintainer'));
+    await world.review(owner.id, world.person('ada', 'maintainer'));
     await world.submissions.idle();
     expect(await world.row(owner.id)).toMatchObject({ held: null, turn, state: 'verifying' });
     expect(await world.judge(owner.id, 'accepted')).toMatchObject({ state: 'landed' });
@@ -177,10 +174,10 @@ describe('an agent’s change to rules', () => {
       held: 'review',
       review_needs: [{ because: 'rules', paths: ['deploy/x.js'], people: ['@maintainer'], missing: 1 }],
     });
-    await say(submission.id, person('dev', 'developer'));
+    await world.review(submission.id, world.person('dev', 'developer'));
     expect(await world.row(submission.id)).toMatchObject({ held: 'review' });
-    const ada = person('ada', 'maintainer');
-    await say(submission.id, ada);
+    const ada = world.person('ada', 'maintainer');
+    await world.review(submission.id, ada);
     expect(await world.row(submission.id)).toMatchObject({ state: 'verifying', held: null, approved_by: ada });
     expect(world.neighbours.requests.at(-1)?.approvedBy).toBe(`ada (${ada.id})`);
     expect(await world.judge(submission.id, 'accepted')).toMatchObject({ state: 'landed' });

@@ -13,6 +13,8 @@ import {
 } from '@nestjs/cqrs';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
+  type Approver,
+  type ReviewSubmission as Said,
   type EnforcerPolicy,
   type LandingPolicy,
   projectPolicy,
@@ -38,6 +40,7 @@ import { AdvanceIncident } from '../src/commands/advance-incident.ts';
 import { AdvanceLanding } from '../src/commands/advance-landing.ts';
 import { AdvanceSubmission } from '../src/commands/advance-submission.ts';
 import { LandSubmission } from '../src/commands/land-submission.ts';
+import { ReviewSubmission } from '../src/commands/review-submission.ts';
 import { landingColumns, type LandingRow } from '../src/domain/landing.ts';
 import { submissionColumns, type SubmissionRow } from '../src/domain/submission.ts';
 import { IntegrationModule } from '../src/index.ts';
@@ -335,6 +338,16 @@ export async function startWorld({ dataDir: given }: { readonly dataDir?: string
     async head(project: ProjectRecord): Promise<string> {
       return (await repositories.resolve(project.id, 'refs/heads/main')) ?? '';
     },
+
+    /** Somebody of the team; with a key that agents may work with. */
+    person(name: string, role: 'maintainer' | 'developer'): Approver {
+      const id = ids.next('user');
+      neighbours.people.set(id, { userId: id, name, email: `${name}@example.org`, role });
+      return { id, name };
+    },
+
+    review: (submissionId: string, by: Approver, said: Said = { verdict: 'approve' }) =>
+      commands.execute(new ReviewSubmission(submissionId, said, by)),
 
     /** A task of the project whose attempt holds this fence. */
     async held(project: ProjectRecord): Promise<{ taskId: string; fence: number }> {
