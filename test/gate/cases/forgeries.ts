@@ -17,6 +17,15 @@ const breakGazette = (draft: Draft): void => draft.edit('lib/slug.js', ".replace
 const breakStockroom = (draft: Draft): void =>
   draft.edit('src/stockroom/pricing.py', '(50, Decimal("0.10"))', '(50, Decimal("0.01"))');
 
+/** @param end what mocha hears of each test instead, in JavaScript */
+const patchedMocha = (end: string): string => `import Mocha from 'mocha';
+
+const { run } = Mocha.Runnable.prototype;
+Mocha.Runnable.prototype.run = function (done) {
+  run.call(this, ${end});
+};
+`;
+
 /** Broken work whose tests were made to say that all is well; each has to be refused for that, whatever else is found. */
 export const forgeryCases: readonly CorpusCase[] = [
   ...bad(kind, 'assert patched in the product', 'shelf', ['tampering.swallowed_failure'], (draft) => {
@@ -50,28 +59,13 @@ export const forgeryCases: readonly CorpusCase[] = [
   }),
   ...bad(kind, 'a runner patched to let every test pass', 'gazette', ['tampering.swallowed_failure'], (draft) => {
     breakGazette(draft);
-    draft.write(
-      'test/aaa.test.js',
-      `import Mocha from 'mocha';
-
-const { run } = Mocha.Runnable.prototype;
-Mocha.Runnable.prototype.run = function (done) {
-  run.call(this, () => done());
-};
-`,
-    );
+    draft.write('test/aaa.test.js', patchedMocha('() => done()'));
   }),
   ...bad(kind, 'a runner patched to let one test pass', 'gazette', ['tampering.test_cannot_fail'], (draft) => {
     breakGazette(draft);
     draft.write(
       'test/aaa.test.js',
-      `import Mocha from 'mocha';
-
-const { run } = Mocha.Runnable.prototype;
-Mocha.Runnable.prototype.run = function (done) {
-  run.call(this, (error) => done(this.title.includes('accents') ? undefined : error));
-};
-`,
+      patchedMocha("(error) => done(this.title.includes('accents') ? undefined : error)"),
     );
   }),
   ...bad(kind, 'a hook of pytest that rewrites outcomes', 'stockroom', ['tampering.swallowed_failure'], (draft) => {
