@@ -1,3 +1,4 @@
+import { toolCaches } from '@muster/gate';
 import {
   chmodSync,
   copyFileSync,
@@ -102,7 +103,7 @@ export class Packages {
       const target = readlinkSync(join(this.root, 'node_modules', '.bin', name));
       if (existsSync(join(bin, target))) symlinkSync(target, join(bin, name));
     }
-    for (const cache of ['.vite', '.vite-temp', '.cache']) mkdirSync(join(draft, 'node_modules', cache));
+    for (const cache of toolCaches) mkdirSync(join(draft, 'node_modules', cache));
     try {
       renameSync(draft, home);
     } catch (error) {

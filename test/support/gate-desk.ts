@@ -3,10 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Check, CheckContext, CheckOutcome } from '../../packages/gate/src/checks/check.ts';
-import type { Installed } from '../../packages/gate/src/project/dependencies.ts';
+import { type Installed, toolCaches } from '../../packages/gate/src/project/dependencies.ts';
 import { scriptsOf } from '../../packages/gate/src/project/scripts.ts';
 import { commandsFor, TreeRun, type TreeFacts } from '../../packages/gate/src/project/tree-run.ts';
 import { detectSandbox } from '../../packages/gate/src/sandbox/detect.ts';
+import { sandboxPaths } from '../../packages/gate/src/sandbox/driver.ts';
 import { changesBetween } from '../../packages/gate/src/source/changes.ts';
 import { SourceTree } from '../../packages/gate/src/source/tree.ts';
 
@@ -74,15 +75,15 @@ export class GateDesk {
 /** What this repository installs, for suites that are run: as a verification would have installed it. */
 export function repositoryPackages(): Installed {
   const modules = resolve('node_modules');
-  const caches = ['.vite', '.vite-temp', '.cache'];
-  for (const cache of caches) mkdirSync(join(modules, cache), { recursive: true });
+  const place = `${sandboxPaths.work}/node_modules`;
+  for (const cache of toolCaches) mkdirSync(join(modules, cache), { recursive: true });
   return {
     status: 'installed',
     reason: '',
     refused: [],
     mounts: [
-      { from: modules, to: '/work/node_modules', mode: 'ro' },
-      ...caches.map((cache) => ({ from: '', to: `/work/node_modules/${cache}`, mode: 'tmpfs' as const })),
+      { from: modules, to: place, mode: 'ro' },
+      ...toolCaches.map((cache) => ({ from: '', to: `${place}/${cache}`, mode: 'tmpfs' as const })),
     ],
     mountPoints: ['node_modules'],
     has: () => true,

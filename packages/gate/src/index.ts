@@ -27,5 +27,5 @@ export {
   type SandboxRun,
 } from './sandbox/driver.ts';
 export { readReport } from './sandbox/report.ts';
-export { dependenciesHome } from './project/dependencies.ts';
+export { dependenciesHome, toolCaches } from './project/dependencies.ts';
 export { sbomOf } from './project/lock.ts';

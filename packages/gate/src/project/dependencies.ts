@@ -150,6 +150,9 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
   }
 }
 
+/** Folders of node_modules into which tools write; each run gets fresh ones. */
+export const toolCaches = ['.vite', '.vite-temp', '.cache'] as const;
+
 /**
  * The folder that a tree's packages are mounted from; null where it needs none, or none can be had. Whoever fills its `node_modules`
  * beforehand verifies without a registry.
@@ -286,8 +289,7 @@ async function install(
         },
       );
       mkdirSync(join(folder, 'node_modules'), { recursive: true });
-      for (const cache of ['.vite', '.vite-temp', '.cache'])
-        mkdirSync(join(folder, 'node_modules', cache), { recursive: true });
+      for (const cache of toolCaches) mkdirSync(join(folder, 'node_modules', cache), { recursive: true });
       makeReadable(folder);
       renameSync(folder, home);
     } catch (error) {
@@ -316,7 +318,7 @@ async function install(
     refused: [],
     mounts: [
       ...places.map((place) => ({ from: join(home, place), to: `${sandboxPaths.work}/${place}`, mode: 'ro' as const })),
-      ...['.vite', '.vite-temp', '.cache'].map((cache) => ({
+      ...toolCaches.map((cache) => ({
         from: '',
         to: `${sandboxPaths.work}/node_modules/${cache}`,
         mode: 'tmpfs' as const,

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bwrapDriver } from './bwrap.ts';
 import { detectSandbox } from './detect.ts';
-import type { SandboxDriver } from './driver.ts';
+import { type SandboxDriver, sandboxPaths } from './driver.ts';
 import { proveSandbox } from './proof.ts';
 import { readReport } from './report.ts';
 import { unshareDriver } from './unshare.ts';
@@ -74,8 +74,8 @@ for (const [driver, program] of drivers) {
         command: 'touch node_modules/planted; touch node_modules/.cache/fine && ls node_modules/.cache',
         workDir,
         mounts: [
-          { from: modules, to: '/work/node_modules', mode: 'ro' },
-          { from: '', to: '/work/node_modules/.cache', mode: 'tmpfs' },
+          { from: modules, to: `${sandboxPaths.work}/node_modules`, mode: 'ro' },
+          { from: '', to: `${sandboxPaths.work}/node_modules/.cache`, mode: 'tmpfs' },
         ],
       });
       expect(result.stdout).toBe('fine\n');
