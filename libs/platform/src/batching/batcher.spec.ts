@@ -81,6 +81,20 @@ describe('a batcher', () => {
     ]);
   });
 
+  test('ends a batch with the item that makes it too large, and takes the next ones up after it', async () => {
+    const { run, batches, turn, commit } = gate();
+    const mebibytes = 2 ** 20;
+    const batcher = new Batcher({ name: 'words', run, bytesOf: (word) => Number(word.slice(1)) * mebibytes });
+    for (const word of ['a10', 'b10', 'c1', 'd40', 'e1', 'f1']) void batcher.add(word);
+    await turn();
+    for (let n = 0; n < 3; n++) await commit();
+    expect(batches).toEqual([
+      ['a10', 'b10'],
+      ['c1', 'd40'],
+      ['e1', 'f1'],
+    ]);
+  });
+
   test('refuses who filled the queue, and still takes the others', async () => {
     const { run, batches, turn, commit } = gate();
     const batcher = new Batcher({ name: 'words', run, maxWaiting: 4, fairnessKey: (word) => word.charAt(0) });

@@ -12,6 +12,8 @@ export interface BatcherOptions<In, Out> {
    */
   readonly run: (items: readonly In[]) => Promise<readonly Out[]>;
   readonly maxItems?: number;
+  /** About how large an item is when it is written, in bytes: a batch ends with the item that takes it over `batchBytes`. */
+  readonly bytesOf?: (item: In) => number;
   /** How many may wait; over it callers are refused at once with `platform.overloaded`. */
   readonly maxWaiting?: number;
   /** How many statements may run at once. One makes the largest batches. */
@@ -31,6 +33,8 @@ interface Waiting<In, Out> {
   readonly reject: (error: unknown) => void;
 }
 
+/** What one statement carries, and this process and PostgreSQL hold several times over while it runs. */
+const batchBytes = 16 * 1024 * 1024;
 const attempts = 4;
 /** PostgreSQL rolled the statement back and asks for it again: serialization failure, deadlock. */
 const rolledBack = new Set(['40001', '40P01']);
@@ -84,7 +88,7 @@ export class Batcher<In, Out> {
 
   #begin(): void {
     while (this.#running < this.#concurrency && this.#queue.size > 0) {
-      const batch = this.#queue.take(this.#maxItems);
+      const batch = this.#take();
       this.#running += 1;
       // The batch is nobody's request, so it is in nobody's trace.
       void context
@@ -95,6 +99,13 @@ export class Batcher<In, Out> {
           else this.#schedule();
         });
     }
+  }
+
+  #take(): Waiting<In, Out>[] {
+    const { bytesOf } = this.options;
+    if (bytesOf === undefined) return this.#queue.take(this.#maxItems);
+    let bytes = 0;
+    return this.#queue.take(this.#maxItems, ({ item }) => (bytes += bytesOf(item)) > batchBytes);
   }
 
   /** Never rejects: each of the batch is told. */

@@ -38,16 +38,19 @@ export class FairQueue<T> {
     this.#size += 1;
   }
 
-  /** Up to so many, whose turn it is. */
-  take(atMost: number): T[] {
+  /** Up to so many, whose turn it is, until one of them makes it enough. */
+  take(atMost: number, isEnough: (last: T) => boolean = () => false): T[] {
     const taken: T[] = [];
-    while (taken.length < atMost && this.#ring.length > 0) {
+    let full = false;
+    while (!full && taken.length < atMost && this.#ring.length > 0) {
       const round = this.#ring;
       const left: Lane<T>[] = [];
       let turn = 0;
-      for (; turn < round.length && taken.length < atMost; turn++) {
+      for (; turn < round.length && !full && taken.length < atMost; turn++) {
         const lane = round[turn] as Lane<T>;
-        taken.push(lane.items[lane.next++] as T);
+        const item = lane.items[lane.next++] as T;
+        taken.push(item);
+        full = isEnough(item);
         if (lane.next === lane.items.length) this.#lanes.delete(lane.key);
         else left.push(lane);
       }

@@ -20,6 +20,7 @@ export class Completions {
     this.batcher = new Batcher({
       name: 'completions',
       maxItems,
+      bytesOf: ({ data }) => data.length,
       repeatable: true,
       fairnessKey: ({ actorId }) => actorId,
       run: async (items) => {

@@ -29,6 +29,7 @@ export class Creations {
     this.batcher = new Batcher({
       name: 'task creations',
       maxItems,
+      bytesOf: ({ input }) => input.length,
       // The ids are made before: what a lost connection has committed already is found by them.
       repeatable: true,
       fairnessKey: ({ requestedBy }) => requestedBy,

@@ -62,6 +62,7 @@ export class Reports {
     this.batcher = new Batcher({
       name: 'reports',
       maxItems,
+      bytesOf: ({ report }) => bytesOf(report),
       fairnessKey: ({ by }) => by.actorId,
       run: (items) => this.write(items),
     });
@@ -132,6 +133,19 @@ export class Reports {
     });
     for (const attempt of stopped) this.wakeUps.attemptEnded(attempt);
     return answers;
+  }
+}
+
+function bytesOf(report: Report): number {
+  switch (report.kind) {
+    case 'log':
+      return report.lines.reduce((sum, line) => sum + line.length, 0);
+    case 'checkpoint':
+      return report.state.length;
+    case 'progress':
+      return report.message.length;
+    case 'cost':
+      return report.key.length;
   }
 }
 

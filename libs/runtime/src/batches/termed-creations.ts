@@ -29,6 +29,7 @@ export class TermedCreations {
     this.batcher = new Batcher({
       name: 'task creations with terms',
       maxItems,
+      bytesOf: ({ input }) => input.length,
       fairnessKey: ({ requestedBy }) => requestedBy,
       run: (items) => this.write(items),
     });
