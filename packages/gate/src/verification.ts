@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { checks as allChecks } from './checks/all.ts';
 import { outcome, type Check, type CheckContext, type CheckOutcome, type Language } from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
-import { affectedTests, lineForFiles } from './project/affected.ts';
+import { lookFirst, needsNoRun } from './first-look.ts';
 import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
 import { scriptsOf } from './project/scripts.ts';
 import { commandsFor, TreeRun, type Commands, type TreeFacts } from './project/tree-run.ts';
@@ -22,7 +22,7 @@ import { toolchain } from './sandbox/toolchain.ts';
 import { changesBetween, type FileChange } from './source/changes.ts';
 import { isPython, isScript, isTypeScript } from './source/paths.ts';
 import { SourceTree } from './source/tree.ts';
-import { everyText, storable } from './storable.ts';
+import { storable } from './storable.ts';
 import { GATE_VERSION } from './version.ts';
 
 export interface VerificationOptions {
@@ -168,37 +168,16 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     let readyBase: ReturnType<typeof runnable> | undefined;
     const preparedBase = (): ReturnType<typeof runnable> =>
       (readyBase ??= base === null ? Promise.resolve({ installed: prepared.installed, run: null }) : runnable(base));
-    const firstLook = options.onFirstLook;
-    if (firstLook !== undefined && (purpose === 'admission' || purpose === 'landing')) {
-      say(0.04, 'looking at what the change has to do with');
-      try {
-        firstLook(await lookFirst(options, { candidate, base, prepared, started }));
-      } catch (error) {
-        signal?.throwIfAborted();
-        options.onLog?.(`the first look was given up: ${error instanceof Error ? error.message : String(error)}`);
-      }
-    }
-    let candidateFacts: TreeFacts | null = null;
-    let baseFacts: TreeFacts | null = null;
     let restored: Promise<TreeFacts | null> | undefined;
     const restoresFacts = (): Promise<TreeFacts | null> =>
       (restored ??=
         restores === null || input.restoresTree === null
           ? Promise.resolve(null)
           : runnable(restores).then((each) => factsOf(input.restoresTree!, each)));
-    if (purpose !== 'post_landing') {
-      say(0.1, 'running build, tests, types and lint');
-      [candidateFacts, baseFacts] = await Promise.all([
-        factsOf(input.candidateTree, prepared),
-        base === null || input.baseTree === null ? null : preparedBase().then((each) => factsOf(input.baseTree!, each)),
-      ]);
-      if (purpose === 'revert') await restoresFacts();
-    }
-    say(0.5, 'judging what changed');
     const against = restores ?? base;
     const server = input.server ?? gatePolicy.parse({});
     const lots = `${input.draw ?? ''}\n${input.candidateTree}\n${input.baseTree ?? ''}`;
-    const context: CheckContext = {
+    const before: CheckContext = {
       purpose,
       policy,
       approvedBy: input.approvedBy ?? null,
@@ -208,8 +187,8 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       against,
       changes: changesBetween(against, candidate),
       installed: prepared.installed,
-      candidateFacts,
-      baseFacts,
+      candidateFacts: null,
+      baseFacts: null,
       restoresFacts,
       run: prepared.run,
       baseRun: async () => (await preparedBase()).run,
@@ -223,6 +202,35 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       signal,
       progress: (done, message) => say(0.5 + 0.48 * done, message),
     };
+    const own = new Set(options.checks ?? allChecks);
+    const all = [...(options.checks ?? allChecks), ...extraChecks(server.checks)].filter((check) =>
+      check.purposes.includes(purpose),
+    );
+    const ended = new Map<Check, CheckFacts>();
+    const firstLook = options.onFirstLook;
+    if (firstLook !== undefined && (purpose === 'admission' || purpose === 'landing')) {
+      say(0.04, 'looking at what the change has to do with');
+      try {
+        for (const check of all)
+          if (needsNoRun.has(check.name)) ended.set(check, await runCheck(check, before, sandbox, null));
+        firstLook(await lookFirst(before, [...ended.values()], started));
+      } catch (error) {
+        signal?.throwIfAborted();
+        options.onLog?.(`the first look was given up: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    let candidateFacts: TreeFacts | null = null;
+    let baseFacts: TreeFacts | null = null;
+    if (purpose !== 'post_landing') {
+      say(0.1, 'running build, tests, types and lint');
+      [candidateFacts, baseFacts] = await Promise.all([
+        factsOf(input.candidateTree, prepared),
+        base === null || input.baseTree === null ? null : preparedBase().then((each) => factsOf(input.baseTree!, each)),
+      ]);
+      if (purpose === 'revert') await restoresFacts();
+    }
+    say(0.5, 'judging what changed');
+    const context: CheckContext = { ...before, candidateFacts, baseFacts };
     // Operators' own checks may read what is not listed here.
     const kept = keptOutcomes(options.cacheDir, [
       tools.digest,
@@ -237,15 +245,11 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       prepared.run === null ? null : commandsKey(prepared.run.commands),
       candidateFacts?.tests?.ok,
     ]);
-    const own = new Set(options.checks ?? allChecks);
-    const all = [...(options.checks ?? allChecks), ...extraChecks(server.checks)].filter((check) =>
-      check.purposes.includes(purpose),
-    );
-    const ended = new Map<Check, CheckFacts>();
     const runOne = async (check: Check): Promise<void> =>
       void ended.set(check, await runCheck(check, context, sandbox, own.has(check) ? kept : null));
-    await Promise.all(all.filter((check) => check.afterTheOthers !== true).map(runOne));
-    for (const check of all) if (check.afterTheOthers === true) await runOne(check);
+    const left = all.filter((check) => !ended.has(check));
+    await Promise.all(left.filter((check) => check.afterTheOthers !== true).map(runOne));
+    for (const check of left) if (check.afterTheOthers === true) await runOne(check);
     const checks = all.map((check) => ended.get(check)!);
     signal?.throwIfAborted();
     const failing = (facts: TreeFacts | null): string[] =>
@@ -272,69 +276,6 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     for (const run of runs) run.dispose();
     rmSync(options.workDir, { recursive: true, force: true, maxRetries: 2 });
   }
-}
-
-/** Checks that need no run and refuse the weightiest things. */
-const atOnce = new Set(['secrets', 'concealment', 'security', 'scope']);
-
-/** The tests that a change has to do with, on the change alone, and what reading it shows. Minutes may lie between this and the verdict. */
-async function lookFirst(
-  { input, sandbox, workDir, cacheDir, npmRegistry, signal }: VerificationOptions,
-  given: {
-    candidate: SourceTree;
-    base: SourceTree | null;
-    prepared: { installed: Installed; run: TreeRun | null };
-    started: number;
-  },
-): Promise<FirstLook> {
-  const { candidate, base, prepared } = given;
-  const { installed, run } = prepared;
-  const changes = changesBetween(base, candidate);
-  const context: CheckContext = {
-    purpose: input.purpose,
-    policy: input.policy,
-    approvedBy: input.approvedBy ?? null,
-    candidate,
-    base,
-    restores: null,
-    against: base,
-    changes,
-    installed,
-    candidateFacts: null,
-    baseFacts: null,
-    restoresFacts: () => Promise.resolve(null),
-    run,
-    baseRun: () => Promise.resolve(null),
-    declared: input.declared ?? declaredWork.parse({}),
-    server: input.server ?? gatePolicy.parse({}),
-    draw: () => 0,
-    driver: sandbox.driver,
-    workDir,
-    cacheDir,
-    npmRegistry: npmRegistry ?? null,
-    signal,
-    progress: () => undefined,
-  };
-  const checks: CheckFacts[] = [];
-  for (const check of allChecks) if (atOnce.has(check.name)) checks.push(await runCheck(check, context, sandbox, null));
-  const files = run === null ? null : affectedTests(candidate, changes);
-  const line = run?.commands.tests == null || files === null ? null : lineForFiles(run.commands.tests, files);
-  const built = line === null ? null : await run!.build();
-  const tests = line === null || built?.ok === false ? null : await run!.print(line);
-  const failing = [
-    ...checks.flatMap(({ findings }) =>
-      findings.filter((each) => each.veto).map((each) => `${each.rule}: ${each.message.split('\n')[0]}`),
-    ),
-    ...(built?.ok === false ? ['the build fails'] : []),
-    ...(tests?.ok === false ? [`tests that have to do with the change fail: ${tests.output.slice(-1000)}`] : []),
-  ];
-  return everyText<FirstLook>({
-    state: failing.length > 0 ? 'failing' : tests === null ? 'unknown' : 'passing',
-    checks: checks.map(({ check, status, summary }) => ({ check, status, summary })),
-    testFiles: (files ?? []).slice(0, 200),
-    failing: failing.slice(0, 50).map((each) => each.slice(0, 2000)),
-    ms: Math.round(performance.now() - given.started),
-  });
 }
 
 type Kept = (check: Check, work: () => Promise<CheckOutcome> | CheckOutcome) => Promise<CheckOutcome>;
