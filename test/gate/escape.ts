@@ -1,7 +1,7 @@
 import { projectPolicy, type VerificationFacts } from '@muster/contracts';
 import { detectSandbox, judge, runVerification, type Sandbox, type SandboxDriver } from '@muster/gate';
 import { spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -17,6 +17,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { admissionOf, plantTree, type PlantedTree } from './handed-in.ts';
 
 /**
  * Hands in changes that try to get out, through the product's own pipeline. What counts is seen from outside: the bait's secret in what
@@ -266,20 +267,16 @@ const listen = async (where: { port: number; host: string } | { path: string }):
   return server;
 };
 
-function write(files: Record<string, string>, links: Attempt['links'] = {}): { dir: string; tree: string } {
-  const dir = mkdtempSync(join(root, 'tree-'));
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(dir, path)), { recursive: true });
-    writeFileSync(join(dir, path), text.replaceAll('CANARY', canary));
-  }
+function write(files: Record<string, string>, links: Attempt['links'] = {}): PlantedTree {
+  const planted = plantTree(
+    root,
+    Object.fromEntries(Object.entries(files).map(([path, text]) => [path, text.replaceAll('CANARY', canary)])),
+  );
   for (const [path, to] of Object.entries(links)) {
-    mkdirSync(dirname(join(dir, path)), { recursive: true });
-    symlinkSync(to === 'canary' ? canary : '/etc/shadow', join(dir, path));
+    mkdirSync(dirname(join(planted.dir, path)), { recursive: true });
+    symlinkSync(to === 'canary' ? canary : '/etc/shadow', join(planted.dir, path));
   }
-  const tree = createHash('sha1')
-    .update(JSON.stringify([files, links]))
-    .digest('hex');
-  return { dir, tree };
+  return planted;
 }
 
 const stillRuns = (word: string): boolean =>
@@ -342,17 +339,7 @@ ${attempt.body ?? ''}
   const faults: string[] = [];
   try {
     facts = await runVerification({
-      candidateDir: candidate.dir,
-      baseDir: base.dir,
-      restoresDir: null,
-      input: {
-        purpose: 'admission',
-        candidateTree: candidate.tree,
-        baseTree: base.tree,
-        restoresTree: null,
-        policy,
-        rulesDigest: 'rules',
-      },
+      ...admissionOf(candidate, base, { policy }),
       workDir: mkdtempSync(join(root, 'work-')),
       cacheDir: join(root, `cache-${round}`),
       sandbox: overheard(sandbox, heard),

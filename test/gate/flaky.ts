@@ -1,10 +1,11 @@
 import { projectPolicy } from '@muster/contracts';
 import { checks, detectSandbox, judge, runVerification, type SandboxDriver } from '@muster/gate';
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { admissionOf, plantTree } from './handed-in.ts';
 
 /**
  * Verifies changes to a project whose suite fails by chance one time in twenty, on the branch as on the change. Every other change is
@@ -44,15 +45,6 @@ const filesOf = (round: string, broken: boolean): Record<string, string> => ({
   'src/sum.js': `/** Round ${round}. */\nexport function sum(a, b) {\n  return ${broken ? 'a === 7 ? b : a + b' : 'a + b'};\n}\n`,
   'test/sum.test.js': suite,
 });
-function write(files: Record<string, string>): { dir: string; tree: string } {
-  const dir = mkdtempSync(join(root, 'tree-'));
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(dir, path)), { recursive: true });
-    writeFileSync(join(dir, path), text);
-  }
-  return { dir, tree: createHash('sha1').update(JSON.stringify(files)).digest('hex') };
-}
-
 const sandbox = await detectSandbox('auto');
 const { driver } = sandbox;
 if (driver === null) throw new Error(`no sandbox withstands here: ${sandbox.notes.join('; ')}`);
@@ -79,22 +71,12 @@ async function verify(round: number): Promise<Round> {
       return driver!.run({ ...run, env: { ...run.env, CHANCE: String(drawn) } });
     },
   };
-  const base = write(filesOf(`${round} before`, false));
-  const candidate = write(filesOf(String(round), broken));
+  const base = plantTree(root, filesOf(`${round} before`, false));
+  const candidate = plantTree(root, filesOf(String(round), broken));
   const policy = projectPolicy.parse({ timeoutSeconds: 60 });
   try {
     const facts = await runVerification({
-      candidateDir: candidate.dir,
-      baseDir: base.dir,
-      restoresDir: null,
-      input: {
-        purpose: 'admission',
-        candidateTree: candidate.tree,
-        baseTree: base.tree,
-        restoresTree: null,
-        policy,
-        rulesDigest: 'rules',
-      },
+      ...admissionOf(candidate, base, { policy }),
       workDir: mkdtempSync(join(root, 'work-')),
       cacheDir: join(root, 'cache'),
       sandbox: { ...sandbox, driver: unlucky },

@@ -1,10 +1,11 @@
 import { gatePolicy, projectPolicy, verificationFacts, type VerificationFacts } from '@muster/contracts';
 import { detectSandbox, judge, runVerification } from '@muster/gate';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { admissionOf, plantTree, type PlantedTree } from './handed-in.ts';
 
 /**
  * Hands in what nobody should hand in, through the product's own pipeline. Each has to end in a verdict, within its time, that says
@@ -120,17 +121,13 @@ const cases: HostileCase[] = [
 const root = mkdtempSync(join(tmpdir(), 'gate-hostile-'));
 chmodSync(root, 0o755);
 
-function write(files: HostileCase['files'], sparse: Record<string, number> = {}): string {
-  const dir = mkdtempSync(join(root, 'tree-'));
-  for (const [path, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(dir, path)), { recursive: true });
-    writeFileSync(join(dir, path), content);
-  }
+function write(files: HostileCase['files'], sparse: Record<string, number> = {}): PlantedTree {
+  const planted = plantTree(root, files);
   for (const [path, bytes] of Object.entries(sparse)) {
-    writeFileSync(join(dir, path), '');
-    truncateSync(join(dir, path), bytes);
+    writeFileSync(join(planted.dir, path), '');
+    truncateSync(join(planted.dir, path), bytes);
   }
-  return dir;
+  return planted;
 }
 
 /** Above this the judging process grows with what it is handed. */
@@ -154,19 +151,10 @@ try {
     const policy = projectPolicy.parse({ timeoutSeconds: each.timeoutSeconds ?? 30 });
     const already = each.name.includes('already') ? each.sparse : {};
     let facts: VerificationFacts | null = null;
-    const id = randomBytes(20);
     try {
       facts = await runVerification({
-        candidateDir: write(each.files, each.sparse),
-        baseDir: write(each.base ?? { 'README.md': 'x\n' }, already),
-        restoresDir: null,
-        input: {
-          purpose: 'admission',
-          candidateTree: id.toString('hex'),
-          baseTree: id.reverse().toString('hex'),
-          restoresTree: null,
+        ...admissionOf(write(each.files, each.sparse), write(each.base ?? { 'README.md': 'x\n' }, already), {
           policy,
-          rulesDigest: 'rules',
           server: gatePolicy.parse({
             checks: Object.entries(each.tools ?? {}).map(([name, command]) => ({
               name,
@@ -175,7 +163,7 @@ try {
               timeoutSeconds: 5,
             })),
           }),
-        },
+        }),
         workDir: mkdtempSync(join(root, 'work-')),
         cacheDir: join(root, 'cache'),
         sandbox,
