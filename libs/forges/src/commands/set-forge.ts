@@ -34,7 +34,7 @@ export class SetForgeHandler implements ICommandHandler<SetForge> {
     if (accountOf(this.config.forges, { ...wish, team_id: teamId }) === null)
       throw new AccountUnknown(wish.account, wish.repository);
     await this.database.transaction(async (tx) => {
-      const [row] = await tx.sql<{ id: string; moved: boolean }>(
+      const [row] = await tx.sql<{ id: string }>(
         `insert into forges (id, project_id, team_id, account, repository, statuses, requested_by) values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (project_id) do update set account = excluded.account, repository = excluded.repository,
            statuses = excluded.statuses, requested_by = excluded.requested_by
