@@ -211,7 +211,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     if (firstLook !== undefined && (purpose === 'admission' || purpose === 'landing')) {
       say(0.04, 'looking at what the change has to do with');
       try {
-        for (const check of all)
+        for (const check of allChecks)
           if (needsNoRun.has(check.name)) ended.set(check, await runCheck(check, before, sandbox, null));
         firstLook(await lookFirst(before, [...ended.values()], started));
       } catch (error) {
@@ -247,6 +247,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     ]);
     const runOne = async (check: Check): Promise<void> =>
       void ended.set(check, await runCheck(check, context, sandbox, own.has(check) ? kept : null));
+    // What only reads has been judged already where there was a first look.
     const left = all.filter((check) => !ended.has(check));
     await Promise.all(left.filter((check) => check.afterTheOthers !== true).map(runOne));
     for (const check of left) if (check.afterTheOthers === true) await runOne(check);
