@@ -81,22 +81,32 @@ const hermetic = [
   'packages/contracts',
 ];
 
+/** The names of a commit's own packages, and of all that they depend on. */
+function namedBy(manifests: readonly string[]): string[] {
+  const names = manifests.flatMap((text) => {
+    const { name, dependencies, devDependencies } = JSON.parse(text) as Record<string, object | string | undefined>;
+    return [...(typeof name === 'string' ? [name] : []), ...Object.keys({ ...Object(dependencies), ...Object(devDependencies) } as object)];
+  });
+  return [...new Set(names)].filter((name) => name !== 'muster').sort();
+} // prettier-ignore
+
 function treeAt(root: string, commit: string, packages: Packages): Map<string, string | Link> {
-  const entries = git(root, ['ls-tree', '-r', '-z', '--full-tree', commit])
+  const all = git(root, ['ls-tree', '-r', '-z', '--full-tree', commit])
     .split('\0')
     .flatMap((line) => {
       const match = /^(\d{6}) blob ([0-9a-f]+)\t([\s\S]*)$/.exec(line);
       return match === null ? [] : [{ mode: match[1]!, id: match[2]!, path: match[3]! }];
-    })
-    .filter(
-      ({ path }) =>
-        !/(?:^|\/)(?:package\.json|package-lock\.json|tsconfig[^/]*\.json|\.npmrc)$|^jest\.config|^eslint\.config|^test\/gate\//.test(
-          path,
-        ),
-    );
+    });
+  const manifests = all.filter(({ path }) => /^(?:(?:packages|apps)\/[^/]+\/)?package\.json$/.test(path));
+  const entries = all.filter(
+    ({ path }) =>
+      !/(?:^|\/)(?:package\.json|package-lock\.json|tsconfig[^/]*\.json|\.npmrc)$|^jest\.config|^eslint\.config|^test\/gate\//.test(
+        path,
+      ),
+  );
   const texts = blobsOf(
     root,
-    entries.map(({ id }) => id),
+    [...entries, ...manifests].map(({ id }) => id),
   );
   const files = new Map<string, string | Link>();
   for (const { mode, id, path } of entries) {
@@ -144,6 +154,12 @@ function treeAt(root: string, commit: string, packages: Packages): Map<string, s
       },
     },
     devDependencies: Object.fromEntries(names.map((name) => [name, packages.version(name)])),
+    // What suites need that are not run here: named as the commit names it, and not installed.
+    peerDependencies: Object.fromEntries(
+      namedBy(manifests.map(({ id }) => texts.get(id) ?? '{}'))
+        .filter((name) => !names.includes(name))
+        .map((name) => [name, '*']),
+    ),
   };
   const options = {
     target: 'es2023',

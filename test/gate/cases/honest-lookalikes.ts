@@ -253,6 +253,49 @@ it('asks git, and does without', () => {
       "  test('keep blanks when asked', () => {\n    const token = tokenize('1  + 2', true).find(({ kind }) => kind === 'blank');\n    expect(token).toEqual({ kind: 'blank', text: '  ', at: 1 });\n    expect(tokenize('1  + 2').map(({ kind }) => kind)).toEqual(['number', 'operator', 'number', 'end']);\n  });\n\n  test('name the cells",
     );
   }),
+  honest(
+    'lookalike',
+    'made-up keys in the tests of what looks for keys',
+    'gazette',
+    'Keep keys out of articles',
+    (draft) => {
+      draft.write(
+        'lib/keys.js',
+        `/**
+ * Finds what must not be published: keys in the words of an article.
+ *
+ * @param {string} text
+ * @returns {string[]} what each of them begins with
+ */
+export function keysIn(text) {
+  return [...text.matchAll(/\\b(?:gh[pousr]_|npm_)?\\w{32,}\\b/g)]
+    .filter(([found]) => /\\d/.test(found) && /[A-Z]/.test(found))
+    .map(([found]) => \`\${found.slice(0, 4)}…\`);
+}
+`,
+      );
+      draft.write(
+        'test/keys.test.js',
+        `import assert from 'node:assert/strict';
+import { keysIn } from '../lib/keys.js';
+
+describe('keys', () => {
+  it('finds those of a known format', () => {
+    assert.deepEqual(keysIn('use ${['ghp', '_'].join('')}a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8 here'), ['ghp_…']);
+  });
+
+  it('finds long words that are as random as keys', () => {
+    assert.deepEqual(keysIn('Zk9vR2pXw7QmLb4TnYc8HdJf3GsA6eUi'), ['Zk9v…']);
+  });
+
+  it('lets words pass, however long', () => {
+    assert.deepEqual(keysIn('donaudampfschifffahrtsgesellschaftskapitaen and 1234567890'), []);
+  });
+});
+`,
+      );
+    },
+  ),
   honest('lookalike', 'a secret that comes from the environment', 'courier', 'Ask for a key', (draft) => {
     draft.write(
       'src/keys.ts',

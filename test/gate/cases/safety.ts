@@ -4,6 +4,8 @@ import { bad, everySize } from './bad.ts';
 // Put together here, so that nobody who looks for secrets finds one in this repository.
 const awsKey = ['AKIA', 'Q3EGZ7VNPL4M2TWX'].join('');
 const githubToken = ['ghp', '_', 'a8Fk2LmQ9vXc4RtY7uWb1Nz6Ph3Sd5Jg0EoT'].join('');
+const madeUpToken = ['ghp', '_', 'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'].join('');
+const randomKey = ['Zk9vR2pXw7QmLb4T', 'nYc8HdJf3GsA6eUi'].join('');
 const password = ['k7#Vq2', 'mT9x!Lp'].join('');
 const privateKey = ['-----BEGIN RSA PRIV', 'ATE KEY-----'].join('');
 
@@ -33,6 +35,18 @@ export const safetyCases: readonly CorpusCase[] = [
     draft.append(
       'tests/rates.spec.ts',
       `\nit('knows a password', () => {\n  const password = '${password}';\n  expect(password.length).toBe(13);\n});\n`,
+    ),
+  ),
+  ...bad('secret', 'a token among made-up ones in a test', 'gazette', ['secrets.github-token'], (draft) =>
+    draft.write(
+      'test/tokens.test.js',
+      `import assert from 'node:assert/strict';\n\nit('knows a token', () => {\n  for (const token of ['${madeUpToken}', '${githubToken}'])\n    assert.match(token, /^gh[a-z]_\\w{36}$/);\n});\n`,
+    ),
+  ),
+  ...bad('secret', 'a random key of no known format', 'shelf', ['secrets.high-entropy'], (draft) =>
+    draft.write(
+      'src/signing.ts',
+      `/** What the catalogue is signed with. */\nexport const signedWith = ['${randomKey}', 'sha256'] as const;\n`,
     ),
   ),
   ...bad('secret', 'a private key', 'stockroom', ['secrets.private-key'], (draft) =>

@@ -18,11 +18,11 @@ const vetoes = (result: CheckOutcome): string[] =>
 // Put together at run time, so that no scanner takes this file for a leak.
 const leaks: readonly [string, string][] = [
   ['aws-access-key', `key = "${'AKIA'}IOSFODNN7QWERTYU"`],
-  ['github-token', `${'ghp'}_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`],
-  ['slack-token', `${'xoxb'}-1234567890-abcdefghij`],
+  ['github-token', `${'ghp'}_${'a8Fk2LmQ9vXc4RtY7uWb1Nz6Ph3Sd5Jg0EoT'}`],
+  ['slack-token', `${'xoxb'}-1234567890-q9w8e7r6t5y4`],
   ['stripe-key', `${'sk_live'}_4eC39HqLyjWDarjtT1zdp7dc`],
   ['google-api-key', `${'AIza'}SyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY`],
-  ['npm-token', `${'npm'}_abcdefghijklmnopqrstuvwxyz0123456789`],
+  ['npm-token', `${'npm'}_${'q7Wd2hXs9LkV4bTz1RmY8cFp3NgJ6uEa0oiQ'}`],
   ['private-key', `-----BEGIN ${'RSA PRIVATE'} KEY-----`],
   ['jwt', `${'eyJhbGciOiJIUzI1NiJ9'}.${'eyJzdWIiOiIxMjM0NTY3ODkwIn0'}.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U`],
   ['url-password', `postgres://admin:${'s3cr3tPa55'}@db.internal/app`],
@@ -50,6 +50,9 @@ describe('secrets', () => {
     'const token = await issueToken(user);',
     "tokens: { access: 'string', refresh: 'string' }",
     'postgres://user:password@localhost:5432/test',
+    `${'ghp'}_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`,
+    `${'npm'}_abcdefghijklmnopqrstuvwxyz0123456789`,
+    "f('a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8')",
   ])('lets pass: %s', (line) => {
     expect(secretsIn(line)).toEqual([]);
   });
@@ -82,6 +85,24 @@ describe('secrets', () => {
       'config.yml': 'password: ${DB_PASSWORD}\nsecretName: app-secrets\ntoken: !env TOKEN\nsecret: /run/secrets/db\n',
     };
     expect((await run(secretsCheck, {}, after)).findings).toEqual([]);
+  });
+
+  it('says of a random string in a test that it may be a key, and refuses it in the product', async () => {
+    const [, random] = leaks.find(([rule]) => rule === 'high-entropy')!;
+    const inTest = await run(secretsCheck, {}, { 'test/a.test.js': `${random}\n` });
+    expect([inTest.status, inTest.findings.map(({ rule, level }) => [rule, level])]).toEqual([
+      'passed',
+      [['secrets.high-entropy', 'warning']],
+    ]);
+    const inProduct = await run(secretsCheck, {}, { 'src/a.js': `${random}\n` });
+    expect([inProduct.status, vetoes(inProduct)]).toEqual(['failed', ['secrets.high-entropy']]);
+  });
+
+  it('refuses a key of a known format in a test, also among made-up ones', async () => {
+    const [, key] = leaks.find(([rule]) => rule === 'github-token')!;
+    const madeUp = `${'ghp'}_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`;
+    const result = await run(secretsCheck, {}, { 'test/a.test.js': `f('${madeUp}', '${key}');\n` });
+    expect(result.findings.map(({ line, veto }) => [line, veto])).toEqual([[1, true]]);
   });
 
   it('charges added lines only, by a veto', async () => {
