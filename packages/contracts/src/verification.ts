@@ -63,6 +63,11 @@ export const checkFacts = z.object({
   metrics: z.record(z.string(), z.number()),
   tool: z.object({ name: z.string(), version: z.string() }).nullable(),
   ms: z.number(),
+  reused: z
+    .object({ since: timestamp, because: z.string().max(1000) })
+    .nullable()
+    .optional()
+    .describe('what was seen before, and why that still holds; absent or null: it was looked at now'),
 });
 export type CheckFacts = z.infer<typeof checkFacts>;
 
@@ -438,6 +443,8 @@ export const verifyInput = z.object({
   server: gatePolicy.omit({ seed: true }).prefault({}),
   /** What lots are drawn with: the same for the same question, and known to nobody before the change is handed in. */
   draw: z.string().max(200).default(''),
+  /** Checks for which nothing seen before may stand. */
+  fresh: z.array(z.string().max(100)).max(100).default([]),
 });
 export type VerifyInput = z.infer<typeof verifyInput>;
 

@@ -11,6 +11,7 @@ export {
   findingOf,
   outcome,
   type Check,
+  type CheckArtefact,
   type Language,
   type CheckContext,
   type CheckOutcome,

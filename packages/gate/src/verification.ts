@@ -7,12 +7,21 @@ import {
   type VerifyInput,
 } from '@muster/contracts';
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checks as allChecks } from './checks/all.ts';
-import { outcome, type Check, type CheckContext, type CheckOutcome, type Language } from './checks/check.ts';
+import { loggedDriver, withinCheck, type CheckLog } from './check-log.ts';
+import {
+  outcome,
+  type Check,
+  type CheckArtefact,
+  type CheckContext,
+  type CheckOutcome,
+  type Language,
+} from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
 import { lookFirst, needsNoRun } from './first-look.ts';
+import { junitOf } from './junit.ts';
 import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
 import { scriptsOf } from './project/scripts.ts';
 import { commandsFor, TreeRun, type Commands, type TreeFacts } from './project/tree-run.ts';
@@ -22,7 +31,7 @@ import { toolchain } from './sandbox/toolchain.ts';
 import { changesBetween, type FileChange } from './source/changes.ts';
 import { isPython, isScript, isTypeScript } from './source/paths.ts';
 import { SourceTree } from './source/tree.ts';
-import { storable } from './storable.ts';
+import { everyText, storable } from './storable.ts';
 import { GATE_VERSION } from './version.ts';
 
 export interface VerificationOptions {
@@ -30,7 +39,7 @@ export interface VerificationOptions {
   baseDir: string | null;
   restoresDir: string | null;
   input: Pick<VerifyInput, 'purpose' | 'candidateTree' | 'baseTree' | 'restoresTree' | 'policy' | 'rulesDigest'> &
-    Partial<Pick<VerifyInput, 'approvedBy' | 'declared' | 'server' | 'draw'>>;
+    Partial<Pick<VerifyInput, 'approvedBy' | 'declared' | 'server' | 'draw' | 'fresh'>>;
   /** For this verification only; may be removed afterwards. */
   workDir: string;
   /** Shared by all: dependencies, and what earlier trees showed. */
@@ -42,6 +51,11 @@ export interface VerificationOptions {
   signal?: AbortSignal;
   onProgress?: (ratio: number, message: string) => void;
   onLog?: (line: string) => void;
+  /** What each check runs and what that prints, while it does; `setup` is what comes before all of them. */
+  onCheckLog?: CheckLog;
+  /** Each check once, when it has ended, while others may still run. */
+  onCheck?: (facts: CheckFacts) => void;
+  onArtefact?: (check: string, artefact: CheckArtefact) => void;
   /** What a first look says, while the whole goes on; no verdict follows from it. */
   onFirstLook?: (look: FirstLook) => void;
 }
@@ -75,10 +89,13 @@ class FactsCache {
     mkdirSync(this.folder, { recursive: true });
   }
 
-  get(key: string): TreeFacts | null {
+  /** @returns with the moment at which it was seen */
+  get(key: string): { facts: TreeFacts; since: Date } | null {
     const path = join(this.folder, `${key}.json`);
     try {
-      return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as TreeFacts) : null;
+      return existsSync(path)
+        ? { facts: JSON.parse(readFileSync(path, 'utf8')) as TreeFacts, since: statSync(path).mtime }
+        : null;
     } catch {
       return null;
     }
@@ -117,14 +134,21 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   // How a project is built and tested is read from the branch; a change that says otherwise is judged by what the branch says.
   const scripts = { ...scriptsOf(candidate), ...(purpose === 'revert' ? {} : scriptsOf(base)) };
   const runs: TreeRun[] = [];
+  const { onCheckLog } = options;
+  const driver =
+    sandbox.driver === null || onCheckLog === undefined ? sandbox.driver : loggedDriver(sandbox.driver, onCheckLog);
+  const fresh: ReadonlySet<string> = new Set(input.fresh ?? []);
   const install = async (tree: SourceTree): Promise<Installed> =>
     await installDependencies(tree, {
       cacheDir: options.cacheDir,
       registry: options.npmRegistry ?? null,
       signal,
-      onLog: options.onLog,
+      onLog: (line) => {
+        options.onLog?.(line);
+        onCheckLog?.('setup', `${line}\n`);
+      },
     });
-  const runnable = async (tree: SourceTree): Promise<{ installed: Installed; run: TreeRun | null }> => {
+  const runnable = async (tree: SourceTree, side?: string): Promise<{ installed: Installed; run: TreeRun | null }> => {
     // Each run gets a copy of the tree.
     const large = [...tree.files.keys()].filter((path) => tree.size(path) > mostCopiedBytes);
     const installed =
@@ -133,11 +157,12 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
             `nothing is run on a tree with a file of more than ${mostCopiedBytes / 1024 / 1024} MB: ${large[0]}`,
           )
         : await install(tree);
-    if (sandbox.driver === null || installed.status === 'not_run' || installed.status === 'refused')
+    if (driver === null || installed.status === 'not_run' || installed.status === 'refused')
       return { installed, run: null };
     const commands = commandsFor(tree, scripts, policy);
     const run = new TreeRun(tree, commands, installed, {
-      driver: sandbox.driver,
+      driver,
+      side,
       workDir: options.workDir,
       timeoutMs: policy.timeoutSeconds * 1000,
       signal,
@@ -149,17 +174,17 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   const factsOf = async (
     id: string,
     { installed, run }: { installed: Installed; run: TreeRun | null },
-  ): Promise<TreeFacts | null> => {
+  ): Promise<{ facts: TreeFacts; since: Date | null } | null> => {
     if (run === null) return null;
     const key = createHash('sha256')
       .update(JSON.stringify([id, tools.digest, installed.digest, commandsKey(run.commands), policy.timeoutSeconds]))
       .digest('hex');
-    const known = cache.get(key);
+    const known = seenByRunning.some((name) => fresh.has(name)) ? null : cache.get(key);
     if (known !== null) return known;
     const facts = await run.facts();
     // What the sandbox could not do today it may do tomorrow.
     if (facts.notes.length === 0) cache.put(key, facts);
-    return facts;
+    return { facts, since: null };
   };
 
   try {
@@ -167,13 +192,16 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     const prepared = await runnable(candidate);
     let readyBase: ReturnType<typeof runnable> | undefined;
     const preparedBase = (): ReturnType<typeof runnable> =>
-      (readyBase ??= base === null ? Promise.resolve({ installed: prepared.installed, run: null }) : runnable(base));
+      (readyBase ??=
+        base === null ? Promise.resolve({ installed: prepared.installed, run: null }) : runnable(base, 'branch'));
     let restored: Promise<TreeFacts | null> | undefined;
     const restoresFacts = (): Promise<TreeFacts | null> =>
       (restored ??=
         restores === null || input.restoresTree === null
           ? Promise.resolve(null)
-          : runnable(restores).then((each) => factsOf(input.restoresTree!, each)));
+          : runnable(restores, 'before the landing').then(
+              async (each) => (await factsOf(input.restoresTree!, each))?.facts ?? null,
+            ));
     const against = restores ?? base;
     const server = input.server ?? gatePolicy.parse({});
     const lots = `${input.draw ?? ''}\n${input.candidateTree}\n${input.baseTree ?? ''}`;
@@ -195,7 +223,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       declared: input.declared ?? declaredWork.parse({}),
       server,
       draw: (name) => createHash('sha256').update(`${lots}\n${name}`).digest().readUInt32BE(0) / 2 ** 32,
-      driver: sandbox.driver,
+      driver,
       workDir: options.workDir,
       cacheDir: options.cacheDir,
       npmRegistry: options.npmRegistry ?? null,
@@ -207,32 +235,39 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       check.purposes.includes(purpose),
     );
     const ended = new Map<Check, CheckFacts>();
+    const keep = (check: Check, { artefacts, ...facts }: CheckFacts & Pick<CheckOutcome, 'artefacts'>): void => {
+      for (const each of artefacts ?? []) options.onArtefact?.(check.name, everyText(each));
+      ended.set(check, facts);
+      options.onCheck?.(everyText(facts));
+    };
     const firstLook = options.onFirstLook;
     if (firstLook !== undefined && (purpose === 'admission' || purpose === 'landing')) {
       say(0.04, 'looking at what the change has to do with');
       try {
         for (const check of allChecks)
-          if (needsNoRun.has(check.name)) ended.set(check, await runCheck(check, before, sandbox, null));
+          if (needsNoRun.has(check.name)) keep(check, await runCheck(check, before, sandbox, null));
         firstLook(await lookFirst(before, [...ended.values()], started));
       } catch (error) {
         signal?.throwIfAborted();
         options.onLog?.(`the first look was given up: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
-    let candidateFacts: TreeFacts | null = null;
-    let baseFacts: TreeFacts | null = null;
+    let seen: Awaited<ReturnType<typeof factsOf>> = null;
+    let seenOnBase: Awaited<ReturnType<typeof factsOf>> = null;
     if (purpose !== 'post_landing') {
       say(0.1, 'running build, tests, types and lint');
-      [candidateFacts, baseFacts] = await Promise.all([
+      [seen, seenOnBase] = await Promise.all([
         factsOf(input.candidateTree, prepared),
         base === null || input.baseTree === null ? null : preparedBase().then((each) => factsOf(input.baseTree!, each)),
       ]);
       if (purpose === 'revert') await restoresFacts();
     }
     say(0.5, 'judging what changed');
+    const candidateFacts = seen?.facts ?? null;
+    const baseFacts = seenOnBase?.facts ?? null;
     const context: CheckContext = { ...before, candidateFacts, baseFacts };
     // Operators' own checks may read what is not listed here.
-    const kept = keptOutcomes(options.cacheDir, [
+    const kept = keptOutcomes(options.cacheDir, fresh, onCheckLog, [
       tools.digest,
       input.candidateTree,
       input.baseTree,
@@ -245,8 +280,21 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       prepared.run === null ? null : commandsKey(prepared.run.commands),
       candidateFacts?.tests?.ok,
     ]);
+    const cases = candidateFacts?.tests?.cases ?? [];
+    if (cases.length > 0)
+      options.onArtefact?.('tests', {
+        name: 'tests.junit.xml',
+        mediaType: 'application/xml',
+        text: everyText(junitOf(cases.slice(0, 20_000))),
+      });
+    const since = seen?.since?.toISOString() ?? null;
+    const sameRun: CheckFacts['reused'] = since === null ? null : { since, because: sameTree };
+    if (candidateFacts !== null && sameRun !== null) tellReused(candidateFacts, sameRun, onCheckLog);
     const runOne = async (check: Check): Promise<void> =>
-      void ended.set(check, await runCheck(check, context, sandbox, own.has(check) ? kept : null));
+      keep(check, {
+        ...(seenByRunning.includes(check.name) && sameRun !== null ? { reused: sameRun } : {}),
+        ...(await runCheck(check, context, sandbox, own.has(check) ? kept : null)),
+      });
     // What only reads has been judged already where there was a first look.
     const left = all.filter((check) => !ended.has(check));
     await Promise.all(left.filter((check) => check.afterTheOthers !== true).map(runOne));
@@ -279,13 +327,33 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   }
 }
 
-type Kept = (check: Check, work: () => Promise<CheckOutcome> | CheckOutcome) => Promise<CheckOutcome>;
+/** What running a tree shows to these is kept together, by the tree. */
+const seenByRunning = ['build', 'tests', 'types', 'lint'];
+const sameTree = 'the same tree was run before, with the same commands, dependencies, limits and tools';
+const sameQuestion =
+  'the same was asked before: both trees, the rules, what was declared and drawn, dependencies and tools are the same';
+
+/** A log that begins with what is known already. */
+function tellReused(facts: TreeFacts, reused: NonNullable<CheckFacts['reused']>, log: CheckLog | undefined): void {
+  const { build, tests, types, lint } = facts;
+  for (const [check, seen] of Object.entries({ build, tests, types, lint }))
+    if (seen !== null)
+      log?.(
+        check,
+        `[reused from ${reused.since}: ${sameTree}]\n$ ${seen.line}\n${seen.output}\n[exit ${seen.exitCode}]\n`,
+      );
+}
+
+type Kept = (
+  check: Check,
+  work: () => Promise<CheckOutcome> | CheckOutcome,
+) => Promise<CheckOutcome & Pick<CheckFacts, 'reused'>>;
 
 /**
  * What the costly checks saw is kept by all that they read: both trees, rules, tools, what is installed, what was declared and drawn.
  * A change that is verified once more for its landing, on the same head, is answered from there. Only what was seen is kept.
  */
-function keptOutcomes(cacheDir: string, reads: unknown): Kept {
+function keptOutcomes(cacheDir: string, fresh: ReadonlySet<string>, log: CheckLog | undefined, reads: unknown): Kept {
   const folder = join(cacheDir, 'outcomes');
   mkdirSync(folder, { recursive: true });
   return async (check, work) => {
@@ -296,7 +364,12 @@ function keptOutcomes(cacheDir: string, reads: unknown): Kept {
       .digest('hex');
     const path = join(folder, `${key}.json`);
     try {
-      return JSON.parse(readFileSync(path, 'utf8')) as CheckOutcome;
+      if (!fresh.has(check.name)) {
+        const seen = JSON.parse(readFileSync(path, 'utf8')) as CheckOutcome;
+        const since = statSync(path).mtime.toISOString();
+        log?.(check.name, `[reused from ${since}: ${sameQuestion}]\n${seen.summary}\n`);
+        return { ...seen, reused: { since, because: sameQuestion } };
+      }
     } catch {
       // not seen yet, or written by halves: it is looked at again
     }
@@ -334,9 +407,9 @@ async function runCheck(
   context: CheckContext,
   sandbox: Sandbox,
   outcomes: Kept | null,
-): Promise<CheckFacts> {
+): Promise<CheckFacts & Pick<CheckOutcome, 'artefacts'>> {
   const started = performance.now();
-  const finish = (result: CheckOutcome): CheckFacts => ({
+  const finish = (result: CheckOutcome): CheckFacts & Pick<CheckOutcome, 'artefacts'> => ({
     check: check.name,
     category: check.category,
     ...result,
@@ -355,7 +428,8 @@ async function runCheck(
     return finish({ ...outcome('not_run', why), ...blocked });
   }
   try {
-    const result = await (outcomes === null ? check.run(context) : outcomes(check, () => check.run(context)));
+    const work = (): ReturnType<Check['run']> => withinCheck(check.name, () => check.run(context));
+    const result = await (outcomes === null ? work() : outcomes(check, work));
     // What the sandbox gave up on is noted by the name of the step; emptied functions need the tests.
     const step = check.name === 'honesty' ? 'tests' : check.name;
     const gaveUp = context.candidateFacts?.notes.some((note) => note.startsWith(`${step}:`)) ?? false;

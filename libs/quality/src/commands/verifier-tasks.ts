@@ -38,6 +38,7 @@ export class VerifierTasks {
       declared: row.declared,
       server: row.server_policy,
       draw: drawOf(this.config.gatePolicy, row.evidence_key),
+      fresh: [],
     };
     const task = await this.commands.execute(
       new StartTask({

@@ -34,6 +34,8 @@ interface Looked {
   summary: string;
   findings: Finding[];
   metrics: Record<string, number>;
+  /** What both sides measured in each round, by measure. */
+  rounds?: Record<string, Pair[]>;
 }
 
 async function measure(run: TreeRun, benchmark: BenchmarkPolicy, line: string, laid: Laid) {
@@ -151,6 +153,7 @@ async function look(
           : `${benchmark.name}: ${counted}, none more than ${benchmark.slowdownPercent} % slower`,
     findings,
     metrics,
+    rounds: Object.fromEntries(pairs),
   };
 }
 
@@ -186,11 +189,18 @@ export const benchmarksCheck: Check = {
     const worst = (['failed', 'inconclusive', 'not_run'] as const).find((status) =>
       looked.some((each) => each.status === status),
     );
-    return outcome(
+    const result = outcome(
       worst ?? 'passed',
       looked.map((each) => each.summary).join('; '),
       looked.flatMap((each) => each.findings),
       Object.assign({}, ...looked.map((each) => each.metrics)) as Record<string, number>,
     );
+    const rounds = Object.fromEntries(benchmarks.map(({ name }, index) => [name, looked[index]?.rounds ?? {}]));
+    return {
+      ...result,
+      artefacts: [
+        { name: 'benchmarks.json', mediaType: 'application/json', text: JSON.stringify({ rounds }, null, 2) },
+      ],
+    };
   },
 };

@@ -43,7 +43,17 @@ export interface CheckContext {
   progress: (done: number, message: string) => void;
 }
 
-export type CheckOutcome = Omit<CheckFacts, 'check' | 'category' | 'ms'>;
+/** Something that a check leaves for people and other tools: a report in a format of the field. */
+export interface CheckArtefact {
+  /** A file name, unlike any other of the same verification. */
+  readonly name: string;
+  readonly mediaType: string;
+  readonly text: string;
+}
+
+export type CheckOutcome = Omit<CheckFacts, 'check' | 'category' | 'ms' | 'reused'> & {
+  artefacts?: readonly CheckArtefact[];
+};
 
 export type Language = '*' | 'typescript' | 'javascript' | 'python' | 'shell';
 

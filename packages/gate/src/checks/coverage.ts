@@ -94,9 +94,17 @@ export const coverageCheck: Check = {
           key: path,
         }),
       );
-    return outcome(unseen > allowed ? 'failed' : 'passed', summary, findings, {
-      lines: total,
-      covered: total - unseen,
-    });
+    const lcov = [...executable]
+      .map(([path, lines]) => {
+        const hit = (line: number): boolean => reached.get(path)?.has(line) === true;
+        const sorted = [...lines].sort((a, b) => a - b);
+        const seen = sorted.map((line) => `DA:${line},${hit(line) ? 1 : 0}`).join('\n');
+        return `TN:changed lines\nSF:${path}\n${seen}\nLF:${sorted.length}\nLH:${sorted.filter(hit).length}\nend_of_record\n`;
+      })
+      .join('');
+    return {
+      ...outcome(unseen > allowed ? 'failed' : 'passed', summary, findings, { lines: total, covered: total - unseen }),
+      artefacts: [{ name: 'coverage.lcov', mediaType: 'text/plain', text: lcov }],
+    };
   },
 };

@@ -307,8 +307,9 @@ export const dependenciesCheck: Check = {
     }
     const fresh = locked.filter((each) => !known.has(`${each.name}@${each.version}`)).length;
     const failed = findings.some((each) => each.level === 'error');
-    const components = (sbomOf(candidate)['components'] as unknown[]).length;
-    return outcome(
+    const sbom = sbomOf(candidate);
+    const components = (sbom['components'] as unknown[]).length;
+    const result = outcome(
       failed ? 'failed' : 'passed',
       findings.length === 0
         ? `${fresh} new packages of ${components}`
@@ -316,6 +317,12 @@ export const dependenciesCheck: Check = {
       findings,
       { components, new: fresh },
     );
+    return {
+      ...result,
+      artefacts: [
+        { name: 'sbom.cdx.json', mediaType: 'application/vnd.cyclonedx+json', text: JSON.stringify(sbom, null, 2) },
+      ],
+    };
   },
 };
 

@@ -70,6 +70,7 @@ export const mutationCheck: Check = {
     const survived: Placed[] = [];
     const noticedIn = new Set<string>();
     let killed = 0;
+    const trials: unknown[] = [];
     const attempt = async (sample: readonly Placed[]): Promise<void> => {
       const queue = [...sample];
       const lane = async (): Promise<void> => {
@@ -78,6 +79,8 @@ export const mutationCheck: Check = {
           if (performance.now() > deadline) return;
           const after = await run.tests({ overrides: new Map([[each.path, each.text]]), stopAtFirst: true, timeoutMs });
           const trial = after === null ? 'unknown' : noticed(suite, after);
+          const { path, line, was, is } = each;
+          trials.push({ path, line, was, is, trial });
           if (trial === 'noticed') {
             killed++;
             noticedIn.add(placeOf(each));
@@ -148,11 +151,16 @@ export const mutationCheck: Check = {
       );
     }
     const failed = findings.some((each) => each.level === 'error');
-    return outcome(
-      failed ? 'failed' : 'passed',
-      `tests notice ${killed} of ${known} small mistakes on the changed lines`,
-      findings,
-      metrics,
-    );
+    return {
+      ...outcome(
+        failed ? 'failed' : 'passed',
+        `tests notice ${killed} of ${known} small mistakes on the changed lines`,
+        findings,
+        metrics,
+      ),
+      artefacts: [
+        { name: 'mutants.json', mediaType: 'application/json', text: JSON.stringify({ mutants: trials }, null, 2) },
+      ],
+    };
   },
 };

@@ -2,6 +2,7 @@ import type { ProjectPolicy, TestCase } from '@muster/contracts';
 import { randomUUID } from 'node:crypto';
 import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { besideTheChange, withinCheck } from '../check-log.ts';
 import { SandboxError, type SandboxDriver, type SandboxMount, type SandboxResult } from '../sandbox/driver.ts';
 import { Channel } from '../sandbox/channel.ts';
 import { readReport } from '../sandbox/report.ts';
@@ -80,6 +81,8 @@ export interface TreeRunOptions {
   timeoutMs: number;
   signal: AbortSignal | undefined;
   onLog: ((line: string) => void) | undefined;
+  /** What it is where it is not the change: its lines in logs say so. */
+  side?: string | undefined;
 }
 
 /** A run may leave folders that only it could open; what cannot be removed now goes with the work folder. */
@@ -134,7 +137,7 @@ export class TreeRun {
 
   /** The build's outcome; runs it once. */
   build(): Promise<CommandOutcome | null> {
-    this.built ??= this.prepare();
+    this.built ??= withinCheck('build', () => this.prepare());
     return this.built;
   }
 
@@ -182,26 +185,29 @@ export class TreeRun {
     for (const place of this.installed.mountPoints) mkdirSync(join(workDir, place), { recursive: true });
     const { driver } = this.options;
     const { work } = driver.paths({ workDir });
-    return await driver.run({
-      command: line,
-      workDir,
-      mounts: [...this.installed.mounts, ...(more.mounts ?? [])],
-      ...(more.reportDir === undefined ? {} : { reportDir: more.reportDir }),
-      env: {
-        PATH: `${work}/node_modules/.bin:${driver.name === 'none-i-accept-the-risk' ? `${toolchain().node.replace(/\/[^/]*$/, '')}:${process.env['PATH'] ?? ''}` : toolchain().path}`,
-        NO_COLOR: '1',
-        FORCE_COLOR: '0',
-        PYTHONDONTWRITEBYTECODE: '1',
-        // A package below src is installed nowhere here; its tests import it all the same.
-        PYTHONPATH: `${more.modules === undefined ? '' : `${more.modules}:`}${work}/src`,
-        NODE_DISABLE_COMPILE_CACHE: '1',
-      },
-      limits: {
-        timeoutMs: more.timeoutMs ?? this.options.timeoutMs,
-        ...(more.outputBytes === undefined ? {} : { outputBytes: more.outputBytes }),
-      },
-      ...(this.options.signal ? { signal: this.options.signal } : {}),
-    });
+    const { side } = this.options;
+    const run = async (): Promise<SandboxResult> =>
+      await driver.run({
+        command: line,
+        workDir,
+        mounts: [...this.installed.mounts, ...(more.mounts ?? [])],
+        ...(more.reportDir === undefined ? {} : { reportDir: more.reportDir }),
+        env: {
+          PATH: `${work}/node_modules/.bin:${driver.name === 'none-i-accept-the-risk' ? `${toolchain().node.replace(/\/[^/]*$/, '')}:${process.env['PATH'] ?? ''}` : toolchain().path}`,
+          NO_COLOR: '1',
+          FORCE_COLOR: '0',
+          PYTHONDONTWRITEBYTECODE: '1',
+          // A package below src is installed nowhere here; its tests import it all the same.
+          PYTHONPATH: `${more.modules === undefined ? '' : `${more.modules}:`}${work}/src`,
+          NODE_DISABLE_COMPILE_CACHE: '1',
+        },
+        limits: {
+          timeoutMs: more.timeoutMs ?? this.options.timeoutMs,
+          ...(more.outputBytes === undefined ? {} : { outputBytes: more.outputBytes }),
+        },
+        ...(this.options.signal ? { signal: this.options.signal } : {}),
+      });
+    return await (side === undefined ? run() : besideTheChange(side, run));
   }
 
   private async inCopy<T>(overrides: ReadonlyMap<string, string>, work: (folder: string) => Promise<T>): Promise<T> {
@@ -352,7 +358,7 @@ export class TreeRun {
     const notes: string[] = [];
     const guarded = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
       try {
-        return await work();
+        return await withinCheck(what, work);
       } catch (error) {
         this.options.signal?.throwIfAborted();
         if (!(error instanceof SandboxError)) throw error;

@@ -162,6 +162,7 @@ export const bwrapDriver: SandboxDriver = {
         limits,
         writable: writableIn(mounts),
         signal: run.signal,
+        onOutput: run.onOutput,
         handshake: true,
       });
     try {

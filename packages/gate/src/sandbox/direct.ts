@@ -21,6 +21,7 @@ export const directDriver: SandboxDriver = {
       limits,
       writable: [run.workDir, ...(run.reportDir === undefined ? [] : [run.reportDir])],
       signal: run.signal,
+      onOutput: run.onOutput,
       handshake: false,
     });
   },

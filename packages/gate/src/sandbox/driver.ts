@@ -44,7 +44,11 @@ export interface SandboxRun {
   /** A host folder that appears at `sandboxPaths.report`; read what lies there with `readReport` only. */
   reportDir?: string;
   signal?: AbortSignal;
+  /** What the command prints, as it does, without a limit: whoever listens keeps as much as they can bear. */
+  onOutput?: OutputListener;
 }
+
+export type OutputListener = (chunk: Buffer, stream: 'stdout' | 'stderr') => void;
 
 export interface SandboxResult {
   exitCode: number | null;
@@ -150,6 +154,7 @@ interface LaunchOptions {
   writable: readonly string[];
   signal: AbortSignal | undefined;
   handshake: boolean;
+  onOutput: OutputListener | undefined;
 }
 
 /** Something that was ended while the walls went up says nothing about the next try. */
@@ -182,8 +187,14 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
   const stderr = new Tail(options.limits.outputBytes);
   let ready = !options.handshake;
   let timedOut = false;
-  child.stdout!.on('data', (chunk: Buffer) => stdout.push(chunk));
-  child.stderr!.on('data', (chunk: Buffer) => stderr.push(chunk));
+  child.stdout!.on('data', (chunk: Buffer) => {
+    stdout.push(chunk);
+    options.onOutput?.(chunk, 'stdout');
+  });
+  child.stderr!.on('data', (chunk: Buffer) => {
+    stderr.push(chunk);
+    options.onOutput?.(chunk, 'stderr');
+  });
   if (options.handshake) child.stdio[3]!.on('data', () => (ready = true));
   const stop = (): void => {
     if (child.pid !== undefined) killTree(child.pid);

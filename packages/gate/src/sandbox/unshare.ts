@@ -190,6 +190,7 @@ export const unshareDriver: SandboxDriver = {
           limits,
           writable: writableIn(mounts),
           signal: run.signal,
+          onOutput: run.onOutput,
           handshake: true,
         },
       );
