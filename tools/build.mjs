@@ -1,4 +1,5 @@
-// Compiles packages, rooms and apps with tsc into dist/ and packages/*/dist, and does nothing when nothing changed since.
+// Compiles packages, rooms and apps with tsc into dist/ and packages/*/dist, packs the server into one file, and does nothing when
+// nothing changed since.
 // Types are not checked here (`npm run typecheck` does): a start should not wait for what CI has proven.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -32,6 +33,7 @@ async function sources() {
     'tsconfig.build.json',
     'mikro-orm.config.ts',
     'tools/build.mjs',
+    'tools/bundle.mjs',
   ]) {
     if (existsSync(join(root, file))) files.push(join(root, file));
   }
@@ -87,8 +89,11 @@ function isRunning(pid) {
   }
 }
 
+/** What a start of the server loads instead of thousands of modules. */
+const serverBundle = join(root, 'dist', 'apps', 'server', 'bundle', 'process.js');
 const wholePlaces = [
   join(root, 'dist', 'apps', 'server', 'src', 'main.js'),
+  serverBundle,
   ...packages.map((name) => join(root, 'packages', name, 'dist', 'index.js')),
 ];
 const isFresh = async (stamp) =>
@@ -118,6 +123,8 @@ async function build() {
     await mkdir(dirname(target), { recursive: true });
     await copyFile(file, target);
   }
+  const { bundle } = await import('./bundle.mjs');
+  await bundle({ from: join(root, 'dist', 'apps', 'server', 'src', 'process.js'), to: serverBundle });
   await writeFile(stampFile, stamp);
   process.stderr.write(`done in ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
 }

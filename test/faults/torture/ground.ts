@@ -14,6 +14,9 @@ import { ServerDoor, type Behind } from './server-door.ts';
 import { fakedClock, type FakedClock } from './wall-clock.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
+const { bundle } = (await import(new URL('../../../tools/bundle.mjs', import.meta.url).href)) as {
+  readonly bundle: (program: { from: string; to: string }) => Promise<void>;
+};
 export const password = 'a password for the torture';
 
 export interface GroundOptions {
@@ -53,14 +56,20 @@ export class Ground {
   readonly folder: string;
   readonly options: GroundOptions;
 
+  readonly #agentProgram: string;
+
   private constructor(folder: string, options: GroundOptions) {
     this.folder = folder;
+    this.#agentProgram = join(folder, 'agent-process.mjs');
     this.options = options;
   }
 
   static async prepare(options: GroundOptions): Promise<Ground> {
     const folder = await mkdtemp(join(tmpdir(), 'muster-torture-'));
-    return new Ground(folder, options);
+    const ground = new Ground(folder, options);
+    // Packed, as the server is: what dies each second spends its life on what is tortured, not on opening modules.
+    await bundle({ from: join(import.meta.dirname, 'agent-process.ts'), to: ground.#agentProgram });
+    return ground;
   }
 
   async begin(): Promise<void> {
@@ -115,7 +124,7 @@ export class Ground {
     const keeper = new ProcessKeeper(
       {
         name,
-        args: [join(import.meta.dirname, 'agent-process.ts')],
+        args: [this.#agentProgram],
         cwd: root,
         log: join(this.folder, `${name}.log`),
         env: {
@@ -207,7 +216,7 @@ export class Ground {
     const keeper = new ProcessKeeper(
       {
         name,
-        args: ['--enable-source-maps', join(root, 'dist/apps/server/src/main.js')],
+        args: [join(root, 'dist/apps/server/src/main.js')],
         cwd: root,
         log: join(this.folder, `${name}.log`),
         env: {

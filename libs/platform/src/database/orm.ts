@@ -34,6 +34,8 @@ export function ormOptions(options: Pick<DatabaseOptions, 'url' | 'entities' | '
     clientUrl: options.url,
     entities: [...options.entities],
     discovery: { warnWhenNoEntities: false },
+    // Named, it is not looked for among what is installed.
+    extensions: [Migrator],
     pool: { min: 0, max: options.poolSize },
     driverOptions: {
       types: resultTypes,
@@ -89,6 +91,19 @@ function reasonOf(error: unknown): string {
     : 'it does not answer';
 }
 
+const migrationsTable = 'migrations';
+
+/** Almost every start finds nothing to do, and need not wait for others that find the same. */
+async function isUpToDate(guard: pg.Client, migrations: MigrationList): Promise<boolean> {
+  const { rows: tables } = await guard.query<{ there: boolean }>('select to_regclass($1) is not null as there', [
+    migrationsTable,
+  ]);
+  if (tables[0]?.there !== true) return false;
+  const { rows } = await guard.query<{ name: string }>(`select name from ${migrationsTable}`);
+  const done = new Set(rows.map(({ name }) => name));
+  return migrations.every(({ name }) => done.has(name));
+}
+
 /** Any number that no other program locks in this database. */
 const migrationLock = 7_265_001;
 
@@ -96,6 +111,7 @@ const migrationLock = 7_265_001;
 export async function migrate(options: Pick<DatabaseOptions, 'url' | 'migrations'>): Promise<string[]> {
   const guard = await connected(options.url);
   try {
+    if (await isUpToDate(guard, options.migrations)) return [];
     await guard.query('select pg_advisory_lock($1)', [migrationLock]);
     const orm = await MikroORM.init({
       clientUrl: options.url,
@@ -104,7 +120,7 @@ export async function migrate(options: Pick<DatabaseOptions, 'url' | 'migrations
       extensions: [Migrator],
       migrations: {
         migrationsList: [...options.migrations],
-        tableName: 'migrations',
+        tableName: migrationsTable,
         snapshot: false,
         silent: true,
         allOrNothing: true,
