@@ -29,6 +29,7 @@ import { Migration202611280015_task_blobs } from './Migration202611280015_task_b
 import { Migration202611280016_task_archive } from './Migration202611280016_task_archive.ts';
 import { Migration202611280017_forges } from './Migration202611280017_forges.ts';
 import { Migration202611280018_first_look } from './Migration202611280018_first_look.ts';
+import { Migration202611280019_forge_checks } from './Migration202611280019_forge_checks.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -63,4 +64,5 @@ export const migrations = [
   { name: 'Migration202611280016_task_archive', class: Migration202611280016_task_archive },
   { name: 'Migration202611280017_forges', class: Migration202611280017_forges },
   { name: 'Migration202611280018_first_look', class: Migration202611280018_first_look },
+  { name: 'Migration202611280019_forge_checks', class: Migration202611280019_forge_checks },
 ];

@@ -15,6 +15,16 @@ export class AccountUnknown extends MusterError {
     );
   }
 }
+export class ChecksNeedApp extends MusterError {
+  constructor(account: string) {
+    super(
+      'forges.checks_need_app',
+      422,
+      `Check runs are made by GitHub Apps only, and "${account}" is none. Leave out \`checks\`, or ask the operator for an account with an \`app\`.`,
+      { data: { account } },
+    );
+  }
+}
 /** The same for a forge that is not known, one without a secret, and a signature that is wrong. */
 export class WebhookRefused extends MusterError {
   constructor() {
@@ -38,6 +48,8 @@ export class ForgeFailed extends Error {
     readonly passing: boolean,
     /** How long it asks to be left alone. */
     readonly pauseMs: number | null = null,
+    /** What it answered with; null: nothing. */
+    readonly status: number | null = null,
   ) {
     super(message);
     this.name = 'ForgeFailed';

@@ -6,6 +6,7 @@ import { RenewWebhookSecretHandler } from './commands/renew-webhook-secret.ts';
 import { SendStatuses } from './commands/send-statuses.ts';
 import { SetForgeHandler } from './commands/set-forge.ts';
 import { ForgesController } from './http/forges.controller.ts';
+import { ForgeAccess } from './forge-access.ts';
 import { keepRawWebhooks } from './http/raw-webhooks.ts';
 import { WebhooksController } from './http/webhooks.controller.ts';
 import { ListWebhooksHandler } from './queries/list-webhooks.ts';
@@ -20,7 +21,7 @@ const reactions = [TellTheForgeWhatBecameOfIt];
 
 @Module({
   controllers,
-  providers: [WebhookSecrets, SendStatuses, ...commandHandlers, ...queryHandlers, ...reactions],
+  providers: [WebhookSecrets, ForgeAccess, SendStatuses, ...commandHandlers, ...queryHandlers, ...reactions],
 })
 export class ForgesModule implements OnModuleInit {
   constructor(private readonly host: HttpAdapterHost) {}

@@ -13,6 +13,10 @@ export const setForge = z
       .regex(/^[\w.-]+(\/[\w.-]+)+$/, 'must look like owner/name')
       .refine((path) => path.split('/').every((part) => part !== '.' && part !== '..'), 'must look like owner/name'),
     statuses: z.boolean().default(true).describe('tell the forge what becomes of commits that came from there'),
+    checks: z
+      .boolean()
+      .default(false)
+      .describe('the same by check runs, with findings at their lines; for accounts that are GitHub Apps'),
   })
   .meta({ id: 'SetForge' });
 
@@ -24,10 +28,11 @@ export const forgeView = z
     kind: z.enum(forgeKinds).nullable(),
     repository: z.string(),
     statuses: z.boolean(),
+    checks: z.boolean(),
     webhookUrl: z.url(),
     /** Whether there is a secret yet that webhooks can be signed with. */
     hasSecret: z.boolean(),
-    /** Statuses that the forge has not been told yet. */
+    /** Statuses and check runs that the forge has not been told yet. */
     owed: z.number().int(),
     /** Why the last one that was not taken was not. */
     problem: z.string().nullable(),

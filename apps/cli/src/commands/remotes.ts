@@ -27,6 +27,7 @@ const printForge = (forge: ForgeView): void =>
     kind: forge.kind,
     repository: forge.repository,
     statuses: forge.statuses,
+    checks: forge.checks,
     webhook: forge.webhookUrl,
     secret: forge.hasSecret ? 'set' : 'none yet: muster forge secret <project>',
     owed: forge.owed,
@@ -95,13 +96,19 @@ export const addRemoteCommands = (program: Command, globals: () => Globals): voi
     .description('which account of the operator’s, and which repository there')
     .requiredOption('--account <name>')
     .requiredOption('--repository <owner/name>')
-    .option('--no-statuses', 'tell it nothing')
-    .action(async (idOrSlug: string, options: { account: string; repository: string; statuses: boolean }) => {
-      const client = await connect(globals());
-      const forge = await client.forge.set(await findProject(client, idOrSlug), options);
-      if (globals().json) printJson(forge);
-      else printForge(forge);
-    });
+    .option('--no-statuses', 'show it no statuses')
+    .option('--checks', 'show it check runs, with findings at their lines (GitHub Apps)', false)
+    .action(
+      async (
+        idOrSlug: string,
+        options: { account: string; repository: string; statuses: boolean; checks: boolean },
+      ) => {
+        const client = await connect(globals());
+        const forge = await client.forge.set(await findProject(client, idOrSlug), options);
+        if (globals().json) printJson(forge);
+        else printForge(forge);
+      },
+    );
   forges
     .command('secret <project>')
     .description('a new secret for its webhooks, shown this once')

@@ -1,13 +1,17 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Clock } from '#kernel';
-import { Config } from '#platform/config';
+import { QueryBus } from '@nestjs/cqrs';
+import { FindVerification } from '#messages/quality';
+import { Config, type ForgeAccount } from '#platform/config';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
 import type { Status } from '../domain/forge.ts';
-import { ForgeApi } from '../domain/forge-api.ts';
 import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge-row.ts';
+import { checkOf } from '../domain/checks-of.ts';
+import { ForgeAccess } from '../forge-access.ts';
 import { ForgeFailed } from '../forges.errors.ts';
 
+/** The round, for those who have something to be said at once. */
+export const FORGE_STATUSES = 'forge-statuses';
 const EVERY_MS = 2000;
 const AT_ONCE = 40;
 /** How long a try keeps others away; longer than two calls and their pages can take. */
@@ -20,6 +24,9 @@ const KEPT_DAYS = 30;
 
 interface Owed extends ForgeRow, Status {
   readonly commit: string;
+  readonly kind: 'status' | 'check';
+  readonly external_id: string | null;
+  readonly verification_id: string | null;
   readonly wanted: number;
   /** What somebody had begun to say before: whether the forge heard it is not known. */
   readonly tried: number;
@@ -37,12 +44,13 @@ export class SendStatuses implements OnApplicationBootstrap {
   constructor(
     private readonly database: Database,
     private readonly config: Config,
-    private readonly clock: Clock,
+    private readonly access: ForgeAccess,
+    private readonly queries: QueryBus,
     private readonly rounds: Rounds,
   ) {}
 
   onApplicationBootstrap(): void {
-    this.rounds.begin('forge-statuses', EVERY_MS, (signal) => this.round(signal));
+    this.rounds.begin(FORGE_STATUSES, EVERY_MS, (signal) => this.round(signal));
     this.rounds.begin('old-webhooks', 3_600_000, () =>
       this.database.sql(
         `delete from forge_webhooks where received_at < muster_now() - make_interval(days => ${KEPT_DAYS})`,
@@ -68,14 +76,14 @@ export class SendStatuses implements OnApplicationBootstrap {
   private claim(): Promise<Owed[]> {
     return this.database.sql<Owed>(
       `with due as (
-         select s.forge_id, s.commit, s.context, s.tried from forge_statuses s join forges on forges.id = s.forge_id
+         select s.forge_id, s.commit, s.context, s.kind, s.tried from forge_statuses s join forges on forges.id = s.forge_id
          where s.next_action_at <= muster_now() and (s.claimed_until is null or s.claimed_until < muster_now())
            and not exists (select 1 from forge_pauses p where p.account = forges.account and p.until > muster_now())
-         order by s.next_action_at, s.forge_id, s.commit, s.context limit $1 for update of s skip locked)
+         order by s.next_action_at, s.forge_id, s.commit, s.context, s.kind limit $1 for update of s skip locked)
        update forge_statuses s set tried = s.wanted, claimed_until = muster_now() + make_interval(secs => ${TRY_SECONDS})
        from due join forges on forges.id = due.forge_id
-       where (s.forge_id, s.commit, s.context) = (due.forge_id, due.commit, due.context)
-       returning ${forgeColumns}, s.commit, s.context, s.state, s.description, s.url, s.wanted, due.tried, s.failures`,
+       where (s.forge_id, s.commit, s.context, s.kind) = (due.forge_id, due.commit, due.context, due.kind)
+       returning ${forgeColumns}, s.commit, s.context, s.kind, s.external_id, s.verification_id, s.state, s.description, s.url, s.wanted, due.tried, s.failures`,
       [AT_ONCE],
     );
   }
@@ -91,11 +99,8 @@ export class SendStatuses implements OnApplicationBootstrap {
       );
       return false;
     }
-    const forge = forgeOf(account);
-    const api = new ForgeApi(account, () => this.clock.now());
     try {
-      const heard = owed.tried === owed.wanted && (await forge.hasStatus(api, owed.repository, owed.commit, owed));
-      if (!heard) await forge.setStatus(api, owed.repository, owed.commit, owed);
+      await this.say(owed, account);
     } catch (error) {
       if (error instanceof ForgeFailed && error.pauseMs !== null) {
         await this.pause(owed, error.pauseMs);
@@ -114,10 +119,24 @@ export class SendStatuses implements OnApplicationBootstrap {
     await this.database.sql(
       `update forge_statuses set sent = $4, failures = 0, problem = null, claimed_until = null,
          next_action_at = case when wanted > $4 then muster_now() end
-       where (forge_id, commit, context) = ($1, $2, $3)`,
-      [owed.id, owed.commit, owed.context, owed.wanted],
+       where (forge_id, commit, context, kind) = ($1, $2, $3, $5)`,
+      [owed.id, owed.commit, owed.context, owed.wanted, owed.kind],
     );
     return true;
+  }
+
+  private async say(owed: Owed, account: ForgeAccount): Promise<void> {
+    const forge = forgeOf(account);
+    const api = this.access.api(account, owed.repository);
+    if (owed.kind === 'check') {
+      if (forge.showCheck === null) throw new ForgeFailed(`There are no check runs at ${owed.account}.`, false);
+      const { verification_id: id } = owed;
+      const verification = id === null ? null : await this.queries.execute(new FindVerification(id));
+      await forge.showCheck(api, owed.repository, owed.commit, checkOf(owed, owed.external_id ?? '', verification));
+      return;
+    }
+    const heard = owed.tried === owed.wanted && (await forge.hasStatus(api, owed.repository, owed.commit, owed));
+    if (!heard) await forge.setStatus(api, owed.repository, owed.commit, owed);
   }
 
   /** The account rests, for every project and every server that uses it. */
@@ -127,8 +146,8 @@ export class SendStatuses implements OnApplicationBootstrap {
       `with rest as (
          insert into forge_pauses (account, until) values ($4, muster_now() + make_interval(secs => $5::float8 / 1000))
          on conflict (account) do update set until = greatest(forge_pauses.until, excluded.until))
-       update forge_statuses set claimed_until = null, tried = $6 where (forge_id, commit, context) = ($1, $2, $3)`,
-      [owed.id, owed.commit, owed.context, owed.account, pauseMs, owed.tried],
+       update forge_statuses set claimed_until = null, tried = $6 where (forge_id, commit, context, kind) = ($1, $2, $3, $7)`,
+      [owed.id, owed.commit, owed.context, owed.account, pauseMs, owed.tried, owed.kind],
     );
   }
 
@@ -139,9 +158,9 @@ export class SendStatuses implements OnApplicationBootstrap {
         `update forge_statuses set failures = failures + 1, problem = $4, claimed_until = null, tried = $7,
            next_action_at = case when $5 and wanted = $6 then null
              else muster_now() + make_interval(secs => least(${MOST_PAUSE_SECONDS}, ${FIRST_PAUSE_SECONDS} * power(2, least(failures, 12)))) end
-         where (forge_id, commit, context) = ($1, $2, $3) returning forge_id`,
+         where (forge_id, commit, context, kind) = ($1, $2, $3, $8) returning forge_id`,
         // Refused is surely not heard; without an answer nobody knows.
-        [owed.id, owed.commit, owed.context, problem, last, owed.wanted, passing ? owed.wanted : owed.tried],
+        [owed.id, owed.commit, owed.context, problem, last, owed.wanted, passing ? owed.wanted : owed.tried, owed.kind],
       );
       if (row === undefined || !last) return;
       tx.append({
@@ -150,16 +169,16 @@ export class SendStatuses implements OnApplicationBootstrap {
         projectId: owed.project_id,
         subject: owed.project_id,
         priority: 'high',
-        data: { commit: owed.commit, context: owed.context, state: owed.state, problem },
+        data: { commit: owed.commit, context: owed.context, kind: owed.kind, state: owed.state, problem },
       });
     });
   }
 
   private async giveBack(owed: readonly Owed[]): Promise<void> {
-    for (const { id, commit, context, tried } of owed)
+    for (const { id, commit, context, kind, tried } of owed)
       await this.database.sql(
-        `update forge_statuses set claimed_until = null, tried = $4 where (forge_id, commit, context) = ($1, $2, $3)`,
-        [id, commit, context, tried],
+        `update forge_statuses set claimed_until = null, tried = $4 where (forge_id, commit, context, kind) = ($1, $2, $3, $5)`,
+        [id, commit, context, tried, kind],
       );
   }
 }

@@ -1,18 +1,19 @@
 import { Command, CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
-import type { ForgeView } from '@muster/contracts';
+import type { ForgeView, setForge } from '@muster/contracts';
+import type { z } from 'zod';
 import type { Actor } from '#messages/auth';
 import { FindProjectTeam } from '#messages/projects';
 import { Ids } from '#kernel';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { accountOf } from '../domain/forge-row.ts';
-import { AccountUnknown, NoForge } from '../forges.errors.ts';
+import { AccountUnknown, ChecksNeedApp, NoForge } from '../forges.errors.ts';
 import { ShowForge } from '../queries/show-forge.ts';
 
 export class SetForge extends Command<ForgeView> {
   constructor(
     readonly projectId: string,
-    readonly wish: { readonly account: string; readonly repository: string; readonly statuses: boolean },
+    readonly wish: Readonly<z.output<typeof setForge>>,
     readonly actor: Actor,
   ) {
     super();
@@ -31,20 +32,32 @@ export class SetForgeHandler implements ICommandHandler<SetForge> {
   async execute({ projectId, wish, actor }: SetForge): Promise<ForgeView> {
     const teamId = await this.queries.execute(new FindProjectTeam(projectId));
     if (teamId === null) throw new NoForge();
-    if (accountOf(this.config.forges, { ...wish, team_id: teamId }) === null)
-      throw new AccountUnknown(wish.account, wish.repository);
+    const account = accountOf(this.config.forges, { ...wish, team_id: teamId });
+    if (account === null) throw new AccountUnknown(wish.account, wish.repository);
+    if (wish.checks && account.app === null) throw new ChecksNeedApp(wish.account);
     await this.database.transaction(async (tx) => {
       const [row] = await tx.sql<{ id: string }>(
-        `insert into forges (id, project_id, team_id, account, repository, statuses, requested_by) values ($1, $2, $3, $4, $5, $6, $7)
+        `insert into forges (id, project_id, team_id, account, repository, statuses, checks, requested_by) values ($1, $2, $3, $4, $5, $6, $7, $8)
          on conflict (project_id) do update set account = excluded.account, repository = excluded.repository,
-           statuses = excluded.statuses, requested_by = excluded.requested_by
+           statuses = excluded.statuses, checks = excluded.checks, requested_by = excluded.requested_by
          returning id`,
-        [this.ids.next('forge'), projectId, teamId, wish.account, wish.repository, wish.statuses, actor.id],
+        [
+          this.ids.next('forge'),
+          projectId,
+          teamId,
+          wish.account,
+          wish.repository,
+          wish.statuses,
+          wish.checks,
+          actor.id,
+        ],
       );
       // What was refused before may be taken now.
       await tx.sql(
-        `update forge_statuses set failures = 0, next_action_at = case when $2 then muster_now() end where forge_id = $1 and sent < wanted`,
-        [row?.id, wish.statuses],
+        `update forge_statuses set failures = 0,
+           next_action_at = case when case kind when 'status' then $2::boolean else $3::boolean end then muster_now() end
+         where forge_id = $1 and sent < wanted`,
+        [row?.id, wish.statuses, wish.checks],
       );
       tx.append({
         type: 'project.forge_set',

@@ -13,6 +13,14 @@ interface Answer {
   readonly json: unknown;
   readonly next: string | null;
 }
+type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+
+/** What a call shows to be let in. */
+export interface Credentials {
+  token(): Promise<string>;
+  /** It was not let in with it. True: there may be a better one now, so that it is worth another try. */
+  refused(token: string): boolean;
+}
 
 /**
  * The REST API of a forge under one account of the operator's. It goes to no address but the operator's, follows no redirect (the token would go
@@ -20,11 +28,26 @@ interface Answer {
  */
 export class ForgeApi {
   constructor(
-    private readonly account: ForgeAccount,
+    private readonly account: Pick<ForgeAccount, 'name' | 'kind' | 'api'>,
+    private readonly credentials: Credentials,
     private readonly now: () => Date,
   ) {}
 
-  async call(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer> {
+  async call(method: Method, path: string, body?: object): Promise<Answer> {
+    const token = await this.credentials.token();
+    const answer = await this.ask(method, path, token, body);
+    if (answer !== 'not let in') return answer;
+    if (this.credentials.refused(token)) {
+      const again = await this.ask(method, path, await this.credentials.token(), body);
+      if (again !== 'not let in') return again;
+    }
+    throw new ForgeFailed(
+      `${this.account.name} answered 401 to ${method} ${path}: it does not take the account's token. The operator looks at it in MUSTER_FORGES.`,
+      false,
+    );
+  }
+
+  private async ask(method: Method, path: string, token: string, body?: object): Promise<Answer | 'not let in'> {
     const target = this.account.api + path;
     let response: Response;
     let text: string;
@@ -37,8 +60,8 @@ export class ForgeApi {
           accept: this.account.kind === 'github' ? 'application/vnd.github+json' : 'application/json',
           'user-agent': 'muster',
           ...(this.account.kind === 'github'
-            ? { authorization: `Bearer ${this.account.token}`, 'x-github-api-version': '2022-11-28' }
-            : { 'private-token': this.account.token }),
+            ? { authorization: `Bearer ${token}`, 'x-github-api-version': '2022-11-28' }
+            : { 'private-token': token }),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -49,12 +72,24 @@ export class ForgeApi {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
       throw new ForgeFailed(`${this.account.name} does not answer: ${String(cause).slice(0, 200)}`, true);
     }
-    const pauseMs = pauseOf(response, this.now());
+    const pauseMs = pauseOf(response, this.now(), text);
+    if (response.status === 401) return 'not let in';
     if (!response.ok) {
       const said = `${this.account.name} answered ${response.status} to ${method} ${path}: ${messageOf(text)}`;
-      throw new ForgeFailed(said, response.status >= 500 || response.status === 408 || pauseMs !== null, pauseMs);
+      const passing = response.status >= 500 || response.status === 408 || pauseMs !== null;
+      throw new ForgeFailed(said, passing, pauseMs, response.status);
     }
     return { json: parsed(text), next: this.nextOf(response) };
+  }
+
+  /** The same, where it is told that there is none: null. */
+  async find(path: string): Promise<unknown> {
+    try {
+      return (await this.call('GET', path)).json;
+    } catch (error) {
+      if (error instanceof ForgeFailed && error.status === 404) return null;
+      throw error;
+    }
   }
 
   /** The pages of a list, until the last one or as many as anybody should read. */
@@ -74,13 +109,22 @@ export class ForgeApi {
   }
 }
 
-/** How long a forge that limits us asks to be left alone; null: it does not. */
-function pauseOf({ status, headers }: Response, now: Date): number | null {
+/** How long a forge that limits us asks to be left alone; null: it does not. GitHub's secondary limits may show in its words alone. */
+function pauseOf({ status, headers }: Response, now: Date, text: string): number | null {
   const after = headers.get('retry-after');
   const spent = (headers.get('x-ratelimit-remaining') ?? headers.get('ratelimit-remaining')) === '0';
-  if (status !== 429 && !(status === 403 && (after !== null || spent)) && !(status === 503 && after !== null))
+  const secondary = status === 403 && /secondary rate limit|abuse detection/i.test(text.slice(0, 2000));
+  if (
+    status !== 429 &&
+    !(status === 403 && (after !== null || spent || secondary)) &&
+    !(status === 503 && after !== null)
+  )
     return null;
-  const reset = Number(headers.get('x-ratelimit-reset') ?? headers.get('ratelimit-reset') ?? Number.NaN);
+  // Only where the hourly limit is used up does its end say anything: a secondary limit passes sooner, or later.
+  const reset =
+    !spent && secondary
+      ? Number.NaN
+      : Number(headers.get('x-ratelimit-reset') ?? headers.get('ratelimit-reset') ?? Number.NaN);
   const asked =
     after === null
       ? reset * 1000 - now.getTime()

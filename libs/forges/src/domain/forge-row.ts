@@ -14,10 +14,11 @@ export interface ForgeRow {
   readonly account: string;
   readonly repository: string;
   readonly statuses: boolean;
+  readonly checks: boolean;
   readonly secret_generation: number;
   readonly created_at: string;
 }
-export const forgeColumns = `forges.id, forges.project_id, forges.team_id, forges.account, forges.repository, forges.statuses,
+export const forgeColumns = `forges.id, forges.project_id, forges.team_id, forges.account, forges.repository, forges.statuses, forges.checks,
   forges.secret_generation, ${isoTime('forges.created_at', 'created_at')}`;
 
 export const forgeOf = ({ kind }: Pick<ForgeAccount, 'kind'>): Forge => ({ github, gitlab })[kind];
@@ -49,6 +50,7 @@ export const forgeViewOf = (
   kind,
   repository: row.repository,
   statuses: row.statuses,
+  checks: row.checks,
   webhookUrl: webhookUrl(publicUrl, row.id),
   hasSecret: row.secret_generation > 0,
   owed: row.owed,

@@ -10,6 +10,23 @@ export interface Status {
   readonly url: string;
 }
 
+/** One place that a check run points to. */
+export interface Annotation {
+  readonly path: string;
+  readonly line: number;
+  readonly level: 'notice' | 'warning' | 'failure';
+  readonly title: string;
+  readonly message: string;
+}
+/** A status with more to say: a page of its own, and findings at their lines. */
+export interface Check extends Status {
+  /** Ours, by which it is found again: one for each submission and context. */
+  readonly externalId: string;
+  readonly summary: string;
+  /** In an order that stays the same: what was sent is known by its number. */
+  readonly annotations: readonly Annotation[];
+}
+
 /** What a webhook says has happened, as far as we care. */
 export type Happened =
   | {
@@ -40,6 +57,8 @@ export interface Forge {
   setStatus(api: ForgeApi, repository: string, commit: string, status: Status): Promise<void>;
   /** Whether the last one of this context says just that already. */
   hasStatus(api: ForgeApi, repository: string, commit: string, status: Status): Promise<boolean>;
+  /** Has the forge show just that, by looking first at what it shows: safe to repeat from anywhere. Null where there are no check runs. */
+  readonly showCheck: ((api: ForgeApi, repository: string, commit: string, check: Check) => Promise<void>) | null;
 }
 
 /** Null for what is missing or sent twice. */

@@ -2,7 +2,8 @@ import { createHmac } from 'node:crypto';
 import { objectId } from '@muster/contracts';
 import { z } from 'zod';
 import { isSame } from './constant-time.ts';
-import { type Forge, headerOf } from './forge.ts';
+import { type Check, type Forge, headerOf, type Status } from './forge.ts';
+import type { ForgeApi } from './forge-api.ts';
 
 const pushed = z.object({
   ref: z.string().startsWith('refs/heads/'),
@@ -18,6 +19,80 @@ const statuses = z.array(
     target_url: z.string().nullable(),
   }),
 );
+
+const checkRun = z.object({
+  id: z.int(),
+  external_id: z.string().nullable(),
+  status: z.string(),
+  conclusion: z.string().nullable(),
+  output: z.object({ title: z.string().nullable(), annotations_count: z.int() }),
+});
+type CheckRun = z.output<typeof checkRun>;
+/** What GitHub takes with one call. */
+const ANNOTATIONS_AT_ONCE = 50;
+/** Neutral would count as passed. */
+const conclusions: Record<Exclude<Status['state'], 'pending'>, string> = {
+  success: 'success',
+  failure: 'failure',
+  error: 'action_required',
+};
+
+/** The newest run of this check, among all that this app has made on the commit. */
+async function checkRunOf(
+  api: ForgeApi,
+  repository: string,
+  commit: string,
+  { context, externalId }: Check,
+): Promise<CheckRun | null> {
+  const query = new URLSearchParams({ check_name: context, filter: 'all', per_page: '100' });
+  let newest: CheckRun | null = null;
+  for await (const page of api.pages(`/repos/${repository}/commits/${commit}/check-runs?${query.toString()}`))
+    for (const run of z.object({ check_runs: z.array(checkRun) }).parse(page).check_runs)
+      if (run.external_id === externalId && run.id > (newest?.id ?? 0)) newest = run;
+  return newest;
+}
+
+/**
+ * Annotations are only ever added, so that how many there are says what has been sent. It is said to be over with the last of them; what
+ * was over and is to say something else is a new run.
+ */
+async function showCheck(api: ForgeApi, repository: string, commit: string, check: Check): Promise<void> {
+  const conclusion = check.state === 'pending' ? null : conclusions[check.state];
+  const found = await checkRunOf(api, repository, commit, check);
+  const isOver = found?.status === 'completed';
+  const same = isOver && found.conclusion === conclusion && found.output.title === check.description;
+  if (same) return;
+  const runs = `/repos/${repository}/check-runs`;
+  const output = { title: check.description, summary: check.summary };
+  let id = isOver ? null : (found?.id ?? null);
+  let sent = id === null ? 0 : (found?.output.annotations_count ?? 0);
+  if (id === null) {
+    const about = { name: check.context, head_sha: commit, external_id: check.externalId, details_url: check.url };
+    const { json } = await api.call('POST', runs, { ...about, status: 'in_progress', output });
+    id = z.object({ id: z.int() }).parse(json).id;
+  }
+  if (conclusion === null) {
+    if (found !== null && !isOver && found.output.title !== check.description)
+      await api.call('PATCH', `${runs}/${id}`, { status: 'in_progress', output });
+    return;
+  }
+  for (;;) {
+    const batch = check.annotations.slice(sent, sent + ANNOTATIONS_AT_ONCE);
+    sent += batch.length;
+    const isLast = sent >= check.annotations.length;
+    await api.call('PATCH', `${runs}/${id}`, {
+      ...(isLast ? { status: 'completed', conclusion } : { status: 'in_progress' }),
+      details_url: check.url,
+      output: {
+        ...output,
+        annotations: batch.map(({ path, line, level, title, message }) => ({
+          path, start_line: line, end_line: line, annotation_level: level, title, message,
+        })),
+      },
+    }); // prettier-ignore
+    if (isLast) return;
+  }
+}
 
 /** GitHub, and GitHub Enterprise Server: https://docs.github.com/rest. */
 export const github: Forge = {
@@ -51,4 +126,5 @@ export const github: Forge = {
     }
     return false;
   },
+  showCheck,
 };

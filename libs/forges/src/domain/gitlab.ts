@@ -91,4 +91,5 @@ export const gitlab: Forge = {
     }
     return false;
   },
+  showCheck: null,
 };

@@ -79,7 +79,7 @@ const variables = {
       return z.NEVER;
     })
     .optional()
-    .describe('a YAML file with the accounts by which projects live on GitHub and GitLab, and their tokens'),
+    .describe('a YAML file with the accounts by which projects live on GitHub and GitLab, and their tokens or apps'),
   MUSTER_BODY_LIMIT_BYTES: count(1024, 1024 * 1024 * 1024)
     .default(25 * 1024 * 1024)
     .describe('largest request body'),

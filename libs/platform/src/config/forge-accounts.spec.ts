@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +30,32 @@ it('shows the names of forge accounts and never a token, also when the file is w
     await writeFile(path, `accounts:\n  hub: { kind: gitea, token: in-the-document, repositories: [] }\n`);
     expect(() => loadConfig({ MUSTER_FORGES: path })).toThrow(/accounts\.hub\.kind/);
     expect(() => loadConfig({ MUSTER_FORGES: path })).not.toThrow(/in-the-document/);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+it('takes a GitHub App by its key, and says in words when the key is none', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'muster-forge-accounts-'));
+  const path = join(folder, 'forges.yaml');
+  const keyFile = join(folder, 'app.pem');
+  const write = (account: string): Promise<void> => writeFile(path, `accounts:\n  hub: { ${account} }\n`);
+  try {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    await writeFile(keyFile, privateKey.export({ type: 'pkcs1', format: 'pem' }));
+    await write(`kind: github, app: { id: 12, keyFile: '${keyFile}', installation: 34 }, repositories: ['o/*']`);
+    const config = loadConfig({ MUSTER_FORGES: path });
+    expect(config.forges[0]).toMatchObject({ token: null, app: { id: '12', installation: 34 } });
+    expect(JSON.stringify(config.describe())).not.toContain('PRIVATE KEY');
+    await write(`kind: gitlab, app: { id: 12, keyFile: '${keyFile}' }, repositories: ['o/*']`);
+    expect(() => loadConfig({ MUSTER_FORGES: path })).toThrow(/github only/);
+    await write(`kind: github, token: t, app: { id: 12, keyFile: '${keyFile}' }, repositories: ['o/*']`);
+    expect(() => loadConfig({ MUSTER_FORGES: path })).toThrow(/a token, a tokenFile or an app/);
+    await writeFile(keyFile, 'not a key');
+    await write(`kind: github, app: { id: 12, keyFile: '${keyFile}' }, repositories: ['o/*']`);
+    expect(() => loadConfig({ MUSTER_FORGES: path })).toThrow(/no RSA private key/);
+    await write(`kind: github, app: { id: 12, keyFile: '${keyFile}.none' }, repositories: ['o/*']`);
+    expect(() => loadConfig({ MUSTER_FORGES: path })).toThrow(/keyFile cannot be read: ENOENT/);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

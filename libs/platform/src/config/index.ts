@@ -1,4 +1,4 @@
-export { type ForgeAccount } from './forge-accounts.ts';
+export { type ForgeAccount, type ForgeApp } from './forge-accounts.ts';
 export {
   Config,
   ConfigError,

@@ -38,6 +38,26 @@ describe('rounds', () => {
     await until(() => count >= 4);
   });
 
+  test('come at once when somebody asks for one, and once more when one was under way', async () => {
+    const { rounds: all } = await rounds();
+    let begun = 0;
+    let end = (): void => undefined;
+    all.begin('rare', 3_600_000, () => {
+      begun++;
+      return new Promise<void>((resolve) => (end = resolve));
+    });
+    all.soon('nobody knows it');
+    all.soon('rare');
+    await until(() => begun === 1);
+    all.soon('rare');
+    all.soon('rare');
+    end();
+    await until(() => begun === 2);
+    end();
+    await pause(30);
+    expect(begun).toBe(2);
+  });
+
   test('are told to end when the server stops, are waited for, and come no more', async () => {
     const { rounds: all, close } = await rounds();
     let [begun, ended] = [0, 0];

@@ -15,6 +15,8 @@ export class Rounds implements BeforeApplicationShutdown {
   readonly #log = new Logger('rounds');
   readonly #stopping = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
+  readonly #begun = new Map<string, () => void>();
+  readonly #hurried = new Set<string>();
 
   constructor(
     private readonly config: Config,
@@ -31,6 +33,15 @@ export class Rounds implements BeforeApplicationShutdown {
     if (this.config.role === 'all' || this.config.role === 'worker') this.#wait(name, everyMs, round, firstMs);
   }
 
+  /** The next round of this name without its pause; while one is under way, another right behind it. Nothing where it is not gone on. */
+  soon(name: string): void {
+    if (this.#stopping.signal.aborted) return;
+    if (this.registry.doesExist('timeout', name)) {
+      this.registry.deleteTimeout(name);
+      this.#begun.get(name)?.();
+    } else if (this.#begun.has(name)) this.#hurried.add(name);
+  }
+
   /** No further rounds; those under way are waited for. Safe to call before the hook does. */
   async beforeApplicationShutdown(): Promise<void> {
     this.#stopping.abort();
@@ -42,9 +53,10 @@ export class Rounds implements BeforeApplicationShutdown {
 
   #wait(name: string, everyMs: number, round: Round, pauseMs: number): void {
     if (!this.#running.has(name)) this.#running.set(name, Promise.resolve());
+    this.#begun.set(name, () => this.#running.set(name, this.#once(name, everyMs, round)));
     const timeout = setTimeout(() => {
       this.registry.deleteTimeout(name);
-      this.#running.set(name, this.#once(name, everyMs, round));
+      this.#begun.get(name)?.();
     }, pauseMs);
     timeout.unref();
     this.registry.addTimeout(name, timeout);
@@ -57,6 +69,6 @@ export class Rounds implements BeforeApplicationShutdown {
       if (!this.#stopping.signal.aborted)
         this.#log.error({ err: error, round: name, msg: 'A round failed and comes again' });
     }
-    if (!this.#stopping.signal.aborted) this.#wait(name, everyMs, round, everyMs);
+    if (!this.#stopping.signal.aborted) this.#wait(name, everyMs, round, this.#hurried.delete(name) ? 0 : everyMs);
   }
 }

@@ -1,0 +1,205 @@
+import { execFile } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import type {
+  CheckFacts,
+  Finding,
+  ForgeSecret,
+  ForgeView,
+  ProjectView,
+  setForge,
+  TaskAssignment,
+  VerificationFacts,
+  VerifyInput,
+} from '@muster/contracts';
+import { sign } from '@octokit/webhooks-methods';
+import type { z } from 'zod';
+import { Authenticator } from '#messages/auth';
+import { type TestResponse, type TestServer, startApp } from '#test/app';
+import { ForgeHere } from '../../../test/support/forge-here.ts';
+
+const run = promisify(execFile);
+/** As GitHub answered once, with all the fields that it sends. */
+const [recordedStatus] = createRequire(import.meta.url)(
+  '@octokit/fixtures/scenarios/api.github.com/create-status/normalized-fixture.json',
+) as [{ response: object; headers: Record<string, string> }];
+
+export interface Followed {
+  /** A work tree beside the project, whose repository is what the forge would hold. */
+  readonly there: string;
+  readonly project: ProjectView;
+  readonly webhook: ForgeSecret;
+}
+
+/** A whole server, and a forge beside it that its accounts `hub`, `app` and `lab` are for. */
+export class ForgeWorld {
+  #number = 0;
+  #verifier: { key: string; instanceId: string } | null = null;
+
+  private constructor(
+    readonly folder: string,
+    readonly forge: ForgeHere,
+    readonly server: TestServer,
+  ) {}
+
+  static async begin(): Promise<ForgeWorld> {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'muster-forges-')));
+    const forge = new ForgeHere();
+    forge.recorded = recordedStatus;
+    const api = await forge.listen();
+    const accounts = join(folder, 'forges.yaml');
+    const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const keyFile = join(folder, 'app.pem');
+    await writeFile(keyFile, keys.privateKey.export({ type: 'pkcs1', format: 'pem' }));
+    await writeFile(
+      accounts,
+      `accounts:
+  hub: { kind: github, api: '${api}', token: token-of-hub, repositories: ['octo/*'] }
+  app: { kind: github, api: '${api}', app: { id: 12, keyFile: '${keyFile}' }, repositories: ['apps/*'] }
+  lab: { kind: gitlab, api: '${api}', token: token-of-lab, repositories: ['group/**'] }
+`,
+    );
+    const env = { MUSTER_FORGES: accounts, MUSTER_IMPORT_PATHS: join(folder, 'allowed') };
+    const world = new ForgeWorld(folder, forge, await startApp({ env }));
+    world.appKey = String(keys.publicKey.export({ type: 'spki', format: 'pem' }));
+    return world;
+  }
+  appKey = '';
+
+  async end(): Promise<void> {
+    await this.server.close();
+    await this.forge.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Between two tests: nobody is on any forge, and the forge has heard nothing. */
+  async forget(): Promise<void> {
+    await this.server.database.sql(`delete from forges`);
+    await this.server.database.sql(`delete from forge_pauses`);
+    this.forge.forget();
+    this.forge.app = null;
+  }
+
+  async must<T>(method: string, path: string, body?: unknown, token?: string): Promise<T> {
+    const options = token === undefined ? {} : { token };
+    const answer: TestResponse = await this.server.request(method, path, body, options);
+    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  }
+
+  async until<T>(look: () => Promise<T | null | undefined | false>): Promise<T> {
+    for (let left = 1000; left > 0; left--) {
+      const found = await look();
+      if (found !== null && found !== undefined && found !== false) return found;
+      await new Promise((wake) => setTimeout(wake, 20));
+    }
+    throw new Error(`It did not come about. Asked: ${this.forge.asked.join(', ')}`);
+  }
+
+  async git(dir: string, ...args: string[]): Promise<string> {
+    const who = ['-c', 'user.name=S', '-c', 'user.email=s@example.org', '-c', 'safe.directory=*'];
+    return (await run('git', [...who, ...args], { cwd: dir })).stdout.trim();
+  }
+
+  async commit(dir: string, file: string, content = `${file}\n`): Promise<string> {
+    await mkdir(dirname(join(dir, file)), { recursive: true });
+    await writeFile(join(dir, file), content);
+    await this.git(dir, 'add', '.');
+    await this.git(dir, 'commit', '--quiet', '-m', file);
+    return await this.git(dir, 'rev-parse', 'HEAD');
+  }
+
+  /** A project that follows a repository elsewhere, and knows where that is on a forge. */
+  async followed(
+    account: string,
+    repository: string,
+    more: Partial<z.input<typeof setForge>> = {},
+    rules: string | null = null,
+  ): Promise<Followed> {
+    const there = join(this.folder, 'allowed', `there-${(this.#number += 1)}`);
+    await mkdir(there, { recursive: true });
+    await this.git(there, 'init', '--quiet', '-b', 'main');
+    if (rules !== null) await this.commit(there, 'muster.yaml', rules);
+    await this.commit(there, 'a.txt');
+    const source = { name: `P ${this.#number}`, source: { path: there } };
+    const project = await this.must<ProjectView>('POST', '/api/projects', source);
+    await this.must('PUT', `/api/projects/${project.id}/remotes/from`, { url: `file://${there}` });
+    await this.must('POST', `/api/projects/${project.id}/remotes/from/sync`);
+    await this.must('PUT', `/api/projects/${project.id}/forge`, { account, repository, ...more });
+    const webhook = await this.must<ForgeSecret>('POST', `/api/projects/${project.id}/forge/secret`);
+    return { there, project, webhook };
+  }
+
+  async send(
+    { webhookUrl }: ForgeSecret,
+    text: string,
+    headers: Record<string, string>,
+  ): Promise<{ status: number; body: Record<string, unknown> }> {
+    const response = await fetch(new URL(new URL(webhookUrl).pathname, this.server.url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: text,
+    });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  }
+
+  async signed(webhook: ForgeSecret, text: string, delivery: string, event = 'push'): Promise<Record<string, string>> {
+    return {
+      'x-github-event': event,
+      'x-github-delivery': delivery,
+      'x-hub-signature-256': await sign(webhook.secret, text),
+    };
+  }
+
+  forgeOf({ id }: ProjectView): Promise<ForgeView> {
+    return this.must<ForgeView>('GET', `/api/projects/${id}/forge`);
+  }
+
+  /** The verifier's next task, answered with facts. */
+  async verify(findings: readonly Finding[] = []): Promise<VerifyInput> {
+    const verifier = (this.#verifier ??= await this.#connectVerifier());
+    const task = await this.until(async () => {
+      const wish = { waitSeconds: 2, count: 1 };
+      const path = `/api/runtime/instances/${verifier.instanceId}/claim`;
+      return (await this.must<{ tasks: TaskAssignment[] }>('POST', path, wish, verifier.key)).tasks[0];
+    });
+    const input = task.input as unknown as VerifyInput;
+    const { candidateTree, baseTree, rulesDigest, policy } = input;
+    const refused = findings.some(({ veto }) => veto);
+    const checks: CheckFacts[] = policy.required.map((check, at) => ({
+      check, category: 'tests', status: at === 0 && refused ? 'failed' : 'passed', summary: 'seen', metrics: {}, tool: null, ms: 1,
+      findings: at === 0 ? [...findings] : [],
+    })); // prettier-ignore
+    const output: VerificationFacts = {
+      candidateTree, baseTree, rulesDigest, checks, baseFailures: [], testCases: [], ms: 5,
+      toolchain: { digest: 'd', node: '24', platform: 'linux-x64', sandbox: 'unshare', gate: '0.1.0' },
+      sandbox: { driver: 'unshare', proven: true, notes: [] },
+    }; // prettier-ignore
+    await this.must('POST', `/api/tasks/${task.taskId}/attempts/${task.fence}/complete`, { output }, verifier.key);
+    return input;
+  }
+
+  async #connectVerifier(): Promise<{ key: string; instanceId: string }> {
+    const key = await this.server.app.get(Authenticator).issueSystemKey('verifier');
+    const hello = { agent: 'muster-verifier', capabilities: ['muster.verify'], capacity: 10 };
+    const { instanceId } = await this.must<{ instanceId: string }>('POST', '/api/runtime/instances', hello, key);
+    return { key, instanceId };
+  }
+}
+
+export const finding = (n: number, more: Partial<Finding> = {}): Finding => ({
+  check: 'tests',
+  rule: 'tests.failed',
+  level: 'error',
+  veto: true,
+  message: `the test ${n} fails`,
+  path: 'b.txt',
+  line: n,
+  remedy: null,
+  fingerprint: `f${n}`,
+  ...more,
+});
