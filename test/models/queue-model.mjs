@@ -1,11 +1,15 @@
 // Random histories of the landing queue, played through the room's own SQL and a real git, and compared with a model of what may
 // happen: nobody leaves for what a neighbour did, every landed tree is the one that the landings so far make, and nobody is stuck.
-//   npm run queue:model -- [--histories 100] [--seed 1] [--at-once 2] [--json]
-// Histories are played by several processes at once on one PostgreSQL, each in a database and in repositories of its own.
+//   npm run queue:model -- [--histories 100] [--seed 1] [--at-once 2] [--json] [--keep FILE] [--minutes N]
+// Histories are played by several processes at once on one PostgreSQL, each in a database and in repositories of its own: in memory where
+// the machine lets us, since what is asked here is what happens and not what survives a power cut.
+// With --keep what was played is written down, seed by seed, and the next run goes on where that one ended (by itself, with --minutes, or
+// killed); what it says at its end is about all of them.
 // The rooms around are stand-ins, and the verifier's answers come from the model's oracle, which knows what is wrong with each change.
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { on } from 'node:events';
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +23,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     'at-once': { type: 'string', default: String(availableParallelism()) },
     json: { type: 'boolean', default: false },
+    keep: { type: 'string' },
+    minutes: { type: 'string', default: '0' },
   },
 });
 const whole = (name, least) => {
@@ -51,7 +57,7 @@ const HISTORIES_PER_PROJECT = 20;
 const MOST_ROUNDS = 300;
 const SLOTS = 6;
 
-const total = {
+const nothing = {
   histories: 0,
   innocentEjected: 0,
   wrongTrees: 0,
@@ -61,6 +67,7 @@ const total = {
   stuck: 0,
   unaudited: 0,
 };
+let total = { ...nothing };
 if (playsFor === undefined) process.exit(await playInProcesses());
 const { startWorld } = await import('../../dist/libs/integration/test/world.js');
 const world = await startWorld();
@@ -311,67 +318,85 @@ async function play(seed, project, branch, known) {
   total.histories += 1;
 }
 
-try {
-  let project;
-  let branch;
-  let known;
-  for (let at = 0; at < histories; at += 1) {
-    if (at % HISTORIES_PER_PROJECT === 0) {
-      if (project !== undefined && !(await world.audit(project)).ok) total.unaudited += 1;
-      forget();
-      const files = Object.fromEntries(Array.from({ length: SLOTS }, (_, slot) => [`slot${slot}`, 'base\n']));
-      project = await world.project(files);
-      branch = new Branch(files);
-      // The oracle's knowledge, and where the history before this one ended.
-      known = Object.assign([], { undo: new Map(), byId: new Map(), lastId: '', seenLandings: 0 });
-    }
-    await play(firstSeed + at, project, branch, known);
-    playsFor(total);
-  }
+/** Histories on one project, one after another: the next begins where the one before it ended. */
+async function playProject(seed, count) {
+  total = { ...nothing };
+  listings.clear();
+  for (const kept of [world.neighbours.tasks, world.neighbours.verifications, world.neighbours.askedUnder])
+    kept.clear();
+  const files = Object.fromEntries(Array.from({ length: SLOTS }, (_, slot) => [`slot${slot}`, 'base\n']));
+  const project = await world.project(files);
+  const branch = new Branch(files);
+  // The oracle's knowledge, and where the history before this one ended.
+  const known = Object.assign([], { undo: new Map(), byId: new Map(), lastId: '', seenLandings: 0 });
+  for (let at = 0; at < count; at += 1) await play(seed + at, project, branch, known);
   if (!(await world.audit(project)).ok) total.unaudited += 1;
-  playsFor(total);
+  await world.repositories.remove(project.id);
+  return total;
+}
+
+try {
+  playsFor({ ready: true });
+  for await (const [{ seed, count }] of on(process, 'message')) {
+    if (count === 0) break;
+    playsFor({ seed, total: await playProject(seed, count) });
+  }
 } finally {
   await world.close();
 }
 process.disconnect();
 
-/** What was played in the project before is over: nobody asks for it again. */
-function forget() {
-  listings.clear();
-  for (const kept of [world.neighbours.tasks, world.neighbours.verifications, world.neighbours.askedUnder])
-    kept.clear();
+/** Memory where there is plenty of it: thousands of repositories are made and thrown away. */
+function scratchFolder() {
+  const memory = '/dev/shm';
+  const roomy = existsSync(memory) && statfsSync(memory).bavail * statfsSync(memory).bsize > 4e9;
+  const folder = mkdtempSync(join(process.env.TMPDIR ?? (roomy ? memory : tmpdir()), 'muster-queue-model-'));
+  chmodSync(folder, 0o755);
+  return folder;
 }
 
-/** Shares the histories out, a project's worth at a time, and adds up what comes back. The code to exit with. */
+/** What was played and written down before: the total of each project by its first seed. */
+function keptIn(file) {
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+  // The last line may be half a line: it is played again.
+  return new Map(lines.slice(0, -1).map((line) => (({ seed, ...played }) => [seed, played])(JSON.parse(line))));
+}
+
+/** Hands out a project's worth of histories at a time, and adds up what comes back. The code to exit with. */
 async function playInProcesses() {
-  const folder = mkdtempSync(join(tmpdir(), 'muster-queue-model-'));
-  chmodSync(folder, 0o755);
+  const began = Date.now();
+  const minutes = whole('minutes', 0);
+  const kept = values.keep === undefined ? new Map() : keptIn(values.keep);
+  const rest = [];
+  const add = (played) => {
+    for (const name of Object.keys(total)) total[name] += played[name];
+  };
+  for (let from = 0; from < histories; from += HISTORIES_PER_PROJECT) {
+    const [seed, count] = [firstSeed + from, Math.min(HISTORIES_PER_PROJECT, histories - from)];
+    const played = kept.get(seed);
+    if (played?.histories === count) add(played);
+    else rest.push({ seed, count });
+  }
+  const before = total.histories;
+  const folder = scratchFolder();
   const postgres = await startPostgres({
     folder: join(folder, 'postgres'),
     settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
   });
-  const began = Date.now();
-  const shares = Math.min(whole('at-once', 1), Math.ceil(histories / HISTORIES_PER_PROJECT));
-  const totals = [];
-  const add = () => {
-    for (const name of Object.keys(total)) total[name] = totals.reduce((sum, one) => sum + one[name], 0);
-  };
+  const next = () => (minutes > 0 && Date.now() - began > minutes * 60_000 ? undefined : rest.shift());
   let failed = 0;
   try {
-    let from = 0;
-    const players = Array.from({ length: shares }, (_, share) => {
-      const projects = Math.ceil(histories / HISTORIES_PER_PROJECT);
-      const to = Math.min(histories, Math.floor((projects * (share + 1)) / shares) * HISTORIES_PER_PROJECT);
-      const args = ['--histories', String(to - from), '--seed', String(firstSeed + from)];
-      from = to;
-      const child = fork(fileURLToPath(import.meta.url), args, {
-        env: { ...process.env, TEST_POSTGRES_URL: postgres.url },
+    const players = Array.from({ length: Math.min(whole('at-once', 1), rest.length) }, () => {
+      const child = fork(fileURLToPath(import.meta.url), [], {
+        env: { ...process.env, TEST_POSTGRES_URL: postgres.url, TMPDIR: folder },
       });
-      child.on('message', (seen) => {
-        totals[share] = seen;
-        add();
-        if (!values.json && total.histories % 20 === 0)
-          console.log(`${total.histories} of ${histories}: ${JSON.stringify(total)}`);
+      child.on('message', ({ seed, total: played }) => {
+        if (played !== undefined) {
+          if (values.keep !== undefined) appendFileSync(values.keep, `${JSON.stringify({ seed, ...played })}\n`);
+          add(played);
+          if (!values.json) console.log(`${total.histories} of ${histories}: ${JSON.stringify(total)}`);
+        }
+        child.send(next() ?? { count: 0 });
       });
       return new Promise((done) => child.once('exit', done));
     });
@@ -382,10 +407,14 @@ async function playInProcesses() {
   }
   const seconds = (Date.now() - began) / 1000;
   const { innocentEjected, wrongTrees, landed, ejected } = total;
+  const all = JSON.stringify({ ...total, seconds, playedBefore: before, failedProcesses: failed });
   if (values.json) {
-    console.error(JSON.stringify({ ...total, seconds, failedProcesses: failed }));
+    console.error(all);
     console.log(JSON.stringify({ histories: total.histories, innocentEjected, wrongTrees, landed, ejected }));
-  } else console.log(JSON.stringify({ ...total, seconds }));
+  } else console.log(all);
   const bad = innocentEjected + wrongTrees + total.stuck + total.unaudited;
-  return bad === 0 && failed === 0 && total.histories === histories ? 0 : 1;
+  if (bad > 0 || failed > 0) return 1;
+  if (total.histories === histories) return 0;
+  console.error(`${histories - total.histories} are left to play: run it again with the same --keep.`);
+  return 75;
 }

@@ -9,6 +9,9 @@ import { submissionColumns, type SubmissionRow, submissionViewOf } from '../doma
 import { NotFound, UnknownBase, UnknownBranch, UnknownCommit } from '../integration.errors.ts';
 import { KeepSubmission } from './keep-submission.ts';
 
+/** Most pushes are a few commits on the head itself, one on another; for others git searches. */
+const FEW_COMMITS = 20;
+
 /** A git push to refs/for/<branch> as a submission. The git endpoint has decided already that the pusher may. */
 @CommandHandler(ReceivePush)
 export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
@@ -38,13 +41,7 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
     if ((await this.repositories.resolve(projectId, commit)) !== commit) throw new UnknownCommit(commit, head);
     const base = await this.mergeBase(projectId, head, commit);
     if (base === null) throw new UnknownBase(commit, project.branch, head);
-    const message = await this.git.text(this.repositories.path(projectId), [
-      'log',
-      '-1',
-      '--format=%B',
-      '--end-of-options',
-      commit,
-    ]);
+    const message = await this.messageOf(projectId, commit);
 
     return await this.submissions.keep({
       id: this.submissions.newId(),
@@ -72,8 +69,21 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
     return (await this.submissions.holderOf(teamId, task, pushedBy)).agent;
   }
 
+  private async messageOf(projectId: string, commit: string): Promise<string> {
+    const { message } = await this.repositories.commit(projectId, commit);
+    if (message !== null) return message;
+    // In another encoding, which git knows.
+    const args = ['log', '-1', '--format=%B', '--end-of-options', commit];
+    return await this.git.text(this.repositories.path(projectId), args);
+  }
+
   /** Where the pushed history left the branch; null when it never was on it. */
   private async mergeBase(projectId: string, head: string, commit: string): Promise<string | null> {
+    for (let below: string | undefined = commit, looked = 0; below !== undefined && looked < FEW_COMMITS; looked += 1) {
+      if (below === head) return head;
+      const { parents } = await this.repositories.commit(projectId, below);
+      below = parents.length === 1 ? parents[0] : undefined;
+    }
     const { stdout, code } = await this.git.run(this.repositories.path(projectId), ['merge-base', head, commit], {
       ok: [0, 1],
     });

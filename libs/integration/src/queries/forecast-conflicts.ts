@@ -2,7 +2,7 @@ import { type IQueryHandler, QueryHandler } from '@nestjs/cqrs';
 import type { ConflictForecast } from '@muster/contracts';
 import { ForecastConflicts } from '#messages/integration';
 import { Database } from '#platform/database';
-import { Changes, Repositories } from '#platform/git';
+import { Repositories } from '#platform/git';
 import { mayConflict, type Touched, touchedBy } from '../domain/overlap.ts';
 
 /** Open at the same time; more are not compared pair by pair. */
@@ -28,7 +28,6 @@ export class ForecastConflictsHandler implements IQueryHandler<ForecastConflicts
   constructor(
     private readonly database: Database,
     private readonly repositories: Repositories,
-    private readonly changes: Changes,
   ) {}
 
   async execute({ projectId, paths }: ForecastConflicts): Promise<ConflictForecast> {
@@ -66,7 +65,7 @@ export class ForecastConflictsHandler implements IQueryHandler<ForecastConflicts
 
   private async pathsOf(projectId: string, a: string, b: string): Promise<readonly string[]> {
     const key = `${projectId} ${a} ${b}`;
-    return keep(this.merged, key, this.merged.get(key) ?? (await this.changes.conflictingPaths(projectId, a, b)));
+    return keep(this.merged, key, this.merged.get(key) ?? (await this.repositories.conflictingPaths(projectId, a, b)));
   }
 }
 

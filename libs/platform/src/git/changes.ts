@@ -20,6 +20,8 @@ export type Replay =
 
 /** More commits than this in one change are not replayed one by one. */
 const MOST_COMMITS = 200;
+/** Longer ones are left to git. */
+const LONGEST_CHAIN = 20;
 const nobody: NewCommit['author'] = { name: 'Muster', email: 'muster@localhost' };
 const hex = (id: string): string => {
   if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(id)) throw new Error(`not a full object id: ${id}`);
@@ -36,6 +38,8 @@ export class Changes {
 
   /** The commits that `tip` has and `base` has not, oldest first; null when there are too many to look at. */
   async commitsOf(projectId: string, base: string, tip: string): Promise<HandedCommit[] | null> {
+    const chain = await this.chainOf(projectId, hex(base), hex(tip));
+    if (chain !== null) return chain;
     const { stdout } = await this.git.run(this.repositories.path(projectId), [
       'log', '-z', '--topo-order', '--reverse', '--no-show-signature', '--no-color', '--no-notes', `--max-count=${MOST_COMMITS + 1}`,
       '--format=%H%n%T%n%P%n%B', '--end-of-options', hex(tip), `^${hex(base)}`, '--',
@@ -49,6 +53,19 @@ export class Changes {
         return { commit, tree, parents: parents === '' ? [] : parents.split(' '), message: message.join('\n') };
       });
     return commits.length > MOST_COMMITS ? null : commits;
+  }
+
+  /** The usual case, a few commits on one another, without a search of the history; null when it is another. */
+  private async chainOf(projectId: string, base: string, tip: string): Promise<HandedCommit[] | null> {
+    const chain: HandedCommit[] = [];
+    for (let commit = tip; commit !== base;) {
+      const { tree, parents, message } = await this.repositories.commit(projectId, commit);
+      const [parent] = parents;
+      if (parent === undefined || parents.length > 1 || message === null || chain.length === LONGEST_CHAIN) return null;
+      chain.unshift({ commit, tree, parents, message });
+      commit = parent;
+    }
+    return chain;
   }
 
   /**
@@ -94,21 +111,5 @@ export class Changes {
   private standIn(projectId: string, tree: string, parent: string): Promise<string> {
     const made = { message: 'replay', author: nobody, committer: nobody, date: new Date(0) };
     return this.repositories.commitTree(projectId, { tree, parents: [parent], ...made });
-  }
-
-  /** The paths in which two commits cannot be merged by themselves; empty when they get along. */
-  async conflictingPaths(projectId: string, a: string, b: string): Promise<string[]> {
-    const { stdout, code } = await this.git.run(
-      this.repositories.path(projectId),
-      ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', hex(a), hex(b)],
-      { ok: [0, 1] },
-    );
-    return code === 0
-      ? []
-      : stdout
-          .toString('utf8')
-          .split('\0')
-          .slice(1)
-          .filter((path) => path !== '');
   }
 }

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { dirname } from 'node:path';
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { MusterError } from '#kernel';
 import { childEnvironment } from '#platform/config';
+import { Conversation, ConversationEnded, type Reader } from './conversation.ts';
 
 /** The git program refused or failed. A bug or a broken disk unless the caller turns it into an error of its own. */
 export class GitFailed extends Error {
@@ -19,7 +20,7 @@ export class GitFailed extends Error {
 
 /** The repositories' disk has no room: nothing was changed, and it can be tried again once there is some. */
 export class DiskFull extends MusterError {
-  constructor(cause: GitFailed) {
+  constructor(cause: Error) {
     super(
       'git.disk_full',
       507,
@@ -29,6 +30,8 @@ export class DiskFull extends MusterError {
   }
 }
 const NO_ROOM = /No space left on device|Out of diskspace|Disk quota exceeded/i;
+const failureOf = (failure: GitFailed): GitFailed | DiskFull =>
+  NO_ROOM.test(failure.stderr) ? new DiskFull(failure) : failure;
 
 export interface GitRun {
   readonly input?: string | Buffer;
@@ -51,6 +54,11 @@ export interface GitResult {
 
 /** More at once only makes each slower: git is bound by disk and processor. */
 const PROCESSES_AT_ONCE = 8;
+/** Processes that wait to be asked again: those of five busy repositories, some megabytes each. More than are ever busy at once. */
+const MOST_STANDING = 32;
+const STANDS_IDLE_MS = 20_000;
+/** A process that has read much of a repository remembers it all. */
+const MOST_ASKED = 2_000;
 
 /** Settings of every call: no hooks, no housekeeping behind our back, names that no file system may read as `.git`. */
 const settings = [
@@ -75,11 +83,26 @@ export function killGroup(child: ChildProcess): void {
   }
 }
 
+/** A process that is asked more than once, and who waits to ask it. */
+interface Standing {
+  conversation: Conversation | null;
+  /** Until the last of those who asked has its answer. */
+  turn: Promise<unknown>;
+  waiting: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
 /** The git program in an environment of ours: nobody's configuration, no prompts, no network unless asked for. */
 @Injectable()
-export class Git {
+export class Git implements OnApplicationShutdown {
   private running = 0;
   private readonly queue: Array<() => void> = [];
+  /** By repository and command, the one that was asked last at the end. */
+  private readonly standing = new Map<string, Standing>();
+
+  onApplicationShutdown(): void {
+    for (const key of this.standing.keys()) this.dismiss(key);
+  }
 
   environment(dir: string, extra: Record<string, string> = {}): Record<string, string> {
     return {
@@ -118,6 +141,94 @@ export class Git {
 
   async text(dir: string, args: readonly string[], options: GitRun = {}): Promise<string> {
     return (await this.run(dir, args, options)).stdout.toString('utf8').trimEnd();
+  }
+
+  /**
+   * Asks a process of git that stays for the next question, such as `cat-file --batch-command`: one for each repository and command.
+   * @param question ours, as the arguments of `run` are, with whatever ends it
+   */
+  async ask<T>(
+    dir: string,
+    args: readonly string[],
+    question: string | Buffer,
+    read: Reader<T>,
+    timeoutMs = 120_000,
+  ): Promise<T> {
+    const key = [dir, ...args].join('\0');
+    const place = this.standing.get(key) ?? {
+      conversation: null,
+      turn: Promise.resolve(),
+      waiting: 0,
+      idle: undefined,
+    };
+    this.standing.delete(key);
+    this.standing.set(key, place);
+    clearTimeout(place.idle);
+    place.waiting += 1;
+    const asked = place.turn.then(() => this.askNow(place, dir, args, question, read, timeoutMs));
+    place.turn = asked.catch(() => undefined);
+    try {
+      return await asked;
+    } finally {
+      place.waiting -= 1;
+      if (place.waiting === 0) {
+        if (this.standing.get(key) === place) place.idle = setTimeout(() => this.dismiss(key), STANDS_IDLE_MS).unref();
+        else place.conversation?.close();
+      }
+    }
+  }
+
+  /** Ends what stands for a repository that is to go. */
+  forget(dir: string): void {
+    for (const key of this.standing.keys()) if (key.startsWith(`${dir}\0`)) this.dismiss(key);
+  }
+
+  private async askNow<T>(
+    place: Standing,
+    dir: string,
+    args: readonly string[],
+    question: string | Buffer,
+    read: Reader<T>,
+    timeoutMs: number,
+  ): Promise<T> {
+    await this.enter();
+    try {
+      if (place.conversation === null || place.conversation.over) place.conversation = this.converse(dir, args);
+      return await place.conversation.ask(question, read, timeoutMs);
+    } catch (error) {
+      place.conversation?.close();
+      place.conversation = null;
+      if (!(error instanceof ConversationEnded)) throw error;
+      const { code, stderr } = error.ended;
+      throw failureOf(new GitFailed(args[0] ?? '', code, stderr, Buffer.alloc(0)));
+    } finally {
+      this.leave();
+      if (place.conversation !== null && place.conversation.asked >= MOST_ASKED) {
+        place.conversation.close();
+        place.conversation = null;
+      }
+    }
+  }
+
+  private converse(dir: string, args: readonly string[]): Conversation {
+    const open = [...this.standing].filter(([, { conversation }]) => conversation !== null);
+    const idle = open.find(([, { waiting }]) => waiting === 0);
+    if (open.length >= MOST_STANDING && idle !== undefined) this.dismiss(idle[0]);
+    const child = spawn('git', [...this.prefix(), ...args], {
+      cwd: dir,
+      env: this.environment(dir),
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+    return new Conversation(child, () => killGroup(child));
+  }
+
+  /** Who has asked already is answered first. */
+  private dismiss(key: string): void {
+    const place = this.standing.get(key);
+    clearTimeout(place?.idle);
+    this.standing.delete(key);
+    if (place?.waiting === 0) place.conversation?.close();
   }
 
   private start(dir: string, args: readonly string[], options: GitRun): Promise<GitResult> {
@@ -168,10 +279,7 @@ export class Git {
           code: code ?? -1,
         };
         if (stopped === '' && ok.includes(result.code)) resolve(result);
-        else {
-          const failure = new GitFailed(args[0] ?? '', result.code, result.stderr, result.stdout);
-          reject(NO_ROOM.test(result.stderr) ? new DiskFull(failure) : failure);
-        }
+        else reject(failureOf(new GitFailed(args[0] ?? '', result.code, result.stderr, result.stdout)));
       });
     });
   }

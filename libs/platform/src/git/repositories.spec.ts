@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { extract } from 'tar-stream';
 import { typeid } from 'typeid-js';
 import type { Config } from '#platform/config';
+import { Changes } from './changes.ts';
 import { Git } from './git.ts';
 import { NOTHING, Repositories, type FileChange } from './repositories.ts';
 
@@ -342,6 +343,138 @@ describe('commits and notes', () => {
       );
     }
     expect(await repositories.readNote(project, 'refs/notes/muster', root)).toBeNull();
+  });
+});
+
+describe('what processes of git that stay are asked', () => {
+  const raw = (id: string) => git.text(repositories.path(project), ['cat-file', '-p', id]);
+
+  it('makes the commits of git commit-tree, byte for byte', async () => {
+    const tree = await repositories.emptyTree(project);
+    const names = ['Ada', ' . "Ada" Lovelace, ', 'a <b> c', 'Zoë\u0007 Ünï', '\\x'];
+    for (const name of names) {
+      const who = { name, email: `${name.length}.@example.org;` };
+      const date = new Date(1_700_000_000_999);
+      const message = '\n  Subject \n\n body — ünï\n\n\n';
+      const made = await repositories.commitTree(project, {
+        tree, parents: [root, root], message, author: who, committer: someone, date,
+      }); // prettier-ignore
+      const control = (text: string) => text.replace(/[\p{Cc}<>]/gu, ' ').trim();
+      const theirs = await git.text(
+        repositories.path(project),
+        ['commit-tree', tree, '-p', root, '-p', root, '-F', '-'],
+        {
+          input: `${message.trimEnd()}\n`,
+          env: {
+            GIT_AUTHOR_NAME: control(who.name), GIT_AUTHOR_EMAIL: control(who.email), GIT_AUTHOR_DATE: '@1700000000 +0000',
+            GIT_COMMITTER_NAME: someone.name, GIT_COMMITTER_EMAIL: someone.email, GIT_COMMITTER_DATE: '@1700000000 +0000',
+          },
+        },
+      ); // prettier-ignore
+      expect(await raw(made)).toBe(await raw(theirs));
+      expect(made).toBe(theirs);
+    }
+    const nameless = await repositories.commitTree(project, {
+      tree, parents: [], message: 'x', author: { name: '<.>', email: '' }, committer: someone, date: new Date(0),
+    }); // prettier-ignore
+    expect(await raw(nameless)).toContain('author unknown <unknown@localhost> 0 +0000');
+  });
+
+  it('is refused for a commit on what is not there', async () => {
+    const made = { message: 'x', author: someone, committer: someone, date: new Date(0) };
+    const gone = 'e'.repeat(40);
+    const tree = await repositories.emptyTree(project);
+    await expect(repositories.commitTree(project, { ...made, tree, parents: [gone] })).rejects.toThrow(gone);
+    await expect(repositories.commitTree(project, { ...made, tree: gone, parents: [] })).rejects.toThrow(gone);
+    await expect(repositories.commitTree(project, { ...made, tree: root, parents: [tree] })).rejects.toThrow(tree);
+  });
+
+  it('is answered in order, whatever was refused or conflicted before', async () => {
+    const base = await change(root, file('a', '1\n'), file('b', '1\n'));
+    const [ours, theirs, beside] = [
+      await change(base, file('a', 'ours\n')),
+      await change(base, file('a', 'theirs\n')),
+      await change(base, file('b', 'theirs\n')),
+    ];
+    const alone = await commit(await repositories.treeOf(project, base), []);
+    const asked = await Promise.allSettled([
+      repositories.mergeTree(project, ours, theirs),
+      repositories.mergeTree(project, ours, beside),
+      repositories.mergeTree(project, ours, alone),
+      repositories.mergeTree(project, ours, ours),
+      repositories.mergeTree(project, beside, theirs),
+      repositories.conflictingPaths(project, theirs, ours),
+      repositories.conflictingPaths(project, theirs, beside),
+    ]);
+    const clean = await change(base, file('a', 'ours\n'), file('b', 'theirs\n'));
+    expect(asked[0]).toMatchObject({ value: { clean: false, conflicts: [{ path: 'a', ours: 'ours\n' }] } });
+    expect(asked[1]).toEqual({
+      status: 'fulfilled',
+      value: { clean: true, tree: await repositories.treeOf(project, clean) },
+    });
+    expect(asked[2]).toMatchObject({ status: 'rejected', reason: { exitCode: 128 } });
+    expect(asked[3]).toMatchObject({ value: { clean: true, tree: await repositories.treeOf(project, ours) } });
+    expect(asked[4]).toMatchObject({ value: { clean: true } });
+    expect(asked[5]).toMatchObject({ value: ['a'] });
+    expect(asked[6]).toMatchObject({ value: [] });
+  });
+
+  it('is answered whole, however much it is', async () => {
+    const body = 'x'.repeat(3_000_000);
+    const many = Array.from({ length: 3_000 }, (_, at) => file(`many/${at}`, `${at}`));
+    const made = await change(root, file('big', body), file('end', ''), ...many);
+    expect((await repositories.readFile(project, made, 'big', 5_000_000))?.equals(Buffer.from(body))).toBe(true);
+    expect((await repositories.readFile(project, made, 'many/2999', 10))?.toString()).toBe('2999');
+    expect(await repositories.diffFiles(project, root, made)).toHaveLength(3_002);
+  });
+
+  it('keeps names that are no UTF-8 as they are', async () => {
+    const dir = repositories.path(project);
+    const blob = await git.text(dir, ['hash-object', '-w', '--stdin'], { input: 'x' });
+    const odd = await git.text(dir, ['mktree', '-z'], {
+      input: Buffer.concat([Buffer.from(`100644 blob ${blob}\t`), Buffer.from([0xff, 0xfe]), Buffer.from('\0')]),
+    });
+    const made = await change(await commit(odd, [root]), file('b', '1'));
+    const { stdout } = await git.run(dir, ['ls-tree', '-z', '--name-only', made]);
+    expect(stdout.equals(Buffer.from([98, 0, 0xff, 0xfe, 0]))).toBe(true);
+  });
+
+  it('is asked of another process when the one that stayed was ended', async () => {
+    const id = await fresh();
+    const made = await commit(await repositories.emptyTree(id), [], 'One', id);
+    const other = await commit(await repositories.emptyTree(id), [made], 'Two', id);
+    await repositories.remove(id);
+    await repositories.create(id, 'main');
+    expect(await repositories.refs(id, 'refs')).toEqual([]);
+    await expect(repositories.commit(id, other)).rejects.toThrow(other);
+    expect(await commit(await repositories.emptyTree(id), [], 'One', id)).toBe(made);
+    expect(await repositories.updateRef(id, 'refs/heads/main', made, NOTHING)).toBe(true);
+    git.onApplicationShutdown();
+    expect(await repositories.updateRef(id, 'refs/heads/main', NOTHING, made)).toBe(true);
+    expect(await repositories.resolve(id, 'refs/heads/main')).toBeNull();
+  });
+
+  it('tells commits as git log does', async () => {
+    const changes = new Changes(git, repositories);
+    const base = await change(root, file('a', '1'));
+    const tree = await repositories.treeOf(project, await change(base, file('a', '2')));
+    const one = await commit(tree, [base], '  Subject \n\nwith a body\nof lines');
+    const two = await commit(await repositories.treeOf(project, base), [one], 'Back\n');
+    const logged = await git.run(repositories.path(project), [
+      'log', '-z', '--reverse', '--format=%H%n%T%n%P%n%B', two, `^${base}`,
+    ]); // prettier-ignore
+    const told = await changes.commitsOf(project, base, two);
+    expect(told?.map((c) => [c.commit, c.tree, ...c.parents, c.message].join('\n'))).toEqual(
+      logged.stdout.toString().split('\0').filter(Boolean),
+    );
+    const side = await commit(tree, [root], 'Side');
+    const joined = await commit(tree, [two, side], 'Joined');
+    expect(new Set((await changes.commitsOf(project, base, joined))?.map((c) => c.commit))).toEqual(
+      new Set([one, two, side, joined]),
+    );
+    expect(await repositories.isAncestor(project, base, joined)).toBe(true);
+    expect(await repositories.isAncestor(project, side, joined)).toBe(true);
+    expect(await repositories.isAncestor(project, joined, base)).toBe(false);
   });
 });
 

@@ -7,6 +7,21 @@ import { Injectable } from '@nestjs/common';
 import { pack } from 'tar-stream';
 import { Config } from '#platform/config';
 import {
+  committed,
+  contents,
+  differences,
+  infos,
+  merged as mergeAnswer,
+  nameOf,
+  parseCommit,
+  parseTree,
+  written,
+  type Commit,
+  type Difference,
+  type ObjectInfo,
+  type TreeEntry,
+} from './answers.ts';
+import {
   limited,
   MARKER_SIZE,
   parseMarkers,
@@ -15,7 +30,7 @@ import {
   type MergeMessage,
 } from './conflicts.ts';
 import { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
-import { Git, GitFailed } from './git.ts';
+import { DiskFull, Git, GitFailed } from './git.ts';
 
 /** The old value of a ref that must not exist yet, and the new value of one that is to go. */
 export const NOTHING = '0'.repeat(40);
@@ -78,18 +93,27 @@ const refName = (ref: string): string => {
     throw new Error(`not a full ref name: ${ref}`);
   return ref;
 };
-const person = (who: Person, role: 'AUTHOR' | 'COMMITTER', date: Date): Record<string, string> => {
+/** As git writes it: it takes these signs from both ends of names. */
+const EDGES = /^[\0- .,:;<>"\\']+|[\0- .,:;<>"\\']+$/g;
+const identity = (who: Person, date: Date): string => {
   const plain = (text: string, otherwise: string) =>
     text
       .replace(/[\p{Cc}<>]/gu, ' ')
       .trim()
-      .slice(0, 200) || otherwise;
-  return {
-    [`GIT_${role}_NAME`]: plain(who.name, 'unknown'),
-    [`GIT_${role}_EMAIL`]: plain(who.email, 'unknown@localhost'),
-    [`GIT_${role}_DATE`]: `@${Math.floor(date.getTime() / 1000)} +0000`,
-  };
+      .slice(0, 200)
+      .replace(EDGES, '') || otherwise;
+  const seconds = Math.floor(date.getTime() / 1000);
+  return `${plain(who.name, 'unknown')} <${plain(who.email, 'unknown@localhost')}> ${seconds} +0000`;
 };
+/** Questions to processes that stay: see `Git.ask`. */
+const objects = ['cat-file', '--batch-command', '-z'];
+const merges = ['merge-tree', '--write-tree', '-z', '--messages', '--stdin'];
+const files = (type: 'blob' | 'commit') => ['hash-object', '-t', type, '-w', '--no-filters', '--stdin-paths'];
+const trees = ['mktree', '-z', '--batch'];
+const refs = ['update-ref', '--no-deref', '--stdin'];
+const diffs = ['diff-tree', '--stdin', '-r', '-z', '--raw', '--no-renames', '--no-ext-diff'];
+/** What is handed in was mostly made not long ago: so many commits are looked at before git searches all history. */
+const NOT_LONG_AGO = 50;
 const muster: Person = { name: 'Muster', email: 'muster@localhost' };
 
 /**
@@ -116,6 +140,15 @@ const repositorySettings: ReadonlyArray<readonly [string, string]> = [
   ['transfer.hideRefs', '!refs/muster/submissions'],
 ];
 
+/** One file's change on its way down the folders. */
+interface Edit {
+  readonly change: FileChange;
+  /** Null deletes. */
+  readonly blob: string | null;
+  readonly parts: readonly string[];
+}
+const parts = (edits: readonly Edit[], depth: number): string => (edits[0]?.parts ?? []).slice(0, depth + 1).join('/');
+
 /** The bare repositories of the projects. Everything here works on objects: nothing is ever checked out. */
 @Injectable()
 export class Repositories {
@@ -137,8 +170,8 @@ export class Repositories {
   /** A folder for one piece of work. In the data folder, so that what a killed server leaves is found by the next one. */
   private async scratch(what: string): Promise<string> {
     const place = join(this.config.dataDir, 'scratch');
-    await mkdir(place, { recursive: true });
-    return mkdtemp(join(place, `${what}-`));
+    await mkdir(place, { recursive: true }).catch(throwNoRoom);
+    return await mkdtemp(join(place, `${what}-`)).catch(throwNoRoom);
   }
 
   /**
@@ -198,6 +231,7 @@ export class Repositories {
   }
 
   async remove(projectId: string): Promise<void> {
+    this.git.forget(this.path(projectId));
     await rm(this.path(projectId), { recursive: true, force: true });
   }
 
@@ -206,28 +240,29 @@ export class Repositories {
     const name = /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(ref) ? ref : refName(ref);
     // A commit whose tree was asked for is there.
     if (this.trees.has(`${projectId} ${name}`)) return name;
-    const branch = name.startsWith('refs/heads/') ? await this.branchFile(projectId, name) : undefined;
-    if (branch !== undefined) return branch;
-    const result = await this.git.run(
-      this.path(projectId),
-      ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`],
-      { ok: [0, 1, 128] },
-    );
-    const found = result.stdout.toString('utf8').trim();
-    return result.code === 0 && found !== '' ? found : null;
+    const dir = this.path(projectId);
+    const held = name.startsWith('refs/') ? await this.value(dir, name) : name;
+    // Branches hold commits and nothing else.
+    if (held === null || name.startsWith('refs/heads/')) return held;
+    return (await this.info(dir, `${held}^{commit}`))?.oid ?? null;
+  }
+
+  /** @param expression made of full object ids */
+  private async info(dir: string, expression: string): Promise<ObjectInfo | null> {
+    const [info = null] = await this.git.ask(dir, objects, `info ${expression}\0`, infos(1));
+    return info;
   }
 
   /**
-   * A branch as it stands in git's files, which are replaced as a whole: a file of its own when it moved since refs were last
+   * A ref as it stands in git's files, which are replaced as a whole: a file of its own when it moved since refs were last
    * packed, and a line of `packed-refs` when not. Null when it is in neither, undefined when git has to be asked. Saves a process
    * for each task that is created and each that is handed out.
    */
-  private async branchFile(projectId: string, name: string): Promise<string | null | undefined> {
-    const dir = this.path(projectId);
+  private async refFile(dir: string, name: string): Promise<string | null | undefined> {
     const loose = await contentOf(join(dir, name));
     if (loose === undefined) return undefined;
     if (loose !== null) return /^([0-9a-f]{40}|[0-9a-f]{64})\n$/.test(loose) ? loose.trim() : undefined;
-    // Packing writes the line before it removes the file, so a branch that is in neither was in neither at one moment.
+    // Packing writes the line before it removes the file, so a ref that is in neither was in neither at one moment.
     const packed = await contentOf(join(dir, 'packed-refs'));
     if (packed === undefined || packed === null) {
       const otherFormat = await stat(join(dir, 'reftable')).catch(() => null);
@@ -258,14 +293,10 @@ export class Repositories {
     const key = `${projectId} ${object(commit)}`;
     const known = this.trees.get(key);
     if (known !== undefined) return known;
-    const tree = await this.git.text(this.path(projectId), [
-      'rev-parse',
-      '--verify',
-      '--end-of-options',
-      `${commit}^{tree}`,
-    ]);
-    this.remember(key, tree);
-    return tree;
+    const tree = await this.info(this.path(projectId), `${commit}^{tree}`);
+    if (tree === null) throw new GitFailed('cat-file', 128, `${commit} has no tree here`, Buffer.alloc(0));
+    this.remember(key, tree.oid);
+    return tree.oid;
   }
 
   private remember(key: string, tree: string): void {
@@ -278,43 +309,60 @@ export class Repositories {
   async readFile(projectId: string, commitOrTree: string, path: string, maxBytes: number): Promise<Buffer | null> {
     if (!repositoryPath.safeParse(path).success) return null;
     const dir = this.path(projectId);
-    const listed = await this.git.text(dir, ['ls-tree', '-z', '-l', '--full-tree', object(commitOrTree), '--', path]);
-    const entry = /^(100644|100755) blob ([0-9a-f]+) +(\d+)\t/.exec(listed);
-    if (!entry) return null;
-    const [, , blob = '', size = '0'] = entry;
-    if (Number(size) > maxBytes) throw new FileTooLarge(path, Number(size), maxBytes);
-    return (await this.git.run(dir, ['cat-file', 'blob', blob])).stdout;
+    let above = `${object(commitOrTree)}^{tree}`;
+    const names = path.split('/');
+    for (const [at, name] of names.entries()) {
+      const tree = await this.git.ask(dir, objects, `contents ${above}\0`, contents);
+      if (tree === null) {
+        if (at > 0) return null;
+        throw new GitFailed('cat-file', 128, `${commitOrTree} has no tree here`, Buffer.alloc(0));
+      }
+      const entry = parseTree(tree.bytes, tree.oid.length / 2).find((one) => one.name === nameOf(name));
+      const last = at === names.length - 1;
+      if (entry === undefined || !(last ? /^100(644|755)$/ : /^40000$/).test(entry.mode)) return null;
+      above = entry.oid;
+    }
+    const info = await this.info(dir, above);
+    if (info === null) throw new GitFailed('cat-file', 128, `${above} is not here`, Buffer.alloc(0));
+    if (info.size > maxBytes) throw new FileTooLarge(path, info.size, maxBytes);
+    return (await this.git.ask(dir, objects, `contents ${above}\0`, contents))?.bytes ?? null;
   }
 
   async diffFiles(projectId: string, a: string, b: string): Promise<ChangedFile[]> {
-    const { stdout } = await this.git.run(this.path(projectId), [
-      'diff-tree', '-r', '-z', '--no-renames', '--no-ext-diff', '--name-status', `${object(a)}^{tree}`, `${object(b)}^{tree}`, '--',
-    ]); // prettier-ignore
-    const fields = stdout.toString('utf8').split('\0');
-    const files: ChangedFile[] = [];
-    for (let at = 0; at + 1 < fields.length; at += 2)
-      files.push({ status: fields[at] ?? '', path: fields[at + 1] ?? '' });
-    return files;
+    const found = await this.differences(projectId, a, b);
+    return found.map(({ status, path }) => ({ status, path }));
+  }
+
+  private async differences(projectId: string, a: string, b: string): Promise<Difference[]> {
+    const [before, after] = [await this.treeOf(projectId, a), await this.treeOf(projectId, b)];
+    const last = 'end\n';
+    return await this.git.ask(this.path(projectId), diffs, `${before} ${after}\n${last}`, differences(last));
   }
 
   /** Paths that b brings and that cannot be verified as files: submodules, and names that no checkout could hold safely. */
   async unfitPaths(projectId: string, a: string, b: string): Promise<string[]> {
-    const { stdout } = await this.git.run(this.path(projectId), [
-      'diff-tree', '-r', '-z', '--raw', '--no-renames', '--no-ext-diff', `${object(a)}^{tree}`, `${object(b)}^{tree}`, '--',
-    ]); // prettier-ignore
-    const fields = stdout.toString('utf8').split('\0');
-    const unfit: string[] = [];
-    for (let at = 0; at + 1 < fields.length; at += 2) {
-      const [, mode = '', , , status = ''] = (fields[at] ?? '').split(' ');
-      const path = fields[at + 1] ?? '';
-      const strange = path.includes('\ufffd') || !repositoryPath.safeParse(path).success;
-      if (status !== 'D' && (mode === '160000' || strange)) unfit.push(path);
-    }
-    return unfit;
+    const unfit = ({ status, mode, path }: Difference) =>
+      status !== 'D' && (mode === '160000' || path.includes('\ufffd') || !repositoryPath.safeParse(path).success);
+    return (await this.differences(projectId, a, b)).filter(unfit).map(({ path }) => path);
+  }
+
+  /** @throws GitFailed when there is no such commit */
+  async commit(projectId: string, commit: string): Promise<Commit> {
+    const found = await this.git.ask(this.path(projectId), objects, `contents ${object(commit)}\0`, contents);
+    if (found?.type !== 'commit') throw new GitFailed('cat-file', 128, `${commit} is not here`, Buffer.alloc(0));
+    return parseCommit(found.bytes);
   }
 
   async isAncestor(projectId: string, a: string, b: string): Promise<boolean> {
     if (a === b) return true;
+    for (
+      let below: string | undefined = object(b), looked = 0;
+      below !== undefined && looked < NOT_LONG_AGO;
+      looked += 1
+    ) {
+      [below] = (await this.commit(projectId, below)).parents;
+      if (below === a) return true;
+    }
     const { code } = await this.git.run(this.path(projectId), ['merge-base', '--is-ancestor', object(a), object(b)], {
       ok: [0, 1, 128],
     });
@@ -385,13 +433,10 @@ export class Repositories {
   /** Merges two commits without a checkout. Conflicts come with what each side wrote. */
   async mergeTree(projectId: string, ours: string, theirs: string): Promise<MergeResult> {
     const dir = this.path(projectId);
-    const result = await this.git.run(
-      dir,
-      ['merge-tree', '--write-tree', '-z', '--messages', object(ours), object(theirs)],
-      { ok: [0, 1] },
-    );
-    const merged = parseMergeTree(result.stdout);
-    if (result.code === 0) return { clean: true, tree: object(merged.tree) };
+    const question = `${object(ours)} ${object(theirs)}\n${ours} ${ours}\n`;
+    const { clean, output } = await this.git.ask(dir, merges, question, mergeAnswer);
+    const merged = parseMergeTree(output);
+    if (clean) return { clean: true, tree: object(merged.tree) };
     const hunks: ConflictHunk[] = [];
     for (const path of merged.paths) hunks.push(...(await this.hunks(dir, path, merged.messages)));
     if (hunks.length === 0)
@@ -403,6 +448,13 @@ export class Repositories {
     return { clean: false, conflicts: limited(hunks) };
   }
 
+  /** The paths in which two commits cannot be merged by themselves; empty when they get along. */
+  async conflictingPaths(projectId: string, a: string, b: string): Promise<string[]> {
+    const question = `${object(a)} ${object(b)}\n${a} ${a}\n`;
+    const { clean, output } = await this.git.ask(this.path(projectId), merges, question, mergeAnswer);
+    return clean ? [] : parseMergeTree(output).paths.map(({ path }) => path);
+  }
+
   private async hunks(
     dir: string,
     { path, stages }: ConflictedPath,
@@ -412,8 +464,9 @@ export class Repositories {
       const entry = stages.get(stage);
       if (!entry) return 'none';
       if (!entry.mode.startsWith('100')) return 'other';
-      const size = Number(await this.git.text(dir, ['cat-file', '-s', entry.oid]));
-      return size > MAX_COMPARED_BYTES ? 'large' : (await this.git.run(dir, ['cat-file', 'blob', entry.oid])).stdout;
+      const size = (await this.info(dir, object(entry.oid)))?.size ?? 0;
+      if (size > MAX_COMPARED_BYTES) return 'large';
+      return (await this.git.ask(dir, objects, `contents ${entry.oid}\0`, contents))?.bytes ?? 'none';
     };
     const [base, ours, theirs] = [await side(1), await side(2), await side(3)];
     const plain = (x: typeof base): x is Buffer => Buffer.isBuffer(x) && !x.subarray(0, 8000).includes(0);
@@ -454,18 +507,40 @@ export class Repositories {
     ];
   }
 
+  /** Byte for byte what `git commit-tree` makes of it. */
   async commitTree(projectId: string, commit: NewCommit): Promise<string> {
-    const made = await this.git.text(
-      this.path(projectId),
-      ['commit-tree', object(commit.tree), ...commit.parents.flatMap((parent) => ['-p', object(parent)]), '-F', '-'],
-      {
-        // git refuses NUL in a message, and ends it with a newline only if it has one.
-        input: `${commit.message.replaceAll('\0', '').trimEnd()}\n`,
-        env: { ...person(commit.author, 'AUTHOR', commit.date), ...person(commit.committer, 'COMMITTER', commit.date) },
-      },
-    );
+    const dir = this.path(projectId);
+    const parents = [...new Set(commit.parents.map(object))];
+    const asked = [`${object(commit.tree)}^{tree}`, ...parents.map((parent) => `${parent}^{commit}`)];
+    const there = await this.git.ask(dir, objects, asked.map((one) => `info ${one}\0`).join(''), infos(asked.length));
+    const missing = there.indexOf(null);
+    if (missing !== -1) throw new GitFailed('cat-file', 128, `${asked[missing] ?? ''} is not here`, Buffer.alloc(0));
+    const lines = [
+      `tree ${commit.tree}`,
+      ...parents.map((parent) => `parent ${parent}`),
+      `author ${identity(commit.author, commit.date)}`,
+      `committer ${identity(commit.committer, commit.date)}`,
+      '',
+      // git refuses NUL in a message, and ends it with a newline only if it has one.
+      commit.message.replaceAll('\0', '').trimEnd(),
+    ];
+    const [made = ''] = await this.write(dir, 'commit', [`${lines.join('\n')}\n`]);
     this.remember(`${projectId} ${made}`, commit.tree);
     return made;
+  }
+
+  /** The ids of new objects, each of these bytes. */
+  private async write(dir: string, type: 'blob' | 'commit', bodies: ReadonlyArray<string | Buffer>): Promise<string[]> {
+    if (bodies.length === 0) return [];
+    const folder = await this.scratch('objects');
+    try {
+      const names = bodies.map((_, at) => join(folder, String(at)));
+      for (const [at, body] of bodies.entries()) await writeFile(names[at] ?? '', body).catch(throwNoRoom);
+      const lines = names.map((name) => `${name}\n`).join('');
+      return (await this.git.ask(dir, files(type), lines, written(bodies.length))).map(object);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   }
 
   /** Moves a ref if it still is `old`. False: it is not. `NOTHING` as old means it must not exist, as next deletes it. */
@@ -473,9 +548,7 @@ export class Repositories {
     const dir = this.path(projectId);
     for (let tries = 0; ; tries += 1) {
       try {
-        await this.git.run(dir, ['update-ref', '--no-deref', '--stdin'], {
-          input: `update ${refName(ref)} ${object(next)} ${object(old)}\n`,
-        });
+        await this.transact(dir, [`update ${refName(ref)} ${object(next)} ${object(old)}`]);
         return true;
       } catch (error) {
         if (!(error instanceof GitFailed)) throw error;
@@ -500,7 +573,7 @@ export class Repositories {
     );
     for (let tries = 0; ; tries += 1) {
       try {
-        await this.git.run(dir, ['update-ref', '--no-deref', '--stdin'], { input: `${lines.join('\n')}\n` });
+        await this.transact(dir, lines);
         return true;
       } catch (error) {
         if (!(error instanceof GitFailed)) throw error;
@@ -518,23 +591,28 @@ export class Repositories {
   /** Makes a ref of ours hold this commit, whatever it held; null takes it away. Not for branches: they move by `updateRef`. */
   async setRef(projectId: string, ref: string, commit: string | null): Promise<void> {
     if (/^refs\/(heads|tags)\//.test(ref)) throw new Error(`${ref} is not set without its old value`);
-    await this.git.run(this.path(projectId), ['update-ref', '--no-deref', '--stdin'], {
-      input: `update ${refName(ref)} ${commit === null ? NOTHING : object(commit)}\n`,
-    });
+    await this.transact(this.path(projectId), [`update ${refName(ref)} ${commit === null ? NOTHING : object(commit)}`]);
+  }
+
+  /** All of it or, when git ends on one, none. */
+  private async transact(dir: string, lines: readonly string[]): Promise<void> {
+    await this.git.ask(dir, refs, ['start', ...lines, 'prepare', 'commit', ''].join('\n'), committed);
   }
 
   /** What a ref holds, unpeeled. */
   private async value(dir: string, ref: string): Promise<string | null> {
-    const { stdout, code } = await this.git.run(dir, ['show-ref', '--verify', '--hash', '--', refName(ref)], {
+    const file = await this.refFile(dir, refName(ref));
+    if (file !== undefined) return file;
+    const { stdout, code } = await this.git.run(dir, ['show-ref', '--verify', '--hash', '--', ref], {
       ok: [0, 1, 128],
     });
     return code === 0 ? stdout.toString('utf8').trim() : null;
   }
 
-  private async withIndex<T>(work: (env: { GIT_INDEX_FILE: string }, folder: string) => Promise<T>): Promise<T> {
+  private async withIndex<T>(work: (env: { GIT_INDEX_FILE: string }) => Promise<T>): Promise<T> {
     const folder = await this.scratch('index');
     try {
-      return await work({ GIT_INDEX_FILE: join(folder, 'index') }, folder);
+      return await work({ GIT_INDEX_FILE: join(folder, 'index') });
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -564,25 +642,13 @@ export class Repositories {
         );
       }
     });
-    await this.refuseSpecialFiles(dir, base, tree);
+    await this.refuseSpecialFiles(projectId, base, tree);
     return tree;
   }
 
   /** Nobody may bring in links or submodules, or names that another file system reads as `.git`. */
-  private async refuseSpecialFiles(dir: string, base: string, tree: string): Promise<void> {
-    const { stdout } = await this.git.run(dir, [
-      'diff-tree',
-      '-r',
-      '-z',
-      '--no-renames',
-      `${base}^{tree}`,
-      `${tree}^{tree}`,
-      '--',
-    ]);
-    const fields = stdout.toString('utf8').split('\0');
-    for (let at = 0; at + 1 < fields.length; at += 2) {
-      const mode = (fields[at] ?? '').split(' ')[1] ?? '';
-      const path = fields[at + 1] ?? '';
+  private async refuseSpecialFiles(projectId: string, base: string, tree: string): Promise<void> {
+    for (const { mode, path } of await this.differences(projectId, base, tree)) {
       if (mode !== '000000' && !mode.startsWith('100'))
         throw new PathRefused(path, 'only regular files can be submitted');
       if (!repositoryPath.safeParse(path).success)
@@ -600,61 +666,52 @@ export class Repositories {
       if (paths.has(path)) throw new PathRefused(path, 'it is named twice');
       paths.add(path);
     }
-    return this.withIndex(async (env, folder) => {
-      await this.git.run(dir, ['read-tree', `${object(baseCommit)}^{tree}`], { env });
-      const { stdout } = await this.git.run(dir, ['ls-files', '-z', '--stage'], { env });
-      const modes = new Map(
-        stdout
-          .toString('utf8')
-          .split('\0')
-          .filter((line) => line !== '')
-          .map((line) => [line.slice(line.indexOf('\t') + 1), line.slice(0, 6)]),
-      );
-      const written = changes.filter((change) => change.content !== null);
-      for (const [index, change] of written.entries())
-        await writeFile(join(folder, `file-${index}`), Buffer.from(change.content ?? '', change.encoding ?? 'utf8'));
-      // Files, not one process each: five thousand files are one run of git. No filters: what came in is what is kept.
-      const hashed =
-        written.length === 0
-          ? []
-          : (
-              await this.git.text(dir, ['hash-object', '-w', '--no-filters', '--stdin-paths'], {
-                input: written.map((_, index) => `${join(folder, `file-${index}`)}\n`).join(''),
-              })
-            ).split('\n');
-      // git would silently replace a file by a folder of that name, and the other way round.
-      const gone = new Set(changes.filter((change) => change.content === null).map((change) => change.path));
-      const after = new Set(
-        [...modes.keys(), ...written.map((change) => change.path)].filter((path) => !gone.has(path)),
-      );
-      for (const path of after)
-        for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1))
-          if (after.has(path.slice(0, slash))) throw new PathRefused(path, `${path.slice(0, slash)} is a file`);
-      const lines: string[] = [];
-      for (const change of changes.filter((c) => c.content === null)) {
-        if (!modes.has(change.path))
-          throw new PathRefused(change.path, 'it is to be deleted but is not there on this base');
-        lines.push(`0 ${NOTHING}\t${change.path}\0`);
-      }
-      for (const [index, change] of written.entries()) {
-        const before = modes.get(change.path);
-        if (before !== undefined && !before.startsWith('100'))
-          throw new PathRefused(change.path, 'only regular files can be submitted');
-        const executable = change.executable ?? before === '100755';
-        lines.push(`${executable ? '100755' : '100644'} ${hashed[index] ?? ''}\t${change.path}\0`);
-      }
-      try {
-        await this.git.run(dir, ['update-index', '--add', '-z', '--index-info'], { env, input: lines.join('') });
-        return await this.git.text(dir, ['write-tree'], { env });
-      } catch (error) {
-        if (!(error instanceof GitFailed) || error.exitCode < 0) throw error;
-        const path =
-          /(?:unable to add|cannot add|Invalid path|invalid path) '?([^'\n]*)/i.exec(error.stderr)?.[1] ??
-          [...paths][0] ??
-          '';
-        throw new PathRefused(path, 'a file and a folder would have the same name, or git does not allow the name');
-      }
-    });
+    const kept = changes.filter((change) => change.content !== null);
+    const bodies = kept.map(({ content, encoding }) => Buffer.from(content ?? '', encoding ?? 'utf8'));
+    const blobs = await this.write(dir, 'blob', bodies);
+    const edits = [
+      ...kept.map((change, at) => ({ change, blob: blobs[at] ?? null, parts: change.path.split('/') })),
+      ...changes
+        .filter(({ content }) => content === null)
+        .map((change) => ({ change, blob: null, parts: change.path.split('/') })),
+    ];
+    const entries = await this.edited(dir, await this.treeOf(projectId, baseCommit), edits, 0);
+    return await this.makeTree(dir, entries);
+  }
+
+  /** What a folder holds after the edits below it; folders that are left empty are gone. */
+  private async edited(dir: string, tree: string | null, edits: readonly Edit[], depth: number): Promise<TreeEntry[]> {
+    const entries = new Map((tree === null ? [] : await this.entries(dir, tree)).map((entry) => [entry.name, entry]));
+    const byName = Map.groupBy(edits, ({ parts }) => nameOf(parts[depth] ?? ''));
+    for (const [name, here] of byName) {
+      const before = entries.get(name);
+      const isFolder = before?.mode === '40000';
+      const own = here.find(({ parts }) => parts.length === depth + 1);
+      const below = here.filter(({ parts }) => parts.length > depth + 1);
+      if (own !== undefined && own.blob === null && (before === undefined || isFolder))
+        throw new PathRefused(own.change.path, 'it is to be deleted but is not there on this base');
+      const stays = before !== undefined && !isFolder && own?.blob !== null;
+      const first = below.find(({ blob }) => blob !== null) ?? below[0];
+      const folder = parts(here, depth);
+      if (first !== undefined && (stays || (own !== undefined && own.blob !== null)) && !isFolder)
+        throw new PathRefused(first.change.path, `${folder} is a file`);
+      const inFolder =
+        first === undefined && !isFolder ? [] : await this.edited(dir, isFolder ? before.oid : null, below, depth + 1);
+      if (own !== undefined && own.blob !== null && inFolder.length > 0)
+        throw new PathRefused(
+          `${folder}/${Buffer.from(inFolder[0]?.name ?? '', 'latin1').toString('utf8')}`,
+          `${folder} is a file`,
+        );
+      entries.delete(name);
+      if (own !== undefined && own.blob !== null) {
+        if (before !== undefined && !isFolder && !before.mode.startsWith('100'))
+          throw new PathRefused(own.change.path, 'only regular files can be submitted');
+        const executable = own.change.executable ?? before?.mode === '100755';
+        entries.set(name, { mode: executable ? '100755' : '100644', name, oid: own.blob });
+      } else if (inFolder.length > 0)
+        entries.set(name, { mode: '40000', name, oid: await this.makeTree(dir, inFolder) });
+    }
+    return [...entries.values()];
   }
 
   /**
@@ -712,17 +769,10 @@ export class Repositories {
   /** Sets a commit's note. Writers on other machines may do so at the same time: compare-and-swap, again when it moved. */
   async addNote(projectId: string, ref: string, commit: string, text: string): Promise<void> {
     const dir = this.path(projectId);
-    const place = `${object(commit).slice(0, 2)}/${commit.slice(2)}`;
-    const blob = await this.git.text(dir, ['hash-object', '-w', '--stdin'], { input: text });
+    const [blob = ''] = await this.write(dir, 'blob', [text]);
     for (let tries = 0; tries < 20; tries += 1) {
       const tip = await this.value(dir, ref);
-      const tree = await this.withIndex(async (env) => {
-        if (tip !== null) await this.git.run(dir, ['read-tree', `${tip}^{tree}`], { env });
-        // A note that another program wrote flat would stand beside ours.
-        const input = `0 ${NOTHING}\t${commit}\0` + `100644 ${blob}\t${place}\0`;
-        await this.git.run(dir, ['update-index', '--add', '-z', '--index-info'], { env, input });
-        return this.git.text(dir, ['write-tree'], { env });
-      });
+      const tree = await this.treeWithNote(dir, tip, object(commit), blob);
       if (tip !== null && (await this.treeOf(projectId, tip)) === tree) return;
       const next = await this.commitTree(projectId, {
         tree,
@@ -738,14 +788,47 @@ export class Repositories {
     throw new Error(`the notes ref ${ref} of ${projectId} moved twenty times while a note was written`);
   }
 
+  /** Notes lie in folders by the first two digits; one that another program wrote flat is replaced, not joined. */
+  private async treeWithNote(dir: string, tip: string | null, commit: string, blob: string): Promise<string> {
+    const top = tip === null ? [] : await this.entries(dir, `${tip}^{tree}`);
+    const [folder, name] = [commit.slice(0, 2), commit.slice(2)];
+    const below = top.find((entry) => entry.mode === '40000' && entry.name === folder);
+    const notes = below === undefined ? [] : await this.entries(dir, below.oid);
+    const inFolder = await this.makeTree(dir, [
+      ...notes.filter((entry) => entry.name !== name),
+      { mode: '100644', name, oid: blob },
+    ]);
+    return this.makeTree(dir, [
+      ...top.filter((entry) => entry.name !== folder && entry.name !== commit),
+      { mode: '40000', name: folder, oid: inFolder },
+    ]);
+  }
+
+  private async entries(dir: string, tree: string): Promise<TreeEntry[]> {
+    const found = await this.git.ask(dir, objects, `contents ${tree}\0`, contents);
+    if (found === null) throw new GitFailed('cat-file', 128, `${tree} is not here`, Buffer.alloc(0));
+    return parseTree(found.bytes, found.oid.length / 2);
+  }
+
+  private async makeTree(dir: string, entries: readonly TreeEntry[]): Promise<string> {
+    const kind = (mode: string) => (mode === '40000' ? 'tree' : mode === '160000' ? 'commit' : 'blob');
+    const lines = entries.map(({ mode, name, oid }) => `${mode} ${kind(mode)} ${oid}\t${name}\0`);
+    const question = Buffer.from(`${lines.join('')}\0`, 'latin1');
+    const [tree = ''] = await this.git.ask(dir, trees, question, written(1));
+    return object(tree);
+  }
+
   async readNote(projectId: string, ref: string, commit: string): Promise<string | null> {
     const dir = this.path(projectId);
-    const { stdout, code } = await this.git.run(dir, ['notes', `--ref=${refName(ref)}`, 'list', object(commit)], {
-      ok: [0, 1, 128],
-    });
-    const blob = stdout.toString('utf8').trim();
-    if (code !== 0 || blob === '') return null;
-    return (await this.git.run(dir, ['cat-file', 'blob', blob])).stdout.toString('utf8');
+    const tip = await this.value(dir, ref);
+    if (tip === null) return null;
+    const [a, b, rest] = [object(commit).slice(0, 2), commit.slice(2, 4), commit.slice(4)];
+    const places = [`${a}/${b}${rest}`, commit, `${a}/${b}/${rest}`];
+    for (const place of places) {
+      const note = await this.git.ask(dir, objects, `contents ${tip}:${place}\0`, contents);
+      if (note?.type === 'blob') return note.bytes.toString('utf8');
+    }
+    return null;
   }
 }
 
@@ -787,13 +870,19 @@ class Blobs {
   }
 }
 
+/** What a full disk says to us, as what it says to git. */
+function throwNoRoom(error: unknown): never {
+  const { code } = error as NodeJS.ErrnoException;
+  throw code === 'ENOSPC' || code === 'EDQUOT' ? new DiskFull(error as Error) : error;
+}
+
 /** Null when there is no such file; undefined when it is no small file. */
 async function contentOf(path: string): Promise<string | null | undefined> {
   try {
     const { size } = await stat(path);
     return size > MAX_REF_FILE_BYTES ? undefined : await readFile(path, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : '';
+    const { code } = error as NodeJS.ErrnoException;
     return code === 'ENOENT' || code === 'ENOTDIR' ? null : undefined;
   }
 }
