@@ -20,6 +20,7 @@ export {
 export { detectSandbox, sandboxChoices, type Sandbox, type SandboxChoice } from './sandbox/detect.ts';
 export { proveSandbox, type SandboxProof } from './sandbox/proof.ts';
 export {
+  defaultLimits,
   SandboxError,
   type SandboxDriver,
   type SandboxLimits,

@@ -6,9 +6,8 @@ import {
   type VerificationFacts,
   type VerifyInput,
 } from '@muster/contracts';
-import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
 import { checks as allChecks } from './checks/all.ts';
 import { loggedDriver, withinCheck, type CheckLog } from './check-log.ts';
 import {
@@ -20,6 +19,7 @@ import {
   type Language,
 } from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
+import { digestOf, keptFacts, keptOutcomes, type Kept } from './evidence-cache.ts';
 import { lookFirst, needsNoRun } from './first-look.ts';
 import { junitOf } from './junit.ts';
 import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
@@ -80,40 +80,22 @@ const limitsInWords = `each run may hold ${defaultLimits.memoryMb} MB of memory 
 
 const mostCopiedBytes = 256 * 1024 * 1024;
 
-/** What a tree showed is kept by content, so the branch's side of a comparison, usually a candidate of before, is not run again. */
-class FactsCache {
-  private readonly folder: string;
-
-  constructor(cacheDir: string) {
-    this.folder = join(cacheDir, 'trees');
-    mkdirSync(this.folder, { recursive: true });
-  }
-
-  /** @returns with the moment at which it was seen */
-  get(key: string): { facts: TreeFacts; since: Date } | null {
-    const path = join(this.folder, `${key}.json`);
-    try {
-      return existsSync(path)
-        ? { facts: JSON.parse(readFileSync(path, 'utf8')) as TreeFacts, since: statSync(path).mtime }
-        : null;
-    } catch {
-      return null;
-    }
-  }
-
-  put(key: string, facts: TreeFacts): void {
-    const draft = join(this.folder, `.${key}-${randomUUID()}`);
-    writeFileSync(draft, JSON.stringify(facts));
-    renameSync(draft, join(this.folder, `${key}.json`));
-  }
-}
-
 const commandsKey = (commands: Commands): unknown => [
   commands.build,
   commands.lint,
   commands.types,
   commands.tests?.line('reporters', false) ?? null,
 ];
+
+/** What running a tree shows: first what the other checks wait for, then types and lint as well. */
+interface FactsInTurn {
+  tested: Promise<TreeFacts | null>;
+  whole: Promise<TreeFacts | null>;
+  /** When it was seen, where that was before this verification. */
+  since: Date | null;
+}
+const nothing: FactsInTurn = { tested: Promise.resolve(null), whole: Promise.resolve(null), since: null };
+const readsTypesOrLint: ReadonlySet<string> = new Set(['types', 'lint']);
 
 /** Establishes the facts about a candidate. Gives no score and no verdict: `judge` does, where nothing of the change can reach it. */
 export async function runVerification(options: VerificationOptions): Promise<VerificationFacts> {
@@ -124,7 +106,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   const say = (ratio: number, message: string): void => options.onProgress?.(Math.min(1, ratio), message);
   mkdirSync(options.workDir, { recursive: true });
   mkdirSync(options.cacheDir, { recursive: true });
-  const cache = new FactsCache(options.cacheDir);
+  const cache = keptFacts(options.cacheDir);
   const candidate = new SourceTree(options.candidateDir);
   const base =
     options.baseDir === null || purpose === 'base' || purpose === 'post_landing'
@@ -171,20 +153,22 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     runs.push(run);
     return { installed, run };
   };
-  const factsOf = async (
-    id: string,
-    { installed, run }: { installed: Installed; run: TreeRun | null },
-  ): Promise<{ facts: TreeFacts; since: Date | null } | null> => {
-    if (run === null) return null;
-    const key = createHash('sha256')
-      .update(JSON.stringify([id, tools.digest, installed.digest, commandsKey(run.commands), policy.timeoutSeconds]))
-      .digest('hex');
+  const factsOf = (id: string, { installed, run }: { installed: Installed; run: TreeRun | null }): FactsInTurn => {
+    if (run === null) return nothing;
+    const key = digestOf([id, tools.digest, installed.digest, commandsKey(run.commands), policy.timeoutSeconds]);
     const known = seenByRunning.some((name) => fresh.has(name)) ? null : cache.get(key);
-    if (known !== null) return known;
-    const facts = await run.facts();
-    // What the sandbox could not do today it may do tomorrow.
-    if (facts.notes.length === 0) cache.put(key, facts);
-    return { facts, since: null };
+    if (known !== null) {
+      const facts = Promise.resolve(known.answer);
+      return { tested: facts, whole: facts, since: known.since };
+    }
+    const { tested, whole } = run.facts();
+    const kept = whole.then((facts) => {
+      // What the sandbox could not do today it may do tomorrow.
+      if (facts.notes.length === 0) cache.put(key, facts);
+      return facts;
+    });
+    kept.catch(() => undefined); // whoever waits for it hears of it
+    return { tested, whole: kept, since: null };
   };
 
   try {
@@ -199,9 +183,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       (restored ??=
         restores === null || input.restoresTree === null
           ? Promise.resolve(null)
-          : runnable(restores, 'before the landing').then(
-              async (each) => (await factsOf(input.restoresTree!, each))?.facts ?? null,
-            ));
+          : runnable(restores, 'before the landing').then((each) => factsOf(input.restoresTree!, each).whole));
     const against = restores ?? base;
     const server = input.server ?? gatePolicy.parse({});
     const lots = `${input.draw ?? ''}\n${input.candidateTree}\n${input.baseTree ?? ''}`;
@@ -241,45 +223,44 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       options.onCheck?.(everyText(facts));
     };
     const firstLook = options.onFirstLook;
+    let looking: Promise<void> | undefined;
     if (firstLook !== undefined && (purpose === 'admission' || purpose === 'landing')) {
       say(0.04, 'looking at what the change has to do with');
-      try {
-        for (const check of allChecks)
-          if (needsNoRun.has(check.name)) keep(check, await runCheck(check, before, sandbox, null));
-        firstLook(await lookFirst(before, [...ended.values()], started));
-      } catch (error) {
-        signal?.throwIfAborted();
-        options.onLog?.(`the first look was given up: ${error instanceof Error ? error.message : String(error)}`);
-      }
+      for (const check of allChecks)
+        if (needsNoRun.has(check.name)) keep(check, await runCheck(check, before, sandbox, null));
+      looking = lookFirst(before, [...ended.values()], started)
+        .then(firstLook)
+        .catch((error: unknown) =>
+          options.onLog?.(`the first look was given up: ${error instanceof Error ? error.message : String(error)}`),
+        );
     }
-    let seen: Awaited<ReturnType<typeof factsOf>> = null;
-    let seenOnBase: Awaited<ReturnType<typeof factsOf>> = null;
+    let ofCandidate = nothing;
+    let ofBase = nothing;
     if (purpose !== 'post_landing') {
       say(0.1, 'running build, tests, types and lint');
-      [seen, seenOnBase] = await Promise.all([
-        factsOf(input.candidateTree, prepared),
-        base === null || input.baseTree === null ? null : preparedBase().then((each) => factsOf(input.baseTree!, each)),
-      ]);
+      ofCandidate = factsOf(input.candidateTree, prepared);
+      if (base !== null && input.baseTree !== null) ofBase = factsOf(input.baseTree, await preparedBase());
       if (purpose === 'revert') await restoresFacts();
     }
+    const [candidateFacts, baseFacts] = await Promise.all([ofCandidate.tested, ofBase.tested]);
     say(0.5, 'judging what changed');
-    const candidateFacts = seen?.facts ?? null;
-    const baseFacts = seenOnBase?.facts ?? null;
     const context: CheckContext = { ...before, candidateFacts, baseFacts };
-    // Operators' own checks may read what is not listed here.
-    const kept = keptOutcomes(options.cacheDir, fresh, onCheckLog, [
-      tools.digest,
-      input.candidateTree,
-      input.baseTree,
-      input.restoresTree,
-      policy,
-      input.declared,
-      input.draw,
-      input.approvedBy,
-      prepared.installed.digest,
-      prepared.run === null ? null : commandsKey(prepared.run.commands),
-      candidateFacts?.tests?.ok,
-    ]);
+    const kept = keptOutcomes(options.cacheDir, fresh, onCheckLog, {
+      always: [
+        tools.digest,
+        purpose,
+        policy,
+        input.declared,
+        input.approvedBy,
+        prepared.installed.digest,
+        prepared.run === null ? null : commandsKey(prepared.run.commands),
+      ],
+      trees: [input.candidateTree, input.baseTree, input.restoresTree, input.draw],
+      green: purpose !== 'revert' && candidateFacts?.tests?.ok === true && baseFacts?.tests?.ok === true,
+      candidate,
+      against,
+      changes: before.changes,
+    });
     const cases = candidateFacts?.tests?.cases ?? [];
     if (cases.length > 0)
       options.onArtefact?.('tests', {
@@ -287,18 +268,27 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
         mediaType: 'application/xml',
         text: everyText(junitOf(cases.slice(0, 20_000))),
       });
-    const since = seen?.since?.toISOString() ?? null;
+    const since = ofCandidate.since?.toISOString() ?? null;
     const sameRun: CheckFacts['reused'] = since === null ? null : { since, because: sameTree };
     if (candidateFacts !== null && sameRun !== null) tellReused(candidateFacts, sameRun, onCheckLog);
-    const runOne = async (check: Check): Promise<void> =>
+    // Operators' own checks may read what is not listed there.
+    const runOne = async (check: Check, on: CheckContext): Promise<void> =>
       keep(check, {
         ...(seenByRunning.includes(check.name) && sameRun !== null ? { reused: sameRun } : {}),
-        ...(await runCheck(check, context, sandbox, own.has(check) ? kept : null)),
+        ...(await runCheck(check, on, sandbox, own.has(check) ? kept : null)),
       });
     // What only reads has been judged already where there was a first look.
     const left = all.filter((check) => !ended.has(check));
-    await Promise.all(left.filter((check) => check.afterTheOthers !== true).map(runOne));
-    for (const check of left) if (check.afterTheOthers === true) await runOne(check);
+    const last = left.filter((check) => check.afterTheOthers === true);
+    const soon = left.filter((check) => own.has(check) && !readsTypesOrLint.has(check.name) && !last.includes(check));
+    const begun = Promise.all(soon.map((check) => runOne(check, context)));
+    begun.catch(() => undefined); // it is waited for below, whatever comes before
+    const [allOfCandidate, allOfBase] = await Promise.all([ofCandidate.whole, ofBase.whole]);
+    const later: CheckContext = { ...before, candidateFacts: allOfCandidate, baseFacts: allOfBase };
+    const rest = left.filter((check) => !soon.includes(check) && !last.includes(check));
+    await Promise.all([begun, ...rest.map((check) => runOne(check, later))]);
+    for (const check of last) await runOne(check, later);
+    await looking;
     const checks = all.map((check) => ended.get(check)!);
     signal?.throwIfAborted();
     const failing = (facts: TreeFacts | null): string[] =>
@@ -330,8 +320,6 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
 /** What running a tree shows to these is kept together, by the tree. */
 const seenByRunning = ['build', 'tests', 'types', 'lint'];
 const sameTree = 'the same tree was run before, with the same commands, dependencies, limits and tools';
-const sameQuestion =
-  'the same was asked before: both trees, the rules, what was declared and drawn, dependencies and tools are the same';
 
 /** A log that begins with what is known already. */
 function tellReused(facts: TreeFacts, reused: NonNullable<CheckFacts['reused']>, log: CheckLog | undefined): void {
@@ -342,45 +330,6 @@ function tellReused(facts: TreeFacts, reused: NonNullable<CheckFacts['reused']>,
         check,
         `[reused from ${reused.since}: ${sameTree}]\n$ ${seen.line}\n${seen.output}\n[exit ${seen.exitCode}]\n`,
       );
-}
-
-type Kept = (
-  check: Check,
-  work: () => Promise<CheckOutcome> | CheckOutcome,
-) => Promise<CheckOutcome & Pick<CheckFacts, 'reused'>>;
-
-/**
- * What the costly checks saw is kept by all that they read: both trees, rules, tools, what is installed, what was declared and drawn.
- * A change that is verified once more for its landing, on the same head, is answered from there. Only what was seen is kept.
- */
-function keptOutcomes(cacheDir: string, fresh: ReadonlySet<string>, log: CheckLog | undefined, reads: unknown): Kept {
-  const folder = join(cacheDir, 'outcomes');
-  mkdirSync(folder, { recursive: true });
-  return async (check, work) => {
-    if (!check.needs.includes('sandbox') || check.name === 'tests' || check.name === 'post-landing')
-      return await work();
-    const key = createHash('sha256')
-      .update(JSON.stringify([check.name, reads]))
-      .digest('hex');
-    const path = join(folder, `${key}.json`);
-    try {
-      if (!fresh.has(check.name)) {
-        const seen = JSON.parse(readFileSync(path, 'utf8')) as CheckOutcome;
-        const since = statSync(path).mtime.toISOString();
-        log?.(check.name, `[reused from ${since}: ${sameQuestion}]\n${seen.summary}\n`);
-        return { ...seen, reused: { since, because: sameQuestion } };
-      }
-    } catch {
-      // not seen yet, or written by halves: it is looked at again
-    }
-    const result = await work();
-    if (result.status === 'passed' || result.status === 'failed') {
-      const draft = `${path}.${randomUUID()}`;
-      writeFileSync(draft, JSON.stringify(result));
-      renameSync(draft, path);
-    }
-    return result;
-  };
 }
 
 const blocked = { blocked: true } as const;

@@ -6,6 +6,7 @@ import { besideTheChange, withinCheck } from '../check-log.ts';
 import { SandboxError, type SandboxDriver, type SandboxMount, type SandboxResult } from '../sandbox/driver.ts';
 import { Channel } from '../sandbox/channel.ts';
 import { readReport } from '../sandbox/report.ts';
+import { inSlot } from '../sandbox/slots.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { isTestFile } from '../source/paths.ts';
 import { copyTree, SourceTree } from '../source/tree.ts';
@@ -145,7 +146,10 @@ export class TreeRun {
     mkdirSync(this.folder, { recursive: true });
     copyTree(this.tree.dir, this.prepared);
     if (this.commands.build === null) return null;
-    const outcome = this.outcome(this.commands.build, await this.runIn(this.prepared, this.commands.build));
+    const outcome = this.outcome(
+      this.commands.build,
+      await this.runIn(this.prepared, this.commands.build, { first: true }),
+    );
     this.rewritten.push(...this.rewrittenTests());
     return outcome;
   }
@@ -180,6 +184,7 @@ export class TreeRun {
       outputBytes?: number;
       /** Where Python finds modules of ours. */
       modules?: string;
+      first?: boolean;
     } = {},
   ): Promise<SandboxResult> {
     for (const place of this.installed.mountPoints) mkdirSync(join(workDir, place), { recursive: true });
@@ -207,7 +212,9 @@ export class TreeRun {
         },
         ...(this.options.signal ? { signal: this.options.signal } : {}),
       });
-    return await (side === undefined ? run() : besideTheChange(side, run));
+    return await inSlot(() => (side === undefined ? run() : besideTheChange(side, run)), {
+      first: more.first === true,
+    });
   }
 
   private async inCopy<T>(overrides: ReadonlyMap<string, string>, work: (folder: string) => Promise<T>): Promise<T> {
@@ -233,6 +240,7 @@ export class TreeRun {
       added?: ReadonlyMap<string, string>;
       timeoutMs?: number;
       outputBytes?: number;
+      first?: boolean;
     } = {},
   ): Promise<CommandOutcome & { stdout: string }> {
     const { overrides = new Map<string, string>(), added = new Map<string, string>(), ...limits } = options;
@@ -264,6 +272,8 @@ export class TreeRun {
       added?: ReadonlyMap<string, string>;
       /** Python files whose reached lines are written down. */
       traced?: readonly string[];
+      /** Others wait for it. */
+      first?: boolean;
     } = {},
   ): Promise<SuiteOutcome | null> {
     const plan = this.commands.tests;
@@ -298,6 +308,7 @@ export class TreeRun {
           mounts: [{ from: told, to: reportersInside, mode: 'ro' }],
           reportDir,
           modules: seen,
+          first: options.first === true,
           ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
         });
         const { records, foreign, begun, ended } = await channel.close();
@@ -354,7 +365,8 @@ export class TreeRun {
     return { ...outcome, errors };
   }
 
-  async facts(): Promise<TreeFacts> {
+  /** Tests, types and lint side by side once it is built: `tested` does not wait for the latter two. */
+  facts(): { tested: Promise<TreeFacts>; whole: Promise<TreeFacts> } {
     const notes: string[] = [];
     const guarded = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
       try {
@@ -366,11 +378,22 @@ export class TreeRun {
         return null;
       }
     };
-    const build = await guarded('build', () => this.build());
-    const tests = await guarded('tests', () => this.tests());
-    const types = await guarded('types', () => this.types());
-    const lint = this.commands.lint === null ? null : await guarded('lint', () => this.command(this.commands.lint!));
-    return { build, tests, types, lint, notes, rewritten: this.rewritten };
+    const build = guarded('build', () => this.build());
+    const tests = build.then(() => guarded('tests', () => this.tests({ first: true })));
+    const types = build.then(() => guarded('types', () => this.types()));
+    const { lint: line } = this.commands;
+    const lint = build.then(() => (line === null ? null : guarded('lint', () => this.command(line))));
+    const all = Promise.all([build, tests, types, lint]);
+    const whole = all.then(([build, tests, types, lint]) => this.factsOf({ build, tests, types, lint, notes }));
+    const tested = Promise.all([build, tests]).then(([build, tests]) =>
+      this.factsOf({ build, tests, types: null, lint: null, notes: [...notes] }),
+    );
+    for (const each of [tested, whole]) each.catch(() => undefined); // whoever waits for it hears of it
+    return { tested, whole };
+  }
+
+  private factsOf(seen: Omit<TreeFacts, 'rewritten'>): TreeFacts {
+    return { ...seen, rewritten: this.rewritten };
   }
 
   dispose(): void {

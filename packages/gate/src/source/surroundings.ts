@@ -1,0 +1,111 @@
+import { builtinModules } from 'node:module';
+import type { FileChange } from './changes.ts';
+import { isProductSource, isPython, isScript, isTestFile } from './paths.ts';
+import { fileOf, importsIn } from './reached.ts';
+import type { SourceTree } from './tree.ts';
+
+const prose =
+  /\.(?:md|mdx|markdown|rst|txt|adoc|png|jpe?g|gif|svg|ico|webp|pdf)$|(?:^|\/)(?:LICENSE|NOTICE|CODEOWNERS)$/i;
+const locks = /(?:package-lock|npm-shrinkwrap)\.json$/;
+/** Beyond this, reading every import costs more than it saves. */
+const mostFiles = 3000;
+const builtins: ReadonlySet<string> = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
+/** With these a program reads what no import names. */
+const reading = /^(?:node:)?(?:fs|child_process|worker_threads|cluster|vm|module|repl|inspector|sqlite)(?:\/|$)/;
+const readsByName =
+  /\b(?:import|require)\s*\(\s*(?!['"])|\bimport\.meta\.(?:glob|dirname|filename)|\bgetBuiltinModule\b|\bcreateRequire\b|\bprocess\.(?:binding|dlopen)\b|\beval\s*\(|\bnew\s+Function\b/;
+const readsInPython =
+  /\b(?:open|exec|eval|compile|__import__)\s*\(|\b(?:pathlib|glob|os|io|subprocess|importlib|shutil|runpy|pkgutil)\b/;
+const relative = /(['"`])(\.{1,2}\/[^'"`\s$]*)\1/g;
+
+/**
+ * The files, besides those of the change, on which it can depend what tests say about the change: settings, data, and what is reached by
+ * imports from whatever reaches the change. Null where that cannot be told from the text: somebody loads by a computed name, reads files, or
+ * imports what is not there before the build.
+ */
+export function surroundingsOf(tree: SourceTree, changes: readonly FileChange[]): ReadonlySet<string> | null {
+  if (tree.files.size > mostFiles) return null;
+  const paths = [...tree.files.keys()];
+  const changed = new Set(changes.map(({ path }) => path));
+  const around = new Set(
+    paths.filter(
+      (path) =>
+        !prose.test(path) &&
+        (/(?:^|\/)conftest\.py$/.test(path) ||
+          !(isScript(path) || isPython(path)) ||
+          !(isProductSource(path) || isTestFile(path))),
+    ),
+  );
+  const settings = [...around].filter((path) => !locks.test(path)).map((path) => tree.text(path) ?? '').join('\n'); // prettier-ignore
+  for (const path of paths)
+    if (
+      isScript(path) &&
+      settings.includes(
+        path
+          .split('/')
+          .at(-1)!
+          .replace(/\.\w+$/, ''),
+      )
+    )
+      around.add(path);
+  const named = new Map<string, string[]>();
+  const importers = new Map<string, string[]>();
+  for (const path of paths.filter((each) => isScript(each) || isPython(each))) {
+    const targets = isPython(path) ? modulesOf(tree, path) : filesNamedIn(tree, path);
+    named.set(path, targets);
+    for (const target of targets) importers.set(target, [...(importers.get(target) ?? []), path]);
+  }
+  const reaching = new Set(changed);
+  for (const path of reaching) for (const from of importers.get(path) ?? []) reaching.add(from);
+  const reached = new Set(reaching);
+  for (const path of reached) for (const target of named.get(path) ?? []) reached.add(target);
+  const manifest = tree.json('package.json') ?? {};
+  const packages = new Set(
+    ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'].flatMap((kind) =>
+      Object.keys(Object(manifest[kind]) as object),
+    ),
+  );
+  for (const path of reached) {
+    if (isPython(path) && readsInPython.test(tree.text(path) ?? '')) return null;
+    if (!isScript(path)) continue;
+    if (readsByName.test(tree.text(path) ?? '')) return null;
+    for (const name of importsIn(tree, path)) {
+      if (reading.test(name)) return null;
+      if (builtins.has(name) || fileOf(tree, path, name) !== null) continue;
+      const parts = name.split('/');
+      if (!packages.has(name.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!)) return null;
+    }
+  }
+  for (const path of reached) if (tree.has(path)) around.add(path);
+  for (const path of changed) around.delete(path);
+  return around;
+}
+
+/** What a script imports, and what it names otherwise by a path of its own. */
+const filesNamedIn = (tree: SourceTree, path: string): string[] =>
+  [...importsIn(tree, path), ...[...(tree.text(path) ?? '').matchAll(relative)].map((hit) => hit[2]!)].flatMap(
+    (name) => fileOf(tree, path, name) ?? [],
+  );
+
+/** The modules that a Python file may mean, wherever the path settings may find them, with the packages around them. */
+function modulesOf(tree: SourceTree, path: string): string[] {
+  const text = tree.text(path) ?? '';
+  const dotted = new Set<string>();
+  const add = (name: string): void => {
+    const parts = name.split('.').filter((part) => part !== '');
+    for (let length = 1; length <= parts.length; length++) dotted.add(parts.slice(0, length).join('/'));
+  };
+  for (const [, names] of text.matchAll(/^[^\S\n]*import[^\S\n]+([^\n#]+)/gm))
+    for (const name of names!.split(',')) add(name.trim().split(/\s/)[0]!);
+  for (const [, from, names] of text.matchAll(
+    /^[^\S\n]*from[^\S\n]+(\S+)[^\S\n]+import[^\S\n]+(\([^)]*\)|[^\n#]+)/gm,
+  )) {
+    add(from!);
+    for (const name of names!.replace(/[()\s]+/g, ' ').split(',')) add(`${from!}.${name.trim().split(' ')[0]!}`);
+  }
+  return [...tree.files.keys()].filter((each) => {
+    if (!isPython(each)) return false;
+    const module = each.replace(/(?:\/__init__)?\.py$/, '');
+    return [...dotted].some((name) => module === name || module.endsWith(`/${name}`));
+  });
+}
