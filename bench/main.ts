@@ -3,6 +3,7 @@ import { depth } from './depth.ts';
 import { dispatch } from './dispatch.ts';
 import { fairness } from './fairness.ts';
 import { forecast } from './forecast.ts';
+import { gate } from './gate.ts';
 import { idle } from './idle.ts';
 import { landing } from './landing.ts';
 import { Cleanup } from './machinery/cleanup.ts';
@@ -29,6 +30,7 @@ const benches: Record<BenchName, (stage: Stage) => Promise<Measure[]>> = {
   landing,
   strategies: strategiesOnHistory,
   clone,
+  gate,
 };
 /** Slots of the gate are verifier processes. Where it is no part of what is measured, there are none. */
 const settings: Partial<Record<BenchName, Record<string, string>>> = {

@@ -37,7 +37,13 @@ export interface Samples {
 }
 
 /** Which peers count for the ratio: those that keep their jobs where we keep ours, and those that do the very same. */
-export const rivals: readonly string[] = ['graphile-worker', 'pg-boss', 'git http-backend', 'one after another'];
+export const rivals: readonly string[] = [
+  'graphile-worker',
+  'pg-boss',
+  'git http-backend',
+  'one after another',
+  'by hand',
+];
 
 export function measureOf({ name, unit, better, ours, peers = {}, limit = [] }: Samples): Measure {
   const middles = Object.fromEntries(

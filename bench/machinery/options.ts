@@ -13,6 +13,7 @@ export const benchNames = [
   'landing',
   'strategies',
   'clone',
+  'gate',
 ] as const;
 export type BenchName = (typeof benchNames)[number];
 
@@ -30,11 +31,13 @@ export const usage = `Measures Muster against its peers and against the machine,
   npm run bench -- landing       what a landing takes beyond its verification
   npm run bench -- strategies    the last changes of long histories over again, by merge, squash and rebase
   npm run bench -- clone         clones against git http-backend behind nginx
+  npm run bench -- gate          first look, verdict against the same tools by hand, verification again, queue
 
   --json             one document on stdout instead of the table; progress is on stderr either way
   --short            small counts and one round: every code path in a minute or two, the figures mean little
   --rounds N         rounds of which the median is taken (default 3)
-  --only a,b         only these measures (dispatch: flow, flow_old_snapshot, drain, create_24, create_256, create_bulk, latency)
+  --only a,b         only these measures (dispatch: flow, flow_old_snapshot, drain, create_24, create_256, create_bulk, latency;
+                     gate: shelf, courier, tally, gazette, stockroom, queued)
   --peers a,b        only these of graphile-worker, pg-boss, bullmq-everysec, bullmq-always, limit; "none" for ours alone
   --flow N           tasks of a flow (default 100000)
   --drain N,N        tasks of the drains (default 20000,200000)
