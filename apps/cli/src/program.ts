@@ -12,6 +12,7 @@ import { addRemoteCommands } from './commands/remotes.ts';
 import { addSessionCommands } from './commands/session.ts';
 import { addSetCommands } from './commands/sets.ts';
 import { addTaskCommands } from './commands/tasks.ts';
+import { addVerificationCommands } from './commands/verifications.ts';
 import { addVerifyCommand } from './commands/verify.ts';
 import { explain } from './output.ts';
 import type { Globals } from './settings.ts';
@@ -38,6 +39,7 @@ export const buildProgram = (): { program: Command; globals: () => Globals } => 
   addAgentCommands(program, globals);
   addInstanceCommands(program, globals);
   addLimitCommands(program, globals);
+  addVerificationCommands(program, globals);
   addVerifyCommand(program, globals);
   addDoctorCommand(program, globals);
   return { program, globals };

@@ -3,13 +3,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type {
-  CheckFacts,
-  ProjectView,
-  TaskAssignment,
-  VerificationFacts,
-  VerificationView,
-  VerifyInput,
+import {
+  keptLogCharacters,
+  type CheckFacts,
+  type ProjectView,
+  type TaskAssignment,
+  type VerificationFacts,
+  type VerificationLog,
+  type VerificationView,
+  type VerifyInput,
 } from '@muster/contracts';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { Authenticator } from '#messages/auth';
@@ -17,6 +19,7 @@ import { FindVerification, RequestVerification, type VerificationRequest } from 
 import { CancelTask } from '#messages/runtime';
 import { Repositories } from '#platform/git';
 import { startApp, type TestServer } from '#test/app';
+import { ReportsRetention } from './reports-retention.ts';
 import { Sweep } from './sweep.ts';
 
 let folder: string;
@@ -282,6 +285,149 @@ describe('a verification', () => {
   });
 });
 
+const told = (subject: string, type: string): Promise<{ data: Record<string, unknown> }[]> =>
+  server.database.sql(`select data from events where subject = $1 and type = $2 order by position`, [subject, type]);
+
+describe('what a verifier tells while it works', () => {
+  const ended = (name: string) => ({
+    ...{
+      check: name,
+      category: 'tests',
+      status: 'passed',
+      summary: 'fine',
+      errors: 0,
+      warnings: 1,
+      ms: 5,
+      reused: false,
+    },
+  });
+  const begun = async () => {
+    const asked = await ask();
+    const { task, input } = await claim();
+    const path = `/api/verifications/${asked.id}`;
+    const report = async (body: object, fence = task.fence): Promise<number> =>
+      (await server.request('POST', `${path}/report`, { fence, ...body }, { token: verifier })).status;
+    const read = async (query: string): Promise<VerificationLog> =>
+      (await server.request('GET', `${path}/logs?${query}`)).body;
+    return { asked, task, input, path, report, read };
+  };
+
+  test('is read line by line, by check and from where one was, and is never kept twice', async () => {
+    const { asked, task, input, path, report, read } = await begun();
+    const first = { check: 'tests', at: 0, text: 'one\ntwo\n' };
+    expect(await report({ log: [first, { check: 'lint', at: 0, text: 'a\u0000b \ud800\n' }] })).toBe(204);
+    expect(await report({ log: [first] })).toBe(204);
+    expect(await report({ log: [{ check: 'tests', at: 4, text: 'two\nthree\n' }] })).toBe(204);
+    const all = await read('');
+    expect(all.items.map(({ check: name, text }) => [name, text])).toEqual([
+      ['tests', 'one\ntwo\n'],
+      ['lint', 'a\ufffdb \ufffd\n'],
+      ['tests', 'three\n'],
+    ]);
+    expect(all).toMatchObject({ more: false, finished: false, position: 3 });
+    expect((await read('check=tests&after=1')).items.map(({ text }) => text)).toEqual(['three\n']);
+    expect((await read('limit=1')).more).toBe(true);
+    expect((await read('tail=2')).items.map(({ text }) => text).join('')).toBe('a\ufffdb \ufffd\nthree\n');
+    expect(await report({ log: [{ check: 'tests', at: 900, text: 'later\n' }] })).toBe(204);
+    expect((await read('after=3')).items[0]?.text).toBe('[886 characters did not arrive]\nlater\n');
+    expect(await told(asked.id, 'verification.logged')).toHaveLength(3);
+
+    // Whoever waits is answered by what comes, and by the end.
+    const waiting = read('after=4&waitSeconds=20');
+    expect(await report({ log: [{ check: 'lint', at: 5, text: 'c\n' }] })).toBe(204);
+    expect((await waiting).items.map(({ text }) => text)).toEqual(['c\n']);
+    const last = read('after=5&waitSeconds=20');
+    await answer(task, 'complete', { output: factsFor(input) });
+    expect(await last).toMatchObject({ items: [], finished: true });
+    expect((await read('after=0')).items).toHaveLength(5);
+    expect((await server.request('GET', `${path}/logs?after=x`)).status).toBe(400);
+    await finished(asked.id);
+  });
+
+  test('is bounded by what is kept, whatever a check prints', async () => {
+    const { asked, task, input, report, read } = await begun();
+    const piece = `${'x'.repeat(64 * 1024 - 1)}\n`;
+    for (let at = 0; at < 6; at++)
+      expect(await report({ log: [{ check: 'tests', at: at * piece.length, text: piece }] })).toBe(204);
+    const log = await read('');
+    expect(log.items.map(({ text }) => text).join('')).toHaveLength(keptLogCharacters);
+    expect(await report({ log: [{ check: 'tests', at: 0, text: piece + piece }] })).toBe(400);
+    await answer(task, 'complete', { output: factsFor(input) });
+    await finished(asked.id);
+  });
+
+  test('says once of each check that it has ended, at the time or with the answer', async () => {
+    const { asked, task, input, path, report } = await begun();
+    expect(await report({ checks: [ended('tests')] })).toBe(204);
+    expect(await report({ checks: [ended('tests')] })).toBe(204);
+    expect(await told(asked.id, 'check.finished')).toMatchObject([
+      { data: { check: 'tests', status: 'passed', warnings: 1, verificationId: asked.id } },
+    ]);
+    const now = await server.request('GET', `${path}/checks`);
+    expect(now.body).toMatchObject({ finished: false, items: [{ check: 'tests', state: 'ended', status: 'passed' }] });
+    await answer(task, 'complete', { output: factsFor(input) });
+    await finished(asked.id);
+    const names = (await told(asked.id, 'check.finished')).map(({ data }) => data['check']);
+    expect(names).toHaveLength(new Set(names).size);
+    expect(names.sort()).toEqual([...input.policy.required].sort());
+  });
+
+  test('is told by the attempt that has the task, and by no other and nobody else', async () => {
+    const { asked, task, path, report, read } = await begun();
+    const log = [{ check: 'tests', at: 0, text: 'mine\n' }];
+    expect(await report({ log })).toBe(204);
+    expect(await report({ log, checks: [ended('tests')] }, task.fence + 1)).toBe(409);
+    expect((await server.request('POST', `${path}/report`, { fence: task.fence, log })).status).toBe(403);
+    await answer(task, 'fail', { error: 'the machine went away' });
+    expect(await report({ log: [{ check: 'tests', at: 5, text: 'late\n' }] })).toBe(409);
+    // The next attempt runs everything again; nothing of the one before stands beside it.
+    await server.database.sql(`update task_due set at = muster_now() where task_id = $1`, [task.taskId]);
+    const next = await claim();
+    expect(next.task.taskId).toBe(task.taskId);
+    expect(await report({ log: [{ check: 'tests', at: 0, text: 'again\n' }] }, next.task.fence)).toBe(204);
+    expect((await read('')).items.map(({ text }) => text)).toEqual(['again\n']);
+    await answer(next.task, 'complete', { output: factsFor(next.input) });
+    await finished(asked.id);
+    expect(await report({ log }, next.task.fence)).toBe(409);
+  });
+
+  test('may be reports in other formats, which are listed, fetched and taken away after their time', async () => {
+    const { asked, task, input, path } = await begun();
+    const put = async (name: string, body: string, mediaType = 'text/plain', fence = task.fence): Promise<number> => {
+      const query = new URLSearchParams({ fence: String(fence), check: 'tests', mediaType });
+      const sent = await fetch(`${server.url}${path}/artefacts/${name}?${query.toString()}`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${verifier}`, 'content-type': 'application/octet-stream' },
+        body,
+      });
+      return sent.status;
+    };
+    expect(await put('coverage.lcov', 'TN:\n')).toBe(204);
+    expect(await put('coverage.lcov', 'TN:changed\n')).toBe(204);
+    expect(await put('page.html', '<script>', 'text/html')).toBe(400);
+    expect(await put('..%2fescape', 'x')).toBe(400);
+    expect(await put('late.txt', 'x', 'text/plain', task.fence + 1)).toBe(409);
+    await answer(task, 'complete', { output: factsFor(input) });
+    await finished(asked.id);
+    const list = (await server.request('GET', `${path}/artefacts`)).body as { items: { name: string; path: string }[] };
+    expect(list.items.map(({ name }) => name)).toEqual(['findings.sarif', 'coverage.lcov']);
+    const got = await server.request('GET', `${path}/artefacts/coverage.lcov`);
+    expect(got.body).toBe('TN:changed\n');
+    expect(got.headers.get('content-disposition')).toBe('attachment; filename="coverage.lcov"');
+    expect((await server.request('GET', `${path}/artefacts/findings.sarif`)).body).toMatchObject({ version: '2.1.0' });
+    expect((await server.request('GET', `${path}/artefacts/none.txt`)).status).toBe(404);
+
+    await server.database.sql(`update verifications set finished_at = finished_at - interval '91 days' where id = $1`, [
+      asked.id,
+    ]);
+    await server.database.sql(`update verification_contents set kept_at = kept_at - interval '2 hours'`);
+    expect(await server.app.get(ReportsRetention).forget()).toMatchObject({ reports: 1, contents: 2 });
+    expect((await server.request('GET', `${path}/artefacts/coverage.lcov`)).status).toBe(404);
+    expect((await server.request('GET', `${path}/checks`)).body).toMatchObject({ items: [] });
+    expect(await find(asked.id)).toMatchObject({ verdict: 'accepted' });
+  });
+});
+
 describe('a first look', () => {
   test('is shown and told while the whole goes on, by the verifier only, and decides nothing', async () => {
     const asked = await ask();
@@ -292,11 +438,7 @@ describe('a first look', () => {
     expect((await server.request('POST', path, { state: 'fine' }, { token: verifier })).status).toBe(400);
     expect((await server.request('POST', path, look, { token: verifier })).status).toBe(204);
     expect(await find(asked.id)).toMatchObject({ state: 'pending', verdict: null, firstLook: look });
-    const told = await server.database.sql<{ type: string }>(
-      `select type from events where subject = $1 and type in ('check.finished', 'verification.first_look') order by position`,
-      [asked.id],
-    );
-    expect(told.map(({ type }) => type)).toEqual(['check.finished', 'verification.first_look']);
+    expect(await told(asked.id, 'verification.first_look')).toHaveLength(1);
     expect(await played(asked)).toMatchObject({ verdict: 'accepted' });
     await server.request('POST', path, { ...look, ms: 1 }, { token: verifier });
     expect((await find(asked.id)).firstLook?.ms).toBe(900);

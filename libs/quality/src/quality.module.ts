@@ -1,28 +1,45 @@
 import { Module } from '@nestjs/common';
 import { CqrsModule } from '@nestjs/cqrs';
 import { OwnedIds } from '#platform/http';
+import { KeepArtefactHandler } from './commands/keep-artefact.ts';
 import { RecordFirstLookHandler } from './commands/record-first-look.ts';
+import { RecordReportHandler } from './commands/record-report.ts';
 import { RequestVerificationHandler } from './commands/request-verification.ts';
 import { SettleVerification } from './commands/settle-verification.ts';
 import { VerifierTasks } from './commands/verifier-tasks.ts';
 import { VerifyHeadHandler } from './commands/verify-head.ts';
+import { ReportsController } from './http/reports.controller.ts';
 import { TrendsController } from './http/trends.controller.ts';
 import { VerificationsController } from './http/verifications.controller.ts';
 import { FindVerdictsHandler } from './queries/find-verdicts.ts';
 import { FindVerificationHandler } from './queries/find-verification.ts';
+import { ListArtefactsHandler, ReadArtefactHandler } from './queries/list-artefacts.ts';
+import { ListChecksHandler } from './queries/list-checks.ts';
 import { ListVerificationsHandler } from './queries/list-verifications.ts';
+import { ReadLogHandler } from './queries/read-log.ts';
 import { ReadTreeHandler } from './queries/read-tree.ts';
 import { ShowCheckTrendHandler, ShowVerificationTrendHandler } from './queries/show-trends.ts';
 import { SettleWhenTheVerifierAnswered } from './reactions/settle-when-the-verifier-answered.ts';
+import { ReportsRetention } from './reports-retention.ts';
 import { Sweep } from './sweep.ts';
 
-export const controllers = [VerificationsController, TrendsController];
-export const commandHandlers = [RequestVerificationHandler, VerifyHeadHandler, RecordFirstLookHandler];
+export const controllers = [VerificationsController, ReportsController, TrendsController];
+export const commandHandlers = [
+  RequestVerificationHandler,
+  VerifyHeadHandler,
+  RecordFirstLookHandler,
+  RecordReportHandler,
+  KeepArtefactHandler,
+];
 export const queryHandlers = [
   FindVerificationHandler,
   FindVerdictsHandler,
   ListVerificationsHandler,
   ReadTreeHandler,
+  ListChecksHandler,
+  ReadLogHandler,
+  ListArtefactsHandler,
+  ReadArtefactHandler,
   ShowVerificationTrendHandler,
   ShowCheckTrendHandler,
 ];
@@ -31,7 +48,15 @@ export const reactions = [SettleWhenTheVerifierAnswered];
 @Module({
   imports: [CqrsModule],
   controllers,
-  providers: [...commandHandlers, ...queryHandlers, ...reactions, VerifierTasks, SettleVerification, Sweep],
+  providers: [
+    ...commandHandlers,
+    ...queryHandlers,
+    ...reactions,
+    VerifierTasks,
+    SettleVerification,
+    Sweep,
+    ReportsRetention,
+  ],
 })
 export class QualityModule {
   constructor() {

@@ -269,6 +269,26 @@ export {
 export { limitView, limitQuery, setLimit, type LimitView, type SetLimit } from './limits.ts';
 export { invariantResult, invariantReport, type InvariantReport } from './doctor.ts';
 export {
+  artefactMediaType,
+  artefactName,
+  checkEnded,
+  keptLogCharacters,
+  maxArtefactBytes,
+  maxArtefacts,
+  verificationArtefact,
+  verificationCheck,
+  verificationChecks,
+  verificationLog,
+  verificationLogQuery,
+  verificationReport,
+  type CheckEnded,
+  type VerificationArtefact,
+  type VerificationCheck,
+  type VerificationLog,
+  type VerificationLogQuery,
+  type VerificationReport,
+} from './verification-logs.ts';
+export {
   agentRecord,
   checkTrend,
   checkTrendPoint,

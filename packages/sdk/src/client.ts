@@ -40,6 +40,9 @@ import {
   taskHistory,
   taskView,
   trustPolicy,
+  verificationArtefact,
+  verificationChecks,
+  verificationLog,
   verificationView,
   webhookView,
   whoAmI,
@@ -77,6 +80,8 @@ import {
   type TaskState,
   type TaskView,
   type TrustPolicy,
+  type VerificationArtefact,
+  type VerificationLog,
   type VerificationView,
   type assignAgent,
   type createApiKey,
@@ -110,6 +115,10 @@ export interface TrendQuery {
   readonly bucket?: (typeof trendBuckets)[number] | undefined;
   readonly by?: readonly (typeof trendGroups)[number][] | undefined;
 }
+/** `tail`: the last so many lines instead of reading on; `waitSeconds`: how long it may take until there is more. */
+export type LogQuery = Partial<Record<'after' | 'limit' | 'tail' | 'waitSeconds', number>> & {
+  readonly check?: string;
+};
 export interface Page<T> {
   readonly items: T[];
   readonly nextCursor: string | null;
@@ -472,6 +481,42 @@ export class MusterClient {
       this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}`, answer: verificationView }),
     sarif: (verificationId: string): Promise<unknown> =>
       this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}/sarif`, answer: anything }),
+    /** Where each check is, while it runs and afterwards. */
+    checks: (verificationId: string): Promise<z.infer<typeof verificationChecks>> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/verifications/${part(verificationId)}/checks`,
+        answer: verificationChecks,
+      }),
+    /** Some of what checks printed. `followLog` reads on by itself. */
+    log: (verificationId: string, query: LogQuery = {}): Promise<VerificationLog> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/verifications/${part(verificationId)}/logs`,
+        query: { ...query },
+        answer: verificationLog,
+      }),
+    /** What checks print, from the beginning on or from `after`, until the verification has finished or the signal aborts. */
+    followLog: (
+      verificationId: string,
+      { signal, ...query }: { check?: string; after?: number; signal?: AbortSignal } = {},
+    ): AsyncGenerator<VerificationLog['items'][number], void, void> => this.#followLog(verificationId, query, signal),
+    artefacts: async (verificationId: string): Promise<VerificationArtefact[]> =>
+      (
+        await this.#http.call({
+          method: 'GET',
+          path: `/api/verifications/${part(verificationId)}/artefacts`,
+          answer: z.object({ items: z.array(verificationArtefact) }),
+        })
+      ).items,
+    /** The text of one: results of tests, coverage, findings as SARIF. */
+    artefact: (verificationId: string, name: string): Promise<string> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/verifications/${part(verificationId)}/artefacts/${part(name)}`,
+        text: true,
+        answer: z.string(),
+      }),
   };
 
   readonly quality = {
@@ -490,6 +535,25 @@ export class MusterClient {
     enforcer: (projectId: string): Promise<EnforcerView> =>
       this.#http.call({ method: 'GET', path: `/api/projects/${part(projectId)}/enforcer`, answer: enforcerView }),
   };
+
+  async *#followLog(
+    verificationId: string,
+    query: { check?: string; after?: number },
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<VerificationLog['items'][number], void, void> {
+    for (let after = query.after ?? 0; signal?.aborted !== true;) {
+      const page = await this.#http.call({
+        method: 'GET',
+        path: `/api/verifications/${part(verificationId)}/logs`,
+        query: { ...query, after, waitSeconds: 15 },
+        answer: verificationLog,
+        signal,
+      });
+      yield* page.items;
+      if (page.finished) return;
+      after = page.position;
+    }
+  }
 
   readonly landings = {
     list: (query: Paging & { projectId?: string | undefined } = {}): Promise<Page<LandingView>> =>

@@ -12,7 +12,7 @@ export {
 } from './agent.ts';
 export type { AgentTask, CostReport, SubmitOptions, TaskContext } from './context.ts';
 export { Workspace, GitError, type WorkspaceOptions } from './workspace.ts';
-export { MusterClient, type Creation, type Page, type Paging, type TrendQuery } from './client.ts';
+export { MusterClient, type Creation, type LogQuery, type Page, type Paging, type TrendQuery } from './client.ts';
 export type { Credentials, HttpOptions } from './http.ts';
 export type { Subscription } from './stream.ts';
 export { BlobClient } from './blobs.ts';

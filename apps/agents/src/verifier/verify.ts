@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { Settings } from './settings.ts';
+import { Teller } from './teller.ts';
 
 /** A report at most this often: a renewal of the lease needs no more, and a suite of tests has much to say. */
 const progressEveryMs = 500;
@@ -64,13 +65,19 @@ export async function verify(
     // Progress that cannot be delivered is not worth a verification; a lost lease arrives through the signal.
     void context.progress(message, ratio).catch(() => undefined);
   };
+  const teller = new Teller(
+    settings,
+    { verificationId: input.verificationId, fence: task.fence },
+    join(folder, 'logs'),
+    context.signal,
+  );
   try {
     const trees = [
       ...new Set([input.candidateTree, input.baseTree, input.restoresTree].filter((tree) => tree !== null)),
     ];
     for (const tree of trees) await fetchTree(settings, input.verificationId, tree, join(folder, tree), context.signal);
     const at = (tree: string | null): string | null => (tree === null ? null : join(folder, tree));
-    return await runVerification({
+    const facts = await runVerification({
       candidateDir: join(folder, input.candidateTree),
       baseDir: at(input.baseTree),
       restoresDir: at(input.restoresTree),
@@ -83,8 +90,13 @@ export async function verify(
       onProgress,
       onLog: (line) => context.log(line),
       onFirstLook: (look) => tellFirstLook(settings, input.verificationId, look, context.signal),
+      onCheckLog: (check, text) => teller.printed(check, text),
+      onCheck: (check) => teller.checkEnded(check),
+      onArtefact: (check, artefact) => teller.left(check, artefact),
     });
+    return facts;
   } finally {
+    await teller.close();
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }

@@ -2,6 +2,8 @@
 export const ownEventPrefixes = [
   'agent',
   'assignment',
+  'check',
+  'enforcer',
   'forge',
   'instance',
   'key',
@@ -11,6 +13,7 @@ export const ownEventPrefixes = [
   'project',
   'queue',
   'rollback',
+  'runtime',
   'set',
   'submission',
   'system',

@@ -4,15 +4,20 @@ import { dirname, join } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { Config } from '#platform/config';
 
+export type Shelf = 'tasks' | 'verifications';
+
 /** Large bytes by their SHA-256: logs, reports, artefacts. The same bytes are kept once. */
 @Injectable()
 export class Blobs {
   constructor(private readonly config: Config) {}
 
-  /** Durable when it returns. */
-  async put(bytes: Uint8Array): Promise<string> {
+  /**
+   * Durable when it returns.
+   * @param shelf of a room that decides by itself what goes: the same content on another shelf stays there
+   */
+  async put(bytes: Uint8Array, shelf: Shelf = 'tasks'): Promise<string> {
     const digest = createHash('sha256').update(bytes).digest('hex');
-    const path = this.#path(digest);
+    const path = this.#path(digest, shelf);
     if (await exists(path)) return digest;
     await mkdir(dirname(path), { recursive: true });
     const draft = `${path}.${randomUUID()}`;
@@ -33,10 +38,10 @@ export class Blobs {
   }
 
   /** Null when there is no such blob. */
-  async get(digest: string): Promise<Buffer | null> {
+  async get(digest: string, shelf: Shelf = 'tasks'): Promise<Buffer | null> {
     if (!/^[0-9a-f]{64}$/.test(digest)) return null;
     try {
-      return await readFile(this.#path(digest));
+      return await readFile(this.#path(digest, shelf));
     } catch (error) {
       if (isMissing(error)) return null;
       throw error;
@@ -44,12 +49,14 @@ export class Blobs {
   }
 
   /** Gone when it returns, or was not there. Whoever may be storing the same content has to be kept out by the caller. */
-  async remove(digest: string): Promise<void> {
-    if (/^[0-9a-f]{64}$/.test(digest)) await rm(this.#path(digest), { force: true });
+  async remove(digest: string, shelf: Shelf = 'tasks'): Promise<void> {
+    if (/^[0-9a-f]{64}$/.test(digest)) await rm(this.#path(digest, shelf), { force: true });
   }
 
-  #path(digest: string): string {
-    return join(this.config.dataDir, 'blobs', digest.slice(0, 2), digest);
+  #path(digest: string, shelf: Shelf): string {
+    // What tasks refer to was there before there were shelves.
+    const folder = shelf === 'tasks' ? [] : [shelf];
+    return join(this.config.dataDir, 'blobs', ...folder, digest.slice(0, 2), digest);
   }
 }
 

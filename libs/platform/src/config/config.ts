@@ -149,6 +149,11 @@ const variables = {
     .describe(
       'how long a large input or output that no task refers to is kept after it was last asked for; forever keeps them',
     ),
+  MUSTER_VERIFICATION_LOGS_RETENTION: z
+    .string()
+    .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
+    .default('90d')
+    .describe('how long logs and artefacts of a verification are kept after its end; forever keeps them'),
   MUSTER_LANDING_WINDOW: count(1, 100)
     .default(20)
     .describe('most accepted changes of one branch that are verified on top of one another at once'),
@@ -236,6 +241,7 @@ export class Config {
   readonly tasksRetentionMs: number | null;
   /** Null: for ever. */
   readonly blobsRetentionMs: number | null;
+  readonly verificationLogsRetentionMs: number | null;
   /** Traces are sent only when an OTLP endpoint is configured with OpenTelemetry's own variable. */
   readonly tracing: boolean;
 
@@ -281,6 +287,7 @@ export class Config {
     this.tasksArchiveAfterMs = millisecondsOf(values.MUSTER_TASKS_ARCHIVE_AFTER);
     this.tasksRetentionMs = millisecondsOf(values.MUSTER_TASKS_RETENTION);
     this.blobsRetentionMs = millisecondsOf(values.MUSTER_BLOBS_RETENTION);
+    this.verificationLogsRetentionMs = millisecondsOf(values.MUSTER_VERIFICATION_LOGS_RETENTION);
     this.eventsRetentionMs = millisecondsOf(values.MUSTER_EVENTS_RETENTION);
     this.tracing = surroundings.tracing;
     this.#values = values;

@@ -15,3 +15,4 @@ export { SocketAdapter } from './socket-adapter.ts';
 export { assertEveryRouteDeclares, type DeclaredRoute } from './route-declarations.ts';
 export { httpAdapter } from './fastify.ts';
 export { isNestedTooDeep, maxNesting } from './nesting.ts';
+export { goneSignal } from './gone-signal.ts';

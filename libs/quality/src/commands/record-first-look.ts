@@ -25,8 +25,6 @@ export class RecordFirstLookHandler implements ICommandHandler<RecordFirstLook> 
       if (row === undefined) return;
       const about = { teamId: row.team_id, projectId: row.project_id, subject: verificationId };
       const subjectId = row.subject_id;
-      for (const { check, status, summary } of look.checks)
-        tx.append({ ...about, type: 'check.finished', data: { verificationId, subjectId, check, status, summary } });
       const { state, failing, testFiles, ms } = look;
       const seen = { state, failing, testFiles: testFiles.length, ms };
       tx.append({ ...about, type: 'verification.first_look', data: { verificationId, subjectId, ...seen } });

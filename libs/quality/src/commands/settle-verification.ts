@@ -6,6 +6,7 @@ import { Database } from '#platform/database';
 import { outcomeOf, type Outcome, unverified } from '../domain/verdict.ts';
 import { verificationColumns, type VerificationRow } from '../domain/verification.ts';
 import { keepCheckResults } from './keep-check-results.ts';
+import { endedOf, tellChecks } from './tell-checks.ts';
 import { told } from '../metrics.ts';
 import { VerifierTasks } from './verifier-tasks.ts';
 
@@ -68,7 +69,10 @@ export class SettleVerification {
         ],
       );
       if (after === undefined) return null;
-      if (facts !== null) await keepCheckResults(tx, row, facts);
+      if (facts !== null) {
+        await keepCheckResults(tx, row, facts);
+        await tellChecks(tx, row, facts.checks.map(endedOf));
+      }
       if (breaches.length > 0)
         tx.append({
           type: 'enforcer.breached',

@@ -16,7 +16,7 @@ import type { Page } from '#kernel';
 import type { Actor } from '#messages/auth';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
-import { CurrentActor, Requires } from '#platform/http';
+import { CurrentActor, goneSignal, Requires } from '#platform/http';
 import { ConnectInstance } from '../commands/connect-instance.ts';
 import { DisconnectInstance } from '../commands/disconnect-instance.ts';
 import { RenewLeases } from '../commands/renew-leases.ts';
@@ -26,7 +26,6 @@ import { ListInstances } from '../queries/list-instances.ts';
 import { ReadInstance } from '../queries/read-instance.ts';
 import { InstanceUnknown } from '../runtime.errors.ts';
 import { touchInstance } from '../sql/instances.ts';
-import { goneSignal } from './gone-signal.ts';
 import * as schemas from './schemas.ts';
 
 const helloMessage = agentMessage.options.find((option) => option.shape.type.value === 'hello');

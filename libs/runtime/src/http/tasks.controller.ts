@@ -26,7 +26,7 @@ import type { z } from 'zod';
 import type { Page } from '#kernel';
 import type { Actor } from '#messages/auth';
 import { CancelTask, StartTask, type NewTask } from '#messages/runtime';
-import { CurrentActor, Idempotent, Requires, visibleProjects } from '#platform/http';
+import { CurrentActor, goneSignal, Idempotent, Requires, visibleProjects } from '#platform/http';
 import { CancelTree } from '../commands/cancel-tree.ts';
 import { RetryTask } from '../commands/retry-task.ts';
 import { StartTasks, type StartedItem } from '../commands/start-tasks.ts';
@@ -39,7 +39,6 @@ import { ReadHistory } from '../queries/read-history.ts';
 import { ReadLog, type LogLine } from '../queries/read-log.ts';
 import { ReadTask } from '../queries/read-task.ts';
 import { ReservedCapability } from '../runtime.errors.ts';
-import { goneSignal } from './gone-signal.ts';
 import * as schemas from './schemas.ts';
 
 @ApiTags('tasks')

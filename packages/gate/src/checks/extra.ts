@@ -1,4 +1,11 @@
-import { checkStatus, findingLevels, type ExtraCheck, type Finding } from '@muster/contracts';
+import {
+  artefactMediaType,
+  artefactName,
+  checkStatus,
+  findingLevels,
+  type ExtraCheck,
+  type Finding,
+} from '@muster/contracts';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAbsolute } from 'node:path';
@@ -32,6 +39,10 @@ const answer = z.object({
   summary: z.string(),
   findings: z.array(said).max(5000).default([]),
   metrics: z.record(z.string().max(100), z.number()).default({}),
+  artefacts: z
+    .array(z.object({ name: artefactName, mediaType: artefactMediaType, text: z.string() }))
+    .max(10)
+    .default([]),
 });
 const sarif = z.object({
   version: z.literal('2.1.0'),
@@ -84,6 +95,7 @@ function fromSarif(document: unknown, context: CheckContext): Answer | null {
     summary: `${findings.length} of ${results.length} results are on lines of this change`,
     findings,
     metrics: { results: results.length },
+    artefacts: [],
   };
 }
 
@@ -106,7 +118,12 @@ export function validated(extra: ExtraCheck, document: unknown, context: CheckCo
       ...(key === undefined ? {} : { key }),
     });
   });
-  return outcome(given.status, given.summary, findings, given.metrics);
+  // Named by the check, so that it never stands in the place of what another left.
+  const artefacts = given.artefacts.map((each) => ({ ...each, name: `${extra.name}-${each.name}`.slice(0, 120) }));
+  return {
+    ...outcome(given.status, given.summary, findings, given.metrics),
+    ...(artefacts.length > 0 ? { artefacts } : {}),
+  };
 }
 
 /** What a program is told: the request as JSON, and the two trees as folders. */
