@@ -7,7 +7,12 @@ export class Migration202611280020_verification_reports extends Migration {
       alter table verifications
         -- Of the attempt that reports; what an earlier one told is gone.
         add column report_fence bigint,
-        add column log_position bigint not null default 0`);
+        add column log_position bigint not null default 0,
+        -- Run again: the one before, the one that took its place as evidence, and what had to be looked at anew.
+        add column rerun_of text collate "C",
+        add column superseded_by text collate "C",
+        add column fresh jsonb not null default '[]'`);
+    this.addSql(`create unique index verifications_rerun on verifications (rerun_of) where rerun_of is not null`);
     this.addSql(`
       create table verification_checks (
         verification_id text collate "C" not null,
@@ -43,7 +48,9 @@ export class Migration202611280020_verification_reports extends Migration {
       )`);
     this.addSql(`create index verification_artefacts_by_digest on verification_artefacts (digest)`);
     // What lies on the shelf; a content that no artefact names any more leaves after a while.
-    this.addSql(`create table verification_contents (digest text collate "C" primary key, kept_at timestamptz not null)`);
+    this.addSql(
+      `create table verification_contents (digest text collate "C" primary key, kept_at timestamptz not null)`,
+    );
     this.addSql(
       `create index verifications_with_reports on verifications (finished_at) where report_fence is not null and state = 'finished'`,
     );
@@ -52,6 +59,8 @@ export class Migration202611280020_verification_reports extends Migration {
   override down(): void {
     this.addSql(`drop table verification_contents, verification_artefacts, verification_logs, verification_checks`);
     this.addSql(`drop index verifications_with_reports`);
-    this.addSql(`alter table verifications drop column log_position, drop column report_fence`);
+    this.addSql(`drop index verifications_rerun`);
+    this.addSql(`alter table verifications drop column fresh, drop column superseded_by, drop column rerun_of,
+      drop column log_position, drop column report_fence`);
   }
 }

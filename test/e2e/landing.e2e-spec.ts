@@ -15,6 +15,7 @@ import type {
   TaskAssignment,
   TaskDetail,
   TaskHistory,
+  VerificationExplanation,
   VerificationFacts,
   VerifyInput,
 } from '@muster/contracts';
@@ -164,6 +165,21 @@ it('a refused change comes back with its findings, the reworked one lands, fails
     },
     { submissionId: refused.id, state: 'rejected', verification: { verdict: 'rejected' }, landing: null },
   ]);
+  const [last, before] = history.changes;
+  expect(await get<VerificationExplanation>(`/api/verifications/${last?.verification?.id}/explain`)).toMatchObject({
+    verdict: 'accepted',
+    score: 100,
+    previous: {
+      verificationId: before?.verification?.id,
+      because: 'earlier_try',
+      verdict: 'rejected',
+      scoreChange: 20,
+      fixed: [{ rule: broken.rule, path: broken.path, line: broken.line }],
+      added: [],
+      remaining: 0,
+      checks: [{ was: 'failed', is: 'passed' }],
+    },
+  });
   expect(history.reworks).toMatchObject([{ round: 1, submissionId: refused.id }]);
   for (const { links } of history.changes)
     for (const link of [links.submission, links.verification, links.landing])

@@ -195,6 +195,8 @@ async function roles(mine) {
     ['POST', '/api/events/publish', { type: 'issue.opened' }],
     ['POST', `/api/projects/${mine.projectId}/verifications`, {}],
     ['GET', `/api/verifications/${mine.verificationId}/trees/${'a'.repeat(40)}`],
+    ['POST', `/api/verifications/${mine.verificationId}/report`, { fence: 1 }],
+    ['POST', `/api/verifications/${mine.verificationId}/rerun`, {}],
     ['PUT', `/api/projects/${mine.projectId}/members/${mine.userId}`, { role: 'owner' }],
   ]) {
     const { status, text } = await server.call(method, path, body, viewer);
@@ -222,7 +224,11 @@ async function roles(mine) {
       },
     ],
     ['GET', `/api/projects/${mine.projectId}/audit`],
-    ['GET', `/api/verifications/${mine.verificationId}`],
+    ...['', '/checks', '/logs', '/artefacts', '/artefacts/findings.sarif', '/explain', '/sarif'].map((what) => [
+      'GET',
+      `/api/verifications/${mine.verificationId}${what}`,
+    ]),
+    ['POST', `/api/verifications/${mine.verificationId}/rerun`, {}],
   ]) {
     const { status, text } = await server.call(method, path, body, narrow);
     expect(

@@ -18,6 +18,16 @@ export class NotFinished extends MusterError {
     );
   }
 }
+export class CheckUnknown extends MusterError {
+  constructor(unknown: readonly string[], known: readonly string[]) {
+    super(
+      'quality.check_unknown',
+      422,
+      `This verification has no check ${unknown.join(', ')}. Name some of ${known.join(', ')}.`,
+      { data: { unknown, known } },
+    );
+  }
+}
 export class AttemptOver extends MusterError {
   constructor(verificationId: string, fence: number) {
     super(

@@ -6,8 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   keptLogCharacters,
   type CheckFacts,
+  type Finding,
   type ProjectView,
+  type RerunAnswer,
   type TaskAssignment,
+  type VerificationExplanation,
   type VerificationFacts,
   type VerificationLog,
   type VerificationView,
@@ -171,7 +174,7 @@ describe('a verification', () => {
     const { task, input } = await claim();
     expect(input).toMatchObject({ declared, server: { required: ['header'] } });
     expect(input.policy.required).toContain('header');
-    expect(input.draw).toMatch(/^[0-9a-f]{64}$/);
+    expect(input.draw).toMatch(/^[0-9a-f]{16}$/);
     expect(JSON.stringify(input)).not.toContain('unguessable');
     const checks = ['tests', 'secrets', 'tampering'].map((name) => check(name));
     await answer(task, 'complete', { output: factsFor(input, { checks }) });
@@ -334,7 +337,7 @@ describe('what a verifier tells while it works', () => {
 
     // Whoever waits is answered by what comes, and by the end.
     const waiting = read('after=4&waitSeconds=20');
-    expect(await report({ log: [{ check: 'lint', at: 5, text: 'c\n' }] })).toBe(204);
+    expect(await report({ log: [{ check: 'lint', at: 6, text: 'c\n' }] })).toBe(204);
     expect((await waiting).items.map(({ text }) => text)).toEqual(['c\n']);
     const last = read('after=5&waitSeconds=20');
     await answer(task, 'complete', { output: factsFor(input) });
@@ -378,10 +381,10 @@ describe('what a verifier tells while it works', () => {
     expect(await report({ log })).toBe(204);
     expect(await report({ log, checks: [ended('tests')] }, task.fence + 1)).toBe(409);
     expect((await server.request('POST', `${path}/report`, { fence: task.fence, log })).status).toBe(403);
-    await answer(task, 'fail', { error: 'the machine went away' });
+    const release = `/api/tasks/${task.taskId}/attempts/${task.fence}/release`;
+    expect((await server.request('POST', release, { reason: 'going away' }, { token: verifier })).status).toBe(200);
     expect(await report({ log: [{ check: 'tests', at: 5, text: 'late\n' }] })).toBe(409);
     // The next attempt runs everything again; nothing of the one before stands beside it.
-    await server.database.sql(`update task_due set at = muster_now() where task_id = $1`, [task.taskId]);
     const next = await claim();
     expect(next.task.taskId).toBe(task.taskId);
     expect(await report({ log: [{ check: 'tests', at: 0, text: 'again\n' }] }, next.task.fence)).toBe(204);
@@ -425,6 +428,159 @@ describe('what a verifier tells while it works', () => {
     expect((await server.request('GET', `${path}/artefacts/coverage.lcov`)).status).toBe(404);
     expect((await server.request('GET', `${path}/checks`)).body).toMatchObject({ items: [] });
     expect(await find(asked.id)).toMatchObject({ verdict: 'accepted' });
+  });
+});
+
+describe('asking again', () => {
+  const rerun = async (id: string, body: object = {}, token?: string): Promise<{ status: number; body: RerunAnswer }> =>
+    server.request('POST', `/api/verifications/${id}/rerun`, body, token === undefined ? {} : { token });
+
+  test('changes nothing where everything could be seen: the same evidence stands', async () => {
+    const asked = await ask();
+    expect((await rerun(asked.id)).body).toMatchObject({ rerun: false, verification: { id: asked.id } });
+    await played(asked);
+    const again = await rerun(asked.id);
+    expect(again).toMatchObject({
+      status: 200,
+      body: { rerun: false, because: expect.stringContaining('same evidence stands'), verification: { id: asked.id } },
+    });
+  });
+
+  test('looks anew at the checks that are named, once however many ask, and leaves what was seen where it is', async () => {
+    const candidateTree = '7'.repeat(40);
+    const asked = await ask({ candidateTree });
+    await played(asked);
+    expect((await rerun(asked.id, { checks: ['nonsense'] })).status).toBe(422);
+    expect((await rerun(asked.id, { checks: [1] })).status).toBe(400);
+    const answers = await Promise.all(Array.from({ length: 6 }, () => rerun(asked.id, { checks: ['tests'] })));
+    const made = answers.filter(({ body }) => body.rerun);
+    expect(made).toHaveLength(1);
+    const [first] = made;
+    const next = first?.body.verification;
+    expect(answers.every(({ body }) => body.verification.id === next?.id)).toBe(true);
+    expect(next).toMatchObject({ rerunOf: asked.id, candidateTree, state: 'pending' });
+    const { task, input } = await claim();
+    expect(input).toMatchObject({ verificationId: next?.id, fresh: ['tests'] });
+    await answer(task, 'complete', {
+      output: factsFor(input, {
+        checks: input.policy.required.map((name) => check(name, name === 'tests' ? { status: 'failed' } : {})),
+      }),
+    });
+    expect(await finished(next?.id ?? '')).toMatchObject({ verdict: 'rejected', evidence: true });
+    // What it came to stays with it; whoever asks from now on is answered by the new one.
+    expect(await find(asked.id)).toMatchObject({ verdict: 'accepted', evidence: true, supersededBy: next?.id });
+    expect(await ask({ candidateTree })).toMatchObject({ id: next?.id });
+    const explained = await server.request('GET', `/api/verifications/${next?.id}/explain`);
+    expect(explained.body).toMatchObject({
+      rerunOf: asked.id,
+      previous: {
+        verificationId: asked.id,
+        because: 'rerun',
+        checks: [{ check: 'tests', was: 'passed', is: 'failed' }],
+      },
+    });
+  });
+
+  test('looks by itself at what could not tell, and at all of what came to nothing', async () => {
+    const unsure = await ask();
+    const { task, input } = await claim();
+    const checks = input.policy.required.map((name) =>
+      check(
+        name,
+        name === 'tests' ? { status: 'inconclusive' } : name === 'header' ? { status: 'not_run', blocked: true } : {},
+      ),
+    );
+    await answer(task, 'complete', {
+      output: factsFor(input, {
+        checks: [...checks, check('benchmarks', { status: 'not_run', summary: 'none declared' })],
+      }),
+    });
+    await finished(unsure.id);
+    const again = await rerun(unsure.id);
+    expect(again.body).toMatchObject({ rerun: true, verification: { rerunOf: unsure.id } });
+    expect([...again.body.checks].sort()).toEqual(['header', 'tests']);
+    await played(again.body.verification);
+    expect(await find(unsure.id)).toMatchObject({ evidence: false });
+
+    const failing = await ask();
+    const lost = await claim();
+    await answer(lost.task, 'fail', { error: 'no sandbox', retryable: false });
+    await finished(failing.id);
+    const anew = await rerun(failing.id, { checks: ['tests'] });
+    expect(anew.body).toMatchObject({ rerun: true, because: expect.stringContaining('come to nothing') });
+    await played(anew.body.verification);
+  });
+
+  test('is for those who may request verifications, and for no agent', async () => {
+    const asked = await ask();
+    const key = await server.request('POST', '/api/keys', { name: 'an agent' });
+    const { secret } = key.body as { secret: string };
+    expect((await rerun(asked.id, {}, secret)).status).toBe(403);
+    await played(asked);
+  });
+});
+
+describe('an explanation', () => {
+  const findingOf = (given: Partial<Finding>): Finding => ({
+    ...{
+      check: 'tests',
+      rule: 'tests.x',
+      level: 'warning',
+      veto: false,
+      message: 'm',
+      path: 'a.js',
+      line: 3,
+      remedy: 'Mend it.',
+    },
+    ...{ fingerprint: (++rounds).toString(16).padStart(40, 'f'), reproduce: 'muster verify --check tests' },
+    ...given,
+  });
+  const explain = async (id: string): Promise<VerificationExplanation> =>
+    (await server.request('GET', `/api/verifications/${id}/explain`)).body;
+
+  test('adds up to the score, with every point at its line and how to win it back', async () => {
+    const asked = await ask();
+    expect((await explain(asked.id)).summary).toMatch(/not finished/);
+    const { task, input } = await claim();
+    const findings = Array.from({ length: 5 }, () => findingOf({ level: 'warning' }));
+    const checks = input.policy.required.map((name) =>
+      name === 'tests'
+        ? check(name, { status: 'failed', findings: [...findings, findingOf({ level: 'error', rule: 'tests.worse' })] })
+        : check(name, { reused: { since: '2026-01-01T00:00:00.000Z', because: 'the same tree' } }),
+    );
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    const done = await finished(asked.id);
+    const told = await explain(asked.id);
+    const lost = told.categories.reduce((sum, each) => sum + each.lost, 0);
+    expect(Math.floor(100 - lost)).toBe(done.score);
+    expect(told.lost.reduce((sum, each) => sum + each.points, 0)).toBe(lost);
+    expect(told.lost[0]).toMatchObject({
+      rule: 'tests.worse', path: 'a.js', line: 3, points: 20, remedy: 'Mend it.', reproduce: 'muster verify --check tests',
+    }); // prettier-ignore
+    expect(told.categories.find(({ category }) => category === 'tests')).toMatchObject({
+      most: 60, perError: 20, perWarning: 4, errors: 1, warnings: 5, full: 40, lost: 32,
+    }); // prettier-ignore
+    expect(told.summary).toMatch(/^Refused because 68 points are fewer than the 85/);
+    expect(told.rules).toMatchObject({ commit: project.head, ofTheServer: ['header'], approvedBy: null });
+    expect(told.toolchain).toMatchObject({ node: '24', gate: '0.1.0' });
+    expect(told.checks.find(({ check: name }) => name === 'secrets')?.reused).toMatchObject({
+      because: 'the same tree',
+    });
+  });
+
+  test('says which finding no score makes up for', async () => {
+    const asked = await ask();
+    const { task, input } = await claim();
+    const leak = findingOf({ check: 'secrets', rule: 'secrets.key', level: 'error', veto: true, message: 'A key.' });
+    const checks = input.policy.required.map((name) =>
+      name === 'secrets' ? check(name, { category: 'security', status: 'failed', findings: [leak] }) : check(name),
+    );
+    await answer(task, 'complete', { output: factsFor(input, { checks }) });
+    await finished(asked.id);
+    const told = await explain(asked.id);
+    expect(told.vetoes).toMatchObject([{ rule: 'secrets.key', message: 'A key.' }]);
+    expect(told.summary).toMatch(/no score makes up for.*secrets\.key: A key/);
+    expect((await server.request('GET', `/api/verifications/${asked.id.slice(0, -1)}0/explain`)).status).toBe(404);
   });
 });
 

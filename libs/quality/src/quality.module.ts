@@ -5,12 +5,14 @@ import { KeepArtefactHandler } from './commands/keep-artefact.ts';
 import { RecordFirstLookHandler } from './commands/record-first-look.ts';
 import { RecordReportHandler } from './commands/record-report.ts';
 import { RequestVerificationHandler } from './commands/request-verification.ts';
+import { RerunVerificationHandler } from './commands/rerun-verification.ts';
 import { SettleVerification } from './commands/settle-verification.ts';
 import { VerifierTasks } from './commands/verifier-tasks.ts';
 import { VerifyHeadHandler } from './commands/verify-head.ts';
 import { ReportsController } from './http/reports.controller.ts';
 import { TrendsController } from './http/trends.controller.ts';
 import { VerificationsController } from './http/verifications.controller.ts';
+import { ExplainVerificationHandler } from './queries/explain-verification.ts';
 import { FindVerdictsHandler } from './queries/find-verdicts.ts';
 import { FindVerificationHandler } from './queries/find-verification.ts';
 import { ListArtefactsHandler, ReadArtefactHandler } from './queries/list-artefacts.ts';
@@ -30,6 +32,7 @@ export const commandHandlers = [
   RecordFirstLookHandler,
   RecordReportHandler,
   KeepArtefactHandler,
+  RerunVerificationHandler,
 ];
 export const queryHandlers = [
   FindVerificationHandler,
@@ -37,6 +40,7 @@ export const queryHandlers = [
   ListVerificationsHandler,
   ReadTreeHandler,
   ListChecksHandler,
+  ExplainVerificationHandler,
   ReadLogHandler,
   ListArtefactsHandler,
   ReadArtefactHandler,

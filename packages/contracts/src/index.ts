@@ -289,6 +289,14 @@ export {
   type VerificationReport,
 } from './verification-logs.ts';
 export {
+  rerunAnswer,
+  rerunVerification,
+  verificationExplanation,
+  type RerunAnswer,
+  type RerunVerification,
+  type VerificationExplanation,
+} from './verification-explanation.ts';
+export {
   agentRecord,
   checkTrend,
   checkTrendPoint,

@@ -52,7 +52,7 @@ export const artefactMediaType = z
   .max(100)
   .regex(/^(text\/plain|application\/(json|xml|[a-z0-9.-]+\+json))$/, 'must be text/plain, or JSON or XML');
 
-/** Where one check of a verification is. `setup` is what is done before all of them. */
+/** Where one check of a verification is. `setup` is what is done before all of them; `tests@branch` what it ran on the branch to compare with. */
 export const verificationCheck = z.object({
   check: z.string(),
   state: z.enum(['running', 'ended']),

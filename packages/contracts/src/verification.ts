@@ -21,6 +21,12 @@ export const finding = z
     remedy: z.string().max(2000).nullable(),
     /** Stays the same when lines move: what "new against the branch" is decided by. */
     fingerprint: z.string().max(200),
+    reproduce: z
+      .string()
+      .max(8000)
+      .nullable()
+      .optional()
+      .describe('the command that shows it in a clone where the work tree is what was verified; null: there is none'),
   })
   .meta({ id: 'Finding' });
 export type Finding = z.infer<typeof finding>;
@@ -494,6 +500,8 @@ export const verificationView = z
     firstLook: firstLook.nullable().describe('what a first look showed, while the whole goes on; null: not yet'),
     facts: verificationFacts.nullable(),
     taskId: idOf('task').nullable(),
+    rerunOf: idOf('verification').nullable().optional().describe('the one that this runs again'),
+    supersededBy: idOf('verification').nullable().optional().describe('the one that was run in its place'),
     createdAt: timestamp,
     finishedAt: timestamp.nullable(),
   })

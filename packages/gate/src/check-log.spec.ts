@@ -94,7 +94,8 @@ describe('a verification that is listened to', () => {
     const { facts, logs, ended, artefacts, order } = await verify('first');
     expect(logs.get('tests')).toMatch(/^\$ .*node --test/m);
     expect(logs.get('tests')).toMatch(/^[^[]*a word from the test$/m);
-    expect(logs.get('tests')).toMatch(/^\[branch\] .*a word from the test$/m);
+    expect(logs.get('tests@branch')).toMatch(/^[^[]*a word from the test$/m);
+    expect(logs.get('tests')?.match(/a word from the test/g)).toHaveLength(1);
     expect(logs.get('tests')).toMatch(/^\[exit 0 after \d+\.\d s\]$/m);
     expect(logs.get('coverage')).toContain('node --test');
     expect(ended.map(({ check }) => check).sort()).toEqual(facts.checks.map(({ check }) => check).sort());

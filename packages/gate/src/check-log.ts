@@ -17,7 +17,7 @@ const writing = new AsyncLocalStorage<Writing>();
 export const withinCheck = <T>(check: string, work: () => T): T =>
   writing.run({ check, side: writing.getStore()?.side ?? null }, work);
 
-/** What is run by this work is no run of the change, and its lines say of what. */
+/** What is run by this work is no run of the change, and has a log of its own: `tests@branch`. */
 export const besideTheChange = <T>(side: string, work: () => T): T =>
   writing.run({ check: writing.getStore()?.check ?? 'setup', side }, work);
 
@@ -63,8 +63,9 @@ export function loggedDriver(driver: SandboxDriver, log: CheckLog): SandboxDrive
     paths: (run) => driver.paths(run),
     async run(run) {
       const { check, side } = writing.getStore() ?? { check: 'setup', side: null };
-      const prefix = side === null ? '' : `[${side}] `;
-      const tell = (text: string): void => log(check, prefix === '' ? text : text.replace(/^(?=.)/gms, prefix));
+      // Beside the change's own log: two that run at once and print much would drown each other.
+      const name = side === null ? check : `${check}@${side}`;
+      const tell = (text: string): void => log(name, text);
       tell(`$ ${lineOf(run.command)}\n`);
       const streams = { stdout: new Lines(tell), stderr: new Lines(tell) };
       try {

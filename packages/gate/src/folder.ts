@@ -1,6 +1,7 @@
 import {
   projectPolicy,
   type DeclaredWork,
+  type FirstLook,
   type ProjectPolicy,
   type VerificationFacts,
   type VerifyInput,
@@ -14,10 +15,11 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { pack, type Pack } from 'tar-stream';
 import { parse } from 'yaml';
+import { checks as allChecks } from './checks/all.ts';
 import { judge, type Judgement } from './judge.ts';
 import type { Sandbox } from './sandbox/detect.ts';
 import { extractTree } from './source/extract.ts';
-import { runVerification } from './verification.ts';
+import { runVerification, type VerificationOptions } from './verification.ts';
 
 export interface VerifyFolderOptions {
   /** A git work tree; what it holds now is the candidate, committed or not, without what git ignores. */
@@ -33,7 +35,18 @@ export interface VerifyFolderOptions {
   signal?: AbortSignal;
   onProgress?: (ratio: number, message: string) => void;
   onLog?: (line: string) => void;
+  /** What each check runs and prints, while it does. */
+  onCheckLog?: (check: string, text: string) => void;
+  /** Only these checks, by name; default: all. What is required of others is not asked then. */
+  checks?: readonly string[];
+  /** What lots were drawn with elsewhere; the same trees and the same draw try the same functions. */
+  draw?: string;
 }
+
+/** Somebody asks for what there is not. */
+export class UnknownCheck extends Error {}
+/** What it is to be compared with is in this clone neither a commit nor a tree. */
+export class UnknownBase extends Error {}
 
 const gitEnv = (extra: Record<string, string> = {}): Record<string, string> => ({
   PATH: process.env['PATH'] ?? '',
@@ -122,46 +135,105 @@ async function policyAt(dir: string, ref: string): Promise<ProjectPolicy> {
 export async function verifyFolder(
   options: VerifyFolderOptions,
 ): Promise<{ facts: VerificationFacts; policy: ProjectPolicy; judgement: Judgement }> {
+  return await inFolder(options, async (verification, policy) => {
+    const facts = await runVerification(verification);
+    const ran = new Set(verification.checks?.map(({ name }) => name));
+    const required = options.checks === undefined ? policy.required : policy.required.filter((name) => ran.has(name));
+    return { facts, policy, judgement: judge(facts, { ...policy, required }, 'admission') };
+  });
+}
+
+/** What a first look at the folder shows; the rest is not run. */
+export async function lookAtFolder(options: VerifyFolderOptions): Promise<FirstLook> {
+  return await inFolder(options, async (verification) => {
+    const seen = new AbortController();
+    const signal = options.signal === undefined ? seen.signal : AbortSignal.any([options.signal, seen.signal]);
+    let look: FirstLook | undefined;
+    const onFirstLook = (first: FirstLook): void => {
+      look = first;
+      seen.abort();
+    };
+    try {
+      await runVerification({ ...verification, signal, onFirstLook });
+    } catch (error) {
+      if (look === undefined || options.signal?.aborted === true) throw error;
+    }
+    if (look === undefined) throw new Error('The first look was given up; run the whole.');
+    return look;
+  });
+}
+
+async function baseOf(root: string, ref: string): Promise<{ tree: string; commit: string | null }> {
+  const parsed = async (what: string): Promise<string | null> =>
+    await git(root, ['rev-parse', '--verify', '--quiet', '--end-of-options', what]).catch(() => null);
+  const commit = await parsed(`${ref}^{commit}`);
+  // Whoever was told what to compare with was told a tree.
+  const tree = await parsed(`${commit ?? ref}^{tree}`);
+  if (tree === null)
+    throw new UnknownBase(
+      `${ref} is neither a commit nor a tree in this clone. Fetch the branch that the change is to go into, or name another with --base.`,
+    );
+  return { tree, commit };
+}
+
+function namedChecks(names: readonly string[]): typeof allChecks {
+  const unknown = names.filter((name) => !allChecks.some((check) => check.name === name));
+  if (unknown.length > 0)
+    throw new UnknownCheck(
+      `There is no check ${unknown.join(', ')}. There are ${allChecks.map(({ name }) => name).join(', ')}.`,
+    );
+  return allChecks.filter(({ name }) => names.includes(name));
+}
+
+async function inFolder<T>(
+  options: VerifyFolderOptions,
+  work: (verification: VerificationOptions, policy: ProjectPolicy) => Promise<T>,
+): Promise<T> {
+  const checks = options.checks === undefined ? undefined : namedChecks(options.checks);
   const root = await git(options.dir, ['rev-parse', '--show-toplevel']);
-  const base = await git(root, ['rev-parse', '--verify', '--end-of-options', `${options.baseRef ?? 'HEAD'}^{commit}`]);
-  const baseTree = await git(root, ['rev-parse', `${base}^{tree}`]);
-  const work = mkdtempSync(join(tmpdir(), 'muster-verify-'));
+  const { tree: baseTree, commit } = await baseOf(root, options.baseRef ?? 'HEAD');
+  const folder = mkdtempSync(join(tmpdir(), 'muster-verify-'));
   try {
     // An index of our own, so that looking at a work tree changes nothing in it.
-    const index = { GIT_INDEX_FILE: join(work, 'index') };
+    const index = { GIT_INDEX_FILE: join(folder, 'index') };
     await git(root, ['read-tree', 'HEAD'], index);
     await git(root, ['add', '--all'], index);
     const candidateTree = await git(root, ['write-tree'], index);
-    const policy = await policyAt(root, base);
-    const subjects = await git(root, ['log', '--format=%s', '-n', '50', `${base}..HEAD`]);
+    const policy = await policyAt(root, baseTree);
+    const subjects = commit === null ? '' : await git(root, ['log', '--format=%s', '-n', '50', `${commit}..HEAD`]);
     await Promise.all([
-      checkOut(root, candidateTree, join(work, 'candidate')),
-      checkOut(root, baseTree, join(work, 'base')),
+      checkOut(root, candidateTree, join(folder, 'candidate')),
+      checkOut(root, baseTree, join(folder, 'base')),
     ]);
-    const facts = await runVerification({
-      candidateDir: join(work, 'candidate'),
-      baseDir: join(work, 'base'),
-      restoresDir: null,
-      input: {
-        purpose: 'admission',
-        candidateTree,
-        baseTree,
-        restoresTree: null,
-        policy,
-        rulesDigest: createHash('sha256').update(JSON.stringify(policy)).digest('hex'),
-        declared: options.declared ?? { title: subjects === '' ? null : subjects.slice(0, 2000), paths: null },
-        ...(options.server === undefined ? {} : { server: options.server }),
+    return await work(
+      {
+        candidateDir: join(folder, 'candidate'),
+        baseDir: join(folder, 'base'),
+        restoresDir: null,
+        input: {
+          purpose: 'admission',
+          candidateTree,
+          baseTree,
+          restoresTree: null,
+          policy,
+          rulesDigest: createHash('sha256').update(JSON.stringify(policy)).digest('hex'),
+          declared: options.declared ?? { title: subjects === '' ? null : subjects.slice(0, 2000), paths: null },
+          ...(options.server === undefined ? {} : { server: options.server }),
+          ...(options.draw === undefined ? {} : { draw: options.draw }),
+        },
+        workDir: join(folder, 'runs'),
+        cacheDir: options.cacheDir,
+        sandbox: options.sandbox,
+        ...(options.npmRegistry === undefined ? {} : { npmRegistry: options.npmRegistry }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+        ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+        ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
+        ...(options.onCheckLog === undefined ? {} : { onCheckLog: options.onCheckLog }),
+        ...(checks === undefined ? {} : { checks }),
       },
-      workDir: join(work, 'runs'),
-      cacheDir: options.cacheDir,
-      sandbox: options.sandbox,
-      ...(options.npmRegistry === undefined ? {} : { npmRegistry: options.npmRegistry }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-      ...(options.onLog === undefined ? {} : { onLog: options.onLog }),
-    });
-    return { facts, policy, judgement: judge(facts, policy, 'admission') };
+      policy,
+    );
   } finally {
-    rmSync(work, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,10 +1,20 @@
 /** The gate: checks, their interface, the score and the sandbox drivers. Knows nothing of the server. */
 export { GATE_VERSION } from './version.ts';
 export { runVerification, toolchainDigest, type VerificationOptions } from './verification.ts';
-export { judge, mostPerCategory, pointsPerFinding, requiredChecks, type Judgement } from './judge.ts';
+export {
+  chargesOf,
+  judge,
+  mostPerCategory,
+  pointsPerFinding,
+  requiredChecks,
+  weightOf,
+  type Charge,
+  type Judgement,
+} from './judge.ts';
+export { reproduceCommand, shortFingerprint } from './reproduce.ts';
 export { breachesOf } from './enforcer.ts';
 export { toSarif } from './sarif.ts';
-export { verifyFolder, type VerifyFolderOptions } from './folder.ts';
+export { lookAtFolder, UnknownBase, UnknownCheck, verifyFolder, type VerifyFolderOptions } from './folder.ts';
 export { extractTree, type ExtractLimits } from './source/extract.ts';
 export { checks } from './checks/all.ts';
 export {

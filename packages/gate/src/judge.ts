@@ -80,15 +80,27 @@ const ordered = <T>(items: readonly T[], keyOf: (item: T) => string): T[] =>
 const hundredths = (points: number): number => Math.round(points * 100) / 100;
 const levels: readonly Finding['level'][] = ['error', 'warning', 'note'];
 
-/**
- * `score = 100 − Σ over categories of min(cap, Σ points of its findings)`, rounded down, at least 0. A project's weight for a
- * category is its cap, and the points of its findings scale with it. Refused when any finding is a veto, a required check is not
- * `passed` or is missing, or the score is below the threshold. Order of checks and findings changes nothing.
- */
-export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: Purpose): Judgement {
+export interface Charge {
+  readonly finding: Finding;
+  readonly category: Category;
+  /** What it costs. */
+  readonly points: number;
+  /** What it would cost if nothing else of its category did. */
+  readonly full: number;
+}
+
+/** The most that a category can cost under a project's weights, and what scales with it. */
+export const weightOf = (
+  policy: Pick<ProjectPolicy, 'weights'>,
+  category: Category,
+): { cap: number; scale: number } => {
+  const cap = policy.weights[category] ?? mostPerCategory[category];
+  return { cap, scale: cap / mostPerCategory[category] };
+};
+
+/** What each finding costs, the weightiest first. Order of checks and findings changes nothing. */
+export function chargesOf(facts: Pick<VerificationFacts, 'checks'>, policy: Pick<ProjectPolicy, 'weights'>): Charge[] {
   const spent = new Map<Category, { all: number; warnings: number }>();
-  const lost: Lost[] = [];
-  const vetoes: Finding[] = [];
   const checks = ordered(facts.checks, (check) => check.check);
   const all = ordered(
     checks.flatMap((check) => check.findings.map((finding) => ({ finding, category: check.category }))),
@@ -102,29 +114,36 @@ export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: 
         each.fingerprint,
       ].join('\0'),
   );
-  for (const { finding, category } of all) {
-    if (finding.veto) vetoes.push(finding);
-    const cap = policy.weights[category] ?? mostPerCategory[category];
-    const scale = cap / mostPerCategory[category];
+  return all.map(({ finding, category }) => {
+    const { cap, scale } = weightOf(policy, category);
     const so = spent.get(category) ?? { all: 0, warnings: 0 };
     const room =
       finding.level === 'warning' ? Math.min(cap - so.all, mostForWarnings * scale - so.warnings) : cap - so.all;
-    const points = hundredths(Math.max(0, Math.min(pointsPerFinding[category][finding.level] * scale, room)));
+    const full = hundredths(pointsPerFinding[category][finding.level] * scale);
+    const points = hundredths(Math.max(0, Math.min(full, room)));
     spent.set(category, {
       all: so.all + points,
       warnings: so.warnings + (finding.level === 'warning' ? points : 0),
     });
-    if (points > 0)
-      lost.push({
-        category,
-        points,
-        rule: finding.rule,
-        path: finding.path,
-        line: finding.line,
-        remedy: finding.remedy,
-      });
-  }
-  const total = hundredths([...spent.values()].reduce((sum, each) => sum + each.all, 0));
+    return { finding, category, points, full };
+  });
+}
+
+/**
+ * `score = 100 − Σ over categories of min(cap, Σ points of its findings)`, rounded down, at least 0. A project's weight for a
+ * category is its cap, and the points of its findings scale with it. Refused when any finding is a veto, a required check is not
+ * `passed` or is missing, or the score is below the threshold. Order of checks and findings changes nothing.
+ */
+export function judge(facts: VerificationFacts, policy: ProjectPolicy, purpose: Purpose): Judgement {
+  const checks = ordered(facts.checks, (check) => check.check);
+  const charges = chargesOf(facts, policy);
+  const vetoes = charges.map(({ finding }) => finding).filter(({ veto }) => veto);
+  const lost = charges
+    .filter(({ points }) => points > 0)
+    .map(({ finding: { rule, path, line, remedy }, category, points }): Lost => ({
+      ...{ category, points, rule, path, line, remedy },
+    }));
+  const total = hundredths(charges.reduce((sum, { points }) => sum + points, 0));
   const score = Math.max(0, Math.floor(100 - total));
 
   const byCheck = new Map(checks.map((check) => [check.check, check]));

@@ -27,7 +27,7 @@ export function toSarif(facts: VerificationFacts): Record<string, unknown> {
         level: each.level,
         message: { text: each.remedy === null ? each.message : `${each.message}\n${each.remedy}` },
         partialFingerprints: { 'muster/v1': each.fingerprint },
-        properties: { veto: each.veto },
+        properties: { veto: each.veto, ...(each.reproduce == null ? {} : { reproduce: each.reproduce }) },
         ...(each.path === null
           ? {}
           : {

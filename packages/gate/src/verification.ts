@@ -31,6 +31,7 @@ import { toolchain } from './sandbox/toolchain.ts';
 import { changesBetween, type FileChange } from './source/changes.ts';
 import { isPython, isScript, isTypeScript } from './source/paths.ts';
 import { SourceTree } from './source/tree.ts';
+import { reproduceCommand } from './reproduce.ts';
 import { everyText, storable } from './storable.ts';
 import { GATE_VERSION } from './version.ts';
 
@@ -183,7 +184,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       (restored ??=
         restores === null || input.restoresTree === null
           ? Promise.resolve(null)
-          : runnable(restores, 'before the landing').then((each) => factsOf(input.restoresTree!, each).whole));
+          : runnable(restores, 'restored').then((each) => factsOf(input.restoresTree!, each).whole));
     const against = restores ?? base;
     const server = input.server ?? gatePolicy.parse({});
     const lots = `${input.draw ?? ''}\n${input.candidateTree}\n${input.baseTree ?? ''}`;
@@ -289,7 +290,12 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     await Promise.all([begun, ...rest.map((check) => runOne(check, later))]);
     for (const check of last) await runOne(check, later);
     await looking;
-    const checks = all.map((check) => ended.get(check)!);
+    const checks = all
+      .map((check) => ended.get(check)!)
+      .map((facts) => ({
+        ...facts,
+        findings: facts.findings.map((each) => ({ ...each, reproduce: reproduceCommand(input, each) })),
+      }));
     signal?.throwIfAborted();
     const failing = (facts: TreeFacts | null): string[] =>
       (facts?.tests?.cases ?? [])

@@ -25,6 +25,7 @@ import {
   provenanceKey,
   provenanceKeys,
   remoteView,
+  rerunAnswer,
   runtimeStatus,
   reviewView,
   setView,
@@ -42,6 +43,7 @@ import {
   trustPolicy,
   verificationArtefact,
   verificationChecks,
+  verificationExplanation,
   verificationLog,
   verificationView,
   webhookView,
@@ -80,7 +82,10 @@ import {
   type TaskState,
   type TaskView,
   type TrustPolicy,
+  type RerunAnswer,
+  type RerunVerification,
   type VerificationArtefact,
+  type VerificationExplanation,
   type VerificationLog,
   type VerificationView,
   type assignAgent,
@@ -481,6 +486,22 @@ export class MusterClient {
       this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}`, answer: verificationView }),
     sarif: (verificationId: string): Promise<unknown> =>
       this.#http.call({ method: 'GET', path: `/api/verifications/${part(verificationId)}/sarif`, answer: anything }),
+    /** How score and verdict came about, how to win points back, and what changed since the try before. */
+    explain: (verificationId: string): Promise<VerificationExplanation> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/verifications/${part(verificationId)}/explain`,
+        answer: verificationExplanation,
+      }),
+    /** Looks anew at what could not be run or could not tell, or at the checks that are named; otherwise what was seen stands. */
+    rerun: (verificationId: string, wish: RerunVerification = {}, creation: Creation = {}): Promise<RerunAnswer> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/verifications/${part(verificationId)}/rerun`,
+        body: wish,
+        answer: rerunAnswer,
+        ...creation,
+      }),
     /** Where each check is, while it runs and afterwards. */
     checks: (verificationId: string): Promise<z.infer<typeof verificationChecks>> =>
       this.#http.call({

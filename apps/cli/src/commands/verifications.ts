@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import type { VerificationView } from '@muster/contracts';
+import type { VerificationExplanation, VerificationView } from '@muster/contracts';
 import type { Command } from 'commander';
 import colors from 'picocolors';
 import { printFields, printJson, printLine, printTable, state } from '../output.ts';
@@ -22,6 +22,86 @@ const printVerification = (found: VerificationView): void => {
     finished: found.finishedAt,
   });
   for (const reason of found.reasons) printLine(colors.red(`✗ ${reason}`));
+};
+
+const heading = (text: string): void => printLine(`\n${colors.bold(text)}`);
+const at = ({ path, line }: { path: string | null; line: number | null }): string =>
+  path === null ? '' : ` [${path}${line === null ? '' : `:${line}`}]`;
+/** One finding, with how it is mended and shown again. */
+const printPlace = (before: string, each: VerificationExplanation['vetoes'][number]): void => {
+  printLine(`${before}${each.rule}: ${each.message.split('\n')[0]}${at(each)}`);
+  if (each.remedy !== null) printLine(`      ${each.remedy.split('\n')[0]}`);
+  if (each.reproduce != null) printLine(colors.dim(`      again: ${each.reproduce}`));
+};
+/** More than this of one kind is read by nobody at a terminal; `--json` has all of it. */
+const mostShown = 40;
+
+const printExplanation = (told: VerificationExplanation): void => {
+  printLine(told.summary);
+  if (told.state !== 'finished') return;
+  if (told.vetoes.length > 0) {
+    heading('What refuses it, whatever its score');
+    for (const each of told.vetoes.slice(0, mostShown)) printPlace('  ✗ ', each);
+  }
+  const others = told.checks.filter(({ required, status }) => required && status !== 'passed');
+  if (others.length > 0) {
+    heading('Checks that had to pass and did not');
+    for (const { check, status, summary } of others) printLine(`  ✗ ${check} ${status}: ${summary.split('\n')[0]}`);
+  }
+  for (const { rule, message } of told.breaches) printLine(`  ✗ enforcer.${rule}: ${message}`);
+  if (told.score !== null) {
+    heading(
+      `The score: 100 less what each category lost, rounded down: ${told.score}, and ${told.threshold} are needed`,
+    );
+    printTable(
+      ['category', 'at most', 'an error', 'a warning', 'errors', 'warnings', 'would cost', 'lost'],
+      told.categories.map((each) => [
+        each.category,
+        each.most,
+        each.perError,
+        each.perWarning,
+        each.errors,
+        each.warnings,
+        each.full,
+        each.lost,
+      ]),
+    );
+  }
+  const mendable = told.lost.filter(({ fingerprint }) => !told.vetoes.some((each) => each.fingerprint === fingerprint));
+  if (mendable.length > 0) {
+    heading('Points to win back');
+    for (const each of mendable.slice(0, mostShown)) printPlace(`  ${`−${each.points}`.padEnd(6)}`, each);
+    if (mendable.length > mostShown) printLine(`  and ${mendable.length - mostShown} more: --json has all`);
+  }
+  const { previous } = told;
+  if (previous !== null) {
+    const change =
+      previous.scoreChange === null ? '' : `, ${previous.scoreChange >= 0 ? '+' : ''}${previous.scoreChange} points`;
+    heading(
+      `Since ${previous.because === 'rerun' ? 'it was run before' : 'the try before'} (${previous.verificationId}, ${previous.verdict ?? 'unfinished'}${change})`,
+    );
+    for (const each of previous.fixed.slice(0, mostShown)) printLine(colors.green(`  mended  ${each.rule}${at(each)}`));
+    for (const each of previous.added.slice(0, mostShown)) printLine(colors.red(`  new     ${each.rule}${at(each)}`));
+    printLine(`  ${previous.remaining} findings are there as before.`);
+    for (const { check, was, is } of previous.checks)
+      printLine(`  ${check}: ${was ?? 'not there'} → ${is ?? 'not there'}`);
+  }
+  heading('What it stands on');
+  const tools = told.checks.flatMap(({ tool }) => (tool === null ? [] : [`${tool.name} ${tool.version}`]));
+  printFields({
+    'rules of': `muster.yaml at ${told.rules.commit}`,
+    'has to pass': told.rules.required.join(', ') || 'nothing',
+    weights: Object.entries(told.rules.weights).map(([name, most]) => `${name} ${most}`).join(', ') || 'the gate’s own',
+    'rules touched with the word of': told.rules.approvedBy,
+    tree: told.question.candidateTree,
+    'compared with': told.question.baseTree,
+    toolchain: told.toolchain === null ? null : `gate ${told.toolchain.gate}, Node ${told.toolchain.node}, ${told.toolchain.platform} (${told.toolchain.digest.slice(0, 12)})`,
+    tools: [...new Set(tools)].join(', ') || null,
+    sandbox: told.sandbox === null ? null : `${told.sandbox.driver}${told.sandbox.proven ? '' : ', not proven'}`,
+    'run again as': told.supersededBy,
+  }); // prettier-ignore
+  for (const { check, reused } of told.checks)
+    if (reused !== null) printLine(colors.dim(`  ${check} was seen on ${reused.since}: ${reused.because}`));
 };
 
 /** Lines of a log; of which check, where they are of several. */
@@ -71,6 +151,31 @@ export const addVerificationCommands = (program: Command, globals: () => Globals
           each.ms === null ? null : (each.ms / 1000).toFixed(1),
           each.summary?.split('\n')[0]?.slice(0, 90) ?? null,
         ]),
+      );
+    });
+  verification
+    .command('explain <verification>')
+    .description('how score and verdict came about, how to win points back, and what changed since the try before')
+    .action(async (id: string) => {
+      const told = await (await connect(globals())).verifications.explain(id);
+      if (globals().json) return printJson(told);
+      printExplanation(told);
+    });
+  verification
+    .command('rerun <verification>')
+    .description('look anew at what could not be run or could not tell, or at the checks that are named')
+    .option('--check <check...>', 'these, whatever was seen before')
+    .action(async (id: string, { check }: { check?: string[] }) => {
+      const client = await connect(globals());
+      const answer = await client.verifications.rerun(id, check === undefined ? {} : { checks: check });
+      if (globals().json) return printJson(answer);
+      printLine(answer.because);
+      if (answer.checks.length > 0) printLine(`Looked at anew: ${answer.checks.join(', ')}.`);
+      const { verification: found } = answer;
+      printLine(
+        answer.rerun
+          ? `${found.id} is ${found.state}. Watch it: muster verification logs ${found.id} --follow`
+          : `${found.id} stands: ${found.verdict ?? found.state}.`,
       );
     });
   verification

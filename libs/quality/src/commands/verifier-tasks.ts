@@ -38,7 +38,7 @@ export class VerifierTasks {
       declared: row.declared,
       server: row.server_policy,
       draw: drawOf(this.config.gatePolicy, row.evidence_key),
-      fresh: [],
+      fresh: row.fresh,
     };
     const task = await this.commands.execute(
       new StartTask({

@@ -45,7 +45,8 @@ export const rulesDigestOf = (
   );
 
 /** What lots are drawn with: the same whenever the same is asked, and not to be known beforehand without the operator's seed. */
-export const drawOf = (server: GatePolicy, evidenceKey: string): string => sha256(`${server.seed}\n${evidenceKey}`);
+export const drawOf = (server: GatePolicy, evidenceKey: string): string =>
+  sha256(`${server.seed}\n${evidenceKey}`).slice(0, 16);
 
 /** Two requests of one key have the same answer. */
 export const evidenceKeyOf = (request: VerificationRequest, rulesDigest: string): string =>

@@ -38,11 +38,16 @@ export interface VerificationRow {
   readonly first_look: FirstLook | null;
   readonly facts: VerificationFacts | null;
   readonly task_id: string | null;
+  readonly rules_commit: string;
+  readonly rerun_of: string | null;
+  /** The one that took its place as evidence. */
+  readonly superseded_by: string | null;
+  readonly fresh: string[];
   readonly created_at: Date;
   readonly finished_at: Date | null;
 }
 const withoutFacts = `id, team_id, project_id, purpose, subject_id, candidate_tree, base_tree, restores_tree, rules_digest, approved_by, policy,
-  declared, server_policy, evidence_key, threshold, state, verdict, reusable, score, reasons, lost, breaches, agent, agent_version, first_look, task_id, created_at, finished_at`;
+  declared, server_policy, evidence_key, threshold, state, verdict, reusable, score, reasons, lost, breaches, agent, agent_version, first_look, task_id, rules_commit, rerun_of, superseded_by, fresh, created_at, finished_at`;
 export const verificationColumns = `${withoutFacts}, facts`;
 /** For lists: facts may be megabytes each. */
 export const listedColumns = `${withoutFacts}, null as facts`;
@@ -57,7 +62,7 @@ export const verificationViewOf = (row: VerificationRow): VerificationView => ({
   approvedBy: row.approved_by,
   state: row.state,
   verdict: row.verdict,
-  evidence: row.state === 'finished' ? row.reusable : null,
+  evidence: row.state === 'finished' ? row.reusable || row.superseded_by !== null : null,
   score: row.score,
   threshold: row.threshold,
   required: requiredChecks(row.policy, row.purpose),
@@ -67,6 +72,8 @@ export const verificationViewOf = (row: VerificationRow): VerificationView => ({
   firstLook: row.first_look,
   facts: row.facts,
   taskId: row.task_id,
+  rerunOf: row.rerun_of,
+  supersededBy: row.superseded_by,
   createdAt: row.created_at.toISOString(),
   finishedAt: row.finished_at?.toISOString() ?? null,
 });

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, Header, HttpCode, Param, Post, Query, StreamableFile } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
   firstLook,
   type FirstLook,
@@ -8,6 +8,11 @@ import {
   objectId,
   pageOf,
   pageQuery,
+  type RerunAnswer,
+  rerunAnswer,
+  rerunVerification,
+  type VerificationExplanation,
+  verificationExplanation,
   verificationPurposes,
   verificationView,
   type VerificationView,
@@ -15,11 +20,14 @@ import {
 import { toSarif } from '@muster/gate';
 import { z } from 'zod';
 import type { Page } from '#kernel';
+import type { Actor } from '#messages/auth';
 import { FindVerification } from '#messages/quality';
-import { Idempotent, NotFound, Requires } from '#platform/http';
+import { CurrentActor, Idempotent, NotFound, Requires } from '#platform/http';
 import { RecordFirstLook } from '../commands/record-first-look.ts';
+import { RerunVerification } from '../commands/rerun-verification.ts';
 import { VerifyHead } from '../commands/verify-head.ts';
 import { NoFindings, NotFinished } from '../quality.errors.ts';
+import { ExplainVerification } from '../queries/explain-verification.ts';
 import { ListVerifications } from '../queries/list-verifications.ts';
 import { ReadTree } from '../queries/read-tree.ts';
 
@@ -48,6 +56,30 @@ export class VerificationsController {
     const found = await this.queries.execute(new FindVerification(id));
     if (found === null) throw new NotFound();
     return found;
+  }
+
+  @Get('verifications/:verificationId/explain')
+  @Requires('verification.read')
+  @ApiOperation({
+    summary: 'How score and verdict came about, how to win points back, and what changed since the try before',
+  })
+  @ApiResponse({ status: 200, standardSchema: verificationExplanation })
+  explain(@Param('verificationId', { schema: verificationId }) id: string): Promise<VerificationExplanation> {
+    return this.queries.execute(new ExplainVerification(id));
+  }
+
+  @Post('verifications/:verificationId/rerun')
+  @HttpCode(200)
+  @Requires('verification.request')
+  @Idempotent()
+  @ApiOperation({ summary: 'Look anew at what could not be run or could not tell, or at the checks that are named' })
+  @ApiResponse({ status: 200, standardSchema: rerunAnswer })
+  rerun(
+    @Param('verificationId', { schema: verificationId }) id: string,
+    @Body({ schema: rerunVerification }) body: z.output<typeof rerunVerification>,
+    @CurrentActor() actor: Actor,
+  ): Promise<RerunAnswer> {
+    return this.commands.execute(new RerunVerification(id, body.checks, actor.id));
   }
 
   @Get('verifications/:verificationId/sarif')

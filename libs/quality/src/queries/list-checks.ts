@@ -24,7 +24,7 @@ export class ListChecksHandler implements IQueryHandler<ListChecks> {
       `select c.name as "check", case when c.status is null and not $2 then 'running' else 'ended' end as state, c.status, c.summary, c.ms, c.reused,
          c.log_kept as "logCharacters", a.name as "wholeLog"
        from verification_checks c
-       left join verification_artefacts a on a.verification_id = c.verification_id and a.name = 'log-' || c.name || '.txt'
+       left join verification_artefacts a on a.verification_id = c.verification_id and a.name = 'log-' || replace(c.name, '@', '-') || '.txt'
        where c.verification_id = $1 order by c.name`,
       [verificationId, of.finished],
     );

@@ -82,7 +82,7 @@ export interface TreeRunOptions {
   timeoutMs: number;
   signal: AbortSignal | undefined;
   onLog: ((line: string) => void) | undefined;
-  /** What it is where it is not the change: its lines in logs say so. */
+  /** What it is where it is not the change: its logs are named after it. */
   side?: string | undefined;
 }
 
