@@ -45,6 +45,7 @@ beforeAll(async () => {
     token,
     dir: join(folder, 'verifier'),
     sandbox: 'auto',
+    sandboxes: {},
     npmRegistry: null,
   } as const;
   // Nothing of this project is run, so it needs no sandbox.

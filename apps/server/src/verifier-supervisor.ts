@@ -64,6 +64,8 @@ export class VerifierSupervisor {
       MUSTER_VERIFIER_DIR: folder,
       MUSTER_SANDBOX: this.config.sandbox,
     };
+    if (this.config.sandboxCommand !== null) settings['MUSTER_SANDBOX_COMMAND'] = this.config.sandboxCommand;
+    if (this.config.sandboxKubernetes !== null) settings['MUSTER_SANDBOX_KUBERNETES'] = this.config.sandboxKubernetes;
     if (this.config.npmRegistry !== null) settings['MUSTER_NPM_REGISTRY'] = this.config.npmRegistry;
     const child = spawn(process.execPath, [program], {
       env: childEnvironment(settings),

@@ -27,7 +27,14 @@ export {
   type CheckOutcome,
   type Purpose,
 } from './checks/check.ts';
-export { detectSandbox, sandboxChoices, type Sandbox, type SandboxChoice } from './sandbox/detect.ts';
+export {
+  detectSandbox,
+  sandboxChoices,
+  type NamedDrivers,
+  type Sandbox,
+  type SandboxChoice,
+} from './sandbox/detect.ts';
+export { kubernetesSettings, type KubernetesSettings } from './sandbox/kubernetes.ts';
 export { proveSandbox, type SandboxProof } from './sandbox/proof.ts';
 export {
   defaultLimits,

@@ -13,7 +13,7 @@ mkdirSync(settings.dir, { recursive: true });
 // What an earlier process of ours left behind when it was killed.
 rmSync(join(settings.dir, 'runs'), { recursive: true, force: true });
 
-const sandbox = await detectSandbox(settings.sandbox, [settings.dir]);
+const sandbox = await detectSandbox(settings.sandbox, [settings.dir], settings.sandboxes);
 process.stdout.write(
   `verifier: sandbox ${sandbox.driver?.name ?? 'none'} (${sandbox.proven ? 'proven' : 'not proven'})\n`,
 );

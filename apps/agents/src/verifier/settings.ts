@@ -1,8 +1,16 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { sandboxChoices } from '@muster/gate';
+import { kubernetesSettings, sandboxChoices, type NamedDrivers } from '@muster/gate';
 
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    context.addIssue('must be JSON');
+    return z.NEVER;
+  }
+});
 const settings = z.object({
   MUSTER_URL: z.url(),
   MUSTER_TOKEN: z.string().min(1),
@@ -11,6 +19,10 @@ const settings = z.object({
     .min(1)
     .default(join(homedir(), '.cache', 'muster-verifier')),
   MUSTER_SANDBOX: z.enum(sandboxChoices).default('auto'),
+  /** The operator's own walls, for `command`: a program with its arguments, as a JSON array. */
+  MUSTER_SANDBOX_COMMAND: json.pipe(z.array(z.string().min(1)).min(1)).optional(),
+  /** For `kubernetes`: how runs become pods, as JSON. */
+  MUSTER_SANDBOX_KUBERNETES: json.pipe(kubernetesSettings).optional(),
   MUSTER_NPM_REGISTRY: z
     .union([z.url(), z.literal('').transform(() => null)])
     .nullable()
@@ -22,6 +34,7 @@ export interface Settings {
   token: string;
   dir: string;
   sandbox: (typeof sandboxChoices)[number];
+  sandboxes: NamedDrivers;
   npmRegistry: string | null;
 }
 
@@ -38,6 +51,7 @@ export function readSettings(): Settings {
     token: parsed.data.MUSTER_TOKEN,
     dir: parsed.data.MUSTER_VERIFIER_DIR,
     sandbox: parsed.data.MUSTER_SANDBOX,
+    sandboxes: { command: parsed.data.MUSTER_SANDBOX_COMMAND, kubernetes: parsed.data.MUSTER_SANDBOX_KUBERNETES },
     npmRegistry: parsed.data.MUSTER_NPM_REGISTRY,
   };
 }

@@ -118,7 +118,10 @@ export const addVerifyCommand = (program: Command, globals: () => Globals): void
       false,
     )
     .addOption(
-      new Option('--sandbox <kind>', 'where submitted code runs').choices(sandboxChoices).default('auto' as const),
+      new Option('--sandbox <kind>', 'where submitted code runs')
+        // The others need an operator to say how they are reached.
+        .choices(sandboxChoices.filter((name) => name !== 'command' && name !== 'kubernetes'))
+        .default('auto' as const),
     )
     .option('--sarif [file]', 'write the findings as SARIF, into the file or to standard output')
     .option('--log', 'print what the checks print, to standard error, while they run', false)

@@ -100,9 +100,19 @@ const variables = {
     .describe('their password; default: a printed one-time password'),
   MUSTER_VERIFIERS: count(0, 64).default(1).describe('verifier processes that role all starts'),
   MUSTER_SANDBOX: z
-    .enum(['auto', 'bwrap', 'unshare', 'none-i-accept-the-risk'])
+    .enum(['auto', 'bwrap', 'unshare', 'command', 'kubernetes', 'none-i-accept-the-risk'])
     .default('auto')
     .describe('what submitted code runs in'),
+  MUSTER_SANDBOX_COMMAND: z
+    .string()
+    .max(8192)
+    .optional()
+    .describe('for the sandbox command: a program with its arguments that does one run, as a JSON array'),
+  MUSTER_SANDBOX_KUBERNETES: z
+    .string()
+    .max(8192)
+    .optional()
+    .describe('for the sandbox kubernetes: how runs become pods, as JSON'),
   MUSTER_GATE_POLICY: z
     .string()
     .max(4096)
@@ -224,6 +234,8 @@ export class Config {
   readonly logLevel: Values['MUSTER_LOG_LEVEL'];
   readonly logPretty: boolean;
   readonly sandbox: Values['MUSTER_SANDBOX'];
+  readonly sandboxCommand: string | null;
+  readonly sandboxKubernetes: string | null;
   readonly supervised: readonly string[];
   readonly npmRegistry: string | null;
   readonly gatePolicy: GatePolicy;
@@ -275,6 +287,8 @@ export class Config {
     this.logLevel = values.MUSTER_LOG_LEVEL;
     this.logPretty = values.MUSTER_LOG_PRETTY ?? surroundings.terminal;
     this.sandbox = values.MUSTER_SANDBOX;
+    this.sandboxCommand = values.MUSTER_SANDBOX_COMMAND ?? null;
+    this.sandboxKubernetes = values.MUSTER_SANDBOX_KUBERNETES ?? null;
     this.supervised = values.MUSTER_SUPERVISED;
     this.npmRegistry = values.MUSTER_NPM_REGISTRY ?? null;
     this.gatePolicy = values.MUSTER_GATE_POLICY ?? gatePolicy.parse({});

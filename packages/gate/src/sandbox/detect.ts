@@ -1,10 +1,12 @@
 import { bwrapDriver } from './bwrap.ts';
+import { commandDriver } from './command.ts';
 import { directDriver } from './direct.ts';
 import type { SandboxDriver } from './driver.ts';
+import { kubernetesDriver, type KubernetesSettings } from './kubernetes.ts';
 import { proveSandbox } from './proof.ts';
 import { unshareDriver } from './unshare.ts';
 
-export const sandboxChoices = ['auto', 'bwrap', 'unshare', 'none-i-accept-the-risk'] as const;
+export const sandboxChoices = ['auto', 'bwrap', 'unshare', 'command', 'kubernetes', 'none-i-accept-the-risk'] as const;
 export type SandboxChoice = (typeof sandboxChoices)[number];
 
 /** `driver` is null where nothing withstood the proof: then nothing of a submission is executed, and the checks say so. */
@@ -16,10 +18,24 @@ export interface Sandbox {
 
 const inOrder: readonly SandboxDriver[] = [bwrapDriver, unshareDriver];
 
+/** Drivers that only an operator can name. They are used when they are chosen, never by themselves. */
+export interface NamedDrivers {
+  /** A program with its arguments. */
+  command?: readonly string[] | undefined;
+  kubernetes?: KubernetesSettings | undefined;
+}
+
+function driversFor(choice: SandboxChoice, { command, kubernetes }: NamedDrivers): readonly SandboxDriver[] {
+  if (choice === 'command') return command === undefined ? [] : [commandDriver(command)];
+  if (choice === 'kubernetes') return kubernetes === undefined ? [] : [kubernetesDriver(kubernetes)];
+  return inOrder.filter(({ name }) => choice === 'auto' || choice === name);
+}
+
 /** Proves the drivers from the strongest down and answers the first that withstands; a driver that does not is never used. */
 export async function detectSandbox(
   choice: SandboxChoice = 'auto',
   baitFolders: readonly string[] = [],
+  named: NamedDrivers = {},
 ): Promise<Sandbox> {
   if (choice === 'none-i-accept-the-risk') {
     return {
@@ -29,8 +45,14 @@ export async function detectSandbox(
     };
   }
   const notes: string[] = [];
-  for (const driver of inOrder) {
-    if (choice !== 'auto' && choice !== driver.name) continue;
+  const drivers = driversFor(choice, named);
+  if (drivers.length === 0)
+    return {
+      driver: null,
+      proven: false,
+      notes: [`the sandbox ${choice} was chosen, and nothing says how it is reached`],
+    };
+  for (const driver of drivers) {
     const { proven, notes: seen } = await proveSandbox(driver, baitFolders);
     notes.push(...seen.map((note) => `${driver.name}: ${note}`));
     if (proven) return { driver, proven, notes };

@@ -70,6 +70,10 @@ export interface SandboxDriver {
   run(run: SandboxRun): Promise<SandboxResult>;
   /** Where the work and report folders are for the command. Drivers without a private mount tree keep the host's paths. */
   paths(run: Pick<SandboxRun, 'workDir' | 'reportDir'>): { work: string; report: string };
+  /** Below which every folder of a run has to lie; absent: anywhere. */
+  readonly scratch?: string;
+  /** What a run could be tempted to reach besides this machine. */
+  targets?(): Promise<{ host: string; port: number }[]>;
 }
 
 /** The sandbox could not be set up; says nothing about the command. */
@@ -103,7 +107,7 @@ export function commandLine(command: SandboxRun['command']): string[] {
 }
 
 /** Keeps the last bytes: a failing build says why at its end. */
-class Tail {
+export class Tail {
   private chunks: Buffer[] = [];
   private size = 0;
   private dropped = false;

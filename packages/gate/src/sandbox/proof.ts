@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { homedir, tmpdir } from 'node:os';
+import { homedir, networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { SandboxDriver } from './driver.ts';
@@ -48,7 +48,8 @@ const reach = (port, host) => new Promise((resolve) => {
   socket.on('timeout', () => { socket.destroy(); resolve(false); });
 });
 (async () => {
-  got['reach a listener of the host'] = (await reach(told.port, '127.0.0.1')) ? 'connected' : null;
+  got['reach a listener of the host'] = null;
+  for (const { host, port } of told.targets) if (await reach(port, host)) got['reach a listener of the host'] = 'connected to ' + host + ':' + port;
   works.loopback = await new Promise((resolve) => {
     const server = net.createServer((socket) => socket.end()).on('error', () => resolve(false));
     server.listen(0, 'localhost', async () => { const ok = await reach(server.address().port, 'localhost'); server.close(); resolve(ok); });
@@ -72,6 +73,13 @@ export async function proveSandbox(driver: SandboxDriver, baitFolders: readonly 
   return (await play(driver, baitFolders)) ?? (await play(driver, baitFolders, true));
 }
 
+const addressesOfOurs = (): string[] => [
+  '127.0.0.1',
+  ...Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).filter(({ family, internal }) => family === 'IPv4' && !internal).map(({ address }) => address),
+  ),
+];
+
 /** @returns null when the attempts did not finish; with `last` that is an answer, too */
 async function play(driver: SandboxDriver, baitFolders: readonly string[], last: true): Promise<SandboxProof>;
 async function play(driver: SandboxDriver, baitFolders: readonly string[]): Promise<SandboxProof | null>;
@@ -87,7 +95,7 @@ async function play(driver: SandboxDriver, baitFolders: readonly string[], last 
     }
   }
   const canaries = folders.map((folder) => join(folder, 'canary'));
-  const workDir = mkdtempSync(join(tmpdir(), 'muster-proof-'));
+  const workDir = mkdtempSync(join(driver.scratch ?? tmpdir(), 'muster-proof-'));
   const bystander = spawn('sleep', ['300.5'], {
     env: { PATH: process.env['PATH'] ?? '', MUSTER_BAIT: secret },
     stdio: 'ignore',
@@ -101,16 +109,18 @@ async function play(driver: SandboxDriver, baitFolders: readonly string[], last 
       bystander.once('error', reject);
       bystander.once('spawn', () => resolve());
     });
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+    // At every address of this machine: what has a network of its own still finds its way to ours.
+    await new Promise<void>((resolve) => listener.listen(0, '0.0.0.0', resolve));
     const address = listener.address();
     process.env['MUSTER_BAIT'] = secret;
+    const port = address !== null && typeof address === 'object' ? address.port : 0;
     const told = {
       canaries,
       secret,
       variable: 'MUSTER_BAIT',
       process: '300.5',
       pid: bystander.pid,
-      port: address !== null && typeof address === 'object' ? address.port : 0,
+      targets: [...addressesOfOurs().map((host) => ({ host, port })), ...((await driver.targets?.()) ?? [])],
     };
     writeFileSync(join(workDir, 'told.json'), JSON.stringify(told));
     const result = await driver.run({

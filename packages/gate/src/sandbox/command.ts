@@ -1,0 +1,60 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  commandLine,
+  isRoot,
+  launch,
+  sandboxPaths,
+  withUid,
+  type SandboxDriver,
+  type SandboxResult,
+} from './driver.ts';
+import { giveWritable, prepare, systemPath, writableIn } from './unshare.ts';
+
+/**
+ * The operator's own walls: a program that is told one run as a JSON file (its last argument) and does it. It says `ready` on file
+ * descriptor 3 once the walls stand, passes output through, and ends with the exit code of the command. Time and total memory, disk and
+ * output are bounded from here as with every driver; whether its walls hold, the proof finds out.
+ */
+export const commandDriver = (program: readonly string[]): SandboxDriver => ({
+  name: 'command',
+  paths: () => ({ work: sandboxPaths.work, report: sandboxPaths.report }),
+  async run(run): Promise<SandboxResult> {
+    const { limits, mounts, env } = prepare(run);
+    const folder = mkdtempSync(join(tmpdir(), 'muster-run-'));
+    const told = join(folder, 'run.json');
+    chmodSync(folder, 0o755);
+    const start = async (uid: number | null): Promise<SandboxResult> => {
+      const request = {
+        protocol: 1,
+        command: commandLine(run.command),
+        workDir: sandboxPaths.work,
+        mounts,
+        env,
+        limits,
+        network: run.network ?? 'none',
+        /** An ordinary user of the host, whose the writable folders are; null: whoever runs us. */
+        uid,
+      };
+      writeFileSync(told, JSON.stringify(request), { mode: 0o644 });
+      return await launch([...program, told], {
+        env: { PATH: systemPath, LC_ALL: 'C' },
+        limits,
+        writable: writableIn(mounts),
+        signal: run.signal,
+        onOutput: run.onOutput,
+        handshake: true,
+      });
+    };
+    try {
+      if (!isRoot()) return await start(null);
+      return await withUid(async (uid) => {
+        giveWritable(mounts, uid);
+        return await start(uid);
+      });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+});
