@@ -15,6 +15,16 @@ export class AccountUnknown extends MusterError {
     );
   }
 }
+export class NoSuchRequest extends MusterError {
+  constructor(requestId: string) {
+    super(
+      'forges.no_such_request',
+      404,
+      `The project has no request ${requestId}. GET /api/projects/{projectId}/forge/requests lists those that there are.`,
+      { data: { requestId } },
+    );
+  }
+}
 export class ChecksNeedApp extends MusterError {
   constructor(account: string) {
     super(

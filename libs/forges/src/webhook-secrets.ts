@@ -18,14 +18,26 @@ export class WebhookSecrets {
   /** Null: none was asked for yet. In the form of GitLab's signing tokens, which is text like any other to GitHub. */
   async of(row: Pick<ForgeRow, 'id' | 'secret_generation'>): Promise<string | null> {
     if (row.secret_generation === 0) return null;
+    const words = `webhook ${row.id} ${row.secret_generation}`;
+    return `whsec_${createHmac('sha256', await this.key())
+      .update(words)
+      .digest('base64')}`;
+  }
+
+  /** By which a comment of ours is found again. Nobody can know it before we have written it. */
+  async markOf(requestId: string): Promise<string> {
+    return createHmac('sha256', await this.key())
+      .update(`request ${requestId}`)
+      .digest('hex')
+      .slice(0, 32);
+  }
+
+  private key(): Promise<Buffer> {
     this.#key ??= this.open().catch((error: unknown) => {
       this.#key = null;
       throw error;
     });
-    const words = `webhook ${row.id} ${row.secret_generation}`;
-    return `whsec_${createHmac('sha256', await this.#key)
-      .update(words)
-      .digest('base64')}`;
+    return this.#key;
   }
 
   /** Linked into place as a whole: of two that start at once one makes it for both. */

@@ -31,7 +31,7 @@ describe('a webhook of GitHub', () => {
     },
   );
 
-  it('about a push to a branch is understood, and about everything else it is left alone', () => {
+  it('about a push to a branch or a pull request is understood, and about everything else it is left alone', () => {
     const understood = recorded.flatMap(({ name, examples }) =>
       examples.map((payload) => ({ payload, happened: github.understand({ 'x-github-event': name }, payload) })),
     );
@@ -42,6 +42,11 @@ describe('a webhook of GitHub', () => {
         branch: String(payload['ref']).slice(11),
         commit: payload['after'],
       });
+    const requests = understood.filter(({ happened }) => happened.kind === 'request');
+    for (const { payload, happened } of requests)
+      expect(happened).toMatchObject({ event: 'pull_request', number: payload['number'] });
+    expect(requests.length).toBe(recorded.find(({ name }) => name === 'pull_request')?.examples.length);
+    expect(requests.length).toBeGreaterThan(10);
     expect(pushes.length).toBe(
       recorded
         .filter(({ name }) => name === 'push')
@@ -83,7 +88,7 @@ describe('a webhook of GitLab', () => {
     expect(gitlab.isAuthentic({ headers: wrong, body }, secret, now)).toBe(false);
   });
 
-  it('about a push to a branch is understood, and about a merge request it is left alone', () => {
+  it('about a push to a branch or a merge request is understood, and about everything else it is left alone', () => {
     expect(gitlab.understand({ 'x-gitlab-event': 'Push Hook' }, fromGitlab('push'))).toEqual({
       kind: 'push',
       event: 'Push Hook',
@@ -92,8 +97,13 @@ describe('a webhook of GitLab', () => {
       commit: 'c'.repeat(40),
     });
     expect(gitlab.understand({ 'x-gitlab-event': 'Merge Request Hook' }, fromGitlab('merge_request'))).toEqual({
-      kind: 'other',
+      kind: 'request',
       event: 'Merge Request Hook',
+      repository: 'accounts/ledger',
+      number: 17,
+    });
+    expect(gitlab.understand({ 'x-gitlab-event': 'Note Hook' }, { object_kind: 'note' })).toMatchObject({
+      kind: 'other',
     });
     const gone = { ...(fromGitlab('push') as object), after: '0'.repeat(40) };
     expect(gitlab.understand({ 'x-gitlab-event': 'Push Hook' }, gone)).toMatchObject({ kind: 'other' });

@@ -134,6 +134,27 @@ export class ForgeWorld {
     return { there, project, webhook };
   }
 
+  /** What has landed goes back there as well. */
+  async pushesBack({ there, project }: Followed): Promise<void> {
+    await this.git(there, 'config', 'receive.denyCurrentBranch', 'ignore');
+    await this.must('PUT', `/api/projects/${project.id}/remotes/to`, { url: `file://${there}` });
+  }
+
+  /** Commits on a branch of their own there, and a request with it: opened, or moved on. By force where it is another history. */
+  async propose(
+    { there }: Followed,
+    ref: string,
+    branch: string,
+    file: string,
+    content = `${file}\n`,
+  ): Promise<string> {
+    await this.git(there, 'checkout', '--quiet', '-B', branch, 'main');
+    const head = await this.commit(there, file, content);
+    await this.git(there, 'update-ref', ref, head);
+    await this.git(there, 'checkout', '--quiet', '--force', 'main');
+    return head;
+  }
+
   async send(
     { webhookUrl }: ForgeSecret,
     text: string,

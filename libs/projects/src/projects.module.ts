@@ -4,6 +4,7 @@ import { OwnedIds } from '#platform/http';
 import { AssignAgentHandler } from './commands/assign-agent.ts';
 import { CreateProjectHandler } from './commands/create-project.ts';
 import { DeleteProjectHandler } from './commands/delete-project.ts';
+import { FetchFromRemoteHandler } from './commands/fetch-from-remote.ts';
 import { ImportProjectHandler } from './commands/import-project.ts';
 import { RemoveRemoteHandler } from './commands/remove-remote.ts';
 import { SetRemoteHandler } from './commands/set-remote.ts';
@@ -45,6 +46,7 @@ const commandHandlers = [
   SetRemoteHandler,
   RemoveRemoteHandler,
   SyncRemoteHandler,
+  FetchFromRemoteHandler,
 ];
 const queryHandlers = [
   FindProjectHandler,

@@ -20,6 +20,7 @@ export const idPrefixes = {
   incident: 'inc',
   forge: 'forge',
   webhook: 'hook',
+  forgeRequest: 'freq',
   event: 'evt',
   blob: 'blob',
 } as const;

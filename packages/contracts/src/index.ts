@@ -248,6 +248,11 @@ export {
   type ForgeView,
   type WebhookReceipt,
   type WebhookView,
+  forgeRequest,
+  type ForgeRequest,
+  requestPolicy,
+  type RequestPolicy,
+  requestStates,
 } from './forges.ts';
 export { createSet, setStates, setView, type CreateSet, type SetView } from './sets.ts';
 export {

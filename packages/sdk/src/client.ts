@@ -10,6 +10,7 @@ import {
   auditReport,
   cloudEvent,
   createdTasks,
+  forgeRequest,
   forgeSecret,
   forgeView,
   incident,
@@ -57,6 +58,7 @@ import {
   type CloudEvent,
   type CreateSubmission,
   type CreateTask,
+  type ForgeRequest,
   type ForgeSecret,
   type ForgeView,
   type Incident,
@@ -682,6 +684,24 @@ export class MusterClient {
         path: `/api/projects/${part(projectId)}/forge/webhooks`,
         query: { ...query },
         answer: pageOf(webhookView),
+      }),
+    /** Pull and merge requests there, the newest first, and what became of each here. */
+    requests: (
+      projectId: string,
+      query: Paging & { state?: ForgeRequest['state'] | undefined } = {},
+    ): Promise<Page<ForgeRequest>> =>
+      this.#http.call({
+        method: 'GET',
+        path: `/api/projects/${part(projectId)}/forge/requests`,
+        query: { ...query },
+        answer: pageOf(forgeRequest),
+      }),
+    /** Looks at one now, also when it was given up. */
+    look: (projectId: string, requestId: string): Promise<ForgeRequest> =>
+      this.#http.call({
+        method: 'POST',
+        path: `/api/projects/${part(projectId)}/forge/requests/${part(requestId)}/look`,
+        answer: forgeRequest,
       }),
   };
 

@@ -4,9 +4,13 @@ import type { WebhookReceipt } from '@muster/contracts';
 import { Clock, Ids } from '#kernel';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
+import { Rounds } from '#platform/rounds';
 import type { SentWebhook } from '../domain/forge.ts';
 import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge-row.ts';
+import { takesRequests } from '../domain/request-admission.ts';
+import { noticeRequest } from '../domain/request-row.ts';
 import { WebhookRefused, WebhookUnreadable } from '../forges.errors.ts';
+import { FORGE_REQUESTS } from './look-at-requests.ts';
 import { WebhookSecrets } from '../webhook-secrets.ts';
 
 /** What a forge says has happened. It is a hint, never a fact: what is taken is what the remote itself sends when it is asked. */
@@ -27,6 +31,7 @@ export class ReceiveWebhookHandler implements ICommandHandler<ReceiveWebhook> {
     private readonly config: Config,
     private readonly clock: Clock,
     private readonly ids: Ids,
+    private readonly rounds: Rounds,
   ) {}
 
   async execute({ forgeId, sent }: ReceiveWebhook): Promise<WebhookReceipt> {
@@ -38,36 +43,41 @@ export class ReceiveWebhookHandler implements ICommandHandler<ReceiveWebhook> {
     if (!forge.isAuthentic(sent, secret, this.clock.now())) throw new WebhookRefused();
 
     const happened = forge.understand(sent.headers, readJson(sent.body));
-    const seen =
-      happened.kind === 'push' && happened.repository.toLowerCase() === row.repository.toLowerCase() ? happened : null;
+    const here = happened.kind !== 'other' && happened.repository.toLowerCase() === row.repository.toLowerCase();
+    const push = here && happened.kind === 'push' ? happened : null;
+    const request = here && happened.kind === 'request' && takesRequests(row.requests) ? happened : null;
     const digest = createHash('sha256').update(sent.body).digest('hex');
     const { name, covered } = forge.deliveryOf(sent);
-    return await this.database.transaction(async (tx) => {
+    const receipt = await this.database.transaction<WebhookReceipt>(async (tx) => {
       const [kept] = await tx.sql(
-        `insert into forge_webhooks (id, forge_id, delivery, digest, event, outcome, branch, commit)
-         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing returning id`,
+        `insert into forge_webhooks (id, forge_id, delivery, digest, event, outcome, branch, commit, request)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing returning id`,
         [
           this.ids.next('webhook'),
           row.id,
           (name ?? digest).slice(0, 200),
           covered ? null : digest,
           happened.event.slice(0, 100),
-          seen === null ? 'ignored' : 'acted',
-          seen?.branch ?? null,
-          seen?.commit ?? null,
+          push === null && request === null ? 'ignored' : 'acted',
+          push?.branch ?? null,
+          push?.commit ?? null,
+          request?.number ?? null,
         ],
       );
       if (kept === undefined) return { outcome: 'repeated' };
-      if (seen === null) return { outcome: 'ignored' };
+      if (request !== null) await noticeRequest(tx, this.ids, row, request.number);
+      if (push === null) return { outcome: request === null ? 'ignored' : 'acted' };
       tx.append({
         type: 'forge.push_seen',
         teamId: row.team_id,
         projectId: row.project_id,
         subject: row.project_id,
-        data: { repository: row.repository, branch: seen.branch, commit: seen.commit },
+        data: { repository: row.repository, branch: push.branch, commit: push.commit },
       });
       return { outcome: 'acted' };
     });
+    if (request !== null) this.rounds.soon(FORGE_REQUESTS);
+    return receipt;
   }
 }
 

@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { FindVerification } from '#messages/quality';
 import { Config, type ForgeAccount } from '#platform/config';
@@ -8,6 +8,7 @@ import type { Status } from '../domain/forge.ts';
 import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge-row.ts';
 import { checkOf } from '../domain/checks-of.ts';
 import { ForgeAccess } from '../forge-access.ts';
+import { ForgePauses } from '../forge-pauses.ts';
 import { ForgeFailed } from '../forges.errors.ts';
 
 /** The round, for those who have something to be said at once. */
@@ -39,12 +40,11 @@ interface Owed extends ForgeRow, Status {
  */
 @Injectable()
 export class SendStatuses implements OnApplicationBootstrap {
-  private readonly logger = new Logger(SendStatuses.name);
-
   constructor(
     private readonly database: Database,
     private readonly config: Config,
     private readonly access: ForgeAccess,
+    private readonly pauses: ForgePauses,
     private readonly queries: QueryBus,
     private readonly rounds: Rounds,
   ) {}
@@ -139,16 +139,10 @@ export class SendStatuses implements OnApplicationBootstrap {
     if (!heard) await forge.setStatus(api, owed.repository, owed.commit, owed);
   }
 
-  /** The account rests, for every project and every server that uses it. */
+  /** Refused by a limit is surely not heard. */
   private async pause(owed: Owed, pauseMs: number): Promise<void> {
-    this.logger.warn(`${owed.account} asks to be left alone for ${Math.ceil(pauseMs / 1000)} s`);
-    await this.database.sql(
-      `with rest as (
-         insert into forge_pauses (account, until) values ($4, muster_now() + make_interval(secs => $5::float8 / 1000))
-         on conflict (account) do update set until = greatest(forge_pauses.until, excluded.until))
-       update forge_statuses set claimed_until = null, tried = $6 where (forge_id, commit, context, kind) = ($1, $2, $3, $7)`,
-      [owed.id, owed.commit, owed.context, owed.account, pauseMs, owed.tried, owed.kind],
-    );
+    await this.pauses.rest(owed.account, pauseMs);
+    await this.giveBack([owed]);
   }
 
   private async failed(owed: Owed, problem: string, passing: boolean): Promise<void> {

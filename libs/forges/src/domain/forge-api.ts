@@ -92,6 +92,17 @@ export class ForgeApi {
     }
   }
 
+  /** False: it is told that there is none. */
+  async change(method: 'PATCH' | 'PUT', path: string, body: object): Promise<boolean> {
+    try {
+      await this.call(method, path, body);
+      return true;
+    } catch (error) {
+      if (error instanceof ForgeFailed && error.status === 404) return false;
+      throw error;
+    }
+  }
+
   /** The pages of a list, until the last one or as many as anybody should read. */
   async *pages(path: string): AsyncGenerator<unknown> {
     let next: string | null = path;

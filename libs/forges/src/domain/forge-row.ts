@@ -1,4 +1,4 @@
-import type { ForgeView } from '@muster/contracts';
+import type { ForgeView, RequestPolicy } from '@muster/contracts';
 import picomatch from 'picomatch';
 import type { ForgeAccount } from '#platform/config';
 import { isoTime } from '#platform/database';
@@ -15,10 +15,11 @@ export interface ForgeRow {
   readonly repository: string;
   readonly statuses: boolean;
   readonly checks: boolean;
+  readonly requests: RequestPolicy;
   readonly secret_generation: number;
   readonly created_at: string;
 }
-export const forgeColumns = `forges.id, forges.project_id, forges.team_id, forges.account, forges.repository, forges.statuses, forges.checks,
+export const forgeColumns = `forges.id, forges.project_id, forges.team_id, forges.account, forges.repository, forges.statuses, forges.checks, forges.requests,
   forges.secret_generation, ${isoTime('forges.created_at', 'created_at')}`;
 
 export const forgeOf = ({ kind }: Pick<ForgeAccount, 'kind'>): Forge => ({ github, gitlab })[kind];
@@ -40,20 +41,25 @@ export const accountOf = (
 
 export const webhookUrl = (publicUrl: string, forgeId: string): string => `${publicUrl}/api/forges/${forgeId}/webhook`;
 
-export const forgeViewOf = (
-  row: ForgeRow & { readonly owed: number; readonly problem: string | null },
-  kind: ForgeView['kind'],
-  publicUrl: string,
-): ForgeView => ({
+export interface ForgeCounts {
+  readonly owed: number;
+  readonly problem: string | null;
+  readonly open_requests: number;
+  readonly failing_requests: number;
+}
+export const forgeViewOf = (row: ForgeRow & ForgeCounts, kind: ForgeView['kind'], publicUrl: string): ForgeView => ({
   projectId: row.project_id,
   account: row.account,
   kind,
   repository: row.repository,
   statuses: row.statuses,
   checks: row.checks,
+  requests: row.requests,
   webhookUrl: webhookUrl(publicUrl, row.id),
   hasSecret: row.secret_generation > 0,
   owed: row.owed,
   problem: row.problem,
+  openRequests: row.open_requests,
+  failingRequests: row.failing_requests,
   createdAt: row.created_at,
 });

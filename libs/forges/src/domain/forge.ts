@@ -36,7 +36,29 @@ export type Happened =
       readonly branch: string;
       readonly commit: string;
     }
+  | {
+      readonly kind: 'request';
+      readonly event: string;
+      /** Where it wants to go, not where it comes from. */
+      readonly repository: string;
+      readonly number: number;
+    }
   | { readonly kind: 'other'; readonly event: string };
+
+/** A pull or merge request as the forge itself shows it. */
+export interface RequestThere {
+  readonly number: number;
+  readonly state: 'open' | 'closed' | 'merged';
+  readonly draft: boolean;
+  readonly title: string;
+  readonly url: string;
+  readonly author: { readonly id: number; readonly name: string };
+  readonly branch: string;
+  readonly head: string;
+  /** Its branch is in another repository, or in one that is gone. */
+  readonly fork: boolean;
+  readonly base: string;
+}
 
 export interface SentWebhook {
   readonly headers: IncomingHttpHeaders;
@@ -57,8 +79,26 @@ export interface Forge {
   setStatus(api: ForgeApi, repository: string, commit: string, status: Status): Promise<void>;
   /** Whether the last one of this context says just that already. */
   hasStatus(api: ForgeApi, repository: string, commit: string, status: Status): Promise<boolean>;
+  readonly requests: ForgeRequests;
   /** Has the forge show just that, by looking first at what it shows: safe to repeat from anywhere. Null where there are no check runs. */
   readonly showCheck: ((api: ForgeApi, repository: string, commit: string, check: Check) => Promise<void>) | null;
+}
+
+/** Pull requests of GitHub, merge requests of GitLab. */
+export interface ForgeRequests {
+  /** Where git finds the head of one, in the repository that it wants to go to. */
+  refOf(number: number): string;
+  find(api: ForgeApi, repository: string, number: number): Promise<RequestThere | null>;
+  /** All that are open, as far as anybody should read. */
+  open(api: ForgeApi, repository: string): Promise<RequestThere[]>;
+  close(api: ForgeApi, repository: string, number: number): Promise<void>;
+  /** Whether they may push to the repository. */
+  mayWrite(api: ForgeApi, repository: string, author: RequestThere['author']): Promise<boolean>;
+  /** The comment that holds these words; null: there is none. */
+  findComment(api: ForgeApi, repository: string, number: number, words: string): Promise<string | null>;
+  addComment(api: ForgeApi, repository: string, number: number, text: string): Promise<string>;
+  /** False: it is not there any more. */
+  changeComment(api: ForgeApi, repository: string, number: number, id: string, text: string): Promise<boolean>;
 }
 
 /** Null for what is missing or sent twice. */

@@ -4,11 +4,16 @@ import { z } from 'zod';
 import { isSame } from './constant-time.ts';
 import { type Check, type Forge, headerOf, type Status } from './forge.ts';
 import type { ForgeApi } from './forge-api.ts';
+import { githubRequests } from './github-requests.ts';
 
 const pushed = z.object({
   ref: z.string().startsWith('refs/heads/'),
   after: objectId,
   deleted: z.boolean(),
+  repository: z.object({ full_name: z.string() }),
+});
+const requested = z.object({
+  number: z.int().positive(),
   repository: z.object({ full_name: z.string() }),
 });
 const statuses = z.array(
@@ -103,6 +108,9 @@ export const github: Forge = {
   deliveryOf: ({ headers }) => ({ name: headerOf(headers, 'x-github-delivery'), covered: false }),
   understand(headers, payload) {
     const event = headerOf(headers, 'x-github-event') ?? 'unknown';
+    const asked = event === 'pull_request' ? requested.safeParse(payload) : null;
+    if (asked?.success === true)
+      return { kind: 'request', event, repository: asked.data.repository.full_name, number: asked.data.number };
     const push = event === 'push' ? pushed.safeParse(payload) : null;
     if (push?.success !== true || push.data.deleted) return { kind: 'other', event };
     const { ref, after, repository } = push.data;
@@ -126,5 +134,6 @@ export const github: Forge = {
     }
     return false;
   },
+  requests: githubRequests,
   showCheck,
 };

@@ -3,6 +3,7 @@ import { objectId } from '@muster/contracts';
 import { z } from 'zod';
 import { ForgeFailed } from '../forges.errors.ts';
 import { isSame } from './constant-time.ts';
+import { gitlabRequests, projectPath as project } from './gitlab-requests.ts';
 import { type Forge, headerOf, type SentWebhook, type Status } from './forge.ts';
 
 /** As the Standard Webhooks specification has it. */
@@ -15,6 +16,12 @@ const pushed = z.object({
   after: objectId,
   project: z.object({ path_with_namespace: z.string() }),
 });
+const requested = z.object({
+  object_kind: z.literal('merge_request'),
+  // Its target: webhooks come from there.
+  project: z.object({ path_with_namespace: z.string() }),
+  object_attributes: z.object({ iid: z.int().positive() }),
+});
 const statuses = z.array(
   z.object({
     name: z.string(),
@@ -24,7 +31,6 @@ const statuses = z.array(
   }),
 );
 const stateOf = { pending: 'pending', success: 'success', failure: 'failed', error: 'failed' } as const;
-const project = (repository: string): string => `/projects/${encodeURIComponent(repository)}`;
 
 /** The signing token of newer GitLabs: HMAC over delivery, moment and body. */
 function isSigned({ headers, body }: SentWebhook, secret: string, now: Date): boolean {
@@ -61,6 +67,11 @@ export const gitlab: Forge = {
   },
   understand(headers, payload) {
     const event = headerOf(headers, 'x-gitlab-event') ?? 'unknown';
+    const asked = requested.safeParse(payload);
+    if (asked.success) {
+      const { project: target, object_attributes: request } = asked.data;
+      return { kind: 'request', event, repository: target.path_with_namespace, number: request.iid };
+    }
     const push = pushed.safeParse(payload);
     if (!push.success || GONE.test(push.data.after)) return { kind: 'other', event };
     const { ref, after, project: there } = push.data;
@@ -91,5 +102,6 @@ export const gitlab: Forge = {
     }
     return false;
   },
+  requests: gitlabRequests,
   showCheck: null,
 };

@@ -2,6 +2,8 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query } from
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
+  type ForgeRequest,
+  forgeRequest,
   type ForgeSecret,
   forgeSecret,
   type ForgeView,
@@ -16,13 +18,16 @@ import type { z } from 'zod';
 import type { Actor } from '#messages/auth';
 import type { Page } from '#kernel';
 import { CurrentActor, Requires } from '#platform/http';
+import { LookAtRequest } from '../commands/look-at-request.ts';
 import { RemoveForge } from '../commands/remove-forge.ts';
 import { RenewWebhookSecret } from '../commands/renew-webhook-secret.ts';
 import { SetForge } from '../commands/set-forge.ts';
+import { ListRequests } from '../queries/list-requests.ts';
 import { ListWebhooks } from '../queries/list-webhooks.ts';
 import { ShowForge } from '../queries/show-forge.ts';
 
 const listQuery = pageQuery.strict();
+const requestsQuery = pageQuery.extend({ state: forgeRequest.shape.state.optional() }).strict();
 
 @ApiTags('projects')
 @Controller('api/projects/:projectId/forge')
@@ -70,6 +75,29 @@ export class ForgesController {
     @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
   ): Promise<Page<WebhookView>> {
     return this.queries.execute(new ListWebhooks(projectId, query));
+  }
+
+  @Get('requests')
+  @Requires('project.read')
+  @ApiOperation({
+    summary:
+      'Pull and merge requests there, what became of each here, and why one is not taken or could not be looked at',
+  })
+  @ApiResponse({ status: 200, standardSchema: pageOf(forgeRequest) })
+  requests(
+    @Param('projectId') projectId: string,
+    @Query({ schema: requestsQuery }) query: z.output<typeof requestsQuery>,
+  ): Promise<Page<ForgeRequest>> {
+    return this.queries.execute(new ListRequests(projectId, query));
+  }
+
+  @Post('requests/:requestId/look')
+  @HttpCode(202)
+  @Requires('project.manage')
+  @ApiOperation({ summary: 'Look at it now, also when it was given up' })
+  @ApiResponse({ status: 202, standardSchema: forgeRequest })
+  look(@Param('projectId') projectId: string, @Param('requestId') requestId: string): Promise<ForgeRequest> {
+    return this.commands.execute(new LookAtRequest(projectId, requestId));
   }
 
   @Delete()

@@ -19,7 +19,7 @@ export class ListWebhooksHandler implements IQueryHandler<ListWebhooks> {
 
   async execute({ projectId, page: { limit, cursor } }: ListWebhooks): Promise<Page<WebhookView>> {
     const rows = await this.database.sql<WebhookView>(
-      `select w.id, w.delivery, w.event, w.outcome, w.branch, w.commit, ${isoTime('w.received_at', 'receivedAt')}
+      `select w.id, w.delivery, w.event, w.outcome, w.branch, w.commit, w.request, ${isoTime('w.received_at', 'receivedAt')}
        from forge_webhooks w join forges on forges.id = w.forge_id
        where forges.project_id = $1 and ($2::text is null or w.id < $2 collate "C") order by w.id desc limit $3`,
       [projectId, cursor === undefined ? null : String(decodeCursor(cursor, 1)[0]), limit + 1],

@@ -22,7 +22,14 @@ interface Reported {
  */
 @Reaction({
   name: 'tell-the-forge-what-became-of-it',
-  types: ['submission.*', 'queue.*', 'landing.landed', 'landing.rolled_back', 'project.remote_in_step'],
+  types: [
+    'submission.*',
+    'queue.*',
+    'landing.landed',
+    'landing.rolled_back',
+    'project.remote_in_step',
+    'forge.request_taken',
+  ],
 })
 export class TellTheForgeWhatBecameOfIt implements Reacts {
   constructor(

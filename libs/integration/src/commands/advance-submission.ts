@@ -163,7 +163,8 @@ export class AdvanceSubmission {
   private async consider(row: SubmissionRow): Promise<'again' | 'wait'> {
     const head = await this.headOf(row);
     if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
-    if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
+    const withdrawn = await this.withdrawalOf(row);
+    if (withdrawn !== null) return await this.end(row, 'failed', [withdrawn]);
     if (row.held === 'review') return await this.askAboutRules(row, head);
     return await this.tryOn(row, { ...head, on: null, final: true, withinWindow: true });
   }
@@ -283,7 +284,8 @@ export class AdvanceSubmission {
   }
 
   private async weigh(row: SubmissionRow): Promise<'again' | 'wait'> {
-    if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
+    const withdrawn = await this.withdrawalOf(row);
+    if (withdrawn !== null) return await this.end(row, 'failed', [withdrawn]);
     const verification = await this.verificationOf(row);
     if (verification === null || verification.candidateTree !== row.candidate_tree) return await this.restart(row);
     const ground = row.turn === null ? null : await this.groundOf(row);
@@ -412,7 +414,8 @@ export class AdvanceSubmission {
 
   /** At the front it lands; behind others it is verified on top of them, as far as the window reaches. */
   private async takeTurn(row: SubmissionRow): Promise<'again' | 'wait'> {
-    if (await this.isWithdrawn(row)) return await this.end(row, 'failed', ['The task was cancelled.']);
+    const withdrawn = await this.withdrawalOf(row);
+    if (withdrawn !== null) return await this.end(row, 'failed', [withdrawn]);
     if (row.held === 'conflict') return await this.tryAgain(row);
     const refused = await this.refusedBy(row);
     if (refused !== null) return await this.refusedByPerson(row, refused);
@@ -796,10 +799,10 @@ export class AdvanceSubmission {
     );
   }
 
-  private async isWithdrawn(row: SubmissionRow): Promise<boolean> {
-    if (row.task_id === null) return false;
+  private async withdrawalOf(row: SubmissionRow): Promise<string | null> {
+    if (row.withdrawn !== null || row.task_id === null) return row.withdrawn;
     const task = await this.queries.execute(new FindTask(row.task_id));
-    return task === null || task.state === 'cancelled';
+    return task === null || task.state === 'cancelled' ? 'The task was cancelled.' : null;
   }
 
   private async verificationOf(row: SubmissionRow): Promise<VerificationView | null> {

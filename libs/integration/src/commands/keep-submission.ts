@@ -23,6 +23,8 @@ export interface NewSubmission {
   readonly agent: string | null;
   readonly requestedBy: string;
   readonly approvedBy: Approver | null;
+  /** Names what it was handed in for, once in a project. */
+  readonly origin?: string | undefined;
 }
 
 /** What every way of handing in a change has in common: the branch it is for, the ref that keeps it, the row and its fence. */
@@ -151,8 +153,8 @@ export async function insertSubmission(
 ): Promise<SubmissionRow> {
   const [row] = await tx.sql<SubmissionRow>(
     `insert into submissions (id, team_id, project_id, task_id, fence, kind, branch, base, commit, tree, message, claim, agent,
-       requested_by, reverts_landing_id, restores_tree, state, conflicts, reasons, approved_by, agent_version, next_action_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, $20::jsonb, $21, muster_now())
+       requested_by, reverts_landing_id, restores_tree, state, conflicts, reasons, approved_by, agent_version, origin, next_action_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::jsonb, $19::jsonb, $20::jsonb, $21, $22, muster_now())
      returning ${submissionColumns}`,
     [
       s.id,
@@ -176,6 +178,7 @@ export async function insertSubmission(
       JSON.stringify(s.reasons ?? []),
       s.approvedBy === null ? null : JSON.stringify(s.approvedBy),
       s.agentVersion ?? null,
+      s.origin ?? null,
     ],
   );
   if (row === undefined) throw new Error('An inserted row did not come back.');

@@ -2,7 +2,7 @@ import { CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
 import type { SubmissionView } from '@muster/contracts';
 import { ReceivePush } from '#messages/integration';
 import { FindTask } from '#messages/runtime';
-import { Database } from '#platform/database';
+import { Database, violatedConstraint } from '#platform/database';
 import { Git, Repositories } from '#platform/git';
 import { plainMessage } from '../domain/commit-message.ts';
 import { submissionColumns, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
@@ -29,7 +29,33 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
       if (submission.projectId !== push.projectId) throw new NotFound('task', push.task.taskId);
       return submission;
     }
+    if (push.origin !== undefined) return await this.onceFor(push, push.origin);
     return (await this.findOpen(push)) ?? (await this.receive(push));
+  }
+
+  /** Also when two ask at the same time: the second finds what the first has made. */
+  private async onceFor(push: ReceivePush['push'], origin: string): Promise<SubmissionView> {
+    const before = await this.findByOrigin(push, origin);
+    if (before !== null) return before;
+    try {
+      return await this.receive(push);
+    } catch (error) {
+      const first =
+        violatedConstraint(error) === 'submissions_by_origin' ? await this.findByOrigin(push, origin) : null;
+      if (first === null) throw error;
+      return first;
+    }
+  }
+
+  private async findByOrigin(
+    { teamId, projectId }: ReceivePush['push'],
+    origin: string,
+  ): Promise<SubmissionView | null> {
+    const [row] = await this.database.sql<SubmissionRow>(
+      `select ${submissionColumns} from submissions where team_id = $1 and project_id = $2 and origin = $3`,
+      [teamId, projectId, origin],
+    );
+    return row === undefined ? null : submissionViewOf(row);
   }
 
   private async receive(push: ReceivePush['push']): Promise<SubmissionView> {
@@ -56,6 +82,7 @@ export class ReceivePushHandler implements ICommandHandler<ReceivePush> {
       agent,
       requestedBy: push.pushedBy,
       approvedBy: task === null ? push.person : null,
+      origin: push.origin,
     });
   }
 

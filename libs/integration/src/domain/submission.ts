@@ -48,6 +48,8 @@ export interface SubmissionRow {
   readonly conflicts: ConflictHunk[];
   readonly reasons: string[];
   readonly landing_id: string | null;
+  /** Why whoever handed it in has taken it back. */
+  readonly withdrawn: string | null;
   readonly step: number;
   /** False when nothing is owed any more, to the submission or to its task. */
   readonly pending: boolean;
@@ -63,7 +65,7 @@ export const submissionColumns = `
   id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, agent_version, requested_by, approved_by,
   reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, candidate_base, candidate_on,
   ${isoTime('candidate_since')}, suspect, strategy, urgency, released_by, held, rules_paths, review_needs, turn::float8 as turn,
-  accepted_at is not null as accepted, conflicts, reasons, landing_id, step, next_action_at is not null as pending, failures, unverified,
+  accepted_at is not null as accepted, conflicts, reasons, landing_id, withdrawn, step, next_action_at is not null as pending, failures, unverified,
   ${isoTime('created_at')}, ${isoTime('updated_at')}`;
 
 export const finalStates = ['landed', 'rejected', 'conflicted', 'failed'] as const;

@@ -25,6 +25,8 @@ export class ReceivePush extends Command<SubmissionView> {
       /** The person who pushes; null when a key does, whoever it belongs to. Counts only without a task. */
       readonly person: Approver | null;
       readonly claim?: string;
+      /** Where it is from, in words that name it once: asking again with the same ones gives the same submission, whatever became of it. */
+      readonly origin?: string;
     },
   ) {
     super();
@@ -46,6 +48,15 @@ export class ReleaseSubmission extends Command<SubmissionView> {
   constructor(
     readonly submissionId: string,
     readonly person: Approver,
+  ) {
+    super();
+  }
+}
+/** Whoever handed it in takes it back. It ends as `failed` with this reason; what is landing, or over, stays as it is. */
+export class WithdrawSubmission extends Command<void> {
+  constructor(
+    readonly submissionId: string,
+    readonly reason: string,
   ) {
     super();
   }

@@ -1,5 +1,5 @@
 import type { PolicyView, ProjectView, RemoteView } from '@muster/contracts';
-import { Query } from '@nestjs/cqrs';
+import { Command, Query } from '@nestjs/cqrs';
 
 export interface ProjectRecord extends ProjectView {
   /** The commit that the import ended with; history before it is not Muster's to vouch for. Null while empty. */
@@ -48,6 +48,22 @@ export class FindProjectsOfAgent extends Query<ReadonlyArray<{ projectId: string
 /** The repositories elsewhere that a project keeps in step with. */
 export class ListRemotes extends Query<RemoteView[]> {
   constructor(readonly projectId: string) {
+    super();
+  }
+}
+/** What became of a try to reach the repository elsewhere. `failing`: it may be tried again; the problem is in words for people. */
+export type ReachedRemote<T> =
+  { readonly state: 'done'; readonly value: T } | { readonly state: 'failing'; readonly problem: string };
+/**
+ * Brings a ref of the repository elsewhere that the project keeps in step with into `ours`, by the same rules and limits as its branch.
+ * The value is the commit that has arrived.
+ */
+export class FetchFromRemote extends Command<ReachedRemote<string>> {
+  constructor(
+    readonly projectId: string,
+    readonly theirs: string,
+    readonly ours: string,
+  ) {
     super();
   }
 }

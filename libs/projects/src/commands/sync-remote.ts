@@ -7,7 +7,7 @@ import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Git, GitFailed, Repositories } from '#platform/git';
 import { remoteColumns } from '../domain/remote.ts';
-import { fetchBranch, headThere, pushBranch, reach } from '../domain/remote-transport.ts';
+import { fetchBranch, headThere, pushBranch, reach, saidBy } from '../domain/remote-transport.ts';
 import { NoSuchRemote, ProjectUnknown } from '../projects.errors.ts';
 
 /** How long one try keeps others away; longer than all that git may take. */
@@ -145,11 +145,3 @@ export class SyncRemoteHandler implements ICommandHandler<SyncRemote> {
       : { ...row, state: 'diverged', problem: `It was refused there: ${result.why}` };
   }
 }
-
-const saidBy = ({ stderr }: GitFailed): string =>
-  stderr
-    .split('\n')
-    .filter((line) => /^(fatal|error|remote|stopped|ssh)/.test(line))
-    .slice(0, 3)
-    .join('; ')
-    .slice(0, 500) || 'git failed';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { childEnvironment } from '#platform/config';
-import type { Git } from '#platform/git';
+import type { Git, GitFailed } from '#platform/git';
 import { NotARepository, SourceRefused } from '../projects.errors.ts';
 import { checkUrl, fetchRefs, type ImportRules, isPublic } from './import-source.ts';
 
@@ -103,9 +103,22 @@ export async function headThere(git: Git, dir: string, there: Reachable, branch:
   return new RegExp(`^([0-9a-f]{40})\\trefs/heads/${branch.replace(/[^\w/]/g, '\\$&')}$`, 'm').exec(said)?.[1] ?? null;
 }
 
+/** What git said of why it could not, in as many words as people read. */
+export const saidBy = ({ stderr }: GitFailed): string =>
+  stderr
+    .split('\n')
+    .filter((line) => /^(fatal|error|remote|stopped|ssh)/.test(line))
+    .slice(0, 3)
+    .join('; ')
+    .slice(0, 500) || 'git failed';
+
 /** Brings the branch into `ref`. What it says and what it sends may differ: only what has arrived and was checked counts. */
 export async function fetchBranch(git: Git, dir: string, there: Reachable, branch: string, ref: string): Promise<void> {
-  await fetchRefs(git, dir, there, fixed(there), [`+refs/heads/${branch}:${ref}`], there.env, there.timeoutMs);
+  await fetchRef(git, dir, there, `refs/heads/${branch}`, ref);
+}
+
+export async function fetchRef(git: Git, dir: string, there: Reachable, theirs: string, ours: string): Promise<void> {
+  await fetchRefs(git, dir, there, fixed(there), [`+${theirs}:${ours}`], there.env, there.timeoutMs);
 }
 
 /** Never by force. False: the branch there holds what ours does not. */
