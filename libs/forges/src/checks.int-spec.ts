@@ -31,7 +31,10 @@ async function refusedWith(count: number): Promise<{ project: ProjectView; next:
     'POST',
     `/api/projects/${project.id}/remotes/from/sync`,
   );
-  await world.verify(Array.from({ length: count }, (_, n) => finding(n + 1)));
+  await world.verify(
+    project,
+    Array.from({ length: count }, (_, n) => finding(n + 1)),
+  );
   await world.until(async () => {
     const { state } = await world.must<SubmissionView>('GET', `/api/submissions/${submissionId}`);
     return state === 'rejected';

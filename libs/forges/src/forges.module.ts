@@ -9,6 +9,8 @@ import { SetForgeHandler } from './commands/set-forge.ts';
 import { ForgesController } from './http/forges.controller.ts';
 import { LookAtRequests } from './commands/look-at-requests.ts';
 import { LookAtRequestHandler } from './commands/look-at-request.ts';
+import { OfferRequest } from './commands/offer-request.ts';
+import { LandedThere } from './landed-there.ts';
 import { TakeRequest } from './commands/take-request.ts';
 import { ForgePauses } from './forge-pauses.ts';
 import { ListRequestsHandler } from './queries/list-requests.ts';
@@ -41,6 +43,8 @@ const reactions = [TellTheForgeWhatBecameOfIt, LookWhenSomethingBecameOfARequest
     SendStatuses,
     LookAtRequests,
     TakeRequest,
+    OfferRequest,
+    LandedThere,
     ...commandHandlers,
     ...queryHandlers,
     ...reactions,

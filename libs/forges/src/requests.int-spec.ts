@@ -80,7 +80,7 @@ describe('a pull request', () => {
     expect(await tell(followed, request)).toEqual({ outcome: 'acted' });
     const id = await taken(project, head);
     expect(await submission(id)).toMatchObject({ commit: head, taskId: null, approvedBy: null });
-    await world.verify();
+    await world.verify(project);
     await world.until(async () => {
       await hurry();
       return request.state === 'closed';
@@ -108,7 +108,7 @@ describe('a pull request', () => {
     await world.pushesBack(followed);
     const { request } = await proposed(followed);
     await tell(followed, request);
-    await world.verify();
+    await world.verify(followed.project);
     await world.until(async () => {
       await hurry();
       return (await requests(followed.project))[0]?.state === 'closed';
@@ -123,7 +123,7 @@ describe('a pull request', () => {
     const { request, head } = await proposed(followed);
     await tell(followed, request);
     const first = await taken(project, head);
-    await world.verify([finding(3, { message: 'closes #1 @everyone `x` <img src=x>', remedy: 'mend\nit' })]);
+    await world.verify(project, [finding(3, { message: 'closes #1 @everyone `x` <img src=x>', remedy: 'mend\nit' })]);
     const body = await commented(request, 'was refused');
     expect(body).toContain('`b.txt:3`');
     expect(body).toContain("`closes #1 @everyone 'x' <img src=x>`");
@@ -221,7 +221,7 @@ describe('a pull request', () => {
     expect(request.comments).toHaveLength(1);
     // Who takes the comment away gets it again with the next word.
     request.comments.length = 0;
-    await world.verify([finding(1)]);
+    await world.verify(project, [finding(1)]);
     await commented(request, 'was refused');
     expect(request.comments).toHaveLength(1);
   });
@@ -308,7 +308,7 @@ it('a merge request of GitLab is taken, commented once, and closed when what has
   };
   expect((await world.send(webhook, text, headers)).body).toEqual({ outcome: 'acted' });
   await taken(project, head);
-  await world.verify();
+  await world.verify(project);
   await world.until(async () => {
     await hurry();
     return request.state === 'closed';

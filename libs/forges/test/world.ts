@@ -12,7 +12,9 @@ import type {
   ForgeView,
   ProjectView,
   setForge,
+  SubmissionView,
   TaskAssignment,
+  TaskView,
   VerificationFacts,
   VerifyInput,
 } from '@muster/contracts';
@@ -38,6 +40,7 @@ export interface Followed {
 /** A whole server, and a forge beside it that its accounts `hub`, `app` and `lab` are for. */
 export class ForgeWorld {
   #number = 0;
+  #author: { key: string; instanceId: string } | null = null;
   #verifier: { key: string; instanceId: string } | null = null;
 
   private constructor(
@@ -148,9 +151,10 @@ export class ForgeWorld {
     file: string,
     content = `${file}\n`,
   ): Promise<string> {
-    await this.git(there, 'checkout', '--quiet', '-B', branch, 'main');
+    // The branch is never seen where main is: a forge would call its request merged.
+    await this.git(there, 'checkout', '--quiet', '--detach', 'main');
     const head = await this.commit(there, file, content);
-    await this.git(there, 'update-ref', ref, head);
+    for (const one of [ref, `refs/heads/${branch}`]) await this.git(there, 'update-ref', one, head);
     await this.git(there, 'checkout', '--quiet', '--force', 'main');
     return head;
   }
@@ -180,14 +184,21 @@ export class ForgeWorld {
     return this.must<ForgeView>('GET', `/api/projects/${id}/forge`);
   }
 
-  /** The verifier's next task, answered with facts. */
-  async verify(findings: readonly Finding[] = []): Promise<VerifyInput> {
+  /** The next verification of the project, answered with facts. What other tests have left is answered on the way. */
+  async verify({ id }: ProjectView, findings: readonly Finding[] = []): Promise<void> {
     const verifier = (this.#verifier ??= await this.#connectVerifier());
-    const task = await this.until(async () => {
-      const wish = { waitSeconds: 2, count: 1 };
-      const path = `/api/runtime/instances/${verifier.instanceId}/claim`;
-      return (await this.must<{ tasks: TaskAssignment[] }>('POST', path, wish, verifier.key)).tasks[0];
-    });
+    for (let isOurs = false; !isOurs;) {
+      const task = await this.until(async () => {
+        const wish = { waitSeconds: 2, count: 1 };
+        const path = `/api/runtime/instances/${verifier.instanceId}/claim`;
+        return (await this.must<{ tasks: TaskAssignment[] }>('POST', path, wish, verifier.key)).tasks[0];
+      });
+      isOurs = task.project?.id === id;
+      await this.#answer(task, verifier.key, isOurs ? findings : []);
+    }
+  }
+
+  async #answer(task: TaskAssignment, key: string, findings: readonly Finding[]): Promise<void> {
     const input = task.input as unknown as VerifyInput;
     const { candidateTree, baseTree, rulesDigest, policy } = input;
     const refused = findings.some(({ veto }) => veto);
@@ -200,8 +211,41 @@ export class ForgeWorld {
       toolchain: { digest: 'd', node: '24', platform: 'linux-x64', sandbox: 'unshare', gate: '0.1.0' },
       sandbox: { driver: 'unshare', proven: true, notes: [] },
     }; // prettier-ignore
-    await this.must('POST', `/api/tasks/${task.taskId}/attempts/${task.fence}/complete`, { output }, verifier.key);
-    return input;
+    await this.must('POST', `/api/tasks/${task.taskId}/attempts/${task.fence}/complete`, { output }, key);
+  }
+
+  /** An agent that is given work on the project. */
+  async employ(project: ProjectView): Promise<void> {
+    if (this.#author === null) {
+      const source = 'metadata: { name: author, version: 1.0.0 }\nskills: [{ name: code.change }]\n';
+      await this.must('POST', '/api/agents', { source, publish: true });
+      const { secret: key } = await this.must<{ secret: string }>('POST', '/api/keys', { name: 'author' });
+      const hello = { agent: 'author', capabilities: ['code.change'], capacity: 10 };
+      const { instanceId } = await this.must<{ instanceId: string }>('POST', '/api/runtime/instances', hello, key);
+      this.#author = { key, instanceId };
+    }
+    await this.must('POST', `/api/projects/${project.id}/agents`, { agent: 'author', capabilities: ['code.change'] });
+  }
+
+  start(project: ProjectView, title = 'Some work'): Promise<TaskView> {
+    return this.must('POST', '/api/tasks', { projectId: project.id, capability: 'code.change', title, input: {} });
+  }
+
+  /** The agent takes the task that is next, and hands this in for it. */
+  async submit(
+    project: ProjectView,
+    content: string,
+    message = `Write ${content}\n\nas @everyone wants`,
+  ): Promise<SubmissionView> {
+    const { key, instanceId } = this.#author ?? { key: '', instanceId: '' };
+    const { taskId, fence } = await this.until(async () => {
+      const wish = { waitSeconds: 2, count: 1 };
+      const path = `/api/runtime/instances/${instanceId}/claim`;
+      return (await this.must<{ tasks: TaskAssignment[] }>('POST', path, wish, key)).tasks[0];
+    });
+    const { head } = await this.must<ProjectView>('GET', `/api/projects/${project.id}`);
+    const files = [{ path: 'work.txt', content }];
+    return await this.must('POST', '/api/submissions', { taskId, fence, base: head, message, files }, key);
   }
 
   async #connectVerifier(): Promise<{ key: string; instanceId: string }> {

@@ -6,6 +6,7 @@ import { CreateProjectHandler } from './commands/create-project.ts';
 import { DeleteProjectHandler } from './commands/delete-project.ts';
 import { FetchFromRemoteHandler } from './commands/fetch-from-remote.ts';
 import { ImportProjectHandler } from './commands/import-project.ts';
+import { PushToRemoteHandler } from './commands/push-to-remote.ts';
 import { RemoveRemoteHandler } from './commands/remove-remote.ts';
 import { SetRemoteHandler } from './commands/set-remote.ts';
 import { SyncRemoteHandler } from './commands/sync-remote.ts';
@@ -47,6 +48,7 @@ const commandHandlers = [
   RemoveRemoteHandler,
   SyncRemoteHandler,
   FetchFromRemoteHandler,
+  PushToRemoteHandler,
 ];
 const queryHandlers = [
   FindProjectHandler,

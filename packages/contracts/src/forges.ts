@@ -17,6 +17,10 @@ export const requestPolicy = z
       .describe('handed in besides: the requests of these, by their names there'),
     forks: z.boolean().default(false).describe('also those whose branch is in another repository'),
     drafts: z.boolean().default(false).describe('also those that are not said to be ready yet'),
+    out: z
+      .boolean()
+      .default(false)
+      .describe('a request is opened there for every change that was accepted here, and closed when it has landed'),
   })
   .meta({ id: 'ForgeRequestPolicy' });
 export type RequestPolicy = z.infer<typeof requestPolicy>;
@@ -56,7 +60,7 @@ export const forgeView = z
     owed: z.number().int(),
     /** Why the last one that was not taken was not. */
     problem: z.string().nullable(),
-    openRequests: z.number().int().describe('requests there that are handed in here'),
+    openRequests: z.number().int().describe('requests there that are handed in here, or that were opened from here'),
     failingRequests: z.number().int().describe('requests about which the forge could not be asked, or told'),
     createdAt: timestamp,
   })
@@ -93,7 +97,8 @@ export const forgeRequest = z
   .object({
     id: idOf('forgeRequest'),
     projectId: idOf('project'),
-    number: z.number().int(),
+    direction: z.enum(['in', 'out']).describe('in: opened there by somebody; out: opened there by Muster'),
+    number: z.number().int().nullable().describe('null: not opened yet'),
     title: z.string().nullable(),
     url: z.string().nullable(),
     author: z.string().nullable(),
@@ -103,8 +108,9 @@ export const forgeRequest = z
       .enum(requestStates)
       .describe('unseen: the forge was not asked yet; skipped: not handed in, and `why` says why not'),
     why: z.string().nullable(),
-    /** What its head was handed in as, the last one. */
+    /** What its head was handed in as, or what it shows; the last one. */
     submissionId: idOf('submission').nullable(),
+    taskId: idOf('task').nullable(),
     failures: z.number().int(),
     problem: z.string().nullable().describe('why the last look failed'),
     nextLookAt: timestamp.nullable().describe('null: when something happens, or somebody asks'),

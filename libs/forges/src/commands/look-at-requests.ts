@@ -8,6 +8,7 @@ import { noticeRequest, requestColumns, type RequestRow } from '../domain/reques
 import { ForgeAccess } from '../forge-access.ts';
 import { ForgePauses } from '../forge-pauses.ts';
 import { ForgeFailed } from '../forges.errors.ts';
+import { OfferRequest } from './offer-request.ts';
 import { TakeRequest } from './take-request.ts';
 
 /** The round, for those who know of a request that should be looked at now. */
@@ -37,7 +38,8 @@ export class LookAtRequests implements OnApplicationBootstrap {
     private readonly access: ForgeAccess,
     private readonly pauses: ForgePauses,
     private readonly ids: Ids,
-    private readonly requests: TakeRequest,
+    private readonly incoming: TakeRequest,
+    private readonly outgoing: OfferRequest,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -80,7 +82,7 @@ export class LookAtRequests implements OnApplicationBootstrap {
       const api = this.access.api(account, forge.repository);
       const open = await forgeOf(account).requests.open(api, forge.repository);
       const known = await this.database.sql<{ number: number; head: string | null; state: string }>(
-        `select number, head, state from forge_requests where forge_id = $1 and (state <> 'closed' or number = any($2::int[]))`,
+        `select number, head, state from forge_requests where forge_id = $1 and number is not null and (state <> 'closed' or number = any($2::int[]))`,
         [forge.id, open.map(({ number }) => number)],
       );
       const before = new Map(known.map((one) => [one.number, one]));
@@ -122,7 +124,11 @@ export class LookAtRequests implements OnApplicationBootstrap {
       return false;
     }
     try {
-      const again = await this.requests.run(row, account);
+      const { number } = row;
+      const again =
+        row.direction === 'out' || number === null
+          ? await this.outgoing.run(row, account)
+          : await this.incoming.run({ ...row, number }, account);
       await this.database.sql(
         `update forge_requests set seen = $2, failures = 0, problem = null, claimed_until = null,
            next_action_at = case when wanted > $2 then muster_now() when $3::float8 is not null then muster_now() + make_interval(secs => $3::float8) end
@@ -163,7 +169,7 @@ export class LookAtRequests implements OnApplicationBootstrap {
         projectId: row.project_id,
         subject: row.project_id,
         priority: 'high',
-        data: { number: row.number, problem },
+        data: { direction: row.direction, number: row.number, submissionId: row.submission_id, problem },
       });
     });
   }

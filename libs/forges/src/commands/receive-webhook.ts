@@ -7,7 +7,7 @@ import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
 import type { SentWebhook } from '../domain/forge.ts';
 import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge-row.ts';
-import { takesRequests } from '../domain/request-admission.ts';
+import { caresForRequests } from '../domain/request-admission.ts';
 import { noticeRequest } from '../domain/request-row.ts';
 import { WebhookRefused, WebhookUnreadable } from '../forges.errors.ts';
 import { FORGE_REQUESTS } from './look-at-requests.ts';
@@ -45,7 +45,7 @@ export class ReceiveWebhookHandler implements ICommandHandler<ReceiveWebhook> {
     const happened = forge.understand(sent.headers, readJson(sent.body));
     const here = happened.kind !== 'other' && happened.repository.toLowerCase() === row.repository.toLowerCase();
     const push = here && happened.kind === 'push' ? happened : null;
-    const request = here && happened.kind === 'request' && takesRequests(row.requests) ? happened : null;
+    const request = here && happened.kind === 'request' && caresForRequests(row.requests) ? happened : null;
     const digest = createHash('sha256').update(sent.body).digest('hex');
     const { name, covered } = forge.deliveryOf(sent);
     const receipt = await this.database.transaction<WebhookReceipt>(async (tx) => {

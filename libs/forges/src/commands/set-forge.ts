@@ -8,7 +8,7 @@ import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
 import { accountOf } from '../domain/forge-row.ts';
-import { takesRequests } from '../domain/request-admission.ts';
+import { caresForRequests } from '../domain/request-admission.ts';
 import { AccountUnknown, ChecksNeedApp, NoForge } from '../forges.errors.ts';
 import { FORGE_REQUESTS } from './look-at-requests.ts';
 import { ShowForge } from '../queries/show-forge.ts';
@@ -61,7 +61,7 @@ export class SetForgeHandler implements ICommandHandler<SetForge> {
           wish.checks,
           actor.id,
           JSON.stringify(wish.requests),
-          takesRequests(wish.requests),
+          caresForRequests(wish.requests),
         ],
       );
       // Of another repository; whoever was skipped in this one may be taken now.

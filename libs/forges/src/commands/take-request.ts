@@ -4,7 +4,7 @@ import type { ForgeRequest, LandingView, RemoteView, SubmissionView } from '@mus
 import { FindLanding, FindSubmission, ReceivePush, WithdrawSubmission } from '#messages/integration';
 import { FetchFromRemote, FindProject, ListRemotes, type ProjectRecord } from '#messages/projects';
 import { FindVerification } from '#messages/quality';
-import { Clock, MusterError } from '#kernel';
+import { MusterError } from '#kernel';
 import { Config, type ForgeAccount } from '#platform/config';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
@@ -12,15 +12,17 @@ import type { RequestThere } from '../domain/forge.ts';
 import type { ForgeApi } from '../domain/forge-api.ts';
 import { forgeOf } from '../domain/forge-row.ts';
 import { reasonToSkip } from '../domain/request-admission.ts';
-import { commentOf, digestOf, type Pushed } from '../domain/request-comment.ts';
+import { commentOf, digestOf } from '../domain/request-comment.ts';
 import type { RequestRow } from '../domain/request-row.ts';
 import { ForgeAccess } from '../forge-access.ts';
 import { ForgeFailed } from '../forges.errors.ts';
+import { LandedThere } from '../landed-there.ts';
 import { WebhookSecrets } from '../webhook-secrets.ts';
 
-/** A forge sees by itself that a request's own commits have reached their branch; only after that it is closed by us. */
-const SEEN_BY_ITSELF_MS = 120_000;
 const LOOK_AGAIN_SECONDS = 15;
+
+/** Of these the number is known: they were opened there. */
+type IncomingRow = RequestRow & { readonly number: number };
 
 interface Standing {
   readonly state: ForgeRequest['state'];
@@ -41,17 +43,18 @@ export class TakeRequest {
     private readonly access: ForgeAccess,
     private readonly secrets: WebhookSecrets,
     private readonly config: Config,
-    private readonly clock: Clock,
+    private readonly landed: LandedThere,
   ) {}
 
   /** @returns after how many seconds it should be looked at again; null: when something happens */
-  async run(row: RequestRow, account: ForgeAccount): Promise<number | null> {
+  async run(row: IncomingRow, account: ForgeAccount): Promise<number | null> {
     const api = this.access.api(account, row.repository);
     const { requests } = forgeOf(account);
     const project = await this.queries.execute(new FindProject(row.project_id));
     if (project === null) return null;
     const remotes = await this.queries.execute(new ListRemotes(row.project_id));
     const there = await requests.find(api, row.repository, row.number);
+    if (there !== null && (await this.isOurs(row, there))) return null;
     const standing = await this.settle(row, account, api, project, remotes, there);
     await this.record(row, there, standing);
     if (standing.submission === null || there === null) return null;
@@ -59,7 +62,7 @@ export class TakeRequest {
     const submission = (await this.queries.execute(new FindSubmission(standing.submission.id))) ?? standing.submission;
     const landing =
       submission.landingId === null ? null : await this.queries.execute(new FindLanding(submission.landingId));
-    const pushed = await this.isPushed(project.id, remotes, landing);
+    const pushed = await this.landed.isPushed(project.id, remotes, landing);
     const verification =
       submission.verificationId === null
         ? null
@@ -69,9 +72,20 @@ export class TakeRequest {
     return await this.close(row, account, api, there, landing, remotes);
   }
 
+  /** One that we have opened ourselves, and a webhook told of before its number was written down. */
+  private async isOurs(row: IncomingRow, there: RequestThere): Promise<boolean> {
+    if (there.fork) return false;
+    const gone = await this.database.sql(
+      `delete from forge_requests where id = $1 and exists (
+         select 1 from forge_requests o where o.forge_id = $2 and o.direction = 'out' and o.branch = $3) returning id`,
+      [row.request_id, row.id, there.branch],
+    );
+    return gone.length > 0;
+  }
+
   /** What it is here, after what had to be done for that. */
   private async settle(
-    row: RequestRow,
+    row: IncomingRow,
     account: ForgeAccount,
     api: ForgeApi,
     project: ProjectRecord,
@@ -103,7 +117,7 @@ export class TakeRequest {
   }
 
   private async takeBack(
-    row: RequestRow,
+    row: IncomingRow,
     before: SubmissionView | null,
     state: 'closed' | 'skipped',
     why: string | null,
@@ -116,7 +130,7 @@ export class TakeRequest {
   }
 
   private async handIn(
-    row: RequestRow,
+    row: IncomingRow,
     account: ForgeAccount,
     project: ProjectRecord,
     there: RequestThere,
@@ -152,7 +166,7 @@ export class TakeRequest {
     }
   }
 
-  private async requestedBy({ id }: RequestRow): Promise<string> {
+  private async requestedBy({ id }: IncomingRow): Promise<string> {
     const [forge] = await this.database.sql<{ requested_by: string }>(`select requested_by from forges where id = $1`, [
       id,
     ]);
@@ -160,7 +174,7 @@ export class TakeRequest {
     return forge.requested_by;
   }
 
-  private async record(row: RequestRow, there: RequestThere | null, standing: Standing): Promise<void> {
+  private async record(row: IncomingRow, there: RequestThere | null, standing: Standing): Promise<void> {
     const { state, why, submission, handedIn, round } = standing;
     const isNew = submission !== null && submission.id !== row.submission_id;
     await this.database.transaction(async (tx) => {
@@ -194,22 +208,8 @@ export class TakeRequest {
     });
   }
 
-  /** By the branch that what has landed is pushed to. */
-  private async isPushed(
-    projectId: string,
-    remotes: readonly RemoteView[],
-    landing: LandingView | null,
-  ): Promise<Pushed> {
-    const to = remotes.find(({ direction }) => direction === 'to');
-    if (to === undefined) return 'never';
-    if (landing === null || to.commit === null || to.state === 'diverged') return 'not_yet';
-    const isThere =
-      to.commit === landing.commit || (await this.repositories.isAncestor(projectId, landing.commit, to.commit));
-    return isThere ? 'pushed' : 'not_yet';
-  }
-
   private async comment(
-    row: RequestRow,
+    row: IncomingRow,
     account: ForgeAccount,
     api: ForgeApi,
     told: Parameters<typeof commentOf>[0],
@@ -231,17 +231,14 @@ export class TakeRequest {
   }
 
   private async close(
-    row: RequestRow,
+    row: IncomingRow,
     account: ForgeAccount,
     api: ForgeApi,
     there: RequestThere,
     landing: LandingView,
     remotes: readonly RemoteView[],
   ): Promise<number | null> {
-    const inStepAt = remotes.find(({ direction }) => direction === 'to')?.inStepAt ?? null;
-    const since = inStepAt === null ? 0 : this.clock.now().getTime() - Date.parse(inStepAt);
-    const isWhole = await this.repositories.isAncestor(row.project_id, there.head, landing.commit);
-    if (isWhole && since < SEEN_BY_ITSELF_MS) return LOOK_AGAIN_SECONDS;
+    if (await this.landed.mayBeSeen(row.project_id, remotes, there.head, landing)) return LOOK_AGAIN_SECONDS;
     await forgeOf(account).requests.close(api, row.repository, row.number);
     await this.database.transaction(async (tx) => {
       const why = `It landed as ${landing.commit}.`;

@@ -84,6 +84,12 @@ export interface Forge {
   readonly showCheck: ((api: ForgeApi, repository: string, commit: string, check: Check) => Promise<void>) | null;
 }
 
+export interface RequestWish {
+  readonly branch: string;
+  readonly base: string;
+  readonly title: string;
+  readonly body: string;
+}
 /** Pull requests of GitHub, merge requests of GitLab. */
 export interface ForgeRequests {
   /** Where git finds the head of one, in the repository that it wants to go to. */
@@ -91,6 +97,15 @@ export interface ForgeRequests {
   find(api: ForgeApi, repository: string, number: number): Promise<RequestThere | null>;
   /** All that are open, as far as anybody should read. */
   open(api: ForgeApi, repository: string): Promise<RequestThere[]>;
+  /** Of a branch of the repository itself: the open one, else the last one. */
+  ofBranch(api: ForgeApi, repository: string, branch: string): Promise<RequestThere | null>;
+  make(api: ForgeApi, repository: string, wish: RequestWish): Promise<RequestThere>;
+  describe(
+    api: ForgeApi,
+    repository: string,
+    number: number,
+    words: Pick<RequestWish, 'title' | 'body'>,
+  ): Promise<void>;
   close(api: ForgeApi, repository: string, number: number): Promise<void>;
   /** Whether they may push to the repository. */
   mayWrite(api: ForgeApi, repository: string, author: RequestThere['author']): Promise<boolean>;
@@ -106,3 +121,7 @@ export const headerOf = (headers: IncomingHttpHeaders, name: string): string | n
   const value = headers[name];
   return typeof value === 'string' && value !== '' ? value : null;
 };
+
+/** The one that is open, else the last one. */
+export const openOrLast = (requests: readonly RequestThere[]): RequestThere | null =>
+  requests.find(({ state }) => state === 'open') ?? requests.toSorted((a, b) => b.number - a.number)[0] ?? null;

@@ -1,6 +1,6 @@
 import { objectId } from '@muster/contracts';
 import { z } from 'zod';
-import type { ForgeRequests, RequestThere } from './forge.ts';
+import { type ForgeRequests, openOrLast, type RequestThere } from './forge.ts';
 import type { ForgeApi } from './forge-api.ts';
 
 const pull = z.object({
@@ -35,6 +35,17 @@ function requestOf(there: z.output<typeof pull>): RequestThere {
   };
 }
 
+async function listed(api: ForgeApi, path: string): Promise<RequestThere[]> {
+  const found: RequestThere[] = [];
+  for await (const page of api.pages(path))
+    for (const json of z.array(z.unknown()).parse(page)) {
+      const read = pull.safeParse(json);
+      // One that is strange keeps none of the others out.
+      if (read.success) found.push(requestOf(read.data));
+    }
+  return found;
+}
+
 /** https://docs.github.com/rest/pulls; comments are those of the issue that each pull request is. */
 export const githubRequests: ForgeRequests = {
   refOf: (number) => `refs/pull/${number}/head`,
@@ -43,16 +54,21 @@ export const githubRequests: ForgeRequests = {
     return json === null ? null : requestOf(pull.parse(json));
   },
   async open(api, repository) {
-    const found: RequestThere[] = [];
-    for await (const page of api.pages(
-      `/repos/${repository}/pulls?state=open&sort=updated&direction=desc&per_page=100`,
-    ))
-      for (const json of z.array(z.unknown()).parse(page)) {
-        const read = pull.safeParse(json);
-        // One that is strange keeps none of the others out.
-        if (read.success) found.push(requestOf(read.data));
-      }
-    return found;
+    return await listed(api, `/repos/${repository}/pulls?state=open&sort=updated&direction=desc&per_page=100`);
+  },
+  async ofBranch(api, repository, branch) {
+    const head = `${repository.slice(0, repository.indexOf('/'))}:${branch}`;
+    const query = new URLSearchParams({ state: 'all', head, per_page: '100' });
+    const found = await listed(api, `/repos/${repository}/pulls?${query.toString()}`);
+    // An old server that does not know the filter answers with all.
+    return openOrLast(found.filter((one) => one.branch === branch && !one.fork));
+  },
+  async make(api, repository, { branch, base, title, body }) {
+    const wish = { head: branch, base, title, body, maintainer_can_modify: false };
+    return requestOf(pull.parse((await api.call('POST', `/repos/${repository}/pulls`, wish)).json));
+  },
+  async describe(api, repository, number, { title, body }) {
+    await api.call('PATCH', `/repos/${repository}/pulls/${number}`, { title, body });
   },
   async close(api, repository, number) {
     await api.call('PATCH', `/repos/${repository}/pulls/${number}`, { state: 'closed' });

@@ -1,6 +1,7 @@
 import { objectId } from '@muster/contracts';
 import { z } from 'zod';
-import type { ForgeRequests, RequestThere } from './forge.ts';
+import { type ForgeRequests, openOrLast, type RequestThere } from './forge.ts';
+import type { ForgeApi } from './forge-api.ts';
 
 /** From this role on somebody may push: Developer. */
 const MAY_PUSH = 30;
@@ -40,6 +41,17 @@ function requestOf(there: z.output<typeof mergeRequest>): RequestThere {
   };
 }
 
+async function listed(api: ForgeApi, path: string): Promise<RequestThere[]> {
+  const found: RequestThere[] = [];
+  for await (const page of api.pages(path))
+    for (const json of z.array(z.unknown()).parse(page)) {
+      const read = mergeRequest.safeParse(json);
+      // One that is strange, like one without commits, keeps none of the others out.
+      if (read.success) found.push(requestOf(read.data));
+    }
+  return found;
+}
+
 /** https://docs.gitlab.com/api/merge_requests. */
 export const gitlabRequests: ForgeRequests = {
   refOf: (number) => `refs/merge-requests/${number}/head`,
@@ -48,14 +60,19 @@ export const gitlabRequests: ForgeRequests = {
     return json === null ? null : requestOf(mergeRequest.parse(json));
   },
   async open(api, repository) {
-    const found: RequestThere[] = [];
-    for await (const page of api.pages(`${requests(repository)}?state=opened&order_by=updated_at&per_page=100`))
-      for (const json of z.array(z.unknown()).parse(page)) {
-        const read = mergeRequest.safeParse(json);
-        // One that is strange keeps none of the others out.
-        if (read.success) found.push(requestOf(read.data));
-      }
-    return found;
+    return await listed(api, `${requests(repository)}?state=opened&order_by=updated_at&per_page=100`);
+  },
+  async ofBranch(api, repository, branch) {
+    const query = new URLSearchParams({ source_branch: branch, state: 'all', per_page: '100' });
+    const found = await listed(api, `${requests(repository)}?${query.toString()}`);
+    return openOrLast(found.filter((one) => one.branch === branch && !one.fork));
+  },
+  async make(api, repository, { branch, base, title, body }) {
+    const wish = { source_branch: branch, target_branch: base, title, description: body };
+    return requestOf(mergeRequest.parse((await api.call('POST', requests(repository), wish)).json));
+  },
+  async describe(api, repository, number, { title, body }) {
+    await api.call('PUT', `${requests(repository)}/${number}`, { title, description: body });
   },
   async close(api, repository, number) {
     await api.call('PUT', `${requests(repository)}/${number}`, { state_event: 'close' });

@@ -4,6 +4,9 @@ import type { RequestThere } from './forge.ts';
 /** Whether any request is taken at all. */
 export const takesRequests = ({ from, authors }: RequestPolicy): boolean => from !== 'nobody' || authors.length > 0;
 
+/** Whether any request there is anything to us. */
+export const caresForRequests = (policy: RequestPolicy): boolean => policy.out || takesRequests(policy);
+
 /**
  * Why an open request is not handed in, in a sentence for whoever wonders; null: it is. What it would run is what its author wrote, so that
  * the author counts, and nothing that the request says of itself.

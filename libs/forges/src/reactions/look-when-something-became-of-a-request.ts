@@ -1,6 +1,7 @@
 import { QueryBus } from '@nestjs/cqrs';
 import type { CloudEvent } from '@muster/contracts';
-import { FindLanding } from '#messages/integration';
+import { FindLanding, FindSubmission } from '#messages/integration';
+import { Ids } from '#kernel';
 import { Database } from '#platform/database';
 import { Reaction, type Reacts } from '#platform/eventlog';
 import { Rounds } from '#platform/rounds';
@@ -16,6 +17,8 @@ import { FORGE_REQUESTS } from '../commands/look-at-requests.ts';
     'landing.rolled_back',
     'project.remote_in_step',
     'forge.request_taken',
+    'task.failed',
+    'task.cancelled',
   ],
 })
 export class LookWhenSomethingBecameOfARequest implements Reacts {
@@ -23,6 +26,7 @@ export class LookWhenSomethingBecameOfARequest implements Reacts {
     private readonly database: Database,
     private readonly queries: QueryBus,
     private readonly rounds: Rounds,
+    private readonly ids: Ids,
   ) {}
 
   async react({ type, subject, projectid, data }: CloudEvent): Promise<void> {
@@ -31,8 +35,31 @@ export class LookWhenSomethingBecameOfARequest implements Reacts {
       if (data['direction'] === 'to') await this.due(`r.project_id = $1 and r.state = 'open'`, projectid ?? null);
       return;
     }
+    if (type.startsWith('task.')) return await this.due('r.task_id = $1', subject ?? null);
+    if (type === 'submission.accepted') await this.offer(subject ?? '', projectid ?? '');
     const landing = type.startsWith('landing.') ? await this.queries.execute(new FindLanding(subject ?? '')) : null;
     await this.due('r.submission_id = $1', landing?.submissionId ?? subject ?? null);
+  }
+
+  /** What was accepted is shown there, where the project wants that; the next try of a task in the request of the one before. */
+  private async offer(submissionId: string, projectId: string): Promise<void> {
+    const [forge] = await this.database.sql<{ id: string; team_id: string }>(
+      `select id, team_id from forges where project_id = $1 and (requests ->> 'out')::boolean
+         and not exists (select 1 from forge_submissions s where s.submission_id = $2)`,
+      [projectId, submissionId],
+    );
+    const submission = forge === undefined ? null : await this.queries.execute(new FindSubmission(submissionId));
+    if (forge === undefined || submission === null || submission.kind !== 'change') return;
+    const subject = submission.taskId ?? submission.id;
+    await this.database.sql(
+      `insert into forge_requests as r (id, forge_id, project_id, team_id, direction, subject, task_id, branch, submission_id)
+       values ($1, $2, $3, $4, 'out', $5, $6, $7, $8)
+       on conflict (forge_id, subject) do update set submission_id = excluded.submission_id
+       where r.submission_id < excluded.submission_id collate "C"`,
+      [
+        this.ids.next('forgeRequest'), forge.id, projectId, forge.team_id, subject, submission.taskId, `muster/${subject}`, submission.id,
+      ], // prettier-ignore
+    );
   }
 
   private async due(which: string, of: string | null): Promise<void> {

@@ -67,3 +67,17 @@ export class FetchFromRemote extends Command<ReachedRemote<string>> {
     super();
   }
 }
+/**
+ * Puts a commit of ours on a branch of ours in the repository elsewhere, or takes the branch away there (null). Only over what was there by us
+ * (`ours`): what somebody else has put on it stays, and is told as failing.
+ */
+export class PushToRemote extends Command<ReachedRemote<null>> {
+  constructor(
+    readonly projectId: string,
+    readonly branch: string,
+    readonly commit: string | null,
+    readonly ours: readonly string[],
+  ) {
+    super();
+  }
+}

@@ -122,17 +122,36 @@ export async function fetchRef(git: Git, dir: string, there: Reachable, theirs: 
 }
 
 /** Never by force. False: the branch there holds what ours does not. */
-export async function pushBranch(
+export function pushBranch(git: Git, dir: string, there: Reachable, refs: readonly string[]): Promise<Pushed> {
+  return push(git, dir, there, [], refs);
+}
+
+/** A branch of our own, over what is known to be on it (null: nothing); git itself sees to it that it still is. Null takes it away. */
+export function pushOver(
   git: Git,
   dir: string,
   there: Reachable,
+  branch: string,
+  { known, next }: { readonly known: string | null; readonly next: string | null },
+): Promise<Pushed> {
+  const ref = `refs/heads/${branch}`;
+  return push(git, dir, there, [`--force-with-lease=${ref}:${known ?? ''}`], [`${next ?? ''}:${ref}`]);
+}
+
+type Pushed = { readonly pushed: true } | { readonly pushed: false; readonly why: string };
+
+async function push(
+  git: Git,
+  dir: string,
+  there: Reachable,
+  options: readonly string[],
   refs: readonly string[],
-): Promise<{ readonly pushed: true } | { readonly pushed: false; readonly why: string }> {
+): Promise<Pushed> {
   const { stdout, stderr, code } = await git.run(
     dir,
     [
       ...fixed(there), '-c', 'http.lowSpeedLimit=1000', '-c', 'http.lowSpeedTime=60', 'push', '--porcelain', '--no-verify',
-      '--recurse-submodules=no',
+      '--recurse-submodules=no', ...options,
       // A repository on our own disk has hooks, too, and they would be run by us.
       ...(there.protocols === 'file' ? ['--receive-pack=git -c core.hooksPath=/dev/null receive-pack'] : []),
       '--', there.location, ...refs,
