@@ -31,8 +31,8 @@ import { Migration202611280017_forges } from './Migration202611280017_forges.ts'
 import { Migration202611280018_first_look } from './Migration202611280018_first_look.ts';
 import { Migration202611280019_forge_checks } from './Migration202611280019_forge_checks.ts';
 import { Migration202611280020_verification_reports } from './Migration202611280020_verification_reports.ts';
-import { Migration202611280020_forge_requests } from './Migration202611280020_forge_requests.ts';
-import { Migration202611280021_forge_offers } from './Migration202611280021_forge_offers.ts';
+import { Migration202611280021_forge_requests } from './Migration202611280021_forge_requests.ts';
+import { Migration202611280022_forge_offers } from './Migration202611280022_forge_offers.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -69,6 +69,6 @@ export const migrations = [
   { name: 'Migration202611280018_first_look', class: Migration202611280018_first_look },
   { name: 'Migration202611280019_forge_checks', class: Migration202611280019_forge_checks },
   { name: 'Migration202611280020_verification_reports', class: Migration202611280020_verification_reports },
-  { name: 'Migration202611280020_forge_requests', class: Migration202611280020_forge_requests },
-  { name: 'Migration202611280021_forge_offers', class: Migration202611280021_forge_offers },
+  { name: 'Migration202611280021_forge_requests', class: Migration202611280021_forge_requests },
+  { name: 'Migration202611280022_forge_offers', class: Migration202611280022_forge_offers },
 ];

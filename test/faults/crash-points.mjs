@@ -2,8 +2,10 @@
 // asks for the result of an undisturbed run: the same branch, the same states, and nothing left behind.
 //   npm run crash-points -- [--only landing.moved,landing.attested] [--short] [--at-once 2] [--together] [--json]
 // Each point has a run of its own, of the chapter that passes it: the line (three changes, of which one proves bad and comes out
-// again) or the set (two that land together). With --together one run goes through all of both, one kill after another: harder.
+// again), the set (two that land together) or the forge (a request that comes in, moves on and lands, and one that goes out). With
+// --together one run goes through all of all three, one kill after another: harder.
 import { execFileSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import {
   chmodSync,
   mkdirSync,
@@ -19,11 +21,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { crashPoints } from '../../dist/libs/integration/src/crash-points.js';
+import { forgeCrashPoints } from '../../dist/libs/forges/src/crash-points.js';
+import { crashPoints as landingCrashPoints } from '../../dist/libs/integration/src/crash-points.js';
 import { startPostgres } from '../../dist/libs/platform/src/database/embedded-postgres.js';
 import { migrate } from '../../dist/libs/platform/src/database/index.js';
 import { migrations } from '../../dist/migrations/index.js';
+import { ForgeHere } from '../support/forge-here.ts';
 import { startCrashServer } from './crash-server.mjs';
+
+const crashPoints = [...landingCrashPoints, ...forgeCrashPoints];
 
 const { values } = parseArgs({
   options: {
@@ -48,8 +54,8 @@ if (!Number.isInteger(atOnce) || atOnce < 1) {
   console.error('--at-once is a whole number, at least 1.');
   process.exit(64);
 }
-const chaptersOf = (points) =>
-  ['line', 'set'].filter((chapter) => points.some((point) => point.startsWith('set.') === (chapter === 'set')));
+const chapterOf = (point) => ({ set: 'set', forge: 'forge' })[point.split('.')[0]] ?? 'line';
+const chaptersOf = (points) => ['line', 'set', 'forge'].filter((chapter) => points.map(chapterOf).includes(chapter));
 const say = (text) => {
   if (!values.json) console.log(text);
 };
@@ -81,6 +87,12 @@ for (const [path, content] of Object.entries(files)) writeFileSync(join(source, 
 git(source, 'add', '.');
 git(source, 'commit', '--quiet', '-m', 'Begin');
 
+/** What the forge's repository begins with: what is accepted waits there until somebody has released it. */
+const plain = join(folder, 'plain');
+git(folder, 'clone', '--quiet', source, plain);
+writeFileSync(join(plain, 'muster.yaml'), 'landing: { mode: person }\n');
+git(plain, 'commit', '--quiet', '-am', 'Wait for a person');
+
 /** What the changes are called: the first lands and proves bad in use, the second is good, the third fails where the second is. */
 const changes = [
   { name: 'bad-in-use', content: 'bad in use\n' },
@@ -106,6 +118,7 @@ const database = async (name) => {
 /** One whole story, with the server killed once at each of `points` (none: undisturbed). Every call may be answered by nobody and is made again. */
 async function play(points, chapters, number) {
   const dataDir = join(folder, `data-${number}`);
+  const elsewhere = join(folder, `elsewhere-${number}`);
   mkdirSync(dataDir);
   const temporary = join(folder, `tmp-${number}`);
   mkdirSync(temporary);
@@ -114,10 +127,20 @@ async function play(points, chapters, number) {
     temporary,
     compiled: join(folder, 'compiled'),
     databaseUrl: await database(`crash_${number}`),
-    source,
+    sources: [source, elsewhere],
+    elsewhere,
+    forges: join(folder, `forges-${number}.yaml`),
     diedAt: join(folder, `died-${number}`),
   };
   const began = Date.now();
+  git(folder, 'clone', '--quiet', '--no-local', plain, elsewhere);
+  git(elsewhere, 'config', 'receive.denyCurrentBranch', 'ignore');
+  const forge = new ForgeHere();
+  const api = await forge.listen();
+  writeFileSync(
+    where.forges,
+    `accounts: { hub: { kind: github, api: '${api}', token: t, repositories: ['octo/*'] } }\n`,
+  );
   const ahead = new Set(points);
   let server = await startCrashServer(where, [...ahead]);
   let starts = 1;
@@ -132,11 +155,11 @@ async function play(points, chapters, number) {
       starts += 1;
     }));
   /** The call, again on the next server if this one died over it. */
-  const call = async (method, path, body, as = 'admin', key = undefined) => {
+  const call = async (method, path, body, as = 'admin', headers = {}) => {
     for (;;) {
       await next();
       try {
-        return await server.call(method, path, body, as, key);
+        return await server.call(method, path, body, as, headers);
       } catch (error) {
         if (Date.now() - began > PATIENCE_MS) throw error;
         // A killed server's sockets may tell before its exit does.
@@ -144,8 +167,8 @@ async function play(points, chapters, number) {
       }
     }
   };
-  const post = async (path, body, as, key) => {
-    const { status, body: answer } = await call('POST', path, body, as, key);
+  const post = async (path, body, as, headers) => {
+    const { status, body: answer } = await call('POST', path, body, as, headers);
     if (status >= 300)
       throw Object.assign(new Error(`POST ${path}: ${status} ${JSON.stringify(answer)}\n${server.printed()}`), {
         status,
@@ -180,17 +203,19 @@ async function play(points, chapters, number) {
       repository,
       claim: () => claim('verifier', 'muster-verifier', 'muster.verify', 10),
     });
-    const means = { post, get, claim, verifier, project, dataDir, where, began };
+    const means = { call, forge, post, get, claim, verifier, project, dataDir, where, began };
     if (chapters.includes('line')) await playLine(means);
     await next();
     const beside = chapters.includes('set') ? await playSet(means) : null;
+    await next();
+    const there = chapters.includes('forge') ? await playForge(means) : null;
     await next();
     const audit = await get(`/api/projects/${project.id}/audit`);
     if (!audit.ok)
       throw new Error(
         `the audit fails: ${JSON.stringify(audit.commits.filter(({ problems }) => problems.length > 0))}`,
       );
-    const projects = [project, ...(beside === null ? [] : [beside])];
+    const projects = [project, beside, there].filter((one) => one !== null);
     const repositories = projects.map(({ id }) => join(dataDir, 'repositories', `${id}.git`));
     const events = [];
     const known = new Set();
@@ -199,6 +224,7 @@ async function play(points, chapters, number) {
       for (const one of (await get(`/api/submissions?projectId=${id}&limit=100`)).items) known.add(one.id);
     }
     for (const one of repositories) await orphanRefsGone(one, known);
+    const saidThere = there === null ? '' : whatWasSaid(forge, elsewhere);
     await server.stop();
     const orphans = await orphansOf({ repositories, known, temporary, dataDir });
     const fsck = repositories.map(fsckOf).join('');
@@ -209,12 +235,15 @@ async function play(points, chapters, number) {
       'rollback.completed',
       'submission.accepted',
       'queue.ejected',
+      'forge.request_opened',
+      'forge.request_closed',
     ].filter((type) => {
       const subjects = events.filter((event) => event.type === type).map(({ subject }) => subject);
       return new Set(subjects).size !== subjects.length;
     });
     return {
       neverReached: [...ahead], starts, ms: Date.now() - began, fsck: fsck === '' ? 'clean' : fsck, orphans, toldTwice: twice,
+      saidThere,
       tree: repositories.map((one) => git(one, 'rev-parse', 'refs/heads/main^{tree}')).join(),
       history: repositories.flatMap((one) =>
         git(one, 'log', '--first-parent', '--format=%s', 'refs/heads/main').split('\n'),
@@ -222,6 +251,7 @@ async function play(points, chapters, number) {
     }; // prettier-ignore
   } finally {
     await server.stop();
+    await forge.close();
   }
 }
 
@@ -334,6 +364,116 @@ async function playSet({ post, get, claim, verifier, project, dataDir, where, be
   return other;
 }
 
+/**
+ * A request comes in, moves on by force, is accepted, released and landed; then an agent's change is accepted, shown there, released and
+ * landed. The forge is the harness's, and lives on when the server dies.
+ */
+async function playForge({ call, forge, post, get, claim, verifier, where, began }) {
+  const { elsewhere } = where;
+  const repository = 'octo/repo';
+  forge.folders.set(repository, elsewhere);
+  forge.writers.add('ada');
+  const project = await post('/api/projects', { name: 'There', slug: 'there', source: { path: elsewhere } });
+  await post(`/api/projects/${project.id}/agents`, { agent: 'author', capabilities: ['code.change'] });
+  for (const way of ['from', 'to'])
+    await call('PUT', `/api/projects/${project.id}/remotes/${way}`, { url: `file://${elsewhere}` });
+  const wish = { account: 'hub', repository, requests: { from: 'writers', out: true } };
+  await call('PUT', `/api/projects/${project.id}/forge`, wish);
+  const { webhookUrl, secret } = await post(`/api/projects/${project.id}/forge/secret`);
+  const tell = async (delivery) => {
+    const body = { delivery, number: 1, repository: { full_name: repository } };
+    const signature = createHmac('sha256', secret).update(JSON.stringify(body)).digest('hex');
+    const headers = { 'x-github-event': 'pull_request', 'x-github-delivery': delivery, 'x-hub-signature-256': `sha256=${signature}` };
+    await post(new URL(webhookUrl).pathname, body, 'nobody', headers);
+  }; // prettier-ignore
+  const patience = (what) => {
+    if (Date.now() - began > PATIENCE_MS) throw new Error(`${what}: ${JSON.stringify(forge.requests)}`);
+  };
+  const until = async (what, look) => {
+    for (;;) {
+      const found = await look();
+      if (found) return found;
+      patience(what);
+      await verifier.work();
+    }
+  };
+  const submissions = async () => (await get(`/api/submissions?projectId=${project.id}&limit=100`)).items;
+  const propose = (name) => {
+    const base = git(elsewhere, 'rev-parse', 'main');
+    const blob = execFileSync('git', ['hash-object', '-w', '--stdin'], { cwd: elsewhere, encoding: 'utf8', input: name }).trim();
+    const tree = git(elsewhere, 'rev-parse', `${base}^{tree}`);
+    const listed = `${git(elsewhere, 'ls-tree', tree)}\n100644 blob ${blob}\t${name}.js\n`;
+    const next = execFileSync('git', ['mktree'], { cwd: elsewhere, encoding: 'utf8', input: listed }).trim();
+    const head = git(elsewhere, 'commit-tree', '-m', name, '-p', base, next);
+    for (const ref of ['refs/pull/1/head', 'refs/heads/topic']) git(elsewhere, 'update-ref', ref, head);
+    return head;
+  }; // prettier-ignore
+  const release = async (commit) => {
+    const held = await until('nothing waits for a person', async () =>
+      (await submissions()).find((one) => one.commit === commit && one.held === 'person'),
+    );
+    await post(`/api/submissions/${held.id}/release`);
+  };
+
+  const first = forge.open({ repository, head: propose('first-try'), branch: 'topic' });
+  await tell('one');
+  await until('the request was not handed in', async () =>
+    (await submissions()).some((one) => one.commit === first.head),
+  );
+  const head = propose('second-try');
+  await tell('two');
+  await release(head);
+  await until('the request was not closed', () => first.state === 'closed');
+
+  const input = { name: 'offered' };
+  const task = await post('/api/tasks', { projectId: project.id, capability: 'code.change', title: 'offered', maxAttempts: 20, input }); // prettier-ignore
+  let commit;
+  for (let tries = 0; commit === undefined; tries += 1) {
+    if (tries > 300) throw new Error('the task of the offer was not claimed');
+    for (const { taskId, fence } of await claim('author', 'author', 'code.change', 1)) {
+      if (taskId !== task.id) continue;
+      const files = [{ path: 'offered.js', content: 'offered\n' }];
+      const { head: base } = await get(`/api/projects/${project.id}`);
+      ({ commit } = await post('/api/submissions', { taskId, fence, base, message: 'offered', files }, 'author'));
+    }
+  }
+  const offered = await until('nothing was offered', () =>
+    forge.requests.find(({ branch }) => branch === `muster/${task.id}`),
+  );
+  await until('the offer was not described', () => offered.body.includes('waits: person'));
+  await release(commit);
+  await until('the offer was not closed', () => offered.state === 'closed');
+  await until('not all was settled', async () => {
+    const { owed, failingRequests } = await get(`/api/projects/${project.id}/forge`);
+    const { items } = await get(`/api/projects/${project.id}/forge/requests`);
+    return (
+      owed === 0 &&
+      failingRequests === 0 &&
+      items.every(({ state, nextLookAt }) => state === 'closed' && nextLookAt === null)
+    );
+  });
+  return project;
+}
+
+/** What a person sees there in the end, and whatever was said twice in a row. */
+function whatWasSaid(forge, elsewhere) {
+  const about = new Map();
+  const twice = [];
+  for (const { commit, context, state, description } of forge.said.toReversed()) {
+    const key = `${commit} ${context}`;
+    // Commits are other ones in each run.
+    const words = `${state}: ${description.replaceAll(/[0-9a-f]{40}/g, 'a commit')}`;
+    if (about.get(key) === words) twice.push(`${key} ${words}`);
+    about.set(key, words);
+  }
+  return JSON.stringify({
+    requests: forge.requests.map(({ title, state, comments }) => ({ title, state, comments: comments.length })),
+    lastSaid: [...about.values()].toSorted(),
+    branches: git(elsewhere, 'for-each-ref', '--format=%(refname)', 'refs/heads/muster'),
+    twice,
+  });
+}
+
 async function allEvents(get, projectId) {
   const events = [];
   for (let after = 0; ; after = events.at(-1).position) {
@@ -395,12 +535,12 @@ const fsckOf = (repository) => {
   }
 };
 
+/** Where a remote's branch was last seen is kept. */
 const unwantedRefs = (repository, known) =>
   git(repository, 'for-each-ref', '--format=%(refname)', 'refs/muster')
     .split('\n')
-    .filter(
-      (ref) => ref.startsWith('refs/muster/queue/') || (ref !== '' && !known.has(ref.slice(ref.lastIndexOf('/') + 1))),
-    );
+    .filter((ref) => ref !== '' && !ref.startsWith('refs/muster/remote/'))
+    .filter((ref) => ref.startsWith('refs/muster/queue/') || !known.has(ref.slice(ref.lastIndexOf('/') + 1)));
 /** The sweep takes them right after the start, not before it. */
 async function orphanRefsGone(repository, known) {
   for (let tries = 0; tries < 100 && unwantedRefs(repository, known).length > 0; tries += 1) await sleep(100);
@@ -475,7 +615,9 @@ async function judge(points, undisturbed, number) {
   try {
     const { tree, history, orphans, ...seen } = await play(points, chaptersOf(points), number);
     const sameOutcome =
-      tree === undisturbed.tree && history.toSorted().join() === undisturbed.history.toSorted().join();
+      tree === undisturbed.tree &&
+      seen.saidThere === undisturbed.saidThere &&
+      history.toSorted().join() === undisturbed.history.toSorted().join();
     const left = Object.values(orphans).flat();
     const ok =
       sameOutcome &&

@@ -19,7 +19,8 @@ export async function startCrashServer(where, points) {
       CRASH_DIED_AT: where.diedAt,
       CRASH_DATA_DIR: where.dataDir,
       CRASH_DATABASE_URL: where.databaseUrl,
-      CRASH_SOURCE: where.source,
+      CRASH_SOURCES: where.sources.join(':'),
+      CRASH_FORGES: where.forges,
       CRASH_PASSWORD: password,
     },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
@@ -43,13 +44,14 @@ export async function startCrashServer(where, points) {
   });
   const tokens = { verifier: hello?.verifierKey ?? '', author: where.authorKey ?? '', admin: '' };
   const instances = new Map();
-  const call = async (method, path, body, as = 'admin') => {
+  const call = async (method, path, body, as = 'admin', headers = {}) => {
     if (hello === null) throw new Error(`the server did not start: ${printed}`);
     const response = await fetch(hello.url + path, {
       method,
       headers: {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(tokens[as] === '' ? {} : { authorization: `Bearer ${tokens[as]}` }),
+        ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
@@ -110,17 +112,26 @@ if (process.argv[1] === self) {
   const { startServer } = await dist('apps/server/src/server.js');
   const { rooms } = await dist('apps/server/src/rooms.js');
   const { CrashPoints, IntegrationModule } = await dist('libs/integration/src/index.js');
+  const { ForgeCrashPoints, ForgesModule } = await dist('libs/forges/src/index.js');
   const { Authenticator } = await dist('libs/messages/src/auth/index.js');
   const { env } = process;
   const points = new Set(env.CRASH_POINTS.split(','));
 
+  const endAt = (point) => {
+    if (!points.has(point)) return;
+    writeFileSync(env.CRASH_DIED_AT, point);
+    // Nothing runs after this line, no handler and no promise.
+    process.kill(process.pid, 'SIGKILL');
+  };
   class EndThere extends CrashPoints {
     reach(point) {
       if (point === 'set.intended') moveBehindItsBack(`${env.CRASH_DIED_AT}.move`);
-      if (!points.has(point)) return;
-      writeFileSync(env.CRASH_DIED_AT, point);
-      // Nothing runs after this line, no handler and no promise.
-      process.kill(process.pid, 'SIGKILL');
+      endAt(point);
+    }
+  }
+  class EndThereToo extends ForgeCrashPoints {
+    reach(point) {
+      endAt(point);
     }
   }
   const config = loadConfig({
@@ -128,14 +139,17 @@ if (process.argv[1] === self) {
     MUSTER_DATA_DIR: env.CRASH_DATA_DIR,
     DATABASE_URL: env.CRASH_DATABASE_URL,
     MUSTER_ADMIN_PASSWORD: env.CRASH_PASSWORD,
-    MUSTER_IMPORT_PATHS: env.CRASH_SOURCE,
+    MUSTER_IMPORT_PATHS: env.CRASH_SOURCES,
+    MUSTER_FORGES: env.CRASH_FORGES,
     MUSTER_VERIFIERS: '0',
     MUSTER_LEASE_SECONDS: '8',
     MUSTER_LOG_LEVEL: 'error',
   });
-  const equipped = rooms.map((room) =>
-    room.module === IntegrationModule ? { ...room, module: IntegrationModule.with(new EndThere()) } : room,
-  );
+  const told = new Map([
+    [IntegrationModule, IntegrationModule.with(new EndThere())],
+    [ForgesModule, ForgesModule.with(new EndThereToo())],
+  ]);
+  const equipped = rooms.map((room) => ({ ...room, module: told.get(room.module) ?? room.module }));
   const { MusterLogger } = await dist('libs/observability/src/index.js');
   const server = await startServer(config, new MusterLogger(config), equipped);
   const verifierKey = await server.app.get(Authenticator).issueSystemKey('verifier');

@@ -1,4 +1,4 @@
-import { Module, type OnModuleInit } from '@nestjs/common';
+import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { OwnedIds } from '#platform/http';
 import { ReceiveWebhookHandler } from './commands/receive-webhook.ts';
@@ -12,9 +12,11 @@ import { LookAtRequestHandler } from './commands/look-at-request.ts';
 import { OfferRequest } from './commands/offer-request.ts';
 import { LandedThere } from './landed-there.ts';
 import { TakeRequest } from './commands/take-request.ts';
+import { ForgeCrashPoints, NoForgeCrashPoints } from './crash-points.ts';
 import { ForgePauses } from './forge-pauses.ts';
 import { ListRequestsHandler } from './queries/list-requests.ts';
 import { ForgeAccess } from './forge-access.ts';
+import { HeldClaims } from './held-claims.ts';
 import { keepRawWebhooks } from './http/raw-webhooks.ts';
 import { WebhooksController } from './http/webhooks.controller.ts';
 import { ListWebhooksHandler } from './queries/list-webhooks.ts';
@@ -38,8 +40,10 @@ const reactions = [TellTheForgeWhatBecameOfIt, LookWhenSomethingBecameOfARequest
   controllers,
   providers: [
     WebhookSecrets,
+    { provide: ForgeCrashPoints, useClass: NoForgeCrashPoints },
     ForgeAccess,
     ForgePauses,
+    HeldClaims,
     SendStatuses,
     LookAtRequests,
     TakeRequest,
@@ -53,6 +57,11 @@ const reactions = [TellTheForgeWhatBecameOfIt, LookWhenSomethingBecameOfARequest
 export class ForgesModule implements OnModuleInit {
   constructor(private readonly host: HttpAdapterHost) {
     OwnedIds.register('forgeRequest', 'forge_requests');
+  }
+
+  /** The room with somebody who is told of every crash point. A server has nobody. */
+  static with(crashPoints: ForgeCrashPoints): DynamicModule {
+    return { module: ForgesModule, providers: [{ provide: ForgeCrashPoints, useValue: crashPoints }] };
   }
 
   onModuleInit(): void {

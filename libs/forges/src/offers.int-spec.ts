@@ -96,12 +96,12 @@ describe.each([
 it('a request is made once, also when its answer is lost, or a server is killed between any two steps of it', async () => {
   const followed = await offering();
   world.forge.moods.push({ ...hangUp, to: /POST .*\/pulls$/ });
-  const { submission } = await accepted(followed);
+  await accepted(followed);
   const request = await until(followed.project, isOpen);
   // As a kill leaves it: pushed and not written down, made and not written down, described and not written down.
   for (const left of [
     `number = null, state = 'unseen', described = null`,
-    `pushed = null, pushing = '${submission.commit}', described = null`,
+    `pushed = null, described = null`,
     `described = null`,
   ]) {
     await world.server.database.sql(`update forge_requests set ${left}, next_action_at = muster_now()`);

@@ -140,6 +140,13 @@ describe('a pull request', () => {
     expect((await submission(second)).reasons).toEqual([`Request 1 has moved on to ${last} there.`]);
     expect((await submission(third)).state).not.toBe('failed');
     await commented(request, last.slice(0, 12));
+    // Back at a commit that was here before, it is looked at again.
+    for (const ref of ['refs/pull/1/head', 'refs/heads/topic'])
+      await world.git(followed.there, 'update-ref', ref, next);
+    await tell(followed, request);
+    const fourth = await taken(project, next);
+    expect(fourth).not.toBe(second);
+    await commented(request, `${next.slice(0, 12)}\` is being verified`);
     expect(request.comments).toHaveLength(1);
   });
 
@@ -247,7 +254,10 @@ describe('a pull request', () => {
     expect((await world.must<{ items: CloudEvent[] }>('GET', path)).items).toHaveLength(1);
     await world.must('POST', `/api/projects/${project.id}/forge/requests/${given.id}/look`);
     await taken(project, head);
-    expect(await world.forgeOf(project)).toMatchObject({ failingRequests: 0, openRequests: 1 });
+    await world.until(async () => {
+      const { failingRequests, openRequests } = await world.forgeOf(project);
+      return failingRequests === 0 && openRequests === 1;
+    });
     expect(
       await world.server.request(
         'POST',

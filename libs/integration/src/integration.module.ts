@@ -14,7 +14,7 @@ import { OpenIncidentHandler } from './commands/open-incident.ts';
 import { ReceivePushHandler } from './commands/receive-push.ts';
 import { ReceiveSubmissionHandler } from './commands/receive-submission.ts';
 import { ReleaseSubmissionHandler } from './commands/release-submission.ts';
-import { WithdrawSubmissionHandler } from './commands/withdraw-submission.ts';
+import { WithdrawSubmissionsHandler } from './commands/withdraw-submissions.ts';
 import { ReviewSubmissionHandler } from './commands/review-submission.ts';
 import { RollBackLandingHandler } from './commands/roll-back-landing.ts';
 import { RollBackSetHandler } from './commands/roll-back-set.ts';
@@ -69,7 +69,7 @@ export const commandHandlers = [
   RollBackLandingHandler,
   OpenIncidentHandler,
   ReleaseSubmissionHandler,
-  WithdrawSubmissionHandler,
+  WithdrawSubmissionsHandler,
   ReviewSubmissionHandler,
   CreateSetHandler,
   RollBackSetHandler,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Ids } from '#kernel';
 import { Config } from '#platform/config';
@@ -7,6 +8,7 @@ import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge
 import { noticeRequest, requestColumns, type RequestRow } from '../domain/request-row.ts';
 import { ForgeAccess } from '../forge-access.ts';
 import { ForgePauses } from '../forge-pauses.ts';
+import { CLAIM_SECONDS, HeldClaims } from '../held-claims.ts';
 import { ForgeFailed } from '../forges.errors.ts';
 import { OfferRequest } from './offer-request.ts';
 import { TakeRequest } from './take-request.ts';
@@ -15,8 +17,6 @@ import { TakeRequest } from './take-request.ts';
 export const FORGE_REQUESTS = 'forge-requests';
 const EVERY_MS = 2000;
 const AT_ONCE = 20;
-/** How long a look keeps others away; longer than git's and the forge's own times together. */
-const TRY_SECONDS = 2400;
 const FIRST_PAUSE_SECONDS = 5;
 const MOST_PAUSE_SECONDS = 3600;
 /** A refusal that does not pass is asked again for about an hour. */
@@ -37,6 +37,7 @@ export class LookAtRequests implements OnApplicationBootstrap {
     private readonly rounds: Rounds,
     private readonly access: ForgeAccess,
     private readonly pauses: ForgePauses,
+    private readonly claims: HeldClaims,
     private readonly ids: Ids,
     private readonly incoming: TakeRequest,
     private readonly outgoing: OfferRequest,
@@ -48,7 +49,12 @@ export class LookAtRequests implements OnApplicationBootstrap {
   }
 
   async round(signal?: AbortSignal): Promise<void> {
-    const byForge = Map.groupBy(await this.claim(), ({ id }) => id);
+    const by = randomUUID();
+    const byForge = Map.groupBy(await this.claim(by), ({ id }) => id);
+    if (byForge.size > 0) await this.claims.during('forge_requests', by, () => this.lookAtAll(byForge, signal));
+  }
+
+  private async lookAtAll(byForge: ReadonlyMap<string, RequestRow[]>, signal?: AbortSignal): Promise<void> {
     await Promise.all(
       [...byForge.values()].map(async (rows) => {
         for (const [index, row] of rows.entries()) {
@@ -101,17 +107,17 @@ export class LookAtRequests implements OnApplicationBootstrap {
     }
   }
 
-  private claim(): Promise<RequestRow[]> {
+  private claim(by: string): Promise<RequestRow[]> {
     return this.database.sql<RequestRow>(
       `with due as (
          select r.id from forge_requests r join forges on forges.id = r.forge_id
          where r.next_action_at <= muster_now() and (r.claimed_until is null or r.claimed_until < muster_now())
            and not exists (select 1 from forge_pauses p where p.account = forges.account and p.until > muster_now())
          order by r.next_action_at, r.id limit $1 for update of r skip locked)
-       update forge_requests r set claimed_until = muster_now() + make_interval(secs => ${TRY_SECONDS})
+       update forge_requests r set claimed_until = muster_now() + make_interval(secs => ${CLAIM_SECONDS}), claimed_by = $2
        from due, forges where r.id = due.id and forges.id = r.forge_id
        returning ${forgeColumns}, ${requestColumns}`,
-      [AT_ONCE],
+      [AT_ONCE, by],
     );
   }
 

@@ -7,6 +7,7 @@ import { FindVerification } from '#messages/quality';
 import { FindTask } from '#messages/runtime';
 import { Config, type ForgeAccount } from '#platform/config';
 import { Database } from '#platform/database';
+import { ForgeCrashPoints } from '../crash-points.ts';
 import type { ForgeRequests, RequestThere } from '../domain/forge.ts';
 import type { ForgeApi } from '../domain/forge-api.ts';
 import { forgeOf } from '../domain/forge-row.ts';
@@ -28,6 +29,7 @@ export class OfferRequest {
     private readonly queries: QueryBus,
     private readonly access: ForgeAccess,
     private readonly landed: LandedThere,
+    private readonly crash: ForgeCrashPoints,
     private readonly config: Config,
   ) {}
 
@@ -70,11 +72,14 @@ export class OfferRequest {
       }
       const base = remotes.at(-1)?.branch ?? project.branch;
       there = await this.make(requests, api, row, { branch: row.branch, base, ...words });
+      this.crash.reach('forge.offer_made');
       await this.opened(row, there, digest);
+      this.crash.reach('forge.offer_recorded');
     } else {
       if (row.number === null) await this.opened(row, there, null);
       if (row.described !== digest) {
         await requests.describe(api, row.repository, there.number, words);
+        this.crash.reach('forge.offer_described');
         await this.database.sql(`update forge_requests set described = $2 where id = $1`, [row.request_id, digest]);
       }
     }
@@ -82,7 +87,9 @@ export class OfferRequest {
     if (told.landing !== null && (await this.landed.mayBeSeen(project.id, remotes, there.head, told.landing)))
       return LOOK_AGAIN_SECONDS;
     await requests.close(api, row.repository, there.number);
+    this.crash.reach('forge.offer_closed');
     await this.dropBranch(row);
+    this.crash.reach('forge.offer_branch_dropped');
     await this.closed(row, there, told.landing === null ? 'It did not land.' : `It landed as ${told.landing.commit}.`);
     return null;
   }
@@ -124,27 +131,26 @@ export class OfferRequest {
   }
 
   private async push(row: RequestRow, commit: string): Promise<void> {
-    await this.database.sql(
-      `update forge_requests set pushed = coalesce(pushing, pushed), pushing = $2 where id = $1`,
+    const [written] = await this.database.sql<{ begun: string[] }>(
+      `update forge_requests set begun = case when $2 = any(begun) then begun else begun || $2::text end where id = $1 returning begun`,
       [row.request_id, commit],
     );
-    const ours = [row.pushed, row.pushing].filter((one) => one !== null);
-    const pushed = await this.commands.execute(new PushToRemote(row.project_id, row.branch, commit, ours));
+    this.crash.reach('forge.offer_pushing');
+    const pushed = await this.commands.execute(
+      new PushToRemote(row.project_id, row.branch, commit, written?.begun ?? []),
+    );
     if (pushed.state === 'failing') throw new ForgeFailed(pushed.problem, true);
-    await this.database.sql(`update forge_requests set pushed = $2, pushing = null, head = $2 where id = $1`, [
-      row.request_id,
-      commit,
-    ]);
+    this.crash.reach('forge.offer_pushed');
+    await this.database.sql(`update forge_requests set pushed = $2, head = $2 where id = $1`, [row.request_id, commit]);
   }
 
   /** Nobody needs it any more. Where somebody else has gone on with it, it stays. */
   private async dropBranch(row: RequestRow): Promise<void> {
-    const [now] = await this.database.sql<{ pushed: string | null; pushing: string | null }>(
-      `select pushed, pushing from forge_requests where id = $1`,
-      [row.request_id],
-    );
-    const ours = [now?.pushed ?? null, now?.pushing ?? null].filter((one) => one !== null);
-    if (ours.length > 0) await this.commands.execute(new PushToRemote(row.project_id, row.branch, null, ours));
+    const [now] = await this.database.sql<{ begun: string[] }>(`select begun from forge_requests where id = $1`, [
+      row.request_id,
+    ]);
+    if (now !== undefined && now.begun.length > 0)
+      await this.commands.execute(new PushToRemote(row.project_id, row.branch, null, now.begun));
   }
 
   private async opened(row: RequestRow, there: RequestThere, described: string | null): Promise<void> {

@@ -5,6 +5,7 @@ import { Clock, Ids } from '#kernel';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
+import { ForgeCrashPoints } from '../crash-points.ts';
 import type { SentWebhook } from '../domain/forge.ts';
 import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge-row.ts';
 import { caresForRequests } from '../domain/request-admission.ts';
@@ -32,6 +33,7 @@ export class ReceiveWebhookHandler implements ICommandHandler<ReceiveWebhook> {
     private readonly clock: Clock,
     private readonly ids: Ids,
     private readonly rounds: Rounds,
+    private readonly crash: ForgeCrashPoints,
   ) {}
 
   async execute({ forgeId, sent }: ReceiveWebhook): Promise<WebhookReceipt> {
@@ -76,7 +78,10 @@ export class ReceiveWebhookHandler implements ICommandHandler<ReceiveWebhook> {
       });
       return { outcome: 'acted' };
     });
-    if (request !== null) this.rounds.soon(FORGE_REQUESTS);
+    if (request !== null) {
+      this.crash.reach('forge.webhook_noted');
+      this.rounds.soon(FORGE_REQUESTS);
+    }
     return receipt;
   }
 }

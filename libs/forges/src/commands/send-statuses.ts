@@ -1,13 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { FindVerification } from '#messages/quality';
 import { Config, type ForgeAccount } from '#platform/config';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
+import { ForgeCrashPoints } from '../crash-points.ts';
 import type { Status } from '../domain/forge.ts';
 import { accountOf, forgeColumns, forgeOf, type ForgeRow } from '../domain/forge-row.ts';
 import { checkOf } from '../domain/checks-of.ts';
 import { ForgeAccess } from '../forge-access.ts';
+import { CLAIM_SECONDS, HeldClaims } from '../held-claims.ts';
 import { ForgePauses } from '../forge-pauses.ts';
 import { ForgeFailed } from '../forges.errors.ts';
 
@@ -15,8 +18,6 @@ import { ForgeFailed } from '../forges.errors.ts';
 export const FORGE_STATUSES = 'forge-statuses';
 const EVERY_MS = 2000;
 const AT_ONCE = 40;
-/** How long a try keeps others away; longer than two calls and their pages can take. */
-const TRY_SECONDS = 300;
 const FIRST_PAUSE_SECONDS = 5;
 const MOST_PAUSE_SECONDS = 3600;
 /** A refusal that does not pass (no such commit, no permission) is asked again for about an hour: a push may be on its way. */
@@ -45,6 +46,8 @@ export class SendStatuses implements OnApplicationBootstrap {
     private readonly config: Config,
     private readonly access: ForgeAccess,
     private readonly pauses: ForgePauses,
+    private readonly claims: HeldClaims,
+    private readonly crash: ForgeCrashPoints,
     private readonly queries: QueryBus,
     private readonly rounds: Rounds,
   ) {}
@@ -59,7 +62,12 @@ export class SendStatuses implements OnApplicationBootstrap {
   }
 
   async round(signal?: AbortSignal): Promise<void> {
-    const byForge = Map.groupBy(await this.claim(), ({ id }) => id);
+    const by = randomUUID();
+    const byForge = Map.groupBy(await this.claim(by), ({ id }) => id);
+    if (byForge.size > 0) await this.claims.during('forge_statuses', by, () => this.sendAll(byForge, signal));
+  }
+
+  private async sendAll(byForge: ReadonlyMap<string, Owed[]>, signal?: AbortSignal): Promise<void> {
     // One after another at one forge, as they ask for; one that hangs keeps no other waiting.
     await Promise.all(
       [...byForge.values()].map(async (owed) => {
@@ -73,18 +81,18 @@ export class SendStatuses implements OnApplicationBootstrap {
     );
   }
 
-  private claim(): Promise<Owed[]> {
+  private claim(by: string): Promise<Owed[]> {
     return this.database.sql<Owed>(
       `with due as (
          select s.forge_id, s.commit, s.context, s.kind, s.tried from forge_statuses s join forges on forges.id = s.forge_id
          where s.next_action_at <= muster_now() and (s.claimed_until is null or s.claimed_until < muster_now())
            and not exists (select 1 from forge_pauses p where p.account = forges.account and p.until > muster_now())
          order by s.next_action_at, s.forge_id, s.commit, s.context, s.kind limit $1 for update of s skip locked)
-       update forge_statuses s set tried = s.wanted, claimed_until = muster_now() + make_interval(secs => ${TRY_SECONDS})
+       update forge_statuses s set tried = s.wanted, claimed_until = muster_now() + make_interval(secs => ${CLAIM_SECONDS}), claimed_by = $2
        from due join forges on forges.id = due.forge_id
        where (s.forge_id, s.commit, s.context, s.kind) = (due.forge_id, due.commit, due.context, due.kind)
        returning ${forgeColumns}, s.commit, s.context, s.kind, s.external_id, s.verification_id, s.state, s.description, s.url, s.wanted, due.tried, s.failures`,
-      [AT_ONCE],
+      [AT_ONCE, by],
     );
   }
 
@@ -99,6 +107,7 @@ export class SendStatuses implements OnApplicationBootstrap {
       );
       return false;
     }
+    this.crash.reach('forge.status_claimed');
     try {
       await this.say(owed, account);
     } catch (error) {
@@ -116,6 +125,7 @@ export class SendStatuses implements OnApplicationBootstrap {
       );
       return !passing;
     }
+    this.crash.reach('forge.status_said');
     await this.database.sql(
       `update forge_statuses set sent = $4, failures = 0, problem = null, claimed_until = null,
          next_action_at = case when wanted > $4 then muster_now() end

@@ -1,13 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import type { ForgeRequest, LandingView, RemoteView, SubmissionView } from '@muster/contracts';
-import { FindLanding, FindSubmission, ReceivePush, WithdrawSubmission } from '#messages/integration';
+import { FindLanding, FindSubmission, ReceivePush, WithdrawSubmissions } from '#messages/integration';
 import { FetchFromRemote, FindProject, ListRemotes, type ProjectRecord } from '#messages/projects';
 import { FindVerification } from '#messages/quality';
 import { MusterError } from '#kernel';
 import { Config, type ForgeAccount } from '#platform/config';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
+import { ForgeCrashPoints } from '../crash-points.ts';
 import type { RequestThere } from '../domain/forge.ts';
 import type { ForgeApi } from '../domain/forge-api.ts';
 import { forgeOf } from '../domain/forge-row.ts';
@@ -44,6 +45,7 @@ export class TakeRequest {
     private readonly secrets: WebhookSecrets,
     private readonly config: Config,
     private readonly landed: LandedThere,
+    private readonly crash: ForgeCrashPoints,
   ) {}
 
   /** @returns after how many seconds it should be looked at again; null: when something happens */
@@ -57,6 +59,7 @@ export class TakeRequest {
     if (there !== null && (await this.isOurs(row, there))) return null;
     const standing = await this.settle(row, account, api, project, remotes, there);
     await this.record(row, there, standing);
+    this.crash.reach('forge.request_recorded');
     if (standing.submission === null || there === null) return null;
 
     const submission = (await this.queries.execute(new FindSubmission(standing.submission.id))) ?? standing.submission;
@@ -109,11 +112,12 @@ export class TakeRequest {
     if (skipped !== null) return await this.takeBack(row, before, 'skipped', skipped);
     if (before !== null && row.handed_in === there.head)
       return { state: 'open', why: null, submission: before, handedIn: there.head, round: row.round };
-    if (before !== null) {
-      const reason = `Request ${row.number} has moved on to ${there.head} there.`;
-      await this.commands.execute(new WithdrawSubmission(before.id, reason));
-    }
-    return await this.handIn(row, account, project, there);
+    // Moved back to a commit that was here before, it is another submission all the same.
+    const round = row.handed_in === null ? row.round : row.round + 1;
+    const origin = `${row.request_id}/${round}/${there.head}`;
+    await this.withdraw(row, origin, `Request ${row.number} has moved on to ${there.head} there.`);
+    if (before !== null) this.crash.reach('forge.request_withdrawn');
+    return await this.handIn(row, account, project, there, { round, origin });
   }
 
   private async takeBack(
@@ -122,11 +126,15 @@ export class TakeRequest {
     state: 'closed' | 'skipped',
     why: string | null,
   ): Promise<Standing> {
-    if (before === null || row.handed_in === null)
-      return { state, why, submission: before, handedIn: null, round: row.round };
-    await this.commands.execute(new WithdrawSubmission(before.id, `Request ${row.number}: ${why}`));
+    await this.withdraw(row, null, `Request ${row.number}: ${why}`);
     // Should it be open again with the same commit, that is another submission.
-    return { state, why, submission: before, handedIn: null, round: row.round + 1 };
+    const round = state === row.state ? row.round : row.round + 1;
+    return { state, why, submission: before, handedIn: null, round };
+  }
+
+  /** All that was handed in for it, also what a server that was killed could not write down. */
+  private async withdraw(row: IncomingRow, kept: string | null, reason: string): Promise<void> {
+    await this.commands.execute(new WithdrawSubmissions(row.project_id, `${row.request_id}/`, kept, reason));
   }
 
   private async handIn(
@@ -134,12 +142,14 @@ export class TakeRequest {
     account: ForgeAccount,
     project: ProjectRecord,
     there: RequestThere,
+    { round, origin }: { readonly round: number; readonly origin: string },
   ): Promise<Standing> {
     const ref = `refs/muster/requests/${row.request_id}`;
     try {
       const theirs = forgeOf(account).requests.refOf(row.number);
       const fetched = await this.commands.execute(new FetchFromRemote(project.id, theirs, ref));
       if (fetched.state === 'failing') throw new ForgeFailed(`It could not be fetched: ${fetched.problem}`, true);
+      this.crash.reach('forge.request_fetched');
       // The forge's two halves tell of a push at different moments; what is handed in is what both know.
       if (fetched.value !== there.head)
         throw new ForgeFailed(`git has ${fetched.value} there, and the forge says ${there.head}.`, true);
@@ -154,13 +164,14 @@ export class TakeRequest {
           // Whoever wrote it is nobody here: no name stands for what it changes of the rules.
           person: null,
           claim: `Request ${row.number} of ${there.author.name}: ${there.title}`.slice(0, 10_000),
-          origin: `${row.request_id}/${row.round}/${there.head}`,
+          origin,
         }),
       );
-      return { state: 'open', why: null, submission, handedIn: there.head, round: row.round };
+      this.crash.reach('forge.request_handed_in');
+      return { state: 'open', why: null, submission, handedIn: there.head, round };
     } catch (error) {
       if (!(error instanceof MusterError) || error.status >= 500) throw error;
-      return { state: 'skipped', why: error.message, submission: null, handedIn: null, round: row.round };
+      return { state: 'skipped', why: error.message, submission: null, handedIn: null, round };
     } finally {
       await this.repositories.setRef(project.id, ref, null);
     }
@@ -223,6 +234,7 @@ export class TakeRequest {
     const known = row.comment_id ?? (await requests.findComment(api, repository, number, mark));
     const changed = known !== null && (await requests.changeComment(api, repository, number, known, text));
     const id = changed ? known : await requests.addComment(api, repository, number, text);
+    this.crash.reach('forge.comment_said');
     await this.database.sql(`update forge_requests set comment_id = $2, comment_said = $3 where id = $1`, [
       row.request_id,
       id,
@@ -240,6 +252,7 @@ export class TakeRequest {
   ): Promise<number | null> {
     if (await this.landed.mayBeSeen(row.project_id, remotes, there.head, landing)) return LOOK_AGAIN_SECONDS;
     await forgeOf(account).requests.close(api, row.repository, row.number);
+    this.crash.reach('forge.request_closed');
     await this.database.transaction(async (tx) => {
       const why = `It landed as ${landing.commit}.`;
       const [written] = await tx.sql(

@@ -13,7 +13,6 @@ export interface RequestRow extends ForgeRow {
   readonly branch: string;
   readonly task_id: string | null;
   readonly pushed: string | null;
-  readonly pushing: string | null;
   readonly described: string | null;
   readonly state: ForgeRequest['state'];
   readonly why: string | null;
@@ -25,7 +24,7 @@ export interface RequestRow extends ForgeRow {
   readonly wanted: number;
   readonly failures: number;
 }
-export const requestColumns = `r.id as request_id, r.direction, r.number, r.branch, r.task_id, r.pushed, r.pushing, r.described, r.state, r.why, r.submission_id, r.handed_in, r.round, r.comment_id,
+export const requestColumns = `r.id as request_id, r.direction, r.number, r.branch, r.task_id, r.pushed, r.described, r.state, r.why, r.submission_id, r.handed_in, r.round, r.comment_id,
   r.comment_said, r.wanted, r.failures`;
 
 export const requestViewColumns = `r.id, r.project_id as "projectId", r.direction, r.number, r.title, r.url, r.author, r.branch, r.head, r.state, r.why,

@@ -16,7 +16,6 @@ import { FORGE_REQUESTS } from '../commands/look-at-requests.ts';
     'landing.landed',
     'landing.rolled_back',
     'project.remote_in_step',
-    'forge.request_taken',
     'task.failed',
     'task.cancelled',
   ],
@@ -44,12 +43,13 @@ export class LookWhenSomethingBecameOfARequest implements Reacts {
   /** What was accepted is shown there, where the project wants that; the next try of a task in the request of the one before. */
   private async offer(submissionId: string, projectId: string): Promise<void> {
     const [forge] = await this.database.sql<{ id: string; team_id: string }>(
-      `select id, team_id from forges where project_id = $1 and (requests ->> 'out')::boolean
-         and not exists (select 1 from forge_submissions s where s.submission_id = $2)`,
-      [projectId, submissionId],
+      `select id, team_id from forges where project_id = $1 and (requests ->> 'out')::boolean`,
+      [projectId],
     );
     const submission = forge === undefined ? null : await this.queries.execute(new FindSubmission(submissionId));
     if (forge === undefined || submission === null || submission.kind !== 'change') return;
+    // What came from there, and what a robot pushes, is nobody's work here.
+    if (submission.taskId === null && submission.approvedBy === null) return;
     const subject = submission.taskId ?? submission.id;
     await this.database.sql(
       `insert into forge_requests as r (id, forge_id, project_id, team_id, direction, subject, task_id, branch, submission_id)

@@ -54,7 +54,7 @@ export class TellTheForgeWhatBecameOfIt implements Reacts {
     );
     const submission = await this.queries.execute(new FindSubmission(submissionId));
     if (submission === null) return;
-    if (known !== undefined) await this.want(forge, submission);
+    if (known !== undefined && !(await this.isReplaced(forge.id, submission))) await this.want(forge, submission);
     if (landing !== null && (await this.isPushed(landing.projectId))) {
       const state = landing.rolledBackBy === null ? 'success' : 'failure';
       const description = state === 'success' ? 'Verified and landed' : 'Was taken back';
@@ -81,6 +81,15 @@ export class TellTheForgeWhatBecameOfIt implements Reacts {
       [submission.id, forge.id],
     );
     await this.want(forge, (await this.queries.execute(new FindSubmission(submission.id))) ?? submission);
+  }
+
+  /** The same commit was handed in again, and that speaks for it now. */
+  private async isReplaced(forgeId: string, { id, commit }: SubmissionView): Promise<boolean> {
+    const later = await this.database.sql(
+      `select id from forge_requests where forge_id = $1 and handed_in = $2 and submission_id > $3 collate "C"`,
+      [forgeId, commit, id],
+    );
+    return later.length > 0;
   }
 
   private async isPushed(projectId: string): Promise<boolean> {

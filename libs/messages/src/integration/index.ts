@@ -52,10 +52,16 @@ export class ReleaseSubmission extends Command<SubmissionView> {
     super();
   }
 }
-/** Whoever handed it in takes it back. It ends as `failed` with this reason; what is landing, or over, stays as it is. */
-export class WithdrawSubmission extends Command<void> {
+/**
+ * Whoever handed in takes back all that is from there: with an origin that begins like this, but for the one that is kept. They end as
+ * `failed` with this reason; what is landing, or over, stays as it is.
+ */
+export class WithdrawSubmissions extends Command<void> {
   constructor(
-    readonly submissionId: string,
+    readonly projectId: string,
+    readonly origins: string,
+    /** An origin; null: all go. */
+    readonly kept: string | null,
     readonly reason: string,
   ) {
     super();

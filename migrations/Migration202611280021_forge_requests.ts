@@ -1,7 +1,7 @@
 import { Migration } from '@mikro-orm/migrations';
 
 /** Pull and merge requests as submissions. */
-export class Migration202611280020_forge_requests extends Migration {
+export class Migration202611280021_forge_requests extends Migration {
   override up(): void {
     this.addSql(`
       alter table submissions
@@ -18,6 +18,8 @@ export class Migration202611280020_forge_requests extends Migration {
         add column list_requests_at timestamptz`);
     this.addSql(`create index forges_to_list on forges (list_requests_at) where list_requests_at is not null`);
     this.addSql(`alter table forge_webhooks add column request integer`);
+    // Claims are short and renewed: by whom.
+    this.addSql(`alter table forge_statuses add column claimed_by text`);
     this.addSql(`
       create table forge_requests (
         id text collate "C" primary key,
@@ -47,6 +49,7 @@ export class Migration202611280020_forge_requests extends Migration {
         problem text,
         next_action_at timestamptz default muster_now(),
         claimed_until timestamptz,
+        claimed_by text,
         created_at timestamptz not null default muster_now(),
         updated_at timestamptz not null default muster_now(),
         unique (forge_id, number)
@@ -58,6 +61,7 @@ export class Migration202611280020_forge_requests extends Migration {
   override down(): void {
     this.addSql(`drop table forge_requests`);
     this.addSql(`alter table forge_webhooks drop column request`);
+    this.addSql(`alter table forge_statuses drop column claimed_by`);
     this.addSql(`alter table forges drop column requests, drop column list_requests_at`);
     this.addSql(`drop index submissions_by_origin`);
     this.addSql(`alter table submissions drop column withdrawn, drop column origin`);

@@ -1,7 +1,7 @@
 import { Migration } from '@mikro-orm/migrations';
 
 /** Requests that are opened from here. */
-export class Migration202611280021_forge_offers extends Migration {
+export class Migration202611280022_forge_offers extends Migration {
   override up(): void {
     this.addSql(`
       alter table forge_requests
@@ -9,9 +9,9 @@ export class Migration202611280021_forge_offers extends Migration {
         -- What an out request is about as long as it lives: a task, with all its tries, or a submission without one.
         add column subject text collate "C",
         add column task_id text collate "C",
-        -- What is on our branch there, and what somebody has begun to put on it.
+        -- What is on our branch there, and everything that somebody has begun to put on it.
         add column pushed text,
-        add column pushing text,
+        add column begun text[] not null default '{}',
         add column described text,
         alter column number drop not null,
         add unique (forge_id, subject),
@@ -27,7 +27,7 @@ export class Migration202611280021_forge_offers extends Migration {
   override down(): void {
     this.addSql(`delete from forge_requests where direction = 'out'`);
     this.addSql(`
-      alter table forge_requests drop column direction, drop column subject, drop column task_id, drop column pushed, drop column pushing,
+      alter table forge_requests drop column direction, drop column subject, drop column task_id, drop column pushed, drop column begun,
         drop column described, alter column number set not null`);
     this.addSql(
       `alter table forges alter column requests set default '{"from": "nobody", "authors": [], "forks": false, "drafts": false}'`,
