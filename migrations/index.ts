@@ -33,6 +33,7 @@ import { Migration202611280019_forge_checks } from './Migration202611280019_forg
 import { Migration202611280020_verification_reports } from './Migration202611280020_verification_reports.ts';
 import { Migration202611280021_forge_requests } from './Migration202611280021_forge_requests.ts';
 import { Migration202611280022_forge_offers } from './Migration202611280022_forge_offers.ts';
+import { Migration202611280023_events_owed } from './Migration202611280023_events_owed.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -71,4 +72,5 @@ export const migrations = [
   { name: 'Migration202611280020_verification_reports', class: Migration202611280020_verification_reports },
   { name: 'Migration202611280021_forge_requests', class: Migration202611280021_forge_requests },
   { name: 'Migration202611280022_forge_offers', class: Migration202611280022_forge_offers },
+  { name: 'Migration202611280023_events_owed', class: Migration202611280023_events_owed },
 ];

@@ -12,7 +12,7 @@ export interface Transaction extends Tx {
   readonly em: EntityManager;
 }
 
-type AppendListener = (head: number, events: readonly NewEvent[]) => void;
+type AppendListener = (head: number, events: readonly NewEvent[], owed: boolean) => void;
 
 /** PostgreSQL's way of saying "try again": serialization failure, deadlock. */
 const retryable = new Set(['40001', '40P01']);
@@ -66,7 +66,7 @@ export class Database {
 
   /**
    * One statement that commits by itself, prepared once for each connection: for the hot verbs, whose rows and events are one
-   * round trip. Its events are `append_events(...)` as its last expression; tell `appended` what that returned.
+   * round trip. Its events are `append_events_owing(...)` as its last expression; tell `appended` what that returned.
    * @param name stands for the text: one name, one text
    */
   async hot<Row extends object>(name: string, text: string, params: readonly unknown[]): Promise<Row[]> {
@@ -119,9 +119,13 @@ export class Database {
     );
   }
 
-  /** After a commit that appended: readers here hear of it at once, those of other servers within milliseconds. @param head null: nothing was */
-  appended(head: number | null, events: readonly NewEvent[] = []): void {
-    if (head !== null) for (const listener of this.#appended) listener(head, events);
+  /**
+   * After a commit that appended: readers here hear of it at once, those of other servers within milliseconds.
+   * @param head null: nothing was
+   * @param owed whether some reaction has to be run for it; true when that is not known
+   */
+  appended(head: number | null, owed = true, events: readonly NewEvent[] = []): void {
+    if (head !== null) for (const listener of this.#appended) listener(head, events, owed);
   }
 
   /** A fresh fork, for reads. */
@@ -157,7 +161,7 @@ export class Database {
       if (events.length > 0) head = await appendAndCommit(sql, this.drafts(events));
       return value;
     });
-    this.appended(head, events);
+    this.appended(head, true, events);
     return result;
   }
 }

@@ -45,6 +45,7 @@ const looksAtAtOnce = 10_000;
 @Injectable()
 export class EventLog {
   readonly #listeners = new Set<(position: number) => void>();
+  readonly #owedListeners = new Set<() => void>();
   #announced = 0;
 
   constructor(private readonly database: Database) {}
@@ -135,9 +136,18 @@ export class EventLog {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Told by a commit of this process or, through PostgreSQL, of another. */
-  announce(position: number): void {
-    if (position <= this.#announced) return;
+  /** Wakes who runs reactions when one may be owed something new. */
+  onOwed(listener: () => void): () => void {
+    this.#owedListeners.add(listener);
+    return () => this.#owedListeners.delete(listener);
+  }
+
+  /** Told by a commit of this process or, through PostgreSQL, of another. @param owed whether a reaction may have to be run for it */
+  announce(position: number, owed: boolean): void {
+    const isNew = position > this.#announced;
+    // Two commits may be told of the wrong way round: what the first of them owes is not less owed for that.
+    if (owed) for (const listener of this.#owedListeners) listener();
+    if (!isNew) return;
     this.#announced = position;
     for (const listener of this.#listeners) listener(position);
   }

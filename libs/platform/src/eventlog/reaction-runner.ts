@@ -47,7 +47,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
   #lookAgain = false;
   #stopping = false;
   #running: Promise<void> | null = null;
-  #offAdvance: () => void = () => {};
+  #offOwed: () => void = () => {};
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -63,7 +63,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
 
   async beforeApplicationShutdown(): Promise<void> {
     this.#stopping = true;
-    this.#offAdvance();
+    this.#offOwed();
     clearInterval(this.#timer);
     this.#wakeAll();
     await this.#running;
@@ -85,7 +85,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
     };
     await register();
     this.#timer = setInterval(() => void register().catch(() => {}), 3_600_000).unref();
-    this.#offAdvance = this.events.onAdvance(() => this.#look());
+    this.#offOwed = this.events.onOwed(() => this.#look());
     this.#running = this.#run(reactions);
   }
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { idOf, repositoryPath, type ConflictHunk } from '@muster/contracts';
@@ -258,15 +259,15 @@ export class Repositories {
    * packed, and a line of `packed-refs` when not. Null when it is in neither, undefined when git has to be asked. Saves a process
    * for each task that is created and each that is handed out.
    */
-  private async refFile(dir: string, name: string): Promise<string | null | undefined> {
-    const loose = await contentOf(join(dir, name));
+  private refFile(dir: string, name: string): string | null | undefined {
+    const loose = contentOf(join(dir, name));
     if (loose === undefined) return undefined;
     if (loose !== null) return /^([0-9a-f]{40}|[0-9a-f]{64})\n$/.test(loose) ? loose.trim() : undefined;
     // Packing writes the line before it removes the file, so a ref that is in neither was in neither at one moment.
-    const packed = await contentOf(join(dir, 'packed-refs'));
+    const packed = contentOf(join(dir, 'packed-refs'));
     if (packed === undefined || packed === null) {
-      const otherFormat = await stat(join(dir, 'reftable')).catch(() => null);
-      return packed === null && otherFormat === null ? null : undefined;
+      const otherFormat = statSync(join(dir, 'reftable'), { throwIfNoEntry: false });
+      return packed === null && otherFormat === undefined ? null : undefined;
     }
     const end = packed.indexOf(` ${name}\n`);
     if (end === -1) return null;
@@ -601,7 +602,7 @@ export class Repositories {
 
   /** What a ref holds, unpeeled. */
   private async value(dir: string, ref: string): Promise<string | null> {
-    const file = await this.refFile(dir, refName(ref));
+    const file = this.refFile(dir, refName(ref));
     if (file !== undefined) return file;
     const { stdout, code } = await this.git.run(dir, ['show-ref', '--verify', '--hash', '--', ref], {
       ok: [0, 1, 128],
@@ -876,12 +877,17 @@ function throwNoRoom(error: unknown): never {
   throw code === 'ENOSPC' || code === 'EDQUOT' ? new DiskFull(error as Error) : error;
 }
 
-/** Null when there is no such file; undefined when it is no small file. */
-async function contentOf(path: string): Promise<string | null | undefined> {
+/**
+ * Null when there is no such file; undefined when it is no small file. Read at once: what git wrote a moment ago is in memory, and five
+ * trips to a thread cost ten times as much as the calls themselves, for each task that is handed out.
+ */
+function contentOf(path: string): string | null | undefined {
   try {
-    const { size } = await stat(path);
-    return size > MAX_REF_FILE_BYTES ? undefined : await readFile(path, 'utf8');
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file === undefined) return null;
+    return file.size > MAX_REF_FILE_BYTES ? undefined : readFileSync(path, 'utf8');
   } catch (error) {
+    // Gone between the two, or a part of the path is a file.
     const { code } = error as NodeJS.ErrnoException;
     return code === 'ENOENT' || code === 'ENOTDIR' ? null : undefined;
   }

@@ -5,6 +5,10 @@ import type { Carrier, CarrierListener } from './carrier.ts';
 
 const channel = 'muster_signals';
 const applicationName = 'muster signals';
+/** What a replica says when it begins to listen; no message of ours. */
+const hello = 'hello';
+/** How long it is believed that nobody else listens: as long as anybody goes without looking by itself. */
+const aloneForMs = 1_000;
 
 /** LISTEN and NOTIFY, for installations without Redis. Listens on a connection beside the pool; sends through the pool. */
 export class PostgresCarrier implements Carrier {
@@ -14,6 +18,10 @@ export class PostgresCarrier implements Carrier {
   readonly #log = new Logger('signals');
   #client: pg.Client | null = null;
   #process = 0;
+  /** Counts what others have said, so that who comes during the question counts. */
+  #heard = 0;
+  /** When it was seen that nobody else listens. */
+  #aloneSince = Number.NEGATIVE_INFINITY;
   #stopping = false;
   #running: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
@@ -30,14 +38,18 @@ export class PostgresCarrier implements Carrier {
 
   /**
    * Nobody else listens, nothing is notified: a transaction that notifies is written to the log and waited for, and an
-   * installation of one server would pay that for nothing.
+   * installation of one server would pay that for nothing. Who else listens is asked once a second; who comes says so.
    */
   async send(texts: readonly string[]): Promise<void> {
-    await this.database.sql(
+    const askedAt = performance.now();
+    if (askedAt - this.#aloneSince < aloneForMs) return;
+    const heard = this.#heard;
+    const told = await this.database.sql(
       `select pg_notify('${channel}', text) from unnest($1::text[]) as text
        where exists (select from pg_stat_activity where datname = current_database() and application_name = '${applicationName}' and pid <> $2)`,
       [texts, this.#process],
     );
+    if (told.length === 0 && this.#heard === heard) this.#aloneSince = askedAt;
   }
 
   async stop(): Promise<void> {
@@ -54,12 +66,20 @@ export class PostgresCarrier implements Carrier {
         client.on('error', () => resolve());
         client.on('end', () => resolve());
       });
-      client.on('notification', ({ payload }) => listener.received(payload ?? ''));
+      client.on('notification', ({ payload, processId }) => {
+        if (processId !== this.#process) {
+          this.#heard += 1;
+          this.#aloneSince = Number.NEGATIVE_INFINITY;
+        }
+        if (payload !== hello) listener.received(payload ?? '');
+      });
       try {
         await client.connect();
         const { rows } = await client.query<{ pid: number }>(`select pg_backend_pid() as pid`);
-        await client.query(`listen ${channel}`);
         this.#process = rows[0]?.pid ?? 0;
+        await client.query(`listen ${channel}`);
+        await client.query(`notify ${channel}, '${hello}'`);
+        this.#aloneSince = Number.NEGATIVE_INFINITY;
         this.#client = client;
         failures = 0;
         listener.opened();

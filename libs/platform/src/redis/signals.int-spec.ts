@@ -71,17 +71,22 @@ describe('signals over PostgreSQL', () => {
   test('notify nobody in an installation of one server, where it would only cost', async () => {
     const spy = new pg.Client({ ...database.connection, application_name: 'a spy' });
     const seen: string[] = [];
-    spy.on('notification', ({ payload }) => seen.push(payload ?? ''));
+    spy.on('notification', ({ payload }) => {
+      if (payload?.startsWith('[') === true) seen.push(payload);
+    });
     await spy.connect();
     cleanup.push(() => spy.end());
     await spy.query('listen muster_signals');
     const one = await replica(new PostgresCarrier(database));
     one.signals.publish('topic', 'alone');
     await until(() => one.signals.counts.sent === 1);
+    // What others say when they come is heard without another question.
     await replica(new PostgresCarrier(database));
-    one.signals.publish('topic', 'together');
-    await until(() => seen.length > 0);
-    expect(seen.map((text) => (JSON.parse(text) as unknown[])[1])).toEqual([[['topic', ['together']]]]);
+    await until(() => {
+      one.signals.publish('topic', 'together');
+      return seen.length > 0;
+    });
+    expect((JSON.parse(seen[0] ?? '') as unknown[])[1]).toEqual([['topic', ['together']]]);
   });
 
   test('go on after the connection was cut, and what may have been missed is told', async () => {

@@ -1,21 +1,26 @@
 import { Injectable } from '@nestjs/common';
 import { Ids } from '#kernel';
 import { Batcher } from '#platform/batching';
+import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Assignments } from '../dispatch/assignments.ts';
+import { DispatchLimits } from '../dispatch/dispatch-limits.ts';
+import { Dispatcher, type Places } from '../dispatch/dispatcher.ts';
 import { WakeUps } from '../dispatch/wake-ups.ts';
+import { silentAfterSeconds } from '../domain/lease-rules.ts';
 import { currentTraceparent } from '../domain/traceparent.ts';
-import { create, type NewTaskRow } from '../sql/create.ts';
+import type { Claimed } from '../sql/claim.ts';
+import { create, type NewTaskRow, type Starts } from '../sql/create.ts';
 
 const maxItems = 1_000;
 
-export type Creation = Omit<NewTaskRow, 'id' | 'traceparent'>;
+export type Creation = Omit<NewTaskRow, 'id' | 'attemptId' | 'traceparent'>;
 export interface CreatedTask {
   readonly id: string;
   readonly at: Date;
 }
 
-/** New tasks of many callers share a statement and a commit. */
+/** New tasks of many callers share a statement and a commit. Where an agent is free for them and nothing waits, they begin with it. */
 @Injectable()
 export class Creations {
   private readonly batcher: Batcher<NewTaskRow, CreatedTask | null>;
@@ -23,6 +28,9 @@ export class Creations {
   constructor(
     database: Database,
     private readonly ids: Ids,
+    private readonly config: Config,
+    private readonly limits: DispatchLimits,
+    private readonly dispatcher: Dispatcher,
     wakeUps: WakeUps,
     assignments: Assignments,
   ) {
@@ -34,22 +42,60 @@ export class Creations {
       repeatable: true,
       fairnessKey: ({ requestedBy }) => requestedBy,
       run: async (items) => {
-        const { made, first, now } = await create(database, items);
-        const lanes = new Set<number>();
-        for (const item of items) {
-          if (made?.has(item.id) === false) continue;
-          if (item.notBefore !== null) continue;
-          lanes.add(item.lane);
-          assignments.remember(item.id, item.title, item.input);
+        const places = await this.placesFor(items);
+        let started: readonly Claimed[] = [];
+        try {
+          const created = await create(database, items, places === null ? null : this.startsAt(places, items));
+          const { made, first, now, unheard } = created;
+          const begun = new Set(created.started.map(({ task_id }) => task_id));
+          const lanes = new Set<number>();
+          for (const item of items) {
+            if (made?.has(item.id) === false || item.notBefore !== null) continue;
+            assignments.remember(item.id, item.title, item.input);
+            if (!begun.has(item.id)) lanes.add(item.lane);
+          }
+          started = created.started;
+          if (unheard.length > 0) this.dispatcher.giveBack(unheard);
+          if (lanes.size > 0) wakeUps.somethingToClaim([...lanes].map((lane) => ({ lane, seq: first })));
+          return items.map((item) => (made?.has(item.id) === false ? null : { id: item.id, at: now }));
+        } finally {
+          places?.give(started);
         }
-        if (lanes.size > 0) wakeUps.somethingToClaim([...lanes].map((lane) => ({ lane, seq: first })));
-        return items.map((item) => (made?.has(item.id) === false ? null : { id: item.id, at: now }));
       },
     });
   }
 
   /** Null when the team has a task with this idempotency key already. */
   add(creation: Creation): Promise<CreatedTask | null> {
-    return this.batcher.add({ ...creation, id: this.ids.next('task'), traceparent: currentTraceparent() });
+    const [id, attemptId] = [this.ids.next('task'), this.ids.next('attempt')];
+    return this.batcher.add({ ...creation, id, attemptId, traceparent: currentTraceparent() });
+  }
+
+  /** What has a key may be there already, and is only queued. */
+  private async placesFor(items: readonly NewTaskRow[]): Promise<Places | null> {
+    const wanted = new Map<number, number>();
+    for (const { lane, notBefore, idempotencyKey } of items) {
+      if (idempotencyKey !== null) return null;
+      if (notBefore === null) wanted.set(lane, (wanted.get(lane) ?? 0) + 1);
+    }
+    return wanted.size === 0 ? null : this.dispatcher.placesFor(wanted);
+  }
+
+  private startsAt({ instances, byLane, after }: Places, items: readonly NewTaskRow[]): Starts {
+    const next = new Map<number, number>();
+    const { leaseSeconds } = this.config;
+    return {
+      lanes: [...after].map(([id, place]) => ({ id, after: place })),
+      instances,
+      places: items.map(({ lane, notBefore }) => {
+        if (notBefore !== null) return -1;
+        const turn = next.get(lane) ?? 0;
+        next.set(lane, turn + 1);
+        return byLane.get(lane)?.[turn] ?? -1;
+      }),
+      leaseSeconds,
+      silentAfterSeconds: silentAfterSeconds(leaseSeconds),
+      limitVersion: this.limits.version,
+    };
   }
 }

@@ -4,6 +4,7 @@ import { FindProject } from '#messages/projects';
 import { CancelTask } from '#messages/runtime';
 import { Database } from '#platform/database';
 import { lessonsOf, payloadsOf, type Claimed, type Payload } from '../sql/claim.ts';
+import type { Lane } from '../sql/lanes.ts';
 import { Lanes } from './lanes.ts';
 
 /** A claimed task as it goes to its agent. */
@@ -14,6 +15,9 @@ export interface Offer {
   /** A `TaskAssignment` as JSON. */
   readonly text: string;
 }
+
+/** Projects as their agents are told of them, by id, as JSON. */
+export type About = Promise<ReadonlyMap<string, string>>;
 
 /** Characters of inputs that a process remembers from their creation. */
 const rememberedChars = 16 * 1024 * 1024;
@@ -45,7 +49,15 @@ export class Assignments {
     }
   }
 
-  async of(claimed: readonly Claimed[]): Promise<Map<number, Offer>> {
+  /** Where the branches of these lanes' projects stand: asked for while their tasks are being claimed, to save the time. */
+  about(lanes: readonly Lane[]): About {
+    const projects = this.projects(new Set(lanes.map(({ projectId }) => projectId)));
+    // Who awaits it hears of it; a claim that took nothing does not.
+    projects.catch(() => undefined);
+    return projects;
+  }
+
+  async of(claimed: readonly Claimed[], about?: About): Promise<Map<number, Offer>> {
     const payloads = new Map<string, Payload>();
     const missing: string[] = [];
     for (const { task_id, number } of claimed) {
@@ -57,7 +69,7 @@ export class Assignments {
       for (const { id, ...payload } of await payloadsOf(this.database, missing)) payloads.set(id, payload);
     const lessons = await this.lessons(claimed.filter(({ number }) => number > 1).map(({ task_id }) => task_id));
     const lanes = await this.lanes.all([...new Set(claimed.map(({ lane }) => lane))]);
-    const projects = await this.projects(new Set([...lanes.values()].map(({ projectId }) => projectId)));
+    const projects = await (about ?? this.about([...lanes.values()]));
 
     const offers = new Map<number, Offer>();
     for (const row of claimed) {
@@ -105,7 +117,7 @@ export class Assignments {
     );
   }
 
-  private async projects(projectIds: ReadonlySet<string>): Promise<Map<string, string>> {
+  private async projects(projectIds: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();
     for (const projectId of projectIds) {
       const project = await this.queries.execute(new FindProject(projectId));

@@ -4,9 +4,10 @@ import { ReleaseAttempt } from '../commands/release-attempt.ts';
 import { EventLog } from '#platform/eventlog';
 import { Database } from '#platform/database';
 import type { Claimed } from '../sql/claim.ts';
+import type { InstanceRow } from '../domain/task-row.ts';
 import type { Lane } from '../sql/lanes.ts';
-import { endedOf } from '../sql/leases.ts';
-import { Assignments, type Offer } from './assignments.ts';
+import { endedOf, type Holder } from '../sql/leases.ts';
+import { Assignments, type About, type Offer } from './assignments.ts';
 import { Claims, type ClaimGroup } from './claims.ts';
 import { numberOf, type Choice, type Taker } from './claim-order.ts';
 import { DispatchLimits } from './dispatch-limits.ts';
@@ -29,6 +30,17 @@ export interface Receiver extends Candidate {
   held(): readonly { readonly taskId: string; readonly fence: number }[];
   stop(attempt: EndedAttempt): void;
   forget(taskId: string, fence: number): void;
+}
+
+/** Room of instances that is kept for tasks that are about to be created. */
+export interface Places {
+  readonly instances: readonly InstanceRow[];
+  /** For each task in the order of its lane, an index into the instances; left out where there is none. */
+  readonly byLane: ReadonlyMap<number, readonly number[]>;
+  /** Up to where nothing waits in each lane, as far as this process knows. */
+  readonly after: ReadonlyMap<number, number>;
+  /** Call it exactly once, when what began there has been committed. */
+  give(claimed: readonly Claimed[]): void;
 }
 
 const everyMs = 1_000;
@@ -57,6 +69,10 @@ export class Dispatcher {
   private turn = 0;
   /** Tasks to ask for in the next claim. */
   private size = firstClaim;
+  /** Room that is being given away at this moment, so that nobody gives it to others. */
+  private readonly kept = new Map<Receiver, number>();
+  /** Ends with the places that are kept for tasks that are being created. */
+  private places: Promise<void> | null = null;
   /** Until when they are not asked. */
   private readonly benched = new WeakMap<Receiver, number>();
 
@@ -105,7 +121,7 @@ export class Dispatcher {
     clearInterval(this.timer);
     clearTimeout(this.soon);
     for (const off of this.unsubscribe.splice(0)) off();
-    await this.round;
+    await Promise.all([this.round, this.places]);
     await Promise.all(this.deliveries);
   }
 
@@ -139,10 +155,7 @@ export class Dispatcher {
 
   private async run(): Promise<void> {
     for (let pass = 0; pass < passesPerRound && !this.stopped; pass++) {
-      const now = performance.now();
-      const able = [...this.receivers].filter(
-        (receiver) => receiver.room > 0 && (this.benched.get(receiver) ?? 0) < now,
-      );
+      const able = this.able();
       if (able.length === 0) return;
       const numbers = await this.readyLanes.current();
       if (numbers.length === 0) return this.lookSoon();
@@ -160,6 +173,78 @@ export class Dispatcher {
       if (first.handed + rest.handed === 0) return this.lookSoon();
     }
     this.again = true;
+  }
+
+  /**
+   * Places for so many tasks of these lanes, which are about to be created: they begin with the commit that makes them, where nothing that
+   * those instances may take is known to wait, nothing is limited, and there is room for all of them or they are of one lane. Otherwise
+   * who goes first is the claims' business. Null: there are none.
+   */
+  async placesFor(wanted: ReadonlyMap<number, number>): Promise<Places | null> {
+    if (this.stopped || this.places !== null || this.able().length === 0) return null;
+    const waiting = new Set(this.readyLanes.known().map(Math.abs));
+    const lanes = await this.lanes.all([...new Set([...wanted.keys(), ...waiting])]);
+    const able = this.able();
+    const may = await this.eligibility.lanesFor(able, [...lanes.values()]);
+    if (this.stopped || this.places !== null) return null;
+    const places = new Map<Receiver, number>();
+    const byLane = new Map<number, readonly Receiver[]>();
+    for (const [id, count] of wanted) {
+      const lane = lanes.get(id);
+      const fit = lane === undefined ? [] : able.filter(({ instance }) => may.get(instance.id)?.includes(id) === true);
+      if (lane === undefined || fit.length === 0) continue;
+      const room = (receiver: Receiver): number => this.roomOf(receiver) - (places.get(receiver) ?? 0);
+      const isFree = ({ instance }: Receiver): boolean =>
+        this.limits.of(lane, instance.agent).length === 0 &&
+        may.get(instance.id)?.some((number) => waiting.has(number)) === false;
+      const slots = lane.sticky || !fit.every(isFree) ? [] : shareOut(fit, count, room);
+      if (slots.length < count && wanted.size > 1) return null;
+      const own = slots.flatMap((slot) => fit[slot] ?? []);
+      for (const receiver of own) places.set(receiver, (places.get(receiver) ?? 0) + 1);
+      byLane.set(id, own);
+    }
+    if (places.size === 0) return null;
+    const receivers = [...places.keys()];
+    const about = this.assignments.about([...byLane.keys()].flatMap((id) => lanes.get(id) ?? []));
+    const release = this.keep(places);
+    const given = Promise.withResolvers<void>();
+    this.places = given.promise;
+    return {
+      instances: receivers.map(({ instance }) => instance),
+      byLane: new Map([...byLane].map(([id, own]) => [id, own.map((receiver) => receivers.indexOf(receiver))])),
+      after: new Map([...byLane.keys()].map((id) => [id, this.readyLanes.placeOf(id)])),
+      give: (claimed) => {
+        release();
+        this.deliverAll(receivers, claimed, about);
+        this.places = null;
+        given.resolve();
+        // Somebody may have been refused the room that was not used after all.
+        this.poke();
+      },
+    };
+  }
+
+  private able(): Receiver[] {
+    const now = performance.now();
+    return [...this.receivers].filter(
+      (receiver) => this.roomOf(receiver) > 0 && (this.benched.get(receiver) ?? 0) < now,
+    );
+  }
+
+  private roomOf(receiver: Receiver): number {
+    return receiver.room - (this.kept.get(receiver) ?? 0);
+  }
+
+  /** Nobody else gives this room away until what is returned is called. */
+  private keep(rooms: ReadonlyMap<Receiver, number>): () => void {
+    for (const [receiver, room] of rooms) this.kept.set(receiver, (this.kept.get(receiver) ?? 0) + room);
+    return () => {
+      for (const [receiver, room] of rooms) {
+        const left = (this.kept.get(receiver) ?? 0) - room;
+        if (left > 0) this.kept.set(receiver, left);
+        else this.kept.delete(receiver);
+      }
+    };
   }
 
   /** Something was told of and the last look is too recent for another, or a limit may allow something again. */
@@ -199,8 +284,8 @@ export class Dispatcher {
         (particular && own.some((number) => numbersOf(number, lanes).some((one) => waiting.has(one) && open(one)))) ||
         [...limited].some((number) => waiting.has(number) && open(number));
       if (!careful) continue;
-      const { room, load } = receiver;
-      takers.push({ of: receiver, id, agent, room, load, lanes: new Set(own) });
+      const room = this.roomOf(receiver);
+      if (room > 0) takers.push({ of: receiver, id, agent, room, load: receiver.load, lanes: new Set(own) });
     }
     return { free, takers };
   }
@@ -212,6 +297,19 @@ export class Dispatcher {
     waiting: ReadonlySet<number>,
   ): Promise<{ handed: number; outdated: boolean }> {
     if (takers.length === 0) return { handed: 0, outdated: false };
+    const release = this.keep(new Map(takers.map(({ of, room }) => [of, room])));
+    try {
+      return await this.handTo(takers, lanes, waiting);
+    } finally {
+      release();
+    }
+  }
+
+  private async handTo(
+    takers: readonly Taker<Receiver>[],
+    lanes: ReadonlyMap<number, Lane>,
+    waiting: ReadonlySet<number>,
+  ): Promise<{ handed: number; outdated: boolean }> {
     const theirs = [...lanes.values()].filter(({ id }) => takers.some((taker) => taker.lanes.has(id)));
     const open = (lane: Lane, number: number): boolean =>
       waiting.has(number) &&
@@ -262,21 +360,32 @@ export class Dispatcher {
   ): Promise<{ handed: number; outdated: boolean }> {
     const nothing = { handed: 0, outdated: false };
     if (lanes.size === 0) return nothing;
-    const receivers = able.filter((receiver) => receiver.room > 0 && may.has(receiver.instance.id));
-    const slots = shareOut(receivers, this.size);
+    const receivers = able.filter((receiver) => this.roomOf(receiver) > 0 && may.has(receiver.instance.id));
+    const slots = shareOut(receivers, this.size, (receiver) => this.roomOf(receiver));
     const groups = this.groupsOf(receivers, slots, lanes, may);
     if (groups.length === 0) return nothing;
-    const { claimed, refused, outdated } = await this.claims.plain(
-      receivers.map((receiver) => receiver.instance),
-      groups,
-    );
-    this.size = Math.min(perClaim, Math.max(firstClaim, 2 * claimed.length));
-    if (refused) this.bench(receivers, slots, claimed);
-    this.deliverAll(receivers, claimed);
-    return { handed: claimed.length, outdated };
+    const about = this.assignments.about(groups.flatMap((group) => group.lanes));
+    const rooms = new Map<Receiver, number>();
+    for (const slot of slots) {
+      const receiver = receivers[slot];
+      if (receiver !== undefined) rooms.set(receiver, (rooms.get(receiver) ?? 0) + 1);
+    }
+    const release = this.keep(rooms);
+    try {
+      const { claimed, refused, outdated } = await this.claims.plain(
+        receivers.map((receiver) => receiver.instance),
+        groups,
+      );
+      this.size = Math.min(perClaim, Math.max(firstClaim, 2 * claimed.length));
+      if (refused) this.bench(receivers, slots, claimed);
+      this.deliverAll(receivers, claimed, about);
+      return { handed: claimed.length, outdated };
+    } finally {
+      release();
+    }
   }
 
-  private deliverAll(receivers: readonly Receiver[], claimed: readonly Claimed[]): void {
+  private deliverAll(receivers: readonly Receiver[], claimed: readonly Claimed[], about?: About): void {
     if (claimed.length === 0) return;
     const byReceiver = new Map<Receiver, Claimed[]>();
     const byId = new Map(receivers.map((receiver) => [receiver.instance.id, receiver]));
@@ -287,7 +396,7 @@ export class Dispatcher {
       if (own === undefined) byReceiver.set(receiver, [row]);
       else own.push(row);
     }
-    this.deliver(byReceiver, claimed);
+    this.deliver(byReceiver, claimed, about);
   }
 
   /** Tasks were there and these did not get what was meant for them: paused, taken over or silent, as the database knows better. */
@@ -325,10 +434,14 @@ export class Dispatcher {
   }
 
   /** Beside the next claim: reading inputs and writing frames need not hold it up. */
-  private deliver(byReceiver: ReadonlyMap<Receiver, readonly Claimed[]>, claimed: readonly Claimed[]): void {
+  private deliver(
+    byReceiver: ReadonlyMap<Receiver, readonly Claimed[]>,
+    claimed: readonly Claimed[],
+    about?: About,
+  ): void {
     for (const [receiver, own] of byReceiver) receiver.expect(own);
     const delivery = this.assignments
-      .of(claimed)
+      .of(claimed, about)
       .then(async (offers) => {
         for (const [receiver, own] of byReceiver) {
           const tasks = own.flatMap((row) => offers.get(row.fence) ?? []);
@@ -354,17 +467,29 @@ export class Dispatcher {
   ): Promise<void> {
     for (const { taskId, fence } of tasks) {
       receiver.forget(taskId, fence);
-      await this.commands
-        .execute(
-          new ReleaseAttempt(
-            { actorId: receiver.actor.id, taskId, fence },
-            { reason: 'the connection was gone before the task arrived' },
-          ),
-        )
-        .catch((error: unknown) =>
-          this.log.warn({ err: error, taskId, fence }, 'could not give a task back; its lease will expire'),
-        );
+      await this.release({ actorId: receiver.actor.id, taskId, fence });
     }
+  }
+
+  /** Claimed, and the answer was lost: nobody has been told of them. */
+  giveBack(unheard: readonly Holder[]): void {
+    const release = async (): Promise<void> => {
+      for (const holder of unheard) await this.release(holder);
+    };
+    const releasing = release().finally(() => this.deliveries.delete(releasing));
+    this.deliveries.add(releasing);
+  }
+
+  private async release(by: Holder): Promise<void> {
+    const command = new ReleaseAttempt(by, { reason: 'the connection was gone before the task arrived' });
+    await this.commands
+      .execute(command)
+      .catch((error: unknown) =>
+        this.log.warn(
+          { err: error, taskId: by.taskId, fence: by.fence },
+          'could not give a task back; its lease will expire',
+        ),
+      );
   }
 
   private holds(taskId: string): boolean {
@@ -402,18 +527,18 @@ const numbersOf = (laneId: number, lanes: ReadonlyMap<number, Lane>): number[] =
  * Slots for at most `limit` tasks, as indexes of receivers: the same number for each team as far as it can use them, and within
  * a team one for each instance in turn, the least loaded first.
  */
-export function shareOut(
-  receivers: readonly {
-    readonly room: number;
-    readonly load: number;
-    readonly instance: { readonly team_id: string };
-  }[],
+export function shareOut<R extends { readonly load: number; readonly instance: { readonly team_id: string } }>(
+  receivers: readonly R[],
   limit: number,
+  roomOf: (receiver: R) => number,
 ): number[] {
   const teams = [...Map.groupBy(receivers.keys(), (index) => receivers[index]?.instance.team_id ?? '').values()].map(
     (indexes) => {
       const byLoad = indexes.sort((a, b) => (receivers[a]?.load ?? 0) - (receivers[b]?.load ?? 0));
-      const left = byLoad.map((index) => ({ index, room: receivers[index]?.room ?? 0 }));
+      const left = byLoad.map((index) => {
+        const receiver = receivers[index];
+        return { index, room: receiver === undefined ? 0 : roomOf(receiver) };
+      });
       return { left, at: 0, total: left.reduce((sum, one) => sum + one.room, 0) };
     },
   );

@@ -59,12 +59,7 @@ export class ReadyLanes {
   /** Numbers of lanes, below zero for tasks with conditions of their own. @param fresh looks at the table in any case */
   async current(fresh = false): Promise<number[]> {
     const since = performance.now() - this.lookedAt;
-    const known = (): number[] => {
-      const ready: number[] = [];
-      for (const [lane, state] of this.lanes) if (state.ready) ready.push(lane);
-      return ready;
-    };
-    const now = known();
+    const now = this.known();
     const due = since >= Math.max(lookEveryMs, patience * this.lookTookMs);
     if (
       !fresh &&
@@ -73,7 +68,14 @@ export class ReadyLanes {
     )
       return now;
     await this.look(due);
-    return known();
+    return this.known();
+  }
+
+  /** As `current`, without a look. */
+  known(): number[] {
+    const ready: number[] = [];
+    for (const [lane, state] of this.lanes) if (state.ready) ready.push(lane);
+    return ready;
   }
 
   /** Milliseconds until a look that was asked for is allowed; null when none was. */

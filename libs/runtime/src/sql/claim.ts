@@ -96,11 +96,14 @@ const claimText = (taking: string): string => `
         $14)::event_draft as event
     from opened o join task_lanes l on l.id = o.lane
   )
-  select string_agg(concat_ws(' ', task_id, fence, lane, number, attempt_id, instance_id), ',') as claimed,
-    (select string_agg(lane || ' ' || last, ',') from (select lane, max(seq) as last from gone group by lane) g) as places,
-    (select count(*)::int from locked) as locked, ${limitVersion} = $15::bigint as current,
-    (select now from clock) + make_interval(secs => $13) as "leaseUntil", append_events(array_agg(event)) as head
-  from told`;
+  select t.claimed, t.places, t.locked, t.current, t."leaseUntil", a.head, a.owed
+  from (
+    select string_agg(concat_ws(' ', task_id, fence, lane, number, attempt_id, instance_id), ',') as claimed,
+      (select string_agg(lane || ' ' || last, ',') from (select lane, max(seq) as last from gone group by lane) g) as places,
+      (select count(*)::int from locked) as locked, ${limitVersion} = $15::bigint as current,
+      (select now from clock) + make_interval(secs => $13) as "leaseUntil", array_agg(event) as events
+    from told
+  ) t, append_events_owing(t.events) a`;
 const claimFromOneLane = claimText(fromOneLane);
 const claimFromManyLanes = claimText(fromManyLanes);
 
@@ -112,6 +115,7 @@ interface ClaimAnswer {
   readonly current: boolean;
   readonly leaseUntil: Date;
   readonly head: number | null;
+  readonly owed: boolean;
 }
 
 export type HotSql = Pick<Database, 'hot' | 'appended'>;
@@ -127,7 +131,7 @@ export interface ClaimResult {
 }
 
 /** An array of words that need no quotes: numbers, ids. */
-const plain = (words: readonly (string | number)[]): string => `{${words.join(',')}}`;
+export const plain = (words: readonly (string | number)[]): string => `{${words.join(',')}}`;
 
 export async function claim(
   db: HotSql,
@@ -166,7 +170,7 @@ export async function claim(
     q.traceparent,
     q.limitVersion,
   ]);
-  db.appended(answer?.head ?? null);
+  db.appended(answer?.head ?? null, answer?.owed);
   if (answer === undefined) return { claimed: [], last: new Map(), refused: false, outdated: false };
   const claimed = split(answer.claimed).map((words): Claimed => {
     const [task_id = '', fence, lane, number, attempt_id = '', instance_id = ''] = words.split(' ');

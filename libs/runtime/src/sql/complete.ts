@@ -32,6 +32,7 @@ const completeText = `
       cost_usd, log_lines, started_at, ended_at)
     select attempt_id, task_id, number, fence, instance_id, holder_id, agent, agent_version, 'completed', progress, progress_message, checkpoint,
       cost_usd, log_lines, started_at, c.now from gone, clock c
+    returning fence
   ),
   done as (
     update tasks t set state = 'succeeded', output = g.data -> 'output', error = null, attempt = g.number, instance_id = g.instance_id, agent = g.agent,
@@ -39,7 +40,11 @@ const completeText = `
     from gone g, clock c where t.id = g.task_id
     returning g.event_id, row(g.event_id, 'task.succeeded', t.team_id, t.project_id, t.id, 'normal', g.data, g.traceparent)::event_draft as event
   )
-  select string_agg(event_id, ',') as accepted, append_events(array_agg(event)) as head from done`;
+  select t.accepted, t.kept, a.head, a.owed
+  from (
+    -- counted so that they are written before the log's lock is taken
+    select (select count(*) from kept) as kept, string_agg(event_id, ',') as accepted, array_agg(event) as events from done
+  ) t, append_events_owing(t.events) a`;
 
 /** The event ids of those that were accepted: fences alone would not tell a holder's from somebody else's of the same batch. */
 export async function complete(db: HotSql, completions: readonly Completion[]): Promise<Set<string>> {
@@ -48,9 +53,11 @@ export async function complete(db: HotSql, completions: readonly Completion[]): 
     ({ taskId, fence, actorId, eventId, data, traceparent }) =>
       `{"taskId":"${taskId}","fence":${fence},"actorId":"${actorId}","eventId":"${eventId}","data":${data}${traceparent === null ? '' : `,"traceparent":"${traceparent}"`}}`,
   );
-  const [row] = await db.hot<{ accepted: string | null; head: number | null }>('complete tasks', completeText, [
-    `[${rows.join(',')}]`,
-  ]);
-  db.appended(row?.head ?? null);
+  const [row] = await db.hot<{ accepted: string | null; head: number | null; owed: boolean }>(
+    'complete tasks',
+    completeText,
+    [`[${rows.join(',')}]`],
+  );
+  db.appended(row?.head ?? null, row?.owed);
   return new Set(row?.accepted?.split(','));
 }

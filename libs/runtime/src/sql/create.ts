@@ -1,8 +1,12 @@
 import { sqlState } from '#platform/database';
-import type { HotSql } from './claim.ts';
+import { plain, type Claimed, type HotSql } from './claim.ts';
+import type { Holder } from './leases.ts';
+import { limitVersion } from './limits.ts';
 
 export interface NewTaskRow {
   readonly id: string;
+  /** Of its first attempt, should it begin with the commit that makes it. */
+  readonly attemptId: string;
   readonly lane: number;
   readonly title: string | null;
   /** JSON. */
@@ -41,7 +45,7 @@ const createText = (onConflict: 'on conflict do nothing' | ''): string => `
   ),
   queued as (
     insert into task_ready (lane, seq, task_id, ready_at, attempts)
-    select m.lane, m.ready_seq, m.id, c.now, 0 from made m, clock c where m.ready_seq is not null
+    select m.lane, m.ready_seq, m.id, c.now, 0 from made m, clock c where m.ready_seq is not null returning seq
   ),
   delayed as (
     insert into task_due (task_id, kind, at)
@@ -54,13 +58,81 @@ const createText = (onConflict: 'on conflict do nothing' | ''): string => `
       m.traceparent)::event_draft as event
     from made m
   )
-  select count(*)::int as count, case when count(*) < (select count(*) from given) then coalesce(array_agg(id), '{}') || array(
-      select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
-    ) end as made, min(ready_seq) as first, (select now from clock) as now, append_events(array_agg(event)) as head
-  from told`;
+  select t.made, t.first, t.now, t.queued, a.head, a.owed
+  from (
+    -- counted so that they are written before the log's lock is taken
+    select (select count(*) from queued) as queued, case when count(*) < (select count(*) from given) then coalesce(array_agg(id), '{}') || array(
+        select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
+      ) end as made, min(ready_seq) as first, (select now from clock) as now, array_agg(event) as events
+    from told
+  ) t, append_events_owing(t.events) a`;
 const createCarefully = createText('on conflict do nothing');
 /** Half the work for a row: nothing is looked up before, and nothing is confirmed after. For tasks that have no key. */
 const createPlainly = createText('');
+/**
+ * The same, and those for whom a place was kept begin at once: creation and claim in one statement and one commit. As with any claim, an
+ * instance has to be connected and idle, the limits known, and nothing may stand before them in their lane; who cannot begin is queued.
+ */
+const createStarting = `
+  with clock as materialized (select muster_now() as now),
+  free as materialized (
+    select l.lane from unnest($2::int[], $3::bigint[]) as l(lane, after)
+    where ${limitVersion} = $8::bigint and not exists (select from task_ready r where r.lane = l.lane and r.seq > l.after)
+      and not exists (select from task_ready r where r.lane = -l.lane)
+  ),
+  given as materialized (
+    select i.*, l.team_id, l.project_id, l.capability, l.priority,
+      case when i."notBefore" is null or i."notBefore" <= c.now then nextval('task_ready_seq') end as seq,
+      case when n.id is not null then nextval('task_fences') end as fence, n.id as instance_id, n.actor_id, n.agent, n.agent_version,
+      (n.limits ->> 'attempts')::int as attempts, (n.limits ->> 'timeoutSeconds')::float8 as timeout
+    from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
+      depth int, reopens text, "requestedBy" text, traceparent text, "attemptId" text, place int)
+    join task_lanes l on l.id = i.lane cross join clock c
+    left join lateral (
+      select n.* from instances n
+      where i.lane = any (array(select lane from free)) and n.id = ($4::text[])[i.place] and n.connection = ($5::text[])[i.place]
+        and n.state = 'idle' and n.last_seen_at > c.now - make_interval(secs => $6)
+      limit 1
+    ) n on true
+  ),
+  made as (
+    insert into tasks (id, team_id, project_id, capability, title, input, priority, state, lane, ready_seq, max_attempts, parent_id, depth, reopens,
+      requested_by, not_before, traceparent, created_at, updated_at)
+    select i.id, i.team_id, i.project_id, i.capability, i.title, i.input, i.priority, 'open', i.lane, i.seq, i."maxAttempts", i."parentId", i.depth,
+      i.reopens, i."requestedBy", i."notBefore", i.traceparent, c.now, c.now
+    from given i, clock c
+    returning lane
+  ),
+  queued as (
+    insert into task_ready (lane, seq, task_id, ready_at, attempts)
+    select i.lane, i.seq, i.id, c.now, 0 from given i, clock c where i.seq is not null and i.fence is null
+    returning lane
+  ),
+  delayed as (
+    insert into task_due (task_id, kind, at) select i.id, 'delay', i."notBefore" from given i where i.seq is null
+  ),
+  opened as (
+    insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
+      lease_until, deadline_at)
+    select i.id, i.fence, i.lane, 1, i."attemptId", i.instance_id, i.actor_id, i.agent, i.agent_version, i.attempts, c.now,
+      c.now + make_interval(secs => $7), c.now + make_interval(secs => i.timeout)
+    from given i, clock c where i.fence is not null
+    returning lane
+  )
+  select t.first, t.started, t.now, t."leaseUntil", t.written, a.head, a.owed
+  from (
+    -- counted so that they are written before the log's lock is taken
+    select (select count(*) from made) + (select count(*) from queued) + (select count(*) from opened) as written, min(seq) filter (where fence is null) as first,
+      string_agg(concat_ws(' ', id, fence, lane, "attemptId", instance_id), ',') filter (where fence is not null) as started,
+      (select now from clock) as now, (select now from clock) + make_interval(secs => $7) as "leaseUntil",
+      array_agg(row('evt' || substr(id, 5), 'task.created', team_id, project_id, id, (array['critical', 'high', 'normal', 'low'])[priority + 1],
+        jsonb_build_object('taskId', id, 'capability', capability, 'title', title, 'requestedBy', "requestedBy", 'reopens', reopens),
+        traceparent)::event_draft)
+      || coalesce(array_agg(row('evt' || substr("attemptId", 4), 'task.started', team_id, project_id, id, 'normal',
+        jsonb_build_object('taskId', id, 'attempt', 1, 'fence', fence, 'agent', agent, 'instanceId', instance_id),
+        traceparent)::event_draft) filter (where fence is not null), '{}') as events
+    from given
+  ) t, append_events_owing(t.events) a`;
 const UNIQUE_VIOLATION = '23505';
 
 export interface Created {
@@ -68,7 +140,23 @@ export interface Created {
   readonly made: ReadonlySet<string> | null;
   /** The lowest place in any lane that one of them got. */
   readonly first: number | null;
+  /** Those that have begun. */
+  readonly started: readonly Claimed[];
+  /** Those that began when the answer was lost. */
+  readonly unheard: readonly Holder[];
   readonly now: Date;
+}
+
+/** Who is to begin at once, and where. */
+export interface Starts {
+  /** The lanes that they are of, and up to where nothing waits in them. */
+  readonly lanes: readonly { readonly id: number; readonly after: number }[];
+  readonly instances: readonly { readonly id: string; readonly connection: string }[];
+  /** For each task its instance, an index; -1: none is free for it. */
+  readonly places: readonly number[];
+  readonly leaseSeconds: number;
+  readonly silentAfterSeconds: number;
+  readonly limitVersion: number;
 }
 
 interface CreateAnswer {
@@ -76,27 +164,79 @@ interface CreateAnswer {
   readonly first: number | null;
   readonly now: Date;
   readonly head: number | null;
+  readonly owed: boolean;
+}
+interface StartAnswer extends Omit<CreateAnswer, 'made'> {
+  readonly started: string | null;
+  readonly leaseUntil: Date;
 }
 
-export async function create(db: HotSql, tasks: readonly NewTaskRow[]): Promise<Created> {
-  const given = [`[${tasks.map(textOf).join(',')}]`];
-  const carefully = () => db.hot<CreateAnswer>('create tasks', createCarefully, given);
-  const plainly = () =>
-    db.hot<CreateAnswer>('create tasks without keys', createPlainly, given).catch((error: unknown) => {
-      // Some of them were made before, when the answer was lost.
-      if (sqlState(error) === UNIQUE_VIOLATION) return carefully();
-      throw error;
-    });
-  const [row] = await (tasks.some((task) => task.idempotencyKey !== null) ? carefully() : plainly());
+/** @param starts for tasks without keys only */
+export async function create(db: HotSql, tasks: readonly NewTaskRow[], starts: Starts | null): Promise<Created> {
+  try {
+    if (starts !== null) return await createAndStart(db, tasks, starts);
+    const careful = tasks.some((task) => task.idempotencyKey !== null);
+    return await (careful
+      ? createWith(db, 'create tasks', createCarefully, tasks)
+      : createWith(db, 'create tasks without keys', createPlainly, tasks));
+  } catch (error) {
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+    // Some of them were made before, when the answer was lost.
+    const created = await createWith(db, 'create tasks', createCarefully, tasks);
+    return { ...created, unheard: await startedBefore(db, tasks) };
+  }
+}
+
+async function createWith(db: HotSql, name: string, text: string, tasks: readonly NewTaskRow[]): Promise<Created> {
+  const [row] = await db.hot<CreateAnswer>(name, text, [`[${tasks.map((task) => `${textOf(task)}}`).join(',')}]`]);
   if (row === undefined) throw new Error('A statement that aggregates returned no row.');
-  db.appended(row.head);
-  return { made: row.made === null ? null : new Set(row.made), first: row.first, now: row.now };
+  db.appended(row.head, row.owed);
+  return {
+    made: row.made === null ? null : new Set(row.made),
+    first: row.first,
+    started: [],
+    unheard: [],
+    now: row.now,
+  };
 }
 
-/** What is null is left out. Ids need no escape, and the input is JSON as it is. */
+async function createAndStart(db: HotSql, tasks: readonly NewTaskRow[], starts: Starts): Promise<Created> {
+  const rows = tasks.map((task, n) => {
+    const place = starts.places[n] ?? -1;
+    return place < 0 ? `${textOf(task)}}` : `${textOf(task)},"attemptId":"${task.attemptId}","place":${place + 1}}`;
+  });
+  const [row] = await db.hot<StartAnswer>('create tasks that begin', createStarting, [
+    `[${rows.join(',')}]`,
+    plain(starts.lanes.map(({ id }) => id)),
+    plain(starts.lanes.map(({ after }) => after)),
+    plain(starts.instances.map(({ id }) => id)),
+    plain(starts.instances.map(({ connection }) => connection)),
+    starts.silentAfterSeconds,
+    starts.leaseSeconds,
+    starts.limitVersion,
+  ]);
+  if (row === undefined) throw new Error('A statement that aggregates returned no row.');
+  db.appended(row.head, row.owed);
+  const started = (row.started?.split(',') ?? []).map((words): Claimed => {
+    const [task_id = '', fence, lane, attempt_id = '', instance_id = ''] = words.split(' ');
+    const lease_until = row.leaseUntil;
+    return { task_id, fence: Number(fence), lane: Number(lane), number: 1, attempt_id, instance_id, lease_until };
+  });
+  return { made: null, first: row.first, started, unheard: [], now: row.now };
+}
+
+const startedBefore = (db: HotSql, tasks: readonly NewTaskRow[]): Promise<Holder[]> =>
+  db.hot<Holder>(
+    'tasks that began unheard',
+    `select r.task_id as "taskId", r.fence, r.holder_id as "actorId"
+     from unnest($1::text[], $2::text[]) as t(id, attempt_id) join task_running r on r.task_id = t.id and r.attempt_id = t.attempt_id`,
+    [plain(tasks.map(({ id }) => id)), plain(tasks.map(({ attemptId }) => attemptId))],
+  );
+
+/** What is null is left out, and so is the brace that closes it. Ids need no escape, and the input is JSON as it is. */
 function textOf(task: NewTaskRow): string {
   let text = `{"id":"${task.id}","lane":${task.lane},"input":${task.input},"maxAttempts":${task.maxAttempts},"depth":${task.depth},"requestedBy":${JSON.stringify(task.requestedBy)}`;
   for (const name of ['title', 'notBefore', 'parentId', 'reopens', 'idempotencyKey', 'traceparent'] as const)
     if (task[name] !== null) text += `,"${name}":${JSON.stringify(task[name])}`;
-  return `${text}}`;
+  return text;
 }

@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { ServerMessage } from '@muster/contracts';
+import { WebSocket } from 'ws';
+import { SystemIds } from '#kernel';
+import { Database } from '#platform/database';
+import { runtimeRoom, type RuntimeRoom, type Worker } from '#test/runtime-room';
+import { Dispatcher } from './dispatch/dispatcher.ts';
+import { RuntimeModule } from './runtime.module.ts';
+import { create, type NewTaskRow, type Starts } from './sql/create.ts';
+
+let room: RuntimeRoom;
+let worker: Worker;
+const ids = new SystemIds();
+beforeAll(async () => {
+  room = await runtimeRoom(RuntimeModule);
+}, 60_000);
+afterAll(() => room.close());
+beforeEach(async () => {
+  for (const { id } of await room.test.sql<{ id: string }>(`select id from tasks where finished_at is null`))
+    await room.call(room.person, 'POST', `/tasks/${id}/cancel`, {});
+  await room.test.sql(`update instances set state = 'offline'`);
+  worker = await room.connect({ capacity: 10 });
+});
+
+async function until<T>(look: () => T | undefined): Promise<T> {
+  for (let tries = 0; tries < 400; tries += 1) {
+    const seen = look();
+    if (seen !== undefined) return seen;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error('It did not come true in 10 s.');
+}
+const database = () => room.app.get(Database);
+const laneOf = async (taskId: string): Promise<number> =>
+  (await room.test.sql<{ lane: number }>(`select lane from tasks where id = $1`, [taskId]))[0]?.lane ?? 0;
+/** Some lane's number, in which nothing waits. */
+const emptyLane = async (): Promise<number> => {
+  const { id } = await room.create();
+  await room.call(room.person, 'POST', `/tasks/${id}/cancel`, {});
+  return laneOf(id);
+};
+const row = (lane: number): NewTaskRow => ({
+  id: ids.next('task'),
+  attemptId: ids.next('attempt'),
+  lane,
+  title: null,
+  input: '{"file":"a.ts"}',
+  maxAttempts: 5,
+  notBefore: null,
+  parentId: null,
+  depth: 0,
+  reopens: null,
+  requestedBy: room.person.id,
+  idempotencyKey: null,
+  traceparent: null,
+});
+async function startsAt({ instanceId }: Worker, lane: number, places: readonly number[]): Promise<Starts> {
+  const [instance] = await room.test.sql<{ connection: string }>(`select connection from instances where id = $1`, [
+    instanceId,
+  ]);
+  const [limits] = await room.test.sql<{ version: string }>(`select version from dispatch_limit_version`);
+  return {
+    lanes: [{ id: lane, after: 0 }],
+    instances: [{ id: instanceId, connection: instance?.connection ?? '' }],
+    places,
+    leaseSeconds: 30,
+    silentAfterSeconds: 30,
+    limitVersion: Number(limits?.version),
+  };
+}
+const stateOf = async (taskId: string): Promise<string> => (await room.show(taskId)).state;
+
+describe('a new task', () => {
+  it('begins with the commit that makes it, where an agent has asked for work and nothing waits', async () => {
+    await room.test.sql(`update instances set state = 'offline'`);
+    const got: ServerMessage[] = [];
+    const address = (await room.app.getUrl()).replace('http', 'ws');
+    const socket = new WebSocket(`${address}/api/runtime/connect`, {
+      headers: { authorization: `Bearer ${room.actor().id}` },
+    });
+    socket.on('message', (raw) => got.push(...(JSON.parse((raw as Buffer).toString()) as ServerMessage[])));
+    await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+    socket.send(
+      JSON.stringify([{ type: 'hello', seq: 1, protocol: 1, agent: 'coder', capabilities: ['code.change'] }]),
+    );
+    await until(() => got.find(({ type }) => type === 'welcome'));
+    socket.send(JSON.stringify([{ type: 'credit', seq: 2, count: 1 }]));
+    await until(() => got.find((message) => message.type === 'ok' && message.re === 2));
+
+    const [first, second] = [await room.create(), await room.create()];
+    const message = await until(() => got.find(({ type }) => type === 'task'));
+    expect(message).toMatchObject({ task: { taskId: first.id, attempt: 1, input: { file: 'a.ts' } } });
+    const told = await room.test.sql<{ type: string; position: number; together: boolean }>(
+      `select e.type, e.position, r.started_at = t.created_at as together
+       from events e join tasks t on t.id = e.subject join task_running r on r.task_id = t.id where e.subject = $1 order by e.position`,
+      [first.id],
+    );
+    expect(told.map(({ type, together }) => [type, together])).toEqual([
+      ['task.created', true],
+      ['task.started', true],
+    ]);
+    // It asked for one.
+    expect(await stateOf(second.id)).toBe('queued');
+    expect(await room.broken()).toEqual([]);
+    socket.close();
+  });
+
+  it('that began is in no queue, and is completed like any other', async () => {
+    const lane = await emptyLane();
+    const rows = [row(lane), row(lane)];
+    const { started, first } = await create(database(), rows, await startsAt(worker, lane, [0, -1]));
+    expect(started.map(({ task_id, instance_id, number }) => [task_id, instance_id, number])).toEqual([
+      [rows[0]?.id, worker.instanceId, 1],
+    ]);
+    expect(first).not.toBeNull();
+    expect(await Promise.all(rows.map(({ id }) => stateOf(id)))).toEqual(['running', 'queued']);
+    const fence = started[0]?.fence ?? 0;
+    const ended = await room.verb(worker, { taskId: rows[0]?.id ?? '', fence }, 'complete', { output: { ok: true } });
+    expect(ended.status).toBe(200);
+    expect((await room.claim(worker, 5)).map(({ taskId }) => taskId)).toEqual([rows[1]?.id]);
+    expect(await room.broken()).toEqual([]);
+  });
+
+  it('stands behind what waits in its lane already', async () => {
+    const { id } = await room.create();
+    const lane = await laneOf(id);
+    const made = row(lane);
+    expect((await create(database(), [made], await startsAt(worker, lane, [0]))).started).toEqual([]);
+    expect((await room.claim(worker, 5)).map(({ taskId }) => taskId)).toEqual([id, made.id]);
+  });
+
+  it('stands behind what had begun and came back', async () => {
+    const { id } = await room.create();
+    const lane = await laneOf(id);
+    await room.test.sql(`update task_ready set lane = -lane where task_id = $1`, [id]);
+    const made = row(lane);
+    expect((await create(database(), [made], await startsAt(worker, lane, [0]))).started).toEqual([]);
+    expect(await stateOf(made.id)).toBe('queued');
+  });
+
+  it('is queued when its instance may not have it, or the limits have changed', async () => {
+    const lane = await emptyLane();
+    const good = await startsAt(worker, lane, [0]);
+    const rows = [row(lane), row(lane), row(lane)];
+    const started = [];
+    for (const [n, starts] of [
+      { ...good, limitVersion: good.limitVersion - 1 },
+      { ...good, instances: [{ id: worker.instanceId, connection: 'an older one' }] },
+    ].entries()) {
+      started.push(...(await create(database(), [rows[n] ?? row(lane)], starts)).started);
+      await room.claim(worker);
+    }
+    await room.test.sql(`update instances set state = 'paused' where id = $1`, [worker.instanceId]);
+    started.push(...(await create(database(), [rows[2] ?? row(lane)], good)).started);
+    expect(started).toEqual([]);
+    expect(await Promise.all(rows.map(({ id }) => stateOf(id)))).toEqual(['running', 'running', 'queued']);
+  });
+
+  it('that began while the answer was lost goes back at once, and costs no attempt', async () => {
+    const lane = await emptyLane();
+    const made = row(lane);
+    const starts = await startsAt(worker, lane, [0]);
+    expect((await create(database(), [made], starts)).started).toHaveLength(1);
+    const again = await create(database(), [made], starts);
+    expect(again.made).toEqual(new Set([made.id]));
+    expect(again.unheard).toMatchObject([{ taskId: made.id, actorId: worker.actor.id }]);
+    room.app.get(Dispatcher).giveBack(again.unheard);
+    for (let tries = 0; (await stateOf(made.id)) !== 'queued'; tries += 1) {
+      if (tries > 400) throw new Error('It was not given back.');
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    expect(await room.show(made.id)).toMatchObject({ attempts: [{ outcome: 'released' }] });
+    expect((await room.claim(await room.connect())).map(({ taskId }) => taskId)).toEqual([made.id]);
+    expect(await room.broken()).toEqual([]);
+  });
+});
