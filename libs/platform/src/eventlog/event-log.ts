@@ -38,13 +38,16 @@ export const typeMatches = (column: string, patterns: string): string =>
   `exists (select 1 from unnest(${patterns}) as p where p = '*' or ${column} = p
      or (right(p, 2) = '.*' and left(${column}, length(p) - 1) = left(p, -1)))`;
 
+/** @param here whether a commit of this process told of it */
+type AdvanceListener = (position: number, here: boolean) => void;
+
 /** Some ten milliseconds' worth. */
 const looksAtAtOnce = 10_000;
 
 /** The log of what happened, in one gap-free order. Readers remember the last position that they have seen. */
 @Injectable()
 export class EventLog {
-  readonly #listeners = new Set<(position: number) => void>();
+  readonly #listeners = new Set<AdvanceListener>();
   readonly #owedListeners = new Set<() => void>();
   #announced = 0;
 
@@ -131,7 +134,7 @@ export class EventLog {
   }
 
   /** Wakes a reader after new positions exist: coalesced, never the only way to find out, so read again after (re)subscribing. */
-  onAdvance(listener: (position: number) => void): () => void {
+  onAdvance(listener: AdvanceListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -142,13 +145,17 @@ export class EventLog {
     return () => this.#owedListeners.delete(listener);
   }
 
-  /** Told by a commit of this process or, through PostgreSQL, of another. @param owed whether a reaction may have to be run for it */
-  announce(position: number, owed: boolean): void {
+  /**
+   * Told by a commit of this process or, through PostgreSQL, of another.
+   * @param owed whether a reaction may have to be run for it
+   * @param here a commit of this process
+   */
+  announce(position: number, owed: boolean, here: boolean): void {
     const isNew = position > this.#announced;
     // Two commits may be told of the wrong way round: what the first of them owes is not less owed for that.
     if (owed) for (const listener of this.#owedListeners) listener();
     if (!isNew) return;
     this.#announced = position;
-    for (const listener of this.#listeners) listener(position);
+    for (const listener of this.#listeners) listener(position, here);
   }
 }

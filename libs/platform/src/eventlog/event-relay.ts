@@ -27,7 +27,7 @@ export class EventRelay implements OnApplicationBootstrap, OnApplicationShutdown
   onApplicationBootstrap(): void {
     const offs = [
       this.database.onAppended((head, _events, owed) => {
-        this.events.announce(head, owed);
+        this.events.announce(head, owed, true);
         this.signals.publishElsewhere(topic);
       }),
       this.signals.subscribe(topic, () => this.#look()),
@@ -53,7 +53,7 @@ export class EventRelay implements OnApplicationBootstrap, OnApplicationShutdown
     try {
       while (this.#again) {
         this.#again = false;
-        this.events.announce(await this.events.head(), true);
+        this.events.announce(await this.events.head(), true, false);
       }
     } catch (error) {
       this.#log.debug(`The position could not be read, and is looked for again by itself: ${String(error)}`);

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Ids } from '#kernel';
 import { Batcher } from '#platform/batching';
 import { Database } from '#platform/database';
+import { WakeUps } from '../dispatch/wake-ups.ts';
 import { currentTraceparent } from '../domain/traceparent.ts';
 import { complete, type Completion } from '../sql/complete.ts';
 import type { Holder } from '../sql/leases.ts';
@@ -16,6 +17,7 @@ export class Completions {
   constructor(
     database: Database,
     private readonly ids: Ids,
+    wakeUps: WakeUps,
   ) {
     this.batcher = new Batcher({
       name: 'completions',
@@ -24,7 +26,8 @@ export class Completions {
       repeatable: true,
       fairnessKey: ({ actorId }) => actorId,
       run: async (items) => {
-        const accepted = await complete(database, items);
+        const { accepted, freed } = await complete(database, items);
+        if (freed) wakeUps.somethingToClaim();
         return items.map((item) => accepted.has(item.eventId));
       },
     });

@@ -93,8 +93,8 @@ export class Dispatcher {
     this.stopped = false;
     this.unsubscribe.push(
       this.wakeUps.onClaimable((hints) => {
-        if (hints === null) this.readyLanes.hintAnywhere();
-        else for (const { lane, seq } of hints) this.readyLanes.hint(lane, seq);
+        if (hints === null) return this.lookAnywhere();
+        for (const { lane, seq } of hints) this.readyLanes.hint(lane, seq);
         this.poke();
       }),
       this.wakeUps.onEnded((attempt) => {
@@ -103,9 +103,12 @@ export class Dispatcher {
       this.wakeUps.onEndedElsewhere((taskId) => {
         if (taskId === null || this.holds(taskId)) void this.stopEnded();
       }),
-      this.eventLog.onAdvance(() => {
-        this.readyLanes.hintAnywhere();
-        this.poke();
+      // Hot verbs of this process say by themselves what they made claimable; anything else may have.
+      this.database.onAppended((_head, events) => {
+        if (events.length > 0) this.lookAnywhere();
+      }),
+      this.eventLog.onAdvance((_position, here) => {
+        if (!here) this.lookAnywhere();
       }),
     );
     this.timer = setInterval(() => {
@@ -151,6 +154,11 @@ export class Dispatcher {
           this.poke();
         }
       });
+  }
+
+  private lookAnywhere(): void {
+    this.readyLanes.hintAnywhere();
+    this.poke();
   }
 
   private async run(): Promise<void> {
@@ -232,7 +240,7 @@ export class Dispatcher {
   }
 
   private roomOf(receiver: Receiver): number {
-    return receiver.room - (this.kept.get(receiver) ?? 0);
+    return Math.max(0, receiver.room - (this.kept.get(receiver) ?? 0));
   }
 
   /** Nobody else gives this room away until what is returned is called. */

@@ -38,26 +38,36 @@ const completeText = `
     update tasks t set state = 'succeeded', output = g.data -> 'output', error = null, attempt = g.number, instance_id = g.instance_id, agent = g.agent,
       checkpoint = coalesce(g.checkpoint, t.checkpoint), updated_at = c.now, finished_at = c.now
     from gone g, clock c where t.id = g.task_id
-    returning g.event_id, row(g.event_id, 'task.succeeded', t.team_id, t.project_id, t.id, 'normal', g.data, g.traceparent)::event_draft as event
+    returning g.event_id, t.has_dependants, row(g.event_id, 'task.succeeded', t.team_id, t.project_id, t.id, 'normal', g.data, g.traceparent)::event_draft as event
   )
-  select t.accepted, t.kept, a.head, a.owed
+  select t.accepted, t.freed, t.kept, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from kept) as kept, string_agg(event_id, ',') as accepted, array_agg(event) as events from done
+    select (select count(*) from kept) as kept, string_agg(event_id, ',') as accepted, bool_or(has_dependants) as freed, array_agg(event) as events
+    from done
   ) t, append_events_owing(t.events) a`;
 
-/** The event ids of those that were accepted: fences alone would not tell a holder's from somebody else's of the same batch. */
-export async function complete(db: HotSql, completions: readonly Completion[]): Promise<Set<string>> {
+interface CompleteAnswer {
+  readonly accepted: string | null;
+  readonly freed: boolean | null;
+  readonly head: number | null;
+  readonly owed: boolean;
+}
+
+export interface Completed {
+  /** The event ids of those that were accepted: fences alone would not tell a holder's from somebody else's of the same batch. */
+  readonly accepted: ReadonlySet<string>;
+  /** Others were waiting for some of them, and may be claimable now. */
+  readonly freed: boolean;
+}
+
+export async function complete(db: HotSql, completions: readonly Completion[]): Promise<Completed> {
   // Ids need no escape; the data is JSON as it is.
   const rows = completions.map(
     ({ taskId, fence, actorId, eventId, data, traceparent }) =>
       `{"taskId":"${taskId}","fence":${fence},"actorId":"${actorId}","eventId":"${eventId}","data":${data}${traceparent === null ? '' : `,"traceparent":"${traceparent}"`}}`,
   );
-  const [row] = await db.hot<{ accepted: string | null; head: number | null; owed: boolean }>(
-    'complete tasks',
-    completeText,
-    [`[${rows.join(',')}]`],
-  );
+  const [row] = await db.hot<CompleteAnswer>('complete tasks', completeText, [`[${rows.join(',')}]`]);
   db.appended(row?.head ?? null, row?.owed);
-  return new Set(row?.accepted?.split(','));
+  return { accepted: new Set(row?.accepted?.split(',')), freed: row?.freed === true };
 }
