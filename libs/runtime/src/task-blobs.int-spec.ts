@@ -55,6 +55,31 @@ describe('a large input', () => {
     expect(await room.broken()).toEqual([]);
   });
 
+  it('that is sent as it is goes the same way, alone and among many', async () => {
+    const value = { file: 'sent.ts', more: 'z'.repeat(300_000) };
+    const { status, body: task } = await create(value);
+    expect(status).toBe(201);
+    expect((await room.show(task.id)).input).toEqual(refOf(json(value)));
+    const many = await room.call<{ items: { taskId: string }[] }>(room.person, 'POST', '/tasks/bulk', {
+      projectId: room.project,
+      capability: 'code.change',
+      tasks: [{ input: value }, { input: { file: 'small.ts' } }],
+    });
+    const [first, second] = many.body.items;
+    expect((await room.show(first?.taskId ?? '')).input).toEqual(refOf(json(value)));
+    expect((await room.show(second?.taskId ?? '')).input).toEqual({ file: 'small.ts' });
+    await age();
+    await dropUnused();
+    expect(await read(json(value))).toEqual({ status: 200, text: json(value) });
+    expect(await create({ more: 'z'.repeat(300_000) })).toMatchObject({
+      status: 422,
+      body: { code: 'runtime.input_invalid', errors: [{ path: 'input.file' }] },
+    });
+    expect(await room.broken()).toEqual([]);
+    const worker = await room.connect();
+    for (const given of await room.claim(worker, 10)) await room.verb(worker, given, 'complete', { output: {} });
+  });
+
   it("is judged by the skill's schema as if it stood in the task", async () => {
     const unfit = json({ path: 'a.ts' });
     await store(unfit);
@@ -141,6 +166,26 @@ describe('a large output', () => {
       await room.verb(worker, { ...task, fence: task.fence + 1_000 }, 'complete', { output: refOf(text) }),
     ).toMatchObject({
       status: 409,
+    });
+    expect(await room.broken()).toEqual([]);
+  });
+});
+
+describe('a large output that is sent as it is', () => {
+  it('is kept beside the task, and completed with twice it is answered the same', async () => {
+    const worker = await room.connect();
+    await room.create();
+    const [task] = await room.claim(worker, 1);
+    if (task === undefined) throw new Error('nothing was handed out');
+    const output = { lines: 'w'.repeat(300_000) };
+    for (let n = 0; n < 2; n += 1) expect((await room.verb(worker, task, 'complete', { output })).status).toBe(200);
+    expect((await room.show(task.taskId)).output).toEqual(refOf(json(output)));
+    await age();
+    await dropUnused();
+    expect(await read(json(output))).toEqual({ status: 200, text: json(output) });
+    expect(await room.verb(worker, { ...task, fence: task.fence + 1_000 }, 'complete', { output })).toMatchObject({
+      status: 409,
+      body: { code: 'runtime.stale_lease' },
     });
     expect(await room.broken()).toEqual([]);
   });

@@ -234,7 +234,8 @@ export class MusterClient {
         answer: anything,
       });
     },
-    execute: (
+    /** A large input goes the way of that of a task. */
+    execute: async (
       projectId: string,
       capability: string,
       request: z.input<typeof executeCapability> = {},
@@ -243,7 +244,7 @@ export class MusterClient {
       this.#http.call({
         method: 'POST',
         path: `/api/projects/${part(projectId)}/capabilities/${part(capability)}/execute`,
-        body: request,
+        body: { ...request, input: await this.blobs.forInput(projectId, request.input) },
         answer: taskView,
         timeoutMs: 90_000,
         ...creation,
@@ -384,8 +385,18 @@ export class MusterClient {
     output: (task: Pick<TaskView, 'projectId' | 'output'>): Promise<JsonValue> =>
       this.blobs.valueOf(task.projectId, task.output),
     /** Up to 1,000 of one capability; each is made or refused by itself, and may depend on earlier ones by their place. */
-    createMany: (tasks: z.input<typeof createTasks>): Promise<z.infer<typeof createdTasks>> =>
-      this.#http.call({ method: 'POST', path: '/api/tasks/bulk', body: tasks, answer: createdTasks }),
+    createMany: async (request: z.input<typeof createTasks>): Promise<z.infer<typeof createdTasks>> => {
+      const tasks = [];
+      // One after another: what is large would otherwise be on its way a thousand times at once.
+      for (const task of request.tasks)
+        tasks.push({ ...task, input: await this.blobs.forInput(request.projectId, task.input) });
+      return this.#http.call({
+        method: 'POST',
+        path: '/api/tasks/bulk',
+        body: { ...request, tasks },
+        answer: createdTasks,
+      });
+    },
     list: (
       query: Paging & {
         projectId?: string | undefined;

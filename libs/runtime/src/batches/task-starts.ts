@@ -1,4 +1,4 @@
-import { isBlobRef, type TaskView } from '@muster/contracts';
+import { isBlobRef, referencedFromBytes, type TaskView } from '@muster/contracts';
 import { Injectable } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import type { FieldError, MusterError } from '#kernel';
@@ -116,18 +116,23 @@ export class TaskStarts {
       const earlier = await taskByKey(this.database, task.teamId, key);
       if (earlier !== null) return startedOf(earlier, false);
     }
-    const text = JSON.stringify(task.input ?? {});
+    const given = JSON.stringify(task.input ?? {});
     // Its bytes are at most three times its characters.
-    const bytes = text.length * 3 <= maxInputBytes ? 0 : Buffer.byteLength(text);
+    const bytes = given.length * 3 < referencedFromBytes ? 0 : Buffer.byteLength(given);
     if (bytes > maxInputBytes) throw new InputTooLarge(bytes, maxInputBytes);
     const agentRange = rangeOf(task);
     const sticky = await this.stickyOf(task, answers);
-    const large = isBlobRef(task.input) ? await this.blobs.valueOf(task.projectId, task.input) : null;
-    const judged = large === null ? (task.input ?? {}) : large.value;
+    const referred = isBlobRef(task.input) ? await this.blobs.valueOf(task.projectId, task.input) : null;
+    const judged = referred === null ? (task.input ?? {}) : referred.value;
     const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, judged, answers);
     const depth = task.parentId === undefined ? 0 : await this.depthBelow(task.parentId, task, answers);
     const priority = task.priority ?? 'normal';
-    const input = task.input ?? {};
+    // Nothing large is carried through the tables that work goes through, whoever sends it.
+    const isLarge = bytes >= referencedFromBytes && !isReserved(task.capability);
+    const stored = isLarge ? await this.blobs.keepValue({ ...task, by: task.requestedBy }, given) : null;
+    const input = stored === null ? (task.input ?? {}) : { ...stored.ref };
+    const text = stored === null ? given : JSON.stringify(input);
+    const blob = referred?.digest ?? stored?.digest ?? null;
     const lane = await this.lanes.of({
       teamId: task.teamId,
       projectId: task.projectId,
@@ -152,7 +157,7 @@ export class TaskStarts {
       idempotencyKey: key,
     };
     // What a task refers to is noted in the transaction that makes it; plain tasks go the short way.
-    if (hasTerms(task) || large !== null) {
+    if (hasTerms(task) || blob !== null) {
       const id = await this.termed.add({
         ...row,
         ...sticky,
@@ -161,7 +166,7 @@ export class TaskStarts {
         deadline: task.deadline ?? null,
         dependsOn: [...new Set(task.dependsOn)],
         onDependencyFailure: task.onDependencyFailure ?? 'cancel',
-        blob: large?.digest ?? null,
+        blob,
       });
       const made = id === null ? null : await taskById(this.database, id);
       return made === null ? this.made(task.teamId, key) : startedOf(made, true);

@@ -51,6 +51,13 @@ export class TaskBlobs implements OnApplicationBootstrap {
     return { digest, size: bytes.length, ref: refTo(digest, bytes.length) };
   }
 
+  /** The JSON of a value that came as it is and is too large to stay so. */
+  keepValue(to: { teamId: string; projectId: string; by: string }, text: string): Promise<BlobView> {
+    const bytes = Buffer.from(text);
+    const { teamId, projectId, by } = to;
+    return this.keep({ teamId, projectId, by, digest: createHash('sha256').update(bytes).digest('hex') }, bytes);
+  }
+
   /** Null: the attempt is not the caller's any more. */
   async keepOfAttempt(
     by: { actorId: string; taskId: string; fence: number; digest: string },

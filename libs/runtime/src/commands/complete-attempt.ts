@@ -1,4 +1,4 @@
-import { isBlobRef, type completeBody } from '@muster/contracts';
+import { isBlobRef, referencedFromBytes, type completeBody } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { z } from 'zod';
 import { Database } from '#platform/database';
@@ -52,22 +52,42 @@ export class CompleteAttemptHandler implements ICommandHandler<CompleteAttempt> 
       const errors = this.schemas.check(attempt.outputSchema, output.value, 'output');
       if (errors.length > 0) throw new OutputInvalid(attempt.capability, errors);
     }
-    if (await this.completions.add(by, attempt.capability, JSON.stringify(body.output))) return ended;
+    const text = await this.storable(by, body.output);
+    if (text === null) return ended;
+    if (await this.completions.add(by, attempt.capability, text)) return ended;
     // Told again, or two of the same at once: the second one gets the first one's answer.
     const now = await attemptOf(this.database, by);
     if (now?.outcome === 'completed') return ended;
     throw new StaleLease(by.taskId, by.fence);
   }
 
+  /** As it goes into the task: a large one as a reference to where it is kept. Null: the attempt has been completed before. */
+  private async storable(by: Holder, output: unknown): Promise<string | null> {
+    const text = JSON.stringify(output);
+    // Its bytes are at most three times its characters.
+    if (text.length * 3 < referencedFromBytes || Buffer.byteLength(text) < referencedFromBytes) return text;
+    const of = await this.attemptIn(by);
+    if (of === null) return null;
+    const to = { teamId: of.team_id, projectId: of.project_id, by: by.actorId };
+    const { ref, digest } = await this.blobs.keepValue(to, text);
+    await this.blobs.noteUse(by.taskId, of.project_id, digest);
+    return JSON.stringify(ref);
+  }
+
   /** What it refers to, kept with the task from now on; null: the attempt has been completed before. */
   private async referred(by: Holder, ref: object): Promise<{ readonly value: unknown } | null> {
-    const of = await projectOfAttempt(this.database, by);
-    if (of === null) {
-      if ((await attemptOf(this.database, by))?.outcome === 'completed') return null;
-      throw new StaleLease(by.taskId, by.fence);
-    }
+    const of = await this.attemptIn(by);
+    if (of === null) return null;
     const { digest, value } = await this.blobs.valueOf(of.project_id, ref);
     await this.blobs.noteUse(by.taskId, of.project_id, digest);
     return { value };
+  }
+
+  /** Where the open attempt is; null: it has been completed before. */
+  private async attemptIn(by: Holder): Promise<{ team_id: string; project_id: string } | null> {
+    const of = await projectOfAttempt(this.database, by);
+    if (of !== null) return of;
+    if ((await attemptOf(this.database, by))?.outcome === 'completed') return null;
+    throw new StaleLease(by.taskId, by.fence);
   }
 }
