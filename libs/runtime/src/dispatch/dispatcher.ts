@@ -30,6 +30,8 @@ export interface Receiver extends Candidate {
   held(): readonly { readonly taskId: string; readonly fence: number }[];
   stop(attempt: EndedAttempt): void;
   forget(taskId: string, fence: number): void;
+  /** What was heard from it lately is written down as a heartbeat. False: nothing was. */
+  touch(): Promise<boolean>;
 }
 
 /** Room of instances that is kept for tasks that are about to be created. */
@@ -75,6 +77,7 @@ export class Dispatcher {
   private places: Promise<void> | null = null;
   /** Until when they are not asked. */
   private readonly benched = new WeakMap<Receiver, number>();
+  private readonly touchedAt = new WeakMap<Receiver, number>();
 
   constructor(
     private readonly commands: CommandBus,
@@ -339,7 +342,10 @@ export class Dispatcher {
       const claimed = await this.claims.particular(receiver.instance, some);
       handed += claimed.length;
       if (claimed.length > 0) this.deliver(new Map([[receiver, claimed]]), claimed);
-      else for (const { task } of some) gone.add(numberOf(task));
+      else {
+        for (const { task } of some) gone.add(numberOf(task));
+        this.touch(receiver);
+      }
     }
     // What nobody here may have now may be somebody's in a moment: the look each second finds it again.
     for (const number of gone)
@@ -412,9 +418,29 @@ export class Dispatcher {
     const given = new Set(claimed.map((row) => row.instance_id));
     for (const index of new Set(slots)) {
       const receiver = receivers[index];
-      if (receiver !== undefined && !given.has(receiver.instance.id))
-        this.benched.set(receiver, performance.now() + everyMs);
+      if (receiver === undefined || given.has(receiver.instance.id)) continue;
+      this.benched.set(receiver, performance.now() + everyMs);
+      this.touch(receiver);
     }
+  }
+
+  /**
+   * When the database's clock is stepped, everybody has been silent for as long as the step. Who speaks on its socket here need not
+   * wait for its next heartbeat to be given something.
+   */
+  private touch(receiver: Receiver): void {
+    const now = performance.now();
+    if (now - (this.touchedAt.get(receiver) ?? Number.NEGATIVE_INFINITY) < everyMs) return;
+    this.touchedAt.set(receiver, now);
+    void receiver.touch().then(
+      (alive) => {
+        if (!alive) return;
+        this.benched.delete(receiver);
+        this.readyLanes.hintAnywhere();
+        this.poke();
+      },
+      (error: unknown) => this.log.warn({ err: error }, 'could not say that an instance is there; its heartbeat will'),
+    );
   }
 
   /** Instances that may take from the same lanes are one group. A lane that two groups may take from is given to one of them, in turn. */

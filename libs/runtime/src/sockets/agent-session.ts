@@ -27,7 +27,7 @@ import { roomOf } from '../dispatch/claims.ts';
 import type { Dispatcher, Receiver } from '../dispatch/dispatcher.ts';
 import type { Ordered } from '../dispatch/instance-orders.ts';
 import type { EndedAttempt } from '../dispatch/wake-ups.ts';
-import { heartbeatMsFor } from '../domain/lease-rules.ts';
+import { heartbeatMsFor, silentAfterSeconds } from '../domain/lease-rules.ts';
 import type { InstanceRow } from '../domain/task-row.ts';
 import type { Ended } from '../domain/verb-answers.ts';
 import { AlreadyConnected, HelloFirst } from '../runtime.errors.ts';
@@ -90,6 +90,7 @@ export class AgentSession implements Receiver, Ordered {
   private working = false;
   private waitingBytes = 0;
   private paused = false;
+  private heardAt = performance.now();
   private flushing = false;
   private saidBye = false;
   private closed = false;
@@ -163,7 +164,16 @@ export class AgentSession implements Receiver, Ordered {
     this.socket.close(4001, 'replaced by a newer connection');
   }
 
+  async touch(): Promise<boolean> {
+    const silentFor = performance.now() - this.heardAt;
+    if (this.row === null || this.closed || silentFor > silentAfterSeconds(this.parts.leaseSeconds) * 1000)
+      return false;
+    await this.parts.commands.execute(new RenewLeases(this.actor.id, this.row.id, this.row.connection, []));
+    return true;
+  }
+
   private receive(data: Buffer, isBinary: boolean): void {
+    this.heardAt = performance.now();
     if (isBinary) {
       this.socket.close(1003, 'frames are text');
       return;
