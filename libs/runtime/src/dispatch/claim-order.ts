@@ -32,7 +32,7 @@ export interface Plan<R> {
   readonly picks: readonly Choice<R>[];
   /** Lanes of which nothing may begin now because a limit is used up; below zero those for tasks with conditions of their own. */
   readonly full: ReadonlySet<number>;
-  /** Lanes that are empty, or of whose tasks (below zero) none of these takers may have any, whatever room it has. */
+  /** Lanes (below zero) of whose tasks none of these takers may have any, whatever room it has. */
   readonly nobodys: ReadonlySet<number>;
 }
 

@@ -97,7 +97,9 @@ export class Claims {
       readonly all: ReadonlyMap<number, Lane>;
     },
     db: Pick<Tx, 'sql'> = this.database,
-  ): Promise<Plan<R> & { readonly tookMs: number; readonly nextStartInMs: number | null }> {
+  ): Promise<
+    Plan<R> & { readonly empty: readonly number[]; readonly tookMs: number; readonly nextStartInMs: number | null }
+  > {
     const from = performance.now();
     const room = takers.reduce((sum, taker) => sum + taker.room, 0);
     const looked = [...lanes.particular, ...lanes.plain.map(({ id }) => id)];
@@ -142,7 +144,8 @@ export class Claims {
     return {
       picks,
       full,
-      nobodys: new Set([...nobodys, ...empty]),
+      nobodys,
+      empty,
       tookMs: performance.now() - from,
       nextStartInMs: nextStarts.length === 0 ? null : Math.min(...nextStarts),
     };

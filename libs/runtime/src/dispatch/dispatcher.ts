@@ -77,6 +77,8 @@ export class Dispatcher {
   private places: Promise<void> | null = null;
   /** Until when they are not asked. */
   private readonly benched = new WeakMap<Receiver, number>();
+  /** By the number of a lane: instances that had room and may have nothing of what was there. */
+  private readonly passedOver = new Map<number, ReadonlySet<string>>();
   private readonly touchedAt = new WeakMap<Receiver, number>();
 
   constructor(
@@ -168,6 +170,7 @@ export class Dispatcher {
     for (let pass = 0; pass < passesPerRound && !this.stopped; pass++) {
       const able = this.able();
       if (able.length === 0) return;
+      this.askAgain(able);
       const numbers = await this.readyLanes.current();
       if (numbers.length === 0) return this.lookSoon();
       const lanes = await this.lanes.all([...new Set(numbers.map(Math.abs))]);
@@ -175,7 +178,7 @@ export class Dispatcher {
       const waiting = new Set(numbers);
       const { free, takers } = this.split(able, lanes, may, waiting);
       const plain = new Map([...lanes].filter(([id]) => waiting.has(id)));
-      const first = await this.handInOrder(takers, lanes, waiting);
+      const first = await this.handInOrder(able, takers, lanes, waiting);
       const rest = await this.handPlain(able, plain, free);
       if (first.outdated || rest.outdated) {
         await this.limits.look();
@@ -258,6 +261,15 @@ export class Dispatcher {
     };
   }
 
+  /** Tasks that none of those who were asked may have, as soon as there is room with somebody who was not. */
+  private askAgain(able: readonly Receiver[]): void {
+    for (const [number, asked] of this.passedOver) {
+      if (able.every(({ instance }) => asked.has(instance.id))) continue;
+      this.passedOver.delete(number);
+      this.readyLanes.hint(number);
+    }
+  }
+
   /** Something was told of and the last look is too recent for another, or a limit may allow something again. */
   private lookSoon(): void {
     const waits = [this.readyLanes.lookIn, this.limits.restsFor].filter((ms) => ms !== null);
@@ -303,6 +315,7 @@ export class Dispatcher {
 
   /** Tasks with conditions of their own, and those of limited lanes, as far as no plain task of the same takers goes before them. */
   private async handInOrder(
+    able: readonly Receiver[],
     takers: readonly Taker<Receiver>[],
     lanes: ReadonlyMap<number, Lane>,
     waiting: ReadonlySet<number>,
@@ -310,13 +323,14 @@ export class Dispatcher {
     if (takers.length === 0) return { handed: 0, outdated: false };
     const release = this.keep(new Map(takers.map(({ of, room }) => [of, room])));
     try {
-      return await this.handTo(takers, lanes, waiting);
+      return await this.handTo(able, takers, lanes, waiting);
     } finally {
       release();
     }
   }
 
   private async handTo(
+    able: readonly Receiver[],
     takers: readonly Taker<Receiver>[],
     lanes: ReadonlyMap<number, Lane>,
     waiting: ReadonlySet<number>,
@@ -329,10 +343,12 @@ export class Dispatcher {
     const plain = theirs.filter((lane) => !lane.sticky && waiting.has(lane.id));
     const looked = [...particular, ...plain.map(({ id }) => id)];
     const hints = new Map(looked.map((number) => [number, this.readyLanes.cursorOf(number).hints]));
-    const { picks, full, nobodys, ...took } = await this.claims.plan(takers, { particular, plain, all: lanes });
+    const { picks, full, nobodys, empty, ...took } = await this.claims.plan(takers, { particular, plain, all: lanes });
     this.limits.rest(full, took);
     let handed = 0;
-    const gone = new Set(nobodys);
+    const gone = new Set([...nobodys, ...empty]);
+    const asked = new Set(nobodys.size === 0 ? [] : able.map(({ instance }) => instance.id));
+    for (const number of nobodys) this.passedOver.set(number, asked);
     const own = Map.groupBy(
       picks.filter(({ task }) => task.particular !== null),
       ({ taker }) => taker,
@@ -344,10 +360,13 @@ export class Dispatcher {
       if (claimed.length > 0) this.deliver(new Map([[receiver, claimed]]), claimed);
       else {
         for (const { task } of some) gone.add(numberOf(task));
-        this.touch(receiver);
+        this.touch(
+          receiver,
+          some.map(({ task }) => numberOf(task)),
+        );
       }
     }
-    // What nobody here may have now may be somebody's in a moment: the look each second finds it again.
+    // What nobody here may have now is asked about again when somebody else has room, and by the look each second.
     for (const number of gone)
       this.readyLanes.taken(number, { last: null, emptied: true, hints: hints.get(number) ?? 0 });
     const limited = picks.filter(({ task, limits }) => task.particular === null && limits.length > 0);
@@ -428,7 +447,7 @@ export class Dispatcher {
    * When the database's clock is stepped, everybody has been silent for as long as the step. Who speaks on its socket here need not
    * wait for its next heartbeat to be given something.
    */
-  private touch(receiver: Receiver): void {
+  private touch(receiver: Receiver, numbers: readonly number[] = []): void {
     const now = performance.now();
     if (now - (this.touchedAt.get(receiver) ?? Number.NEGATIVE_INFINITY) < everyMs) return;
     this.touchedAt.set(receiver, now);
@@ -436,7 +455,7 @@ export class Dispatcher {
       (alive) => {
         if (!alive) return;
         this.benched.delete(receiver);
-        this.readyLanes.hintAnywhere();
+        for (const number of numbers) this.readyLanes.hint(number);
         this.poke();
       },
       (error: unknown) => this.log.warn({ err: error }, 'could not say that an instance is there; its heartbeat will'),
