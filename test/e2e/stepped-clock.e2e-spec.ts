@@ -59,7 +59,7 @@ describe('when the clock of the database is stepped past the last heartbeat of a
     const { fence } = await given(id);
     // As if somebody else held it, whose lease the same step has ended.
     await world.server.database.sql(
-      `update task_running set instance_id = 'inst_gone', lease_until = muster_now() - interval '1 second' where task_id = $1`,
+      `update task_running set instance_id = 'inst_gone', lease_until = muster_now() where task_id = $1`,
       [id],
     );
     await stepped();
