@@ -311,6 +311,25 @@ describe('the HTTP pipe', () => {
     expect(await ask('POST', '/api/things', { name: 'fine' }, 'all', refused)).toMatchObject({ status: 201 });
   });
 
+  test('answers requests that come at once each under its own Idempotency-Key, and lets one of the same key through', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, n) =>
+        ask('POST', '/api/things', { name: `at once ${n % 20}` }, 'all', { 'idempotency-key': `at once ${n % 20}` }),
+      ),
+    );
+    for (let name = 0; name < 20; name += 1) {
+      const own = answers.filter((_, n) => n % 20 === name);
+      const made = own.filter(({ status }) => status === 201);
+      expect(made.length).toBeGreaterThan(0);
+      for (const { body } of made) expect(body).toEqual(made[0]?.body);
+      for (const one of own.filter(({ status }) => status !== 201))
+        expect(one).toMatchObject({ status: 409, body: { code: 'request.in_progress' } });
+    }
+    expect(new Set(answers.filter(({ status }) => status === 201).map(({ body }) => JSON.stringify(body))).size).toBe(
+      20,
+    );
+  });
+
   test('forgets an Idempotency-Key after a week and not before', async () => {
     const aged = (days: number) =>
       server.app

@@ -25,6 +25,6 @@ import { validationPipe } from './validation.ts';
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_PIPE, useFactory: validationPipe },
   ],
-  exports: [OwnedIds, IdempotencyInterceptor, Drain, SocketAdapter],
+  exports: [OwnedIds, IdempotencyInterceptor, IdempotencyKeys, Drain, SocketAdapter],
 })
 export class HttpModule {}

@@ -10,15 +10,9 @@ import {
 import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { catchError, from, map, mergeMap, type Observable, of, throwError } from 'rxjs';
-import { Database } from '#platform/database';
 import { IdempotencyKeyReused, InvalidRequest, RequestInProgress } from './http.errors.ts';
+import { IdempotencyKeys } from './idempotency-keys.ts';
 import type { MusterRequest } from './request.ts';
-
-interface Kept {
-  readonly request_hash: string;
-  readonly status: number | null;
-  readonly body: unknown;
-}
 
 /**
  * Keeps the answer to the first request with an Idempotency-Key and gives it to every repetition. A request that failed
@@ -26,7 +20,7 @@ interface Kept {
  */
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly keys: IdempotencyKeys) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const request = context.switchToHttp().getRequest<MusterRequest>();
@@ -40,43 +34,19 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const hash = createHash('sha256')
       .update(JSON.stringify(request.body ?? null))
       .digest('hex');
-    const id = [request.actor.teamId, request.actor.id, route, key] as const;
+    const { teamId, id: actorId } = request.actor;
+    const id = { teamId, actorId, route, key };
 
-    const claimed = await this.database.sql(
-      `insert into idempotency_keys (team_id, actor_id, route, key, request_hash) values ($1, $2, $3, $4, $5)
-       on conflict (team_id, actor_id, route, key) do update set created_at = clock_timestamp()
-         where idempotency_keys.status is null and idempotency_keys.request_hash = excluded.request_hash
-           and idempotency_keys.created_at < clock_timestamp() - interval '1 minute'
-       returning key`,
-      [...id, hash],
-    );
-    if (claimed.length === 0) {
-      const [kept] = await this.database.sql<Kept>(
-        'select request_hash, status, body from idempotency_keys where (team_id, actor_id, route, key) = ($1, $2, $3, $4)',
-        id,
-      );
-      if (kept !== undefined && kept.request_hash !== hash) throw new IdempotencyKeyReused();
-      if (kept?.status == null) throw new RequestInProgress();
+    if (!(await this.keys.claim(id, hash))) {
+      const kept = await this.keys.kept(id);
+      if (kept !== null && kept.request_hash !== hash) throw new IdempotencyKeyReused();
+      if (kept === null || kept.status === null) throw new RequestInProgress();
       void reply.status(kept.status).header('idempotent-replay', 'true');
       return of(kept.body);
     }
     return next.handle().pipe(
-      mergeMap((body: unknown) =>
-        from(
-          this.database.sql(
-            `update idempotency_keys set status = $5, body = $6::jsonb where (team_id, actor_id, route, key) = ($1, $2, $3, $4)`,
-            [...id, reply.statusCode, JSON.stringify(body ?? null)],
-          ),
-        ).pipe(map(() => body)),
-      ),
-      catchError((error: unknown) =>
-        from(
-          this.database.sql(
-            'delete from idempotency_keys where (team_id, actor_id, route, key) = ($1, $2, $3, $4) and status is null',
-            id,
-          ),
-        ).pipe(mergeMap(() => throwError(() => error))),
-      ),
+      mergeMap((body: unknown) => from(this.keys.keep(id, reply.statusCode, body)).pipe(map(() => body))),
+      catchError((error: unknown) => from(this.keys.giveBack(id)).pipe(mergeMap(() => throwError(() => error)))),
     );
   }
 }

@@ -23,16 +23,15 @@ export async function isLongEnded(db: Sql, taskId: string, ms: number | null): P
 }
 
 export async function taskByKey(db: Sql, teamId: string, key: string): Promise<TaskRow | null> {
-  const [row] = await db.sql<TaskRow & { there: string | null; archived: string | null }>(
-    `select n.*, k.id as there, k.archived from (
-       select (select id from tasks where team_id = $1 and idempotency_key = $2) as id,
-         (select task_id from task_archive_keys where team_id = $1 and idempotency_key = $2) as archived
-     ) k left join tasks_now n on n.id = k.id where k.id is not null or k.archived is not null`,
+  // Most keys are new: whole tasks are looked at only where there is one.
+  const [place] = await db.sql<{ id: string | null; archived: string | null }>(
+    `select (select id from tasks where team_id = $1 and idempotency_key = $2) as id,
+       (select task_id from task_archive_keys where team_id = $1 and idempotency_key = $2) as archived`,
     [teamId, key],
   );
-  if (row === undefined) return null;
   // What was kept of it may just have been dropped: then the key is free.
-  return row.archived === null || row.there !== null ? row : archivedTask(db, row.archived);
+  if (place?.id === null) return place.archived === null ? null : archivedTask(db, place.archived);
+  return place === undefined ? null : taskById(db, place.id);
 }
 
 export async function taskById(db: Sql, taskId: string): Promise<TaskRow | null> {
