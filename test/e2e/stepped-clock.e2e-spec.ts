@@ -24,6 +24,7 @@ describe('when the clock of the database is stepped past the last heartbeat of a
     world = await startWithAgent(agent, (definition) => ({
       ...definition,
       skills: [...definition.skills, { name: 'text.sum' }],
+      limits: { concurrency: 4 },
     }));
     // It speaks once, and sends no heartbeat in this test.
     socket = new WebSocket(`${world.server.url.replace(/^http/, 'ws')}/api/runtime/connect`, {

@@ -317,17 +317,17 @@ describe('the HTTP pipe', () => {
         ask('POST', '/api/things', { name: `at once ${n % 20}` }, 'all', { 'idempotency-key': `at once ${n % 20}` }),
       ),
     );
+    const firsts: string[] = [];
     for (let name = 0; name < 20; name += 1) {
       const own = answers.filter((_, n) => n % 20 === name);
       const made = own.filter(({ status }) => status === 201);
       expect(made.length).toBeGreaterThan(0);
+      firsts.push(JSON.stringify(made[0]?.body));
       for (const { body } of made) expect(body).toEqual(made[0]?.body);
       for (const one of own.filter(({ status }) => status !== 201))
         expect(one).toMatchObject({ status: 409, body: { code: 'request.in_progress' } });
     }
-    expect(new Set(answers.filter(({ status }) => status === 201).map(({ body }) => JSON.stringify(body))).size).toBe(
-      20,
-    );
+    expect(new Set(firsts).size).toBe(20);
   });
 
   test('forgets an Idempotency-Key after a week and not before', async () => {
