@@ -418,7 +418,7 @@ async function playForge({ call, forge, post, get, claim, verifier, where, began
   const first = forge.open({ repository, head: propose('first-try'), branch: 'topic' });
   await tell('one');
   await until('the request was not handed in', async () =>
-    (await submissions()).some((one) => one.commit === first.head),
+    (await get(`/api/projects/${project.id}/forge/requests`)).items.some(({ submissionId }) => submissionId !== null),
   );
   const head = propose('second-try');
   await tell('two');

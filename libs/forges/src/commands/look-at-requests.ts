@@ -73,7 +73,7 @@ export class LookAtRequests implements OnApplicationBootstrap {
       `update forges set list_requests_at = muster_now() + make_interval(secs => ${LIST_EVERY_SECONDS})
        where id in (select id from forges where list_requests_at <= muster_now()
            and not exists (select 1 from forge_pauses p where p.account = forges.account and p.until > muster_now())
-         order by list_requests_at, id limit $1 for update skip locked)
+         order by list_requests_at, id limit $1 for no key update skip locked)
        returning ${forgeColumns}`,
       [LISTS_AT_ONCE],
     );
