@@ -17,22 +17,31 @@ export async function queue(stage: Stage): Promise<Measure[]> {
   const seconds = options.short ? 2 : 5;
   // A person releases them, so that the queue begins with all of them accepted.
   const byPerson = 'landing: { mode: person }';
-  const waits = `sleep ${seconds}`;
-  const together = await landAll(stage, 'together', count, rulesThatWait(waits, byPerson), 'together');
-  const sequence = await landAll(stage, 'sequence', count, rulesThatWait(waits), 'one after another');
-  const works = 'node work.js';
-  const real = await landAll(stage, 'real', count, rulesThatWait(works, byPerson), 'together');
-  const realSequence = await landAll(stage, 'real-sequence', count, rulesThatWait(works), 'one after another');
-  const peers = (other: Played) => ({ 'one after another': [other.seconds] });
+  const half = (name: 'waiting' | 'real'): boolean => options.only?.includes(name) ?? true;
   const name = `queue_${count}_on_${SLOTS}`;
-  return [
-    measureOf({ name: 'one_verification', unit: 's', better: 'lower', ours: [sequence.verification] }),
-    measureOf({ name, unit: 's', better: 'lower', ours: [together.seconds], peers: peers(sequence) }),
-    measureOf({ name: `${name}_verifications`, unit: 'times one', better: 'lower', ours: [together.seconds / sequence.verification] }),
-    measureOf({ name: `${name}_with_admission`, unit: 's', better: 'lower', ours: [together.whole] }),
-    measureOf({ name: `${name}_real`, unit: 's', better: 'lower', ours: [real.seconds], peers: peers(realSequence) }),
-    measureOf({ name: `${name}_real_cores_busy`, unit: '% of all cores', better: 'higher', ours: [real.busy * 100] }),
-  ]; // prettier-ignore
+  const peers = (other: Played) => ({ 'one after another': [other.seconds] });
+  const measures: Measure[] = [];
+  if (half('waiting')) {
+    const waits = `sleep ${seconds}`;
+    const together = await landAll(stage, 'together', count, rulesThatWait(waits, byPerson), 'together');
+    const sequence = await landAll(stage, 'sequence', count, rulesThatWait(waits), 'one after another');
+    measures.push(
+      measureOf({ name: 'one_verification', unit: 's', better: 'lower', ours: [sequence.verification] }),
+      measureOf({ name, unit: 's', better: 'lower', ours: [together.seconds], peers: peers(sequence) }),
+      measureOf({ name: `${name}_verifications`, unit: 'times one', better: 'lower', ours: [together.seconds / sequence.verification] }),
+      measureOf({ name: `${name}_with_admission`, unit: 's', better: 'lower', ours: [together.whole] }),
+    ); // prettier-ignore
+  }
+  if (half('real')) {
+    const works = 'node work.js';
+    const real = await landAll(stage, 'real', count, rulesThatWait(works, byPerson), 'together');
+    const sequence = await landAll(stage, 'real-sequence', count, rulesThatWait(works), 'one after another');
+    measures.push(
+      measureOf({ name: `${name}_real`, unit: 's', better: 'lower', ours: [real.seconds], peers: peers(sequence) }),
+      measureOf({ name: `${name}_real_cores_busy`, unit: '% of all cores', better: 'higher', ours: [real.busy * 100] }),
+    ); // prettier-ignore
+  }
+  return measures;
 }
 
 interface Played {

@@ -37,7 +37,8 @@ export const usage = `Measures Muster against its peers and against the machine,
   --short            small counts and one round: every code path in a minute or two, the figures mean little
   --rounds N         rounds of which the median is taken (default 3)
   --only a,b         only these measures (dispatch: flow, flow_old_snapshot, drain, create_24, create_256, create_bulk, latency;
-                     gate: shelf, courier, tally, gazette, stockroom, queued)
+                     gate: shelf, courier, tally, gazette, stockroom, queued;
+                     queue: waiting, real)
   --peers a,b        only these of graphile-worker, pg-boss, bullmq-everysec, bullmq-always, limit; "none" for ours alone
   --flow N           tasks of a flow (default 100000)
   --drain N,N        tasks of the drains (default 20000,200000)

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { IncomingHttpHeaders } from 'node:http';
-import { PassThrough, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Git, killGroup, Repositories } from '#platform/git';
 import { GitBusy } from '../projects.errors.ts';
@@ -112,7 +112,6 @@ async function readAnswer(stdout: Readable, stop: () => void, failed: Promise<ne
   failed.catch(() => undefined);
   let head: Buffer = Buffer.alloc(0);
   let end = -1;
-  const body = new PassThrough();
   await Promise.race([
     failed,
     new Promise<void>((resolve, reject) => {
@@ -137,10 +136,11 @@ async function readAnswer(stdout: Readable, stop: () => void, failed: Promise<ne
     if (name === 'status') status = Number.parseInt(value, 10);
     else headers.push([name, value]);
   }
-  body.write(head.subarray(end + 4));
-  stdout.pipe(body);
-  body.once('close', () => {
+  // What came behind the headers goes first; the rest is read when the client has taken that.
+  const rest = head.subarray(end + 4);
+  if (rest.length > 0) stdout.unshift(rest);
+  stdout.once('close', () => {
     if (!stdout.readableEnded) stop();
   });
-  return { status, headers, body };
+  return { status, headers, body: stdout };
 }
