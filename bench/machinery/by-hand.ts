@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { SandboxDriver, SandboxRun } from '@muster/gate';
+import { type SandboxDriver, sandboxPaths, type SandboxRun } from '@muster/gate';
 import { nowUs } from './clock.ts';
 
 /** One command that a verification ran, with the folder as it found it. */
@@ -24,13 +24,6 @@ export interface Step {
   readonly exitCode: number | null;
 }
 
-const inside = {
-  work: '/work',
-  report: '/muster/report',
-  reporters: '/muster/reporters',
-  node: '/opt/node/bin',
-} as const;
-
 /** A driver that does what another does, and keeps what a person would need to do the same by hand. */
 export function recording(driver: SandboxDriver, folder: string, steps: Step[]): SandboxDriver {
   let count = 0;
@@ -43,20 +36,20 @@ export function recording(driver: SandboxDriver, folder: string, steps: Step[]):
       for (const path of Object.values(here)) mkdirSync(path, { recursive: true });
       const placed = (text: string): string =>
         text
-          .replaceAll(inside.reporters, here.reporters)
-          .replaceAll(inside.report, here.report)
-          .replaceAll(inside.node, dirname(process.execPath));
+          .replaceAll(sandboxPaths.reporters, here.reporters)
+          .replaceAll(sandboxPaths.report, here.report)
+          .replaceAll(sandboxPaths.node, dirname(process.execPath));
       copyPlain(run.workDir, here.work, placed);
-      const told = run.mounts?.find(({ to }) => to === inside.reporters)?.from;
+      const told = run.mounts?.find(({ to }) => to === sandboxPaths.reporters)?.from;
       if (told !== undefined) {
         copyPlain(told, here.reporters, (text) => text);
         mkdirSync(join(here.reporters, 'channel'), { recursive: true });
         for (const pipe of ['key', 'results']) writeFileSync(join(here.reporters, 'channel', pipe), '');
       }
-      const packages = run.mounts?.find(({ to }) => to === `${inside.work}/node_modules`)?.from ?? null;
+      const packages = run.mounts?.find(({ to }) => to === `${sandboxPaths.work}/node_modules`)?.from ?? null;
       const outcome = await driver.run(run);
       const env = Object.entries(run.env ?? {}).map(
-        ([name, value]) => [name, placed(value.replaceAll(`${inside.work}/`, `${here.work}/`))] as const,
+        ([name, value]) => [name, placed(value.replaceAll(`${sandboxPaths.work}/`, `${here.work}/`))] as const,
       );
       steps.push({
         line: placed(lineOf(run.command)),

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { bwrapDriver } from '../../packages/gate/src/sandbox/bwrap.ts';
-import type { SandboxRun } from '../../packages/gate/src/sandbox/driver.ts';
+import { sandboxPaths, type SandboxRun } from '../../packages/gate/src/sandbox/driver.ts';
 
 /** As much of a pod as the kubelet needs here. */
 export interface Pod {
@@ -126,7 +126,7 @@ export class Cluster {
     if (container === undefined) return;
     const bound = container.volumeMounts.filter(({ subPath }) => subPath !== undefined);
     const from = (mount: (typeof bound)[number]): string => join(this.root, mount.subPath!);
-    const work = bound.find(({ mountPath }) => mountPath === '/work')!;
+    const work = bound.find(({ mountPath }) => mountPath === sandboxPaths.work)!;
     const run: SandboxRun = {
       command: [...container.command, ...container.args],
       workDir: from(work),

@@ -39,6 +39,7 @@ export { proveSandbox, type SandboxProof } from './sandbox/proof.ts';
 export {
   defaultLimits,
   SandboxError,
+  sandboxPaths,
   type SandboxDriver,
   type SandboxLimits,
   type SandboxMount,

@@ -3,7 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { besideTheChange, withinCheck } from '../check-log.ts';
-import { SandboxError, type SandboxDriver, type SandboxMount, type SandboxResult } from '../sandbox/driver.ts';
+import {
+  SandboxError,
+  sandboxPaths,
+  type SandboxDriver,
+  type SandboxMount,
+  type SandboxResult,
+} from '../sandbox/driver.ts';
 import { Channel } from '../sandbox/channel.ts';
 import { readReport } from '../sandbox/report.ts';
 import { inSlot } from '../sandbox/slots.ts';
@@ -107,9 +113,6 @@ function addFile(folder: string, path: string, text: string): void {
   const target = join(folder, path);
   if (lstatSync(target, { throwIfNoEntry: false }) === undefined) writeFileSync(target, text);
 }
-
-/** Where the reporters are for a sandboxed command, with the channel that they speak into; read-only. */
-const reportersInside = '/muster/reporters';
 
 const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stderr}`.trim().slice(-6000);
 const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
@@ -293,7 +296,7 @@ export class TreeRun {
       try {
         const direct = this.options.driver.name === 'none-i-accept-the-risk';
         const { report, work } = this.options.driver.paths({ workDir: folder, reportDir });
-        const seen = direct ? told : reportersInside;
+        const seen = direct ? told : sandboxPaths.reporters;
         let line = plan.line(seen, options.stopAtFirst === true);
         if (tracing)
           line = `export MUSTER_LINES=${report}/lines MUSTER_LINE_FILES='${JSON.stringify(options.traced).replaceAll("'", '')}' PYTEST_PLUGINS=muster_lines; ${line}`;
@@ -305,7 +308,7 @@ export class TreeRun {
           line = `( ${this.commands.build} ) >/dev/null 2>&1; ${line}`;
         }
         const result = await this.runIn(folder, line, {
-          mounts: [{ from: told, to: reportersInside, mode: 'ro' }],
+          mounts: [{ from: told, to: sandboxPaths.reporters, mode: 'ro' }],
           reportDir,
           modules: seen,
           first: options.first === true,

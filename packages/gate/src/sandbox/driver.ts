@@ -81,7 +81,13 @@ export class SandboxError extends Error {
   override readonly name = 'SandboxError';
 }
 
-export const sandboxPaths = { work: '/work', report: '/muster/report' } as const;
+/** Folders as a command sees them that runs behind walls of its own. `reporters` holds the channel that they speak into; read-only. */
+export const sandboxPaths = {
+  work: '/work',
+  report: '/muster/report',
+  reporters: '/muster/reporters',
+  node: '/opt/node/bin',
+} as const;
 
 export const isRoot = (): boolean => userInfo().uid === 0;
 

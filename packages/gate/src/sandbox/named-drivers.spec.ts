@@ -7,6 +7,7 @@ import { Cluster } from '../../../../test/support/cluster.ts';
 import { commandDriver } from './command.ts';
 import { detectSandbox } from './detect.ts';
 import { kubernetesDriver, kubernetesSettings, type KubernetesSettings } from './kubernetes.ts';
+import { sandboxPaths } from './driver.ts';
 import { proveSandbox } from './proof.ts';
 
 const there = spawnSync('bwrap', ['--version']).status === 0;
@@ -61,7 +62,7 @@ suite('the command sandbox', () => {
     });
     expect(result).toMatchObject({ exitCode: 7, stdout: 'a word\n', stderr: 'bad\n', timedOut: false });
     expect(heard.sort()).toEqual(['stderr bad', 'stdout a word']);
-    expect(readFileSync(join(work, 'where'), 'utf8')).toBe('/work\n');
+    expect(readFileSync(join(work, 'where'), 'utf8')).toBe(`${sandboxPaths.work}\n`);
     const endless = await sandbox.driver!.run({ command: 'sleep 61.25', workDir: work, limits: { timeoutMs: 1500 } });
     expect(endless).toMatchObject({ timedOut: true, exitCode: null });
   });
@@ -69,7 +70,7 @@ suite('the command sandbox', () => {
   it.each([
     ['has no walls', `const { spawnSync } = require('node:child_process'), fs = require('node:fs');
       const run = JSON.parse(fs.readFileSync(process.argv.at(-1), 'utf8')); fs.writeSync(3, 'ready');
-      process.exit(spawnSync(run.command[0] === 'node' ? process.execPath : run.command[0], run.command.slice(1), { cwd: run.mounts.find(({ to }) => to === '/work').from, env: { ...process.env, ...run.env }, stdio: 'inherit' }).status ?? 1);`, /it could/], // prettier-ignore
+      process.exit(spawnSync(run.command[0] === 'node' ? process.execPath : run.command[0], run.command.slice(1), { cwd: run.mounts.find(({ to }) => to === '${sandboxPaths.work}').from, env: { ...process.env, ...run.env }, stdio: 'inherit' }).status ?? 1);`, /it could/], // prettier-ignore
     ['shares the network of the host', walls(''), /reach a listener of the host/],
     ['never says that it is ready', 'process.exit(0);', /could not be set up/],
   ])('is not used when it %s', async (_what, text, why) => {

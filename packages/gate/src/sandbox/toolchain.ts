@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import type { SandboxMount } from './driver.ts';
+import { type SandboxMount, sandboxPaths } from './driver.ts';
 
 /** The programs that a sandboxed command finds besides the system's: the Node that we run on, its npm, a Python outside /usr. */
 export interface Toolchain {
@@ -65,8 +65,8 @@ export function toolchain(): Toolchain {
   const npmCli = findNpm();
   const mounts: SandboxMount[] = [];
   const path: string[] = [];
-  if (!node.startsWith('/usr/')) mounts.push({ from: dirname(node), to: '/opt/node/bin', mode: 'ro' });
-  path.push(node.startsWith('/usr/') ? dirname(node) : '/opt/node/bin');
+  if (!node.startsWith('/usr/')) mounts.push({ from: dirname(node), to: sandboxPaths.node, mode: 'ro' });
+  path.push(node.startsWith('/usr/') ? dirname(node) : sandboxPaths.node);
   let npmVersion: string | null = null;
   if (npmCli !== null) {
     npmVersion = answer(node, [npmCli, '--version']);
