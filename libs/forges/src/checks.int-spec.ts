@@ -2,7 +2,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/gl
 import type { ForgeView, ProjectView, SubmissionView } from '@muster/contracts';
 import { hangUp } from '../../../test/support/forge-here.ts';
 import { finding, ForgeWorld } from '../test/world.ts';
-import { SendStatuses } from './commands/send-statuses.ts';
 
 let world: ForgeWorld;
 beforeAll(async () => {
@@ -16,10 +15,7 @@ afterAll(() => world.end());
 
 const settled = (project: ProjectView): Promise<ForgeView> =>
   world.until(async () => {
-    await world.server.database.sql(
-      `update forge_statuses set next_action_at = muster_now() where next_action_at is not null`,
-    );
-    await world.server.app.get(SendStatuses).round();
+    await world.sayNow();
     const forge = await world.forgeOf(project);
     const isOver = world.forge.checks.length >= 2 && world.forge.checks.every(({ status }) => status === 'completed');
     return forge.owed === 0 && isOver ? forge : null;

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import type { CloudEvent, ForgeSecret, ProjectView, RemoteView, WebhookView } from '@muster/contracts';
 import { hangUp, refuse } from '../../../test/support/forge-here.ts';
 import { ForgeWorld } from '../test/world.ts';
-import { SendStatuses } from './commands/send-statuses.ts';
 
 const recordedPush = (
   createRequire(import.meta.url)('@octokit/webhooks-examples') as Array<{
@@ -21,13 +20,6 @@ beforeAll(async () => {
 afterEach(() => world.forget());
 afterAll(() => world.end());
 
-/** What was to be tried later is tried now. */
-async function hurry(): Promise<void> {
-  await world.server.database.sql(
-    `update forge_statuses set next_action_at = muster_now() where next_action_at is not null`,
-  );
-  await world.server.app.get(SendStatuses).round();
-}
 const events = async (project: ProjectView, type: string): Promise<CloudEvent[]> =>
   (await world.must<{ items: CloudEvent[] }>('GET', `/api/events?type=${type}&projectId=${project.id}&limit=50`)).items;
 const pushOf = (repository: string, branch: string, after: string): string =>
@@ -163,7 +155,7 @@ describe('a status', () => {
     world.forge.moods.push(hangUp);
     const { project } = await reported('hub', 'octo/repo');
     await world.until(async () => (await world.forgeOf(project)).problem);
-    await hurry();
+    await world.sayNow();
     await settled(project);
     expect(world.forge.said.map(({ context }) => context).sort()).toEqual(['muster/landing', 'muster/verification']);
     expect(world.forge.asked.filter((one) => one.startsWith('GET'))).toHaveLength(1);
@@ -177,7 +169,7 @@ describe('a status', () => {
     await world.server.database.sql(
       `update forge_statuses set sent = wanted - 1, claimed_until = muster_now() - interval '1 s', next_action_at = muster_now()`,
     );
-    await hurry();
+    await world.sayNow();
     await settled(project);
     expect(world.forge.said).toHaveLength(before);
     // And between the claim and the request.
@@ -185,7 +177,7 @@ describe('a status', () => {
     await world.server.database.sql(
       `update forge_statuses set sent = wanted - 1, claimed_until = muster_now() - interval '1 s', next_action_at = muster_now()`,
     );
-    await hurry();
+    await world.sayNow();
     await settled(project);
     expect(world.forge.said).toHaveLength(before);
     expect(world.forge.said.every((one) => one.commit === next)).toBe(true);
@@ -220,11 +212,11 @@ describe('a status', () => {
     expect(pause.seconds).toBeGreaterThan(least);
     expect(pause.seconds).toBeLessThan(most);
     const asked = world.forge.asked.length;
-    await hurry();
-    await hurry();
+    await world.sayNow();
+    await world.sayNow();
     expect(world.forge.asked).toHaveLength(asked);
     await world.server.database.sql(`delete from forge_pauses`);
-    await hurry();
+    await world.sayNow();
     await settled(project);
     expect(world.forge.said).toHaveLength(2);
   });
@@ -233,7 +225,7 @@ describe('a status', () => {
     for (let n = 0; n < 60; n++) world.forge.moods.push(refuse(422, 'No commit found for SHA'));
     const { project } = await reported('hub', 'octo/repo');
     const told = await world.until(async () => {
-      await hurry();
+      await world.sayNow();
       const items = await events(project, 'forge.status_refused');
       return items.length === 2 ? items : null;
     });
@@ -256,11 +248,11 @@ describe('a status', () => {
     );
     const { project } = await reported('hub', 'octo/repo');
     await world.until(async () => {
-      await hurry();
+      await world.sayNow();
       return world.forge.moods.length === 0;
     });
     await world.until(async () => {
-      await hurry();
+      await world.sayNow();
       return (await world.forgeOf(project)).owed === 0;
     });
   });

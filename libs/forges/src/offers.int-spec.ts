@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ForgeRequest, ProjectView, SubmissionView, TaskView } from '@muster/contracts';
-import type { Page } from '#kernel';
 import { hangUp, refuse, type RequestHere } from '../../../test/support/forge-here.ts';
 import { finding, type Followed, ForgeWorld } from '../test/world.ts';
 import { LookAtRequests } from './commands/look-at-requests.ts';
@@ -12,18 +11,10 @@ beforeAll(async () => {
 afterEach(() => world.forget());
 afterAll(() => world.end());
 
-async function hurry(): Promise<void> {
-  await world.server.database.sql(
-    `update forge_requests set next_action_at = muster_now() where next_action_at is not null`,
-  );
-  await world.server.app.get(LookAtRequests).round();
-}
-const requests = async (project: ProjectView): Promise<readonly ForgeRequest[]> =>
-  (await world.must<Page<ForgeRequest>>('GET', `/api/projects/${project.id}/forge/requests`)).items;
 const until = (project: ProjectView, good: (request: ForgeRequest) => boolean): Promise<ForgeRequest> =>
   world.until(async () => {
-    await hurry();
-    const [request] = await requests(project);
+    await world.lookNow();
+    const [request] = await world.requestsOf(project);
     return request !== undefined && good(request) ? request : null;
   });
 const isOpen = ({ state }: ForgeRequest): boolean => state === 'open';
@@ -73,7 +64,7 @@ describe.each([
       state: 'open',
     });
     const said = await world.until(async () => {
-      await hurry();
+      await world.lookNow();
       const { body } = there(request);
       return body.includes('waits: person') && body;
     });
@@ -105,8 +96,8 @@ it('a request is made once, also when its answer is lost, or a server is killed 
     `described = null`,
   ]) {
     await world.server.database.sql(`update forge_requests set ${left}, next_action_at = muster_now()`);
-    await hurry();
-    expect((await requests(followed.project))[0]).toMatchObject({ state: 'open', number: request.number });
+    await world.lookNow();
+    expect((await world.requestsOf(followed.project))[0]).toMatchObject({ state: 'open', number: request.number });
   }
   expect(made()).toBe(1);
   expect(world.forge.requests).toHaveLength(1);
@@ -126,13 +117,13 @@ it('work that is done again goes on in the same request, with the branch moved, 
     submission.id,
   ]);
   await world.until(async () => {
-    await hurry();
+    await world.lookNow();
     return there(first).body.includes('is being worked on again');
   });
   const second = await world.submit(followed.project, 'two\n');
   await world.verify(followed.project);
   await world.until(async () => {
-    await hurry();
+    await world.lookNow();
     return (await branches(followed)) === second.commit;
   });
   expect(await until(followed.project, isOpen)).toMatchObject({ number: first.number, submissionId: second.id });
@@ -200,7 +191,7 @@ it('what came in by a request is not offered by another one', async () => {
     const { held } = await world.must<SubmissionView>('GET', `/api/submissions/${submissionId}`);
     return held === 'person';
   });
-  await hurry();
-  expect(await requests(followed.project)).toHaveLength(1);
+  await world.lookNow();
+  expect(await world.requestsOf(followed.project)).toHaveLength(1);
   expect(made()).toBe(0);
 });

@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createRequire } from 'node:module';
 import type { CloudEvent, ForgeRequest, ProjectView, SubmissionView } from '@muster/contracts';
-import type { Page } from '#kernel';
 import { hangUp, refuse, type RequestHere } from '../../../test/support/forge-here.ts';
 import { finding, type Followed, ForgeWorld } from '../test/world.ts';
 import { LookAtRequests } from './commands/look-at-requests.ts';
@@ -32,18 +31,10 @@ async function tell({ webhook }: Followed, { repository, number }: RequestHere):
   });
   return (await world.send(webhook, text, await world.signed(webhook, text, `d${deliveries}`, 'pull_request'))).body;
 }
-async function hurry(): Promise<void> {
-  await world.server.database.sql(
-    `update forge_requests set next_action_at = muster_now() where next_action_at is not null`,
-  );
-  await world.server.app.get(LookAtRequests).round();
-}
-const requests = async (project: ProjectView): Promise<readonly ForgeRequest[]> =>
-  (await world.must<Page<ForgeRequest>>('GET', `/api/projects/${project.id}/forge/requests`)).items;
 /** The only request of the project, once it is like that. */
 const until = (project: ProjectView, good: (request: ForgeRequest) => boolean): Promise<ForgeRequest> =>
   world.until(async () => {
-    const [request] = await requests(project);
+    const [request] = await world.requestsOf(project);
     return request !== undefined && good(request) ? request : null;
   });
 const taken = (project: ProjectView, head: string): Promise<string> =>
@@ -82,7 +73,7 @@ describe('a pull request', () => {
     expect(await submission(id)).toMatchObject({ commit: head, taskId: null, approvedBy: null });
     await world.verify(project);
     await world.until(async () => {
-      await hurry();
+      await world.lookNow();
       return request.state === 'closed';
     });
     const { landingId } = await submission(id);
@@ -110,8 +101,8 @@ describe('a pull request', () => {
     await tell(followed, request);
     await world.verify(followed.project);
     await world.until(async () => {
-      await hurry();
-      return (await requests(followed.project))[0]?.state === 'closed';
+      await world.lookNow();
+      return (await world.requestsOf(followed.project))[0]?.state === 'closed';
     });
     expect(request.state).toBe('merged');
     expect(world.forge.asked.filter((one) => one.startsWith('PATCH /repos/octo/repo/pulls'))).toEqual([]);
@@ -235,12 +226,12 @@ describe('a pull request', () => {
     await tell(followed, request);
     await taken(project, head);
     await until(project, ({ problem }) => problem !== null);
-    await hurry();
+    await world.lookNow();
     await until(project, ({ problem }) => problem === null);
     expect(request.comments).toHaveLength(1);
     await world.server.database.sql(`update forge_requests set comment_id = null, comment_said = null`);
     await world.server.database.sql(`update forge_requests set next_action_at = muster_now()`);
-    await hurry();
+    await world.lookNow();
     expect(request.comments).toHaveLength(1);
     // Who takes the comment away gets it again with the next word.
     request.comments.length = 0;
@@ -256,8 +247,8 @@ describe('a pull request', () => {
     const { request, head } = await proposed(followed);
     await tell(followed, request);
     const given = await world.until(async () => {
-      await hurry();
-      const [one] = await requests(project);
+      await world.lookNow();
+      const [one] = await world.requestsOf(project);
       return one?.failures === 10 ? one : null;
     });
     expect(given).toMatchObject({
@@ -290,10 +281,10 @@ describe('a pull request', () => {
     const pauses = (): Promise<unknown[]> => world.server.database.sql(`select account from forge_pauses`);
     await world.until(async () => (await pauses()).length > 0);
     const asked = world.forge.asked.length;
-    await hurry();
+    await world.lookNow();
     expect(world.forge.asked).toHaveLength(asked);
     await world.server.database.sql(`delete from forge_pauses`);
-    await hurry();
+    await world.lookNow();
     await taken(followed.project, head);
   });
 
@@ -306,7 +297,7 @@ describe('a pull request', () => {
     const failing = await until(project, ({ problem }) => problem !== null);
     expect(failing.problem).toContain(`git has ${head} there, and the forge says ${request.head}`);
     request.head = head;
-    await hurry();
+    await world.lookNow();
     await taken(project, head);
     expect(await world.server.database.sql(`select from submissions where project_id = $1`, [project.id])).toHaveLength(
       1,
@@ -336,7 +327,7 @@ it('a merge request of GitLab is taken, commented once, and closed when what has
   await taken(project, head);
   await world.verify(project);
   await world.until(async () => {
-    await hurry();
+    await world.lookNow();
     return request.state === 'closed';
   });
   await commented(request, 'It is on the branch here.');

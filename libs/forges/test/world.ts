@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import type {
   CheckFacts,
   Finding,
+  ForgeRequest,
   ForgeSecret,
   ForgeView,
   ProjectView,
@@ -20,9 +21,12 @@ import type {
 } from '@muster/contracts';
 import { sign } from '@octokit/webhooks-methods';
 import type { z } from 'zod';
+import type { Page } from '#kernel';
 import { Authenticator } from '#messages/auth';
 import { type TestResponse, type TestServer, startApp } from '#test/app';
 import { ForgeHere } from '../../../test/support/forge-here.ts';
+import { LookAtRequests } from '../src/commands/look-at-requests.ts';
+import { SendStatuses } from '../src/commands/send-statuses.ts';
 
 const run = promisify(execFile);
 /** As GitHub answered once, with all the fields that it sends. */
@@ -72,6 +76,27 @@ export class ForgeWorld {
     return world;
   }
   appKey = '';
+
+  /** Statuses that were to be said later are said now. */
+  async sayNow(): Promise<void> {
+    await this.server.database.sql(
+      `update forge_statuses set next_action_at = muster_now() where next_action_at is not null`,
+    );
+    await this.server.app.get(SendStatuses).round();
+  }
+
+  /** Requests that were to be looked at later are looked at now. */
+  async lookNow(): Promise<void> {
+    await this.server.database.sql(
+      `update forge_requests set next_action_at = muster_now() where next_action_at is not null`,
+    );
+    await this.server.app.get(LookAtRequests).round();
+  }
+
+  async requestsOf(project: ProjectView): Promise<readonly ForgeRequest[]> {
+    const path = `/api/projects/${project.id}/forge/requests`;
+    return (await this.must<Page<ForgeRequest>>('GET', path)).items;
+  }
 
   async end(): Promise<void> {
     await this.server.close();
