@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { ForgeRequest, ForgeView, ProjectView, RemoteView } from '@muster/contracts';
 import { MusterApiError, MusterClient } from '@muster/sdk';
@@ -35,7 +36,7 @@ async function muster(...args: string[]): Promise<{ code: number; out: string }>
   });
   try {
     const code = await main(['--url', server.url, '--token', server.admin.token, ...args]);
-    return { code, out };
+    return { code, out: stripVTControlCharacters(out) };
   } finally {
     write.mockRestore();
     complain.mockRestore();

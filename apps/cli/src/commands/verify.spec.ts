@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Finding, FirstLook, VerificationFacts } from '@muster/contracts';
 import { detectSandbox, verifyFolder } from '@muster/gate';
@@ -62,7 +63,8 @@ const muster = async (...args: string[]): Promise<{ code: number; out: string }>
   jest.spyOn(process.stderr, 'write').mockImplementation((chunk) => ((err += String(chunk)), true));
   const code = await main(args);
   jest.restoreAllMocks();
-  return { code, out };
+  err = stripVTControlCharacters(err);
+  return { code, out: stripVTControlCharacters(out) };
 };
 
 beforeAll(() => {
