@@ -63,6 +63,9 @@ async function routes(mine, theirs, credentials) {
         verificationId: 'ver',
         submissionId: 'sub',
         landingId: 'land',
+        limitId: 'lim',
+        incidentId: 'inc',
+        setId: 'set',
       };
       const none = Object.fromEntries(
         Object.entries(prefixes).map(([parameter, prefix]) => [parameter, nobody(prefix)]),

@@ -188,4 +188,14 @@ describe('over HTTP, with events and the sweep at work', () => {
     expect(status).toBe(200);
     expect(body).toMatchObject({ keys: [{ algorithm: 'ed25519', pem: expect.stringContaining('PUBLIC KEY') }] });
   });
+
+  it('are changed for one another as often as somebody asks, also at once, and one of them signs', async () => {
+    const rotations = [1, 2, 3, 4].map(() => server.request('POST', '/api/provenance/keys', undefined, { token }));
+    const made = (await Promise.all(rotations)).map(({ status, body }) => [status, body['keyId']]);
+    expect(made.map(([status]) => status)).toEqual([201, 201, 201, 201]);
+    expect(new Set(made.map(([, keyId]) => keyId)).size).toBe(4);
+    const { body } = await server.request('GET', '/api/provenance/keys', undefined, { token: null });
+    const keys = body['keys'] as { keyId: string; retiredAt: string | null }[];
+    expect(keys.filter(({ retiredAt }) => retiredAt === null)).toHaveLength(1);
+  });
 });

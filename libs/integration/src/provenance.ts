@@ -23,6 +23,8 @@ export interface Attested {
 @Injectable()
 export class Provenance {
   #key: Promise<KeyObject> | null = null;
+  /** Ends with the rotations that were asked for: each has a key and a file to itself. */
+  #rotated: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly config: Config,
@@ -60,7 +62,13 @@ export class Provenance {
   }
 
   /** A new key signs from now on. The old one vouches for what it signed, and for nothing later. */
-  async rotate(): Promise<ProvenanceKey> {
+  rotate(): Promise<ProvenanceKey> {
+    const turn = this.#rotated.then(() => this.rotateNow());
+    this.#rotated = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private async rotateNow(): Promise<ProvenanceKey> {
     const old = keyIdOf(createPublicKey(await this.key()));
     const file = this.file();
     const draft = `${file}.next`;
