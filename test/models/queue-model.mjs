@@ -135,6 +135,8 @@ const listingOf = async (projectId, tree) => {
 async function answer(project, changes, verification) {
   const names = async (tree) => namesIn(await listingOf(project.id, tree));
   const [before, after] = [await names(verification.baseTree), await names(verification.candidateTree)];
+  // Cancelled while the trees were looked at: those behind a change that moved are verified on other ground.
+  if (!world.neighbours.verifications.has(verification.id)) return;
   world.finish(verification.id, refuses(before, after, changes) ? 'rejected' : 'accepted');
 }
 
