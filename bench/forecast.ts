@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { nowUs, until } from './machinery/clock.ts';
+import { nowUs } from './machinery/clock.ts';
 import { measureOf, type Measure } from './machinery/document.ts';
 import { each, fastImport, git, handIn, repositoryOf } from './machinery/git.ts';
 import { rulesThatWait } from './machinery/rules.ts';
@@ -46,17 +46,22 @@ export async function forecast(stage: Stage): Promise<Measure[]> {
     if (!answer.ok) throw new Error(`The forecast says ${answer.status}.`);
     return (await answer.json()) as { changes: number; pairsMerged: number; conflicts: unknown[] };
   };
-  await until(`${changes} open changes`, 120, async () => (await ask()).changes === changes, 500);
+  // The server keeps what it has merged, so only the first question is the whole work.
   const rounds: number[] = [];
-  for (let round = 0; round < options.rounds; round += 1) {
+  for (let round = 0; round <= options.rounds; round += 1) {
     const began = nowUs();
     const seen = await ask();
     rounds.push((nowUs() - began) / 1e6);
+    if (seen.changes !== changes) throw new Error(`${seen.changes} changes are open, not ${changes}.`);
     if (seen.conflicts.length !== Math.floor(changes / 2))
       throw new Error(`${seen.conflicts.length} conflicts were told, and there are ${Math.floor(changes / 2)}.`);
     say(
-      `  ${seen.changes} changes, ${seen.pairsMerged} pairs merged, ${seen.conflicts.length} conflicts: ${rounds.at(-1)?.toFixed(2)} s`,
+      `  ${seen.changes} changes, ${seen.pairsMerged} pairs merged, ${seen.conflicts.length} conflicts: ${rounds.at(-1)?.toFixed(3)} s`,
     );
   }
-  return [measureOf({ name: `forecast_${changes}_of_${files}_files`, unit: 's', better: 'lower', ours: rounds })];
+  const name = `forecast_${changes}_of_${files}_files`;
+  return [
+    measureOf({ name, unit: 's', better: 'lower', ours: rounds.slice(0, 1) }),
+    measureOf({ name: `${name}_again`, unit: 's', better: 'lower', ours: rounds.slice(1) }),
+  ];
 }
