@@ -1,9 +1,8 @@
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Blobs } from '#platform/blobs';
+import { Blobs, lockToDrop } from '#platform/blobs';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
-import { lockToDrop } from './domain/contents.ts';
 import { forgetReports } from './domain/held-verification.ts';
 
 const lookEveryMs = 600_000;
@@ -65,7 +64,7 @@ export class ReportsRetention implements OnApplicationBootstrap {
     for (const { digest } of due) {
       if (signal?.aborted === true) break;
       gone += await this.database.transaction(async (tx) => {
-        await lockToDrop(tx, digest);
+        await lockToDrop(tx, 'verifications', digest);
         const left = await tx.sql(
           `delete from verification_contents c where digest = $1 and ${unnamed} returning digest`,
           [digest],

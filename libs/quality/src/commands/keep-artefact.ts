@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import { maxArtefactBytes, maxArtefacts } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { LeaseGuard } from '#messages/runtime';
-import { Blobs } from '#platform/blobs';
+import { Blobs, lockToKeep } from '#platform/blobs';
 import { Database } from '#platform/database';
-import { lockToKeep } from '../domain/contents.ts';
 import { holdVerification } from '../domain/held-verification.ts';
 import { ArtefactTooLarge, TooManyArtefacts } from '../quality.errors.ts';
 
@@ -37,7 +36,7 @@ export class KeepArtefactHandler implements ICommandHandler<KeepArtefact> {
     const digest = createHash('sha256').update(bytes).digest('hex');
     await this.database.transaction(async (tx) => {
       await holdVerification(tx, this.guard, verificationId, artefact.fence);
-      await lockToKeep(tx, digest);
+      await lockToKeep(tx, 'verifications', digest);
       await this.blobs.put(bytes, 'verifications');
       await tx.sql(
         `insert into verification_contents (digest, kept_at) values ($1, clock_timestamp())

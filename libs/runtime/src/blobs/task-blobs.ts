@@ -1,23 +1,13 @@
 import { createHash } from 'node:crypto';
 import { blobRef, type BlobView, digestOf, maxReferencedBytes, refTo } from '@muster/contracts';
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { Blobs } from '#platform/blobs';
+import { Blobs, lockToDrop, lockToKeep } from '#platform/blobs';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { isNestedTooDeep, maxNesting } from '#platform/http';
 import { Rounds } from '#platform/rounds';
 import { BlobDigestWrong, BlobNotJson, BlobRefInvalid, BlobTooLarge, BlobUnknown } from '../runtime.errors.ts';
-import {
-  blobOf,
-  dropBlob,
-  keepBlob,
-  lockToDrop,
-  lockToKeep,
-  noteUse,
-  projectOfAttempt,
-  unusedBlobs,
-  useBlob,
-} from '../sql/task-blobs.ts';
+import { blobOf, dropBlob, keepBlob, noteUse, projectOfAttempt, unusedBlobs, useBlob } from '../sql/task-blobs.ts';
 
 const lookEveryMs = 600_000;
 const perRound = 1_000;
@@ -44,7 +34,7 @@ export class TaskBlobs implements OnApplicationBootstrap {
     const digest = createHash('sha256').update(bytes).digest('hex');
     if (digest !== to.digest) throw new BlobDigestWrong(to.digest, digest);
     await this.database.transaction(async (tx) => {
-      await lockToKeep(tx, digest);
+      await lockToKeep(tx, 'tasks', digest);
       await this.blobs.put(bytes);
       await keepBlob(tx, { ...to, size: bytes.length });
     });
@@ -103,7 +93,7 @@ export class TaskBlobs implements OnApplicationBootstrap {
     for (const blob of await unusedBlobs(this.database, keptMs, perRound)) {
       if (signal.aborted) break;
       const dropped = await this.database.transaction(async (tx) => {
-        await lockToDrop(tx, blob.digest);
+        await lockToDrop(tx, 'tasks', blob.digest);
         const last = await dropBlob(tx, blob, keptMs);
         // Before the commit: should that fail, a row without its content is found by whoever asks, and stored again.
         if (last === true) await this.blobs.remove(blob.digest);

@@ -8,16 +8,6 @@ export interface BlobRow {
   readonly size: number;
 }
 
-/**
- * Whoever stores a content and whoever takes it away exclude each other until their transactions end: the file is everybody's
- * that has the same content, so what says who has it and the file itself have to change together.
- */
-const lockClass = 7265010;
-export const lockToKeep = (tx: Sql, digest: string) =>
-  tx.sql(`select pg_advisory_xact_lock_shared($1::int, hashtext($2))`, [lockClass, digest]);
-export const lockToDrop = (tx: Sql, digest: string) =>
-  tx.sql(`select pg_advisory_xact_lock($1::int, hashtext($2))`, [lockClass, digest]);
-
 export const keepBlob = (
   tx: Sql,
   blob: { projectId: string; digest: string; teamId: string; size: number; by: string },
