@@ -12,6 +12,13 @@ import { blobOf, dropBlob, keepBlob, noteUse, projectOfAttempt, unusedBlobs, use
 const lookEveryMs = 600_000;
 const perRound = 1_000;
 
+/** For whom a content is kept. */
+interface Kept {
+  readonly teamId: string;
+  readonly projectId: string;
+  readonly by: string;
+}
+
 /** Large inputs and outputs: stored once by content, referred to by tasks of one project, gone when no task refers to them. */
 @Injectable()
 export class TaskBlobs implements OnApplicationBootstrap {
@@ -28,24 +35,19 @@ export class TaskBlobs implements OnApplicationBootstrap {
     this.rounds.begin('unused blobs', lookEveryMs, (signal) => this.dropUnused(signal));
   }
 
-  /** @param digest what the caller says that it sends */
-  async keep(to: { teamId: string; projectId: string; digest: string; by: string }, bytes: Buffer): Promise<BlobView> {
+  /** @param to `digest`: what the caller says that it sends */
+  async keep(to: Kept & { digest: string }, bytes: Buffer): Promise<BlobView> {
     if (bytes.length > maxReferencedBytes) throw new BlobTooLarge(bytes.length, maxReferencedBytes);
-    const digest = createHash('sha256').update(bytes).digest('hex');
+    const digest = digestOfBytes(bytes);
     if (digest !== to.digest) throw new BlobDigestWrong(to.digest, digest);
-    await this.database.transaction(async (tx) => {
-      await lockToKeep(tx, 'tasks', digest);
-      await this.blobs.put(bytes);
-      await keepBlob(tx, { ...to, size: bytes.length });
-    });
-    return { digest, size: bytes.length, ref: refTo(digest, bytes.length) };
+    return this.store(to, bytes);
   }
 
   /** The JSON of a value that came as it is and is too large to stay so. */
-  keepValue(to: { teamId: string; projectId: string; by: string }, text: string): Promise<BlobView> {
+  async keepValue(to: Kept, text: string): Promise<BlobView> {
     const bytes = Buffer.from(text);
-    const { teamId, projectId, by } = to;
-    return this.keep({ teamId, projectId, by, digest: createHash('sha256').update(bytes).digest('hex') }, bytes);
+    if (bytes.length > maxReferencedBytes) throw new BlobTooLarge(bytes.length, maxReferencedBytes);
+    return this.store({ ...to, digest: digestOfBytes(bytes) }, bytes);
   }
 
   /** Null: the attempt is not the caller's any more. */
@@ -56,6 +58,16 @@ export class TaskBlobs implements OnApplicationBootstrap {
     const of = await projectOfAttempt(this.database, by);
     if (of === null) return null;
     return this.keep({ teamId: of.team_id, projectId: of.project_id, digest: by.digest, by: by.actorId }, bytes);
+  }
+
+  private async store(to: Kept & { readonly digest: string }, bytes: Buffer): Promise<BlobView> {
+    const { digest } = to;
+    await this.database.transaction(async (tx) => {
+      await lockToKeep(tx, 'tasks', digest);
+      await this.blobs.put(bytes);
+      await keepBlob(tx, { ...to, size: bytes.length });
+    });
+    return { digest, size: bytes.length, ref: refTo(digest, bytes.length) };
   }
 
   async read(projectId: string, digest: string): Promise<Buffer> {
@@ -105,6 +117,8 @@ export class TaskBlobs implements OnApplicationBootstrap {
     return gone;
   }
 }
+
+const digestOfBytes = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 function jsonOf(bytes: Buffer): unknown {
   try {
