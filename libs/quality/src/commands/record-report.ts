@@ -2,7 +2,7 @@ import { keptLogCharacters, type VerificationReport } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { Tx } from '#kernel';
 import { LeaseGuard } from '#messages/runtime';
-import { Database } from '#platform/database';
+import { Database, storable } from '#platform/database';
 import { type HeldVerification, holdVerification } from '../domain/held-verification.ts';
 import { tellChecks } from './tell-checks.ts';
 
@@ -31,9 +31,6 @@ export class RecordReportHandler implements ICommandHandler<RecordReport> {
     });
   }
 }
-
-/** PostgreSQL keeps neither NUL nor half a character. */
-const storable = (text: string): string => text.replaceAll('\u0000', '\ufffd').toWellFormed();
 
 async function keepLog(tx: Tx, held: HeldVerification, log: VerificationReport['log']): Promise<void> {
   const known = await tx.sql<{ name: string; characters: number; kept: number }>(

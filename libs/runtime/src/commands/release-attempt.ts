@@ -1,9 +1,8 @@
 import type { releaseBody } from '@muster/contracts';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { z } from 'zod';
-import { Database } from '#platform/database';
+import { Database, storable } from '#platform/database';
 import { hintOf, WakeUps, type ReadyHint } from '../dispatch/wake-ups.ts';
-import { storable } from '../domain/storable.ts';
 import { type Ended } from '../domain/verb-answers.ts';
 import { StaleLease } from '../runtime.errors.ts';
 import { attemptOf, lock, type Holder } from '../sql/leases.ts';

@@ -1,5 +1,5 @@
 import type { Tx } from '#kernel';
-import { storable } from '../domain/storable.ts';
+import { storable } from '#platform/database';
 import type { InstanceLimits } from '../domain/task-row.ts';
 import type { Holder } from './leases.ts';
 
