@@ -1,5 +1,5 @@
-import { sign } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { JwtService } from '@nestjs/jwt';
 import { z } from 'zod';
 import { Clock } from '#kernel';
 import type { ForgeAccount, ForgeApp } from '#platform/config';
@@ -24,6 +24,7 @@ interface Made {
 export class ForgeAccess {
   /** In memory only. One promise for all who ask at once. */
   readonly #made = new Map<string, Promise<Made>>();
+  readonly #jwts = new JwtService({});
 
   constructor(private readonly clock: Clock) {}
 
@@ -60,7 +61,7 @@ export class ForgeAccess {
   }
 
   async #make(account: ForgeAccount, app: ForgeApp, repository: string): Promise<Made> {
-    const asApp = { token: () => Promise.resolve(this.#jwt(app)), refused: () => false };
+    const asApp = { token: () => this.#jwt(app), refused: () => false };
     const api = new ForgeApi(account, asApp, () => this.clock.now());
     const id =
       app.installation ?? installation.parse((await api.call('GET', `/repos/${repository}/installation`)).json).id;
@@ -72,10 +73,9 @@ export class ForgeAccess {
   }
 
   /** https://docs.github.com/apps: signed with the app's key, good for some minutes. */
-  #jwt({ id, key }: ForgeApp): string {
+  #jwt({ id, key }: ForgeApp): Promise<string> {
     const seconds = Math.floor(this.clock.now().getTime() / 1000);
-    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-    const words = `${part({ alg: 'RS256', typ: 'JWT' })}.${part({ iat: seconds - SKEW_SECONDS, exp: seconds + JWT_SECONDS, iss: id })}`;
-    return `${words}.${sign('sha256', Buffer.from(words), key).toString('base64url')}`;
+    const claims = { iat: seconds - SKEW_SECONDS, exp: seconds + JWT_SECONDS, iss: id };
+    return this.#jwts.signAsync(claims, { algorithm: 'RS256', privateKey: key });
   }
 }
