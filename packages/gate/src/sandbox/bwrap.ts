@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import {
   commandLine,
   isRoot,
-  launch,
   sandboxPaths,
-  withUid,
   type SandboxDriver,
   type SandboxResult,
   type SandboxRun,
 } from './driver.ts';
-import { giveWritable, prepare, systemPath, writableIn } from './unshare.ts';
+import { launchWalled, prepare, systemPath } from './unshare.ts';
 
 /**
  * For root only: puts every source on a stage that the unprivileged user can reach, whatever the folders above it allow, in a
@@ -60,7 +58,8 @@ export const bwrapDriver: SandboxDriver = {
   name: 'bwrap',
   paths: () => ({ work: sandboxPaths.work, report: sandboxPaths.report }),
   async run(run: SandboxRun): Promise<SandboxResult> {
-    const { limits, mounts, env } = prepare(run);
+    const prepared = prepare(run);
+    const { limits, mounts, env } = prepared;
     const root = isRoot();
     const folder = mkdtempSync(join(tmpdir(), 'muster-stage-'));
     chmodSync(folder, 0o755);
@@ -156,40 +155,31 @@ export const bwrapDriver: SandboxDriver = {
       'sh',
       ...argv,
     ];
-    const start = (outer: string[]): Promise<SandboxResult> =>
-      launch(outer, {
-        env: { PATH: systemPath, LC_ALL: 'C' },
-        limits,
-        writable: writableIn(mounts),
-        signal: run.signal,
-        onOutput: run.onOutput,
-        handshake: true,
-      });
     try {
-      if (!root) return await start(['setpriv', '--pdeathsig=KILL', '--no-new-privs', ...limited]);
-      return await withUid(async (uid) => {
-        giveWritable(mounts, uid);
-        return await start([
-          'setpriv',
-          '--pdeathsig=KILL',
-          'unshare',
-          '--mount',
-          '--pid',
-          '--mount-proc',
-          '--propagation=private',
-          '--fork',
-          '--kill-child=KILL',
-          '/bin/sh',
-          '-c',
-          stage,
-          'stage',
-          folder,
-          String(uid),
-          ...sources,
-          '--',
-          ...limited,
-        ]);
-      });
+      return await launchWalled(run, prepared, (uid) =>
+        uid === null
+          ? ['setpriv', '--pdeathsig=KILL', '--no-new-privs', ...limited]
+          : [
+              'setpriv',
+              '--pdeathsig=KILL',
+              'unshare',
+              '--mount',
+              '--pid',
+              '--mount-proc',
+              '--propagation=private',
+              '--fork',
+              '--kill-child=KILL',
+              '/bin/sh',
+              '-c',
+              stage,
+              'stage',
+              folder,
+              String(uid),
+              ...sources,
+              '--',
+              ...limited,
+            ],
+      );
     } finally {
       try {
         rmdirSync(folder);

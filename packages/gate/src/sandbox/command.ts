@@ -1,16 +1,8 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  commandLine,
-  isRoot,
-  launch,
-  sandboxPaths,
-  withUid,
-  type SandboxDriver,
-  type SandboxResult,
-} from './driver.ts';
-import { giveWritable, prepare, systemPath, writableIn } from './unshare.ts';
+import { commandLine, sandboxPaths, type SandboxDriver, type SandboxResult } from './driver.ts';
+import { launchWalled, prepare } from './unshare.ts';
 
 /**
  * The operator's own walls: a program that is told one run as a JSON file (its last argument) and does it. It says `ready` on file
@@ -21,37 +13,26 @@ export const commandDriver = (program: readonly string[]): SandboxDriver => ({
   name: 'command',
   paths: () => ({ work: sandboxPaths.work, report: sandboxPaths.report }),
   async run(run): Promise<SandboxResult> {
-    const { limits, mounts, env } = prepare(run);
+    const prepared = prepare(run);
+    const { limits, mounts, env } = prepared;
     const folder = mkdtempSync(join(tmpdir(), 'muster-run-'));
     const told = join(folder, 'run.json');
     chmodSync(folder, 0o755);
-    const start = async (uid: number | null): Promise<SandboxResult> => {
-      const request = {
-        protocol: 1,
-        command: commandLine(run.command),
-        workDir: sandboxPaths.work,
-        mounts,
-        env,
-        limits,
-        network: run.network ?? 'none',
-        /** An ordinary user of the host, whose the writable folders are; null: whoever runs us. */
-        uid,
-      };
-      writeFileSync(told, JSON.stringify(request), { mode: 0o644 });
-      return await launch([...program, told], {
-        env: { PATH: systemPath, LC_ALL: 'C' },
-        limits,
-        writable: writableIn(mounts),
-        signal: run.signal,
-        onOutput: run.onOutput,
-        handshake: true,
-      });
-    };
     try {
-      if (!isRoot()) return await start(null);
-      return await withUid(async (uid) => {
-        giveWritable(mounts, uid);
-        return await start(uid);
+      return await launchWalled(run, prepared, (uid) => {
+        const request = {
+          protocol: 1,
+          command: commandLine(run.command),
+          workDir: sandboxPaths.work,
+          mounts,
+          env,
+          limits,
+          network: run.network ?? 'none',
+          /** An ordinary user of the host, whose the writable folders are; null: whoever runs us. */
+          uid,
+        };
+        writeFileSync(told, JSON.stringify(request), { mode: 0o644 });
+        return [...program, told];
       });
     } finally {
       rmSync(folder, { recursive: true, force: true });

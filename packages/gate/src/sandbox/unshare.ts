@@ -128,7 +128,7 @@ export function prepare(run: SandboxRun): PreparedRun {
   };
 }
 
-export const writableIn = (mounts: readonly SandboxMount[]): string[] =>
+const writableIn = (mounts: readonly SandboxMount[]): string[] =>
   mounts.filter(({ mode }) => mode === 'rw').map(({ from }) => from);
 
 /** Writable folders must belong to whom the run is dropped to; read-only ones only have to be readable. */
@@ -141,6 +141,31 @@ export function giveWritable(mounts: readonly SandboxMount[], uid: number): void
 }
 
 /**
+ * Sets up walls and runs behind them: as root for an unprivileged user of its own, whose the writable folders become.
+ * @param outermost the program that sets them up; `uid` is that user of the host, or null: whoever runs us
+ */
+export async function launchWalled(
+  run: SandboxRun,
+  { limits, mounts }: PreparedRun,
+  outermost: (uid: number | null) => readonly string[],
+): Promise<SandboxResult> {
+  const start = (uid: number | null): Promise<SandboxResult> =>
+    launch(outermost(uid), {
+      env: { PATH: systemPath, LC_ALL: 'C' },
+      limits,
+      writable: writableIn(mounts),
+      signal: run.signal,
+      onOutput: run.onOutput,
+      handshake: true,
+    });
+  if (!isRoot()) return await start(null);
+  return await withUid(async (uid) => {
+    giveWritable(mounts, uid);
+    return await start(uid);
+  });
+}
+
+/**
  * The driver that needs nothing installed: util-linux's `unshare`, `setpriv`, `prlimit`, `mount` and `pivot_root`, which every
  * Linux has. As root the command runs as an unprivileged user of its own; otherwise as ourselves within user namespaces.
  */
@@ -148,58 +173,43 @@ export const unshareDriver: SandboxDriver = {
   name: 'unshare',
   paths: () => ({ work: sandboxPaths.work, report: sandboxPaths.report }),
   async run(run: SandboxRun): Promise<SandboxResult> {
-    const { limits, mounts, env } = prepare(run);
+    const prepared = prepare(run);
+    const { limits, mounts, env } = prepared;
     const root = mkdtempSync(join(tmpdir(), 'muster-root-'));
     chmodSync(root, 0o755);
-    const start = (uid: number): Promise<SandboxResult> =>
-      launch(
-        [
-          'setpriv',
-          '--pdeathsig=KILL',
-          'unshare',
-          ...(uid === 0 ? ['--user', '--map-root-user'] : []),
-          '--mount',
-          '--pid',
-          '--ipc',
-          '--uts',
-          ...(run.network === 'registry' ? [] : ['--net']),
-          '--propagation=private',
-          '--fork',
-          '--kill-child=KILL',
-          '/bin/sh',
-          '-c',
-          build,
-          'sandbox',
-          root,
-          String(uid),
-          '1024',
-          sandboxPaths.work,
-          '1024',
-          String(limits.fileMb * 1024 * 1024),
-          String(limits.processes),
-          String(limits.memoryMb * 1024 * 1024),
-          ...mounts.flatMap((mount) => [mount.mode, mount.from, mount.to]),
-          '--',
-          'env',
-          '-i',
-          ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
-          ...commandLine(run.command),
-        ],
-        {
-          env: { PATH: systemPath, LC_ALL: 'C' },
-          limits,
-          writable: writableIn(mounts),
-          signal: run.signal,
-          onOutput: run.onOutput,
-          handshake: true,
-        },
-      );
     try {
-      if (!isRoot()) return await start(0);
-      return await withUid(async (uid) => {
-        giveWritable(mounts, uid);
-        return await start(uid);
-      });
+      return await launchWalled(run, prepared, (uid) => [
+        'setpriv',
+        '--pdeathsig=KILL',
+        'unshare',
+        ...(uid === null ? ['--user', '--map-root-user'] : []),
+        '--mount',
+        '--pid',
+        '--ipc',
+        '--uts',
+        ...(run.network === 'registry' ? [] : ['--net']),
+        '--propagation=private',
+        '--fork',
+        '--kill-child=KILL',
+        '/bin/sh',
+        '-c',
+        build,
+        'sandbox',
+        root,
+        String(uid ?? 0),
+        '1024',
+        sandboxPaths.work,
+        '1024',
+        String(limits.fileMb * 1024 * 1024),
+        String(limits.processes),
+        String(limits.memoryMb * 1024 * 1024),
+        ...mounts.flatMap((mount) => [mount.mode, mount.from, mount.to]),
+        '--',
+        'env',
+        '-i',
+        ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+        ...commandLine(run.command),
+      ]);
     } finally {
       try {
         rmdirSync(root);
