@@ -223,7 +223,7 @@ export const benchmarkPolicy = z.strictObject({
     .default(['bench/**', 'benchmark/**', 'benchmarks/**', '**/*.bench.*'])
     .describe('what it is made of; taken from the branch, so that a change does not bring its own ruler'),
   slowdownPercent: z.number().min(1).max(1000).default(10).describe('up to so much slower is let pass'),
-  mostRounds: z.number().int().min(9).max(200).default(40),
+  mostRounds: z.number().int().min(9).max(1000).default(160),
   mostSeconds: z.number().int().min(5).max(3600).default(300),
   timeoutSeconds: z.number().int().min(1).max(600).default(60).describe('of one run'),
 });
