@@ -1,4 +1,4 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -28,12 +28,10 @@ interface Pair {
   close(): Promise<void>;
 }
 async function startPair(database: TestDatabase, env: Record<string, string> = {}): Promise<Pair> {
-  const settings = { database, env: { MUSTER_LEASE_SECONDS: '600', ...env } };
+  const shared = await mkdtemp(join(tmpdir(), 'muster-shared-'));
+  const settings = { database, env: { MUSTER_LEASE_SECONDS: '600', MUSTER_SHARED_DIR: shared, ...env } };
   const asked = await startApp(settings);
-  // Each has a data folder of its own; the repositories are on a volume that both see.
-  const dataDir = await mkdtemp(join(tmpdir(), 'muster-second-'));
-  await symlink(join(asked.dataDir, 'repositories'), join(dataDir, 'repositories'));
-  const held = await startApp({ ...settings, dataDir, env: { ...settings.env, MUSTER_ADMIN_PASSWORD: '' } });
+  const held = await startApp({ ...settings, env: { ...settings.env, MUSTER_ADMIN_PASSWORD: '' } });
   for (const server of [asked, held])
     await until(
       () => server.app.get(Signals).connected,
@@ -51,7 +49,7 @@ async function startPair(database: TestDatabase, env: Record<string, string> = {
     close: async () => {
       await held.close();
       await asked.close();
-      await rm(dataDir, { recursive: true, force: true });
+      await rm(shared, { recursive: true, force: true });
     },
   };
 }

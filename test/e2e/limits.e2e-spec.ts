@@ -1,4 +1,4 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
@@ -39,7 +39,7 @@ function mostWithin(spans: readonly Span[], ms: number): number {
 describe('limits where two servers dispatch', () => {
   let database: TestDatabase;
   const servers: TestServer[] = [];
-  let dataDir: string;
+  let shared: string;
   const running: RunningAgent[] = [];
   let client: MusterClient;
   let project: string;
@@ -62,12 +62,10 @@ describe('limits where two servers dispatch', () => {
 
   beforeAll(async () => {
     database = await testDatabase();
-    const env = { MUSTER_LEASE_SECONDS: '2' };
+    shared = await mkdtemp(join(tmpdir(), 'muster-shared-'));
+    const env = { MUSTER_LEASE_SECONDS: '2', MUSTER_SHARED_DIR: shared };
     const first = await startApp({ database, env });
-    // A data folder of its own; the repositories are on a volume that both see.
-    dataDir = await mkdtemp(join(tmpdir(), 'muster-second-'));
-    await symlink(join(first.dataDir, 'repositories'), join(dataDir, 'repositories'));
-    servers.push(first, await startApp({ database, dataDir, env: { ...env, MUSTER_ADMIN_PASSWORD: '' } }));
+    servers.push(first, await startApp({ database, env: { ...env, MUSTER_ADMIN_PASSWORD: '' } }));
     client = new MusterClient({ url: first.url, token: first.admin.token });
     await client.agents.register({
       definition: { ...agent.definition('1.0.0'), limits: { concurrency: 10 } },
@@ -79,7 +77,7 @@ describe('limits where two servers dispatch', () => {
     await Promise.all(running.map((one) => one.stop()));
     for (const server of servers.reverse()) await server.close();
     await database?.drop();
-    if (dataDir !== undefined) await rm(dataDir, { recursive: true, force: true });
+    if (shared !== undefined) await rm(shared, { recursive: true, force: true });
   });
   afterEach(() => void jest.restoreAllMocks());
 

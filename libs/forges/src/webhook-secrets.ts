@@ -42,7 +42,7 @@ export class WebhookSecrets {
 
   /** Linked into place as a whole: of two that start at once one makes it for both. */
   private async open(): Promise<Buffer> {
-    const file = join(this.config.dataDir, 'keys', 'webhooks.key');
+    const file = join(this.config.sharedDir, 'keys', 'webhooks.key');
     const draft = `${file}.${randomBytes(6).toString('hex')}`;
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
     await writeFile(draft, randomBytes(32), { mode: 0o600 });

@@ -44,8 +44,9 @@ export class Sweep implements OnApplicationBootstrap, BeforeApplicationShutdown 
     await this.repositories.clearLeftovers();
     await this.database.sql(`update submissions set next_action_at = muster_now() where state = 'landing'`);
     this.rounds.begin('landing', EVERY_MS, (signal) => this.sweep(signal), 0);
-    // Nobody but us writes into these repositories: what was made before we were there and has no row will never have one.
-    const startedAt = this.clock.now().getTime();
+    // Where nobody but us writes into these repositories, what was made before we were there and has no row will never have one.
+    const alone = this.config.sharedDir === this.config.dataDir;
+    const startedAt = alone ? this.clock.now().getTime() : 0;
     this.rounds.begin(
       'orphaned refs',
       TIDY_EVERY_MS,

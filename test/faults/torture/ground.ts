@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -207,10 +207,6 @@ export class Ground {
   async #addServer(name: string, role: string, databaseUrl: string): Promise<void> {
     const dataDir = join(this.folder, name);
     await mkdir(dataDir, { mode: 0o711 });
-    // Every replica has a folder of its own; the repositories are the first one's.
-    if (this.servers.length > 0)
-      await symlink(join(this.folder, 'server-1', 'repositories'), join(dataDir, 'repositories'));
-    else await mkdir(join(dataDir, 'repositories'), { mode: 0o711 });
     const port = await freePort();
     const clock = await fakedClock(join(this.folder, `${name}.clock`));
     const keeper = new ProcessKeeper(
@@ -226,6 +222,7 @@ export class Ground {
           ...(this.redis === null ? {} : { REDIS_URL: this.redis.url }),
           MUSTER_ROLE: role,
           MUSTER_DATA_DIR: dataDir,
+          MUSTER_SHARED_DIR: join(this.folder, 'shared'),
           MUSTER_HOST: '127.0.0.1',
           MUSTER_PORT: String(port),
           MUSTER_ADMIN_PASSWORD: password,

@@ -56,7 +56,7 @@ export class Blobs {
   #path(digest: string, shelf: Shelf): string {
     // What tasks refer to was there before there were shelves.
     const folder = shelf === 'tasks' ? [] : [shelf];
-    return join(this.config.dataDir, 'blobs', ...folder, digest.slice(0, 2), digest);
+    return join(this.config.sharedDir, 'blobs', ...folder, digest.slice(0, 2), digest);
   }
 }
 

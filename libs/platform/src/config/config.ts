@@ -24,6 +24,11 @@ const variables = {
   MUSTER_PORT: port.default(3000).describe('port to listen on; 0 takes a free one'),
   MUSTER_PUBLIC_URL: httpUrl.optional().describe('how clients reach the server; default http://localhost:<port>'),
   MUSTER_DATA_DIR: z.string().min(1).default('.muster').describe('repositories, blobs and the built-in PostgreSQL'),
+  MUSTER_SHARED_DIR: z
+    .string()
+    .refine((path) => isAbsolute(path), 'must be an absolute path')
+    .optional()
+    .describe('repositories, blobs and the key of webhooks, when several servers share them; default MUSTER_DATA_DIR'),
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/ })
     .optional()
@@ -209,8 +214,10 @@ export class Config {
   readonly port: number;
   /** Without a trailing slash. With port 0 it is known once the server listens. */
   publicUrl: string;
-  /** Absolute. */
+  /** Absolute. This server's alone. */
   readonly dataDir: string;
+  /** Absolute. What all servers of an installation have in common; the data folder, where there is one server. */
+  readonly sharedDir: string;
   /** Null: a PostgreSQL of our own in the data folder. */
   readonly databaseUrl: string | null;
   readonly redisUrl: string | null;
@@ -266,6 +273,7 @@ export class Config {
     this.port = values.MUSTER_PORT;
     this.publicUrl = values.MUSTER_PUBLIC_URL ?? `http://localhost:${values.MUSTER_PORT}`;
     this.dataDir = resolve(surroundings.folder, values.MUSTER_DATA_DIR);
+    this.sharedDir = values.MUSTER_SHARED_DIR === undefined ? this.dataDir : resolve(values.MUSTER_SHARED_DIR);
     this.databaseUrl = values.DATABASE_URL ?? null;
     this.redisUrl = values.REDIS_URL ?? null;
     this.databasePool = values.MUSTER_DATABASE_POOL;

@@ -161,7 +161,7 @@ export class Repositories {
   ) {}
 
   get folder(): string {
-    return join(this.config.dataDir, 'repositories');
+    return join(this.config.sharedDir, 'repositories');
   }
 
   path(projectId: string): string {
@@ -177,7 +177,8 @@ export class Repositories {
 
   /**
    * What a killed server left half-done: its folders, and the locks of its git processes, which would keep a ref from ever moving
-   * again. Only before any work begins: the data folder is this process's alone.
+   * again. Only before any work begins: the data folder is this process's alone. The repositories may be shared, and no live lock
+   * gets old.
    */
   async clearLeftovers(): Promise<void> {
     await rm(join(this.config.dataDir, 'scratch'), { recursive: true, force: true });
