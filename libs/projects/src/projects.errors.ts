@@ -102,8 +102,8 @@ export class GitBusy extends MusterError {
   }
 }
 export class GitRequestInvalid extends MusterError {
-  constructor(why: string) {
-    super('projects.git_request_invalid', 400, why);
+  constructor(why: string, options: ErrorOptions = {}) {
+    super('projects.git_request_invalid', 400, why, options);
   }
 }
 export class NoSuchRemote extends MusterError {

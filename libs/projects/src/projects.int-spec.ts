@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -573,4 +576,115 @@ describe('git over HTTP', () => {
     expect(answer.headers.get('content-type')).toBe('application/x-git-upload-pack-result');
     expect(await answer.text()).toContain(`${made.head} refs/heads/main`);
   });
+
+  it('hands out the same repository in every version of the protocol, to clones and to fetches that have some of it', async () => {
+    const made = await large('Versions');
+    for (const version of ['0', '1', '2']) {
+      const dir = join(folder, `version-${version}`);
+      const speaking = ['-c', `protocol.version=${version}`];
+      const cloned = await git(folder, ...speaking, 'clone', '-q', '--bare', remote(made, 'reader'), dir);
+      expect({ version, ...cloned }).toMatchObject({ version, ok: true });
+      expect((await git(dir, 'fsck', '--full', '--strict')).ok).toBe(true);
+      expect((await git(dir, 'rev-parse', 'main')).says.trim()).toBe(made.head);
+      const shallow = join(folder, `shallow-${version}`);
+      const some = ['clone', '-q', '--bare', '--depth', '1'];
+      expect((await git(folder, ...speaking, ...some, remote(made, 'reader'), shallow)).ok).toBe(true);
+      const fetched = await git(shallow, ...speaking, 'fetch', '-q', '--unshallow', 'origin');
+      expect({ version, ...fetched }).toMatchObject({ version, ok: true });
+      expect((await git(shallow, 'fsck', '--full', '--strict')).ok).toBe(true);
+      expect((await git(shallow, 'rev-list', '--count', 'main')).says.trim()).toBe('3');
+    }
+  }, 60_000);
+
+  it('lets git write a pack into the connection, which ends with it', async () => {
+    const made = await large('Direct');
+    const answer = await fetch(`${url}${made.gitPath}/git-upload-pack`, wanting(made.head));
+    expect(answer.status).toBe(200);
+    expect(Object.fromEntries(answer.headers)).toMatchObject({
+      'content-type': 'application/x-git-upload-pack-result',
+      'cache-control': 'no-cache, max-age=0, must-revalidate',
+      'x-content-type-options': 'nosniff',
+      connection: 'close',
+    });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    expect(bytes.subarray(0, 13).toString()).toBe('000dpackfile\n');
+    expect(bytes.subarray(-4).toString()).toBe('0000');
+    expect(bytes.length).toBeGreaterThan(largeBytes);
+    // Behind it the server goes on as before.
+    const none = await fetch(`${url}${made.gitPath}/git-upload-pack`, wanting('1'.repeat(40)));
+    expect(await none.text()).toContain(`not our ref ${'1'.repeat(40)}`);
+  });
+
+  it('ends git when the client has gone, also while git writes', async () => {
+    const made = await large('Left');
+    const { hostname, port } = new URL(url);
+    const { headers, body } = wanting(made.head);
+    const head = Object.entries({ ...headers, host: hostname, 'content-length': body.length });
+    const socket = connect({ host: hostname, port: Number(port) });
+    socket.write(
+      [
+        `POST ${made.gitPath}/git-upload-pack HTTP/1.1`,
+        ...head.map(([name, value]) => `${name}: ${value}`),
+        '',
+        body,
+      ].join('\r\n'),
+    );
+    await once(socket, 'data');
+    socket.pause();
+    expect(await gitProcessesIn(repositories.path(made.id))).toBeGreaterThan(0);
+    socket.destroy();
+    for (let tries = 0; tries < 200 && (await gitProcessesIn(repositories.path(made.id))) > 0; tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await gitProcessesIn(repositories.path(made.id))).toBe(0);
+  }, 30_000);
+
+  it('refuses compressed questions that cannot be unpacked, or are too long unpacked', async () => {
+    const made = await project('Bombs');
+    for (const body of [Buffer.from('not gzip'), gzipSync(Buffer.alloc(11 * 1024 * 1024))]) {
+      const { headers } = wanting(made.head);
+      const request = {
+        method: 'POST',
+        headers: { ...headers, 'content-encoding': 'gzip' },
+        body: new Uint8Array(body),
+      };
+      const answer = await fetch(`${url}${made.gitPath}/git-upload-pack`, request);
+      expect({ status: answer.status, ...((await answer.json()) as object) }).toMatchObject({
+        status: 400,
+        code: 'projects.git_request_invalid',
+      });
+    }
+  });
 });
+
+/** More than what sockets between two processes hold. */
+const largeBytes = 24 * 1024 * 1024;
+async function large(name: string): ReturnType<typeof project> {
+  const source = join(folder, 'allowed', name);
+  await mkdir(source);
+  await git(source, 'init', '-q', '-b', 'main');
+  for (const at of ['first', 'second', 'third']) {
+    await writeFile(join(source, at), randomBytes(largeBytes / 3));
+    await git(source, 'add', '.');
+    await git(source, 'commit', '-q', '-m', `The ${at}`);
+  }
+  return await project(name, { source: { path: source } });
+}
+/** A clone's last question. */
+const wanting = (commit: string) => ({
+  method: 'POST',
+  headers: {
+    authorization: `Basic ${Buffer.from('x:reader').toString('base64')}`,
+    'content-type': 'application/x-git-upload-pack-request',
+    'git-protocol': 'version=2',
+  },
+  body: `0012command=fetch\n00010032want ${commit}\n0009done\n0000`,
+});
+/** Git's processes that work in this folder. */
+async function gitProcessesIn(dir: string): Promise<number> {
+  const places = await Promise.all(
+    (await readdir('/proc'))
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')),
+  );
+  return places.filter((place) => place === dir).length;
+}

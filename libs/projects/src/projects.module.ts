@@ -16,7 +16,9 @@ import { Assignment } from './domain/assignment.ts';
 import { FoundProject } from './domain/found-project.ts';
 import { Project } from './domain/project.ts';
 import { HttpBackend } from './git/http-backend.ts';
+import { GitPlaces } from './git/places.ts';
 import { PushDoor } from './git/push-door.ts';
+import { UploadPack } from './git/upload-pack.ts';
 import { AssignmentsController } from './http/assignments.controller.ts';
 import { GitController } from './http/git.controller.ts';
 import { ProjectsController } from './http/projects.controller.ts';
@@ -66,7 +68,9 @@ const queryHandlers = [
   controllers,
   providers: [
     FoundProject,
+    GitPlaces,
     HttpBackend,
+    UploadPack,
     PushDoor,
     KeepInStep,
     PushWhatLanded,

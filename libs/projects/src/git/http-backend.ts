@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Git, killGroup, Repositories } from '#platform/git';
-import { GitBusy } from '../projects.errors.ts';
+import { GitPlaces } from './places.ts';
 
 export interface GitHttpRequest {
   readonly projectId: string;
@@ -25,10 +25,6 @@ export interface GitHttpResponse {
   readonly body: Readable;
 }
 
-/** Clones are long: twice the processors would starve people-sized requests, hundreds would exhaust memory. */
-const CONNECTIONS = 24;
-/** More than these wait for a place, in order; what they send stays in their sockets meanwhile. */
-const WAITING = 256;
 const TIMEOUT_MS = 15 * 60_000;
 const single = (value: string | string[] | undefined): string =>
   Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
@@ -36,16 +32,17 @@ const single = (value: string | string[] | undefined): string =>
 /** Git's own smart HTTP server as a CGI program; bytes flow both ways without being collected. */
 @Injectable()
 export class HttpBackend {
-  private open = 0;
-  private readonly waiting: Array<() => void> = [];
-
   constructor(
     private readonly git: Git,
     private readonly repositories: Repositories,
+    private readonly places: GitPlaces,
   ) {}
 
   async answer(request: GitHttpRequest): Promise<GitHttpResponse> {
-    await this.enter(request);
+    const leave = await this.places.enter().catch((error: unknown) => {
+      request.onEnd?.();
+      throw error;
+    });
     const dir = this.repositories.path(request.projectId);
     const protocol = single(request.headers['git-protocol']);
     const length = single(request.headers['content-length']);
@@ -72,7 +69,7 @@ export class HttpBackend {
     });
     const timer = setTimeout(() => killGroup(child), TIMEOUT_MS);
     child.once('close', () => {
-      this.leave();
+      leave();
       clearTimeout(timer);
       request.onEnd?.();
     });
@@ -85,25 +82,6 @@ export class HttpBackend {
       request.body.pipe(child.stdin);
     }
     return readAnswer(child.stdout, () => killGroup(child), new Promise((_, reject) => child.once('error', reject)));
-  }
-
-  private async enter(request: GitHttpRequest): Promise<void> {
-    if (this.open < CONNECTIONS) {
-      this.open += 1;
-      return;
-    }
-    if (this.waiting.length >= WAITING) {
-      request.onEnd?.();
-      throw new GitBusy();
-    }
-    // Whoever leaves hands his place on.
-    await new Promise<void>((enter) => this.waiting.push(enter));
-  }
-
-  private leave(): void {
-    const next = this.waiting.shift();
-    if (next === undefined) this.open -= 1;
-    else next();
   }
 }
 

@@ -9,6 +9,7 @@ import { Config } from '#platform/config';
 import { CurrentActor, type MusterRequest, NotAllowed, Requires } from '#platform/http';
 import { type GitHttpRequest, HttpBackend } from '../git/http-backend.ts';
 import { PushDoor } from '../git/push-door.ts';
+import { UploadPack } from '../git/upload-pack.ts';
 import { GitRequestInvalid, ProjectUnknown } from '../projects.errors.ts';
 
 const services = ['git-upload-pack', 'git-receive-pack'] as const;
@@ -23,6 +24,7 @@ export class GitController {
     private readonly queries: QueryBus,
     private readonly authenticator: Authenticator,
     private readonly backend: HttpBackend,
+    private readonly uploads: UploadPack,
     private readonly door: PushDoor,
     private readonly config: Config,
   ) {}
@@ -44,6 +46,7 @@ export class GitController {
     if (service === 'git-receive-pack' && !this.authenticator.allows(actor, 'repository.submit', projectId))
       throw new NotAllowed('repository.submit');
     await this.project(projectId);
+    if (service === 'git-upload-pack' && (await this.uploads.offer(projectId, request.headers, reply))) return;
     await this.answer(
       {
         ...this.of(projectId, actor, request),
@@ -66,6 +69,10 @@ export class GitController {
   ): Promise<void> {
     await this.project(projectId);
     const body = this.bodyOf(request, 'application/x-git-upload-pack-request');
+    if (this.uploads.understands(request.headers)) {
+      await this.uploads.answer(projectId, body, request.headers, reply);
+      return;
+    }
     await this.answer(
       { ...this.of(projectId, actor, request), method: 'POST', path: 'git-upload-pack', query: '', body },
       reply,
