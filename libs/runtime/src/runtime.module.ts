@@ -1,6 +1,7 @@
+import { createTask, createTasks, readTasksQuickly, readTaskQuickly } from '@muster/contracts';
 import { Global, Module, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { LeaseGuard } from '#messages/runtime';
-import { OwnedIds } from '#platform/http';
+import { OwnedIds, readsQuickly } from '#platform/http';
 import { Invariants } from '#platform/invariants';
 import { Beats } from './batches/beats.ts';
 import { Completions } from './batches/completions.ts';
@@ -184,6 +185,8 @@ export class RuntimeModule implements OnApplicationBootstrap, OnApplicationShutd
     OwnedIds.register('task', 'task_owners');
     OwnedIds.register('instance', 'instances', { project: null });
     OwnedIds.register('limit', 'dispatch_limits');
+    readsQuickly(createTask, readTaskQuickly);
+    readsQuickly(createTasks, readTasksQuickly);
   }
 
   onApplicationBootstrap(): void {

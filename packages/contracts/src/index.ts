@@ -136,7 +136,7 @@ export {
   type AgentMessage,
   type ServerMessage,
 } from './protocol.ts';
-export { readQuickly, readServerQuickly } from './quick-read.ts';
+export { readQuickly, readServerQuickly, readTaskQuickly, readTasksQuickly } from './quick-read.ts';
 export {
   checkStatuses,
   checkStatus,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { agentMessage, serverMessage } from './protocol.ts';
-import { readQuickly, readServerQuickly } from './quick-read.ts';
+import { readQuickly, readServerQuickly, readTaskQuickly, readTasksQuickly } from './quick-read.ts';
+import { createTask, createTasks } from './tasks.ts';
 
 const digits = '0123456789abcdefghjkmnpqrstvwxyz';
 const typeId = (prefix: string) =>
@@ -76,6 +77,26 @@ const serverMessages = fc.oneof(
   }),
 );
 
+const wish = {
+  input: mostly(fc.dictionary(fc.string(), nested)),
+  title: mostly(fc.string({ minLength: 1, maxLength: 310 })),
+  priority: mostly(fc.constantFrom('critical', 'high', 'normal', 'low')),
+  maxAttempts: mostly(fc.integer({ min: 0, max: 21 })),
+};
+const address = {
+  projectId: mostly(typeId('proj')),
+  capability: mostly(fc.constantFrom('code.change', 'a', 'a-b_c.d')),
+};
+const someOf = (fields: Record<string, fc.Arbitrary<unknown>>) =>
+  fc
+    .subarray(Object.keys(fields), { minLength: 1 })
+    .chain((names) => message(Object.fromEntries(names.map((n) => [n, fields[n]!]))));
+const bodies = fc.oneof(message({ ...address, ...wish }), message(address), message({ ...address, labels: odd }));
+const bulkBodies = message({
+  ...address,
+  tasks: mostly(fc.array(someOf({ ...wish, idempotencyKey: mostly(fc.string({ maxLength: 210 })) }), { maxLength: 3 })),
+});
+
 describe('reading without the schema', () => {
   it('accepts of an agent only what the schema accepts, as the same', () => {
     let quick = 0;
@@ -108,5 +129,26 @@ describe('reading without the schema', () => {
       { numRuns: 3000 },
     );
     expect(quick).toBeGreaterThan(300);
+  });
+
+  it('accepts of bodies that create tasks only what the schemas accept, as the same', () => {
+    for (const [schema, read, raws] of [
+      [createTask, readTaskQuickly, bodies],
+      [createTasks, readTasksQuickly, bulkBodies],
+    ] as const) {
+      let quick = 0;
+      fc.assert(
+        fc.property(raws, (raw) => {
+          const one = read(raw);
+          if (one === null) return;
+          quick += 1;
+          const parsed = schema.safeParse(raw);
+          expect(parsed.success).toBe(true);
+          expect(one).toEqual(parsed.data);
+        }),
+        { numRuns: 3000 },
+      );
+      expect(quick).toBeGreaterThan(150);
+    }
   });
 });

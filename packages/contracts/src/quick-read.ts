@@ -1,8 +1,10 @@
 import { idPrefixes, type IdKind } from './ids.ts';
+import type { z } from 'zod';
 import type { AgentMessage, ServerMessage } from './protocol.ts';
+import { priorities, type createTask, type createTasks } from './tasks.ts';
 
 /**
- * The messages that come by the thousand, read without the schema. Null means "let the schema look", not "wrong": what is read
+ * The messages and bodies that come by the thousand, read without the schema. Null means "let the schema look", not "wrong": what is read
  * here the schema would read as the same, and a property test holds that.
  */
 
@@ -103,4 +105,77 @@ export function readServerQuickly(raw: unknown, knownProject: (project: unknown)
     rework === null &&
     knownProject(project);
   return fits ? (fields as ServerMessage) : null;
+}
+
+type ReadTask = z.output<typeof createTask>;
+type ReadTasks = z.output<typeof createTasks>;
+
+const isCapability = (value: unknown): value is string =>
+  typeof value === 'string' && value.length <= 100 && capability.test(value);
+
+/** What plain tasks say of themselves, with what they leave unsaid; anything more particular is for the schema. */
+function readWish(fields: Fields): ReadTasks['tasks'][number] | null {
+  const wish: ReadTasks['tasks'][number] = { input: {}, priority: 'normal', labels: {}, maxAttempts: 5 };
+  for (const name in fields) {
+    if (!Object.hasOwn(fields, name)) return null;
+    const value = fields[name];
+    switch (name) {
+      case 'projectId':
+      case 'capability':
+        break;
+      case 'input':
+        if (fieldsOf(value) === null || !isOrdinary(value)) return null;
+        wish.input = value as ReadTask['input'];
+        break;
+      case 'title':
+        if (typeof value !== 'string' || value.length < 1 || value.length > 300) return null;
+        wish.title = value;
+        break;
+      case 'priority':
+        if (!priorities.includes(value as ReadTask['priority'])) return null;
+        wish.priority = value as ReadTask['priority'];
+        break;
+      case 'maxAttempts':
+        if (!isWhole(value) || value < 1 || value > 20) return null;
+        wish.maxAttempts = value;
+        break;
+      case 'idempotencyKey':
+        if (typeof value !== 'string' || value.length < 1 || value.length > 200) return null;
+        wish.idempotencyKey = value;
+        break;
+      default:
+        return null;
+    }
+  }
+  return wish;
+}
+
+/** A body of `createTask`, as parsed from JSON. */
+export function readTaskQuickly(raw: unknown): ReadTask | null {
+  const fields = fieldsOf(raw);
+  if (fields === null || Object.hasOwn(fields, 'idempotencyKey')) return null;
+  const { projectId, capability: asked } = fields;
+  if (!isId(projectId, 'project') || !isCapability(asked)) return null;
+  const wish = readWish(fields);
+  return wish === null
+    ? null
+    : { ...(wish as Omit<ReadTask, 'projectId' | 'capability'>), projectId, capability: asked };
+}
+
+/** A body of `createTasks`, as parsed from JSON. */
+export function readTasksQuickly(raw: unknown): ReadTasks | null {
+  const fields = fieldsOf(raw);
+  if (fields === null || count(fields) !== 3) return null;
+  const { projectId, capability: asked, tasks } = fields;
+  if (!isId(projectId, 'project') || !isCapability(asked)) return null;
+  if (!Array.isArray(tasks) || tasks.length < 1 || tasks.length > 1000) return null;
+  const read: ReadTasks['tasks'] = [];
+  for (const item of tasks as unknown[]) {
+    const one = fieldsOf(item);
+    if (one === null || Object.hasOwn(one, 'projectId') || Object.hasOwn(one, 'capability')) return null;
+    const wish = readWish(one);
+    if (wish === null) return null;
+    read.push(wish);
+  }
+  return { projectId, capability: asked, tasks: read };
 }

@@ -4,7 +4,7 @@ import { Signals } from '#platform/redis';
 
 const topic = 'caches.forget';
 /** How long another replica may go on with what it knew when the hint was lost, and everyone with what was changed past us. */
-const keptMs = 2_000;
+const ordinarilyKeptMs = 2_000;
 
 export interface CacheOptions<V> {
   /** Types of the events that tell that what is kept may be wrong now. */
@@ -12,6 +12,8 @@ export interface CacheOptions<V> {
   readonly read: (key: string) => Promise<V>;
   /** What is not worth keeping, above all "there is none": what was just made is then found at every replica. */
   readonly keep: (value: V) => boolean;
+  /** Less than two seconds for what is made of answers that are kept themselves. */
+  readonly keptMs?: number;
   readonly atMost?: number;
 }
 
@@ -64,9 +66,11 @@ class KeptAnswers<V> implements Cache<V> {
   readonly forgetOn: readonly string[];
   readonly #kept = new Map<string, Kept<V>>();
   readonly #atMost: number;
+  readonly #keptMs: number;
 
   constructor(private readonly options: CacheOptions<V>) {
     this.forgetOn = options.forgetOn;
+    this.#keptMs = options.keptMs ?? ordinarilyKeptMs;
     this.#atMost = options.atMost ?? 10_000;
   }
 
@@ -74,7 +78,7 @@ class KeptAnswers<V> implements Cache<V> {
     const known = this.#kept.get(key);
     if (known !== undefined && known.until > performance.now()) return known.value;
     // Kept while it is being read, too: a change meanwhile takes it out, and the next one who asks reads again.
-    const kept = { value: this.options.read(key), until: performance.now() + keptMs };
+    const kept = { value: this.options.read(key), until: performance.now() + this.#keptMs };
     this.#kept.delete(key);
     this.#kept.set(key, kept);
     const drop = (): void => {

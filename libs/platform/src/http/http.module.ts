@@ -5,7 +5,7 @@ import { RoundsModule } from '#platform/rounds';
 import { AccessGuard } from './access.guard.ts';
 import { Drain } from './drain.ts';
 import { IdempotencyKeys } from './idempotency-keys.ts';
-import { IdempotencyInterceptor } from './idempotent.ts';
+import { IdempotencyInterceptor, IdempotentRequests } from './idempotent.ts';
 import { OwnedIds } from './owned-ids.ts';
 import { ProblemFilter } from './problem.filter.ts';
 import { SocketAdapter } from './socket-adapter.ts';
@@ -18,6 +18,7 @@ import { validationPipe } from './validation.ts';
   providers: [
     OwnedIds,
     IdempotencyInterceptor,
+    IdempotentRequests,
     IdempotencyKeys,
     Drain,
     SocketAdapter,
@@ -25,6 +26,6 @@ import { validationPipe } from './validation.ts';
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_PIPE, useFactory: validationPipe },
   ],
-  exports: [OwnedIds, IdempotencyInterceptor, IdempotencyKeys, Drain, SocketAdapter],
+  exports: [OwnedIds, IdempotencyInterceptor, IdempotentRequests, IdempotencyKeys, Drain, SocketAdapter],
 })
 export class HttpModule {}

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   type CallHandler,
   type ExecutionContext,
@@ -9,9 +9,11 @@ import {
 } from '@nestjs/common';
 import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { catchError, from, map, mergeMap, type Observable, of, throwError } from 'rxjs';
+import { lastValueFrom, type Observable, of } from 'rxjs';
+import type { Actor } from '#messages/auth';
 import { IdempotencyKeyReused, InvalidRequest, RequestInProgress } from './http.errors.ts';
 import { IdempotencyKeys } from './idempotency-keys.ts';
+import { pathOf } from './problem.filter.ts';
 import type { MusterRequest } from './request.ts';
 
 /**
@@ -19,45 +21,70 @@ import type { MusterRequest } from './request.ts';
  * keeps nothing. One that died with its server is let through again after a minute.
  */
 @Injectable()
-export class IdempotencyInterceptor implements NestInterceptor {
+export class IdempotentRequests {
   constructor(private readonly keys: IdempotencyKeys) {}
 
-  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
-    const request = context.switchToHttp().getRequest<MusterRequest>();
-    const reply = context.switchToHttp().getResponse<FastifyReply>();
+  /** @param work makes the answer */
+  answer(request: MusterRequest, reply: FastifyReply, work: () => Promise<unknown>): Promise<unknown> {
     const key = request.headers['idempotency-key'];
-    if (key === undefined || request.actor === undefined) return next.handle();
+    return key === undefined || request.actor === undefined
+      ? work()
+      : this.once(request, request.actor, reply, key, work);
+  }
+
+  private async once(
+    request: MusterRequest,
+    actor: Actor,
+    reply: FastifyReply,
+    key: string | readonly string[],
+    work: () => Promise<unknown>,
+  ): Promise<unknown> {
     if (typeof key !== 'string' || key.length < 1 || key.length > 200) {
       throw new InvalidRequest([{ path: 'Idempotency-Key', message: 'must be 1 to 200 characters' }]);
     }
-    const route = `${request.method} ${request.url.split('?', 1)[0]}`;
-    const hash = createHash('sha256')
-      .update(JSON.stringify(request.body ?? null))
-      .digest('hex');
-    const { teamId, id: actorId } = request.actor;
-    const id = { teamId, actorId, route, key };
+    const route = `${request.method} ${pathOf(request.url)}`;
+    const requestHash = hash('sha256', JSON.stringify(request.body ?? null), 'hex');
+    const id = { teamId: actor.teamId, actorId: actor.id, route, key };
 
-    if (!(await this.keys.claim(id, hash))) {
+    if (!(await this.keys.claim(id, requestHash))) {
       const kept = await this.keys.kept(id);
-      if (kept !== null && kept.request_hash !== hash) throw new IdempotencyKeyReused();
+      if (kept !== null && kept.request_hash !== requestHash) throw new IdempotencyKeyReused();
       if (kept === null || kept.status === null) throw new RequestInProgress();
       void reply.status(kept.status).header('idempotent-replay', 'true');
-      return of(kept.body);
+      return kept.body;
     }
-    return next.handle().pipe(
-      mergeMap((body: unknown) => from(this.keys.keep(id, reply.statusCode, body)).pipe(map(() => body))),
-      catchError((error: unknown) => from(this.keys.giveBack(id)).pipe(mergeMap(() => throwError(() => error)))),
+    try {
+      const body = await work();
+      await this.keys.keep(id, reply.statusCode, body);
+      return body;
+    } catch (error) {
+      await this.keys.giveBack(id);
+      throw error;
+    }
+  }
+}
+
+@Injectable()
+export class IdempotencyInterceptor implements NestInterceptor {
+  constructor(private readonly requests: IdempotentRequests) {}
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const http = context.switchToHttp();
+    const [request, reply] = [http.getRequest<MusterRequest>(), http.getResponse<FastifyReply>()];
+    return of(
+      await this.requests.answer(request, reply, () => lastValueFrom(next.handle(), { defaultValue: undefined })),
     );
   }
 }
 
+const acceptsKey = ApiHeader({
+  name: 'Idempotency-Key',
+  required: false,
+  description: 'Repeat a request with the same key to get the same answer.',
+});
+
 /** For POSTs that create: the same `Idempotency-Key` with the same body gets the same answer, with another body 422. */
-export const Idempotent = (): MethodDecorator =>
-  applyDecorators(
-    UseInterceptors(IdempotencyInterceptor),
-    ApiHeader({
-      name: 'Idempotency-Key',
-      required: false,
-      description: 'Repeat a request with the same key to get the same answer.',
-    }),
-  );
+export const Idempotent = (): MethodDecorator => applyDecorators(UseInterceptors(IdempotencyInterceptor), acceptsKey);
+
+/** The same promise for a hot route, which asks `IdempotentRequests` itself: an interceptor costs it more than all of its own work. */
+export const IdempotentByItself = (): MethodDecorator => acceptsKey;

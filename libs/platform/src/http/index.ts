@@ -3,10 +3,10 @@ export { Requires, Public, CurrentActor, type RouteAccess } from './permissions.
 export { OwnedIds, type Owner } from './owned-ids.ts';
 export { visibleProjects } from './visible-projects.ts';
 export { credentialOf } from './access.guard.ts';
-export { Idempotent } from './idempotent.ts';
+export { Idempotent, IdempotentByItself, IdempotentRequests } from './idempotent.ts';
 export { etagOf, assertIfMatch } from './etag.ts';
 export { toProblem } from './problem.filter.ts';
-export { toFieldError } from './validation.ts';
+export { readsQuickly, toFieldError } from './validation.ts';
 export { type MusterRequest, traceIdOf } from './request.ts';
 export { SocketGateway } from './socket-gateway.ts';
 export { NotAuthenticated, NotAllowed, NotFound, InvalidRequest, PreconditionFailed, Draining } from './http.errors.ts';

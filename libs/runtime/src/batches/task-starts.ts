@@ -6,6 +6,7 @@ import semver from 'semver';
 import { FindAssignedAgents, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import type { NewTask } from '#messages/runtime';
+import { type Cache, Caches } from '#platform/caching';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { TaskBlobs } from '../blobs/task-blobs.ts';
@@ -40,14 +41,26 @@ export type BulkTask = Omit<NewTask, 'dependsOn'> & { readonly dependsOn?: reado
 
 type Sticky = Pick<NewTermedRow, 'stickyTask' | 'stickyKey' | 'stickyTo' | 'stickySeconds'>;
 
+const notSticky: Sticky = { stickyTask: null, stickyKey: null, stickyTo: null, stickySeconds: null };
+
 interface Skill {
   readonly agent: string;
   readonly input: unknown;
 }
 
+/** Ids and capabilities have no spaces. */
+const skillsKeyOf = (task: NewTask): string =>
+  `${task.teamId} ${task.projectId} ${task.capability} ${task.agent === undefined ? '[null,null]' : JSON.stringify([task.agent, rangeOf(task)])}`;
+function skillsOf(key: string): SkillsKey {
+  const [teamId = '', projectId = '', capability = '', ...wish] = key.split(' ');
+  return [teamId, projectId, capability, ...(JSON.parse(wish.join(' ')) as [string | null, string | null])];
+}
+type SkillsKey = [teamId: string, projectId: string, capability: string, agent: string | null, range: string | null];
+/** What they are made of is kept for two seconds: this is for what comes in one breath, and costs a look at three answers each time. */
+const skillsKeptMs = 100;
+
 /** What is asked once for all tasks of a request that are alike. */
 class Answers {
-  readonly skills = new Map<string, Promise<readonly Skill[] | MusterError>>();
   readonly depths = new Map<string, Promise<number | MusterError>>();
   readonly owned = new Map<string, Promise<true | MusterError>>();
 }
@@ -66,6 +79,8 @@ export interface Started {
  */
 @Injectable()
 export class TaskStarts {
+  private readonly skills: Cache<readonly Skill[] | MusterError>;
+
   constructor(
     private readonly database: Database,
     private readonly queries: QueryBus,
@@ -75,7 +90,15 @@ export class TaskStarts {
     private readonly termed: TermedCreations,
     private readonly blobs: TaskBlobs,
     private readonly config: Config,
-  ) {}
+    caches: Caches,
+  ) {
+    this.skills = caches.make({
+      forgetOn: ['assignment.changed', 'project.deleted', 'agent.published', 'agent.deprecated', 'agent.deleted'],
+      read: (key) => this.skillsFor(...skillsOf(key)),
+      keep: (skills) => !(skills instanceof Error),
+      keptMs: skillsKeptMs,
+    });
+  }
 
   one(task: NewTask): Promise<Started> {
     return this.start(task, new Answers());
@@ -121,10 +144,10 @@ export class TaskStarts {
     const bytes = given.length * 3 < referencedFromBytes ? 0 : Buffer.byteLength(given);
     if (bytes > maxInputBytes) throw new InputTooLarge(bytes, maxInputBytes);
     const agentRange = rangeOf(task);
-    const sticky = await this.stickyOf(task, answers);
+    const sticky = task.sticky === undefined ? notSticky : await this.stickyOf(task, task.sticky, answers);
     const referred = isBlobRef(task.input) ? await this.blobs.valueOf(task.projectId, task.input) : null;
     const judged = referred === null ? (task.input ?? {}) : referred.value;
-    const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, judged, answers);
+    const unfitAgents = isReserved(task.capability) ? [] : await this.agentsThatRefuse(task, judged);
     const depth = task.parentId === undefined ? 0 : await this.depthBelow(task.parentId, task, answers);
     const priority = task.priority ?? 'normal';
     // Nothing large is carried through the tables that work goes through, whoever sends it.
@@ -211,12 +234,9 @@ export class TaskStarts {
   }
 
   /** The assigned agents whose schema the input does not fit; at least one has to take it. */
-  private async agentsThatRefuse(task: NewTask, value: unknown, answers: Answers): Promise<string[]> {
-    const skills = await once(
-      answers.skills,
-      `${task.projectId} ${task.capability} ${task.agent ?? ''} ${task.agentVersion ?? ''}`,
-      () => this.skillsFor(task),
-    );
+  private async agentsThatRefuse(task: NewTask, value: unknown): Promise<string[]> {
+    const skills = await this.skills.get(skillsKeyOf(task));
+    if (skills instanceof Error) throw skills;
     const refusing: string[] = [];
     let errors: FieldError[] = [];
     for (const { agent, input } of skills) {
@@ -229,28 +249,27 @@ export class TaskStarts {
     return refusing;
   }
 
-  private async skillsFor(task: NewTask): Promise<readonly Skill[] | MusterError> {
-    const teamId = await this.queries.execute(new FindProjectTeam(task.projectId));
-    if (teamId !== task.teamId) return new ProjectUnknown(task.projectId);
-    const assigned = await this.queries.execute(new FindAssignedAgents(task.projectId, task.capability));
-    const wish = task.agent ?? null;
-    const range = rangeOf(task);
+  private async skillsFor(
+    ...[ownTeamId, projectId, capability, wish, range]: SkillsKey
+  ): Promise<readonly Skill[] | MusterError> {
+    const teamId = await this.queries.execute(new FindProjectTeam(projectId));
+    if (teamId !== ownTeamId) return new ProjectUnknown(projectId);
+    const assigned = await this.queries.execute(new FindAssignedAgents(projectId, capability));
     const skills: Skill[] = [];
     for (const { agent, versionRange } of assigned) {
       if (wish !== null && agent !== wish) continue;
-      const version = await this.queries.execute(
-        new FindPublishedVersion(task.teamId, agent, both(versionRange, range)),
-      );
-      const skill = version?.definition.skills.find((one) => one.name === task.capability);
+      const version = await this.queries.execute(new FindPublishedVersion(ownTeamId, agent, both(versionRange, range)));
+      const skill = version?.definition.skills.find((one) => one.name === capability);
       if (skill !== undefined) skills.push({ agent, input: skill.input });
     }
-    return skills.length === 0
-      ? new NoAgent(task.capability, range === null ? wish : `${wish ?? ''} ${range}`)
-      : skills;
+    return skills.length === 0 ? new NoAgent(capability, range === null ? wish : `${wish ?? ''} ${range}`) : skills;
   }
 
-  private async stickyOf({ sticky, parentId, teamId, projectId }: NewTask, answers: Answers): Promise<Sticky> {
-    if (sticky === undefined) return { stickyTask: null, stickyKey: null, stickyTo: null, stickySeconds: null };
+  private async stickyOf(
+    { parentId, teamId, projectId }: NewTask,
+    sticky: NonNullable<NewTask['sticky']>,
+    answers: Answers,
+  ): Promise<Sticky> {
     const { task, key, to = 'instance', seconds = 60 } = sticky;
     if (task !== undefined && key !== undefined) throw new StickyToNothing();
     const given = { stickyTo: to, stickySeconds: seconds };
