@@ -121,6 +121,32 @@ describe('a new task', () => {
     expect(await room.broken()).toEqual([]);
   });
 
+  it("begins under a key as well, once: who asks again with that key makes none and takes nobody's place", async () => {
+    const lane = await emptyLane();
+    const idempotencyKey = `once ${lane}`;
+    const rows = [{ ...row(lane), idempotencyKey }, { ...row(lane), idempotencyKey }, row(lane)];
+    const { made, started } = await create(database(), rows, await startsAt(worker, lane, [0, 0, 0]));
+    expect(made?.size).toBe(2);
+    expect(made?.has(rows[2]?.id ?? '')).toBe(true);
+    expect(new Set(started.map(({ task_id }) => task_id))).toEqual(made);
+    const later = { ...row(lane), idempotencyKey };
+    const again = await create(database(), [later], await startsAt(worker, lane, [0]));
+    expect(again).toMatchObject({ made: new Set(), started: [], unheard: [] });
+    expect(await room.test.sql(`select 1 from events where subject = $1`, [later.id])).toEqual([]);
+    expect(await room.broken()).toEqual([]);
+  });
+
+  it('under a key that began while the answer was lost goes back at once', async () => {
+    const lane = await emptyLane();
+    const made = { ...row(lane), idempotencyKey: `lost ${lane}` };
+    const starts = await startsAt(worker, lane, [0]);
+    expect((await create(database(), [made], starts)).started).toHaveLength(1);
+    const again = await create(database(), [made, row(lane)], { ...starts, places: [0, 0] });
+    expect(again.made?.has(made.id)).toBe(true);
+    expect(again.started).toHaveLength(1);
+    expect(again.unheard).toMatchObject([{ taskId: made.id, actorId: worker.actor.id }]);
+  });
+
   it('stands behind what waits in its lane already', async () => {
     const { id } = await room.create();
     const lane = await laneOf(id);

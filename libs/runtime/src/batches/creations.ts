@@ -71,11 +71,9 @@ export class Creations {
     return this.batcher.add({ ...creation, id, attemptId, traceparent: currentTraceparent() });
   }
 
-  /** What has a key may be there already, and is only queued. */
   private async placesFor(items: readonly NewTaskRow[]): Promise<Places | null> {
     const wanted = new Map<number, number>();
-    for (const { lane, notBefore, idempotencyKey } of items) {
-      if (idempotencyKey !== null) return null;
+    for (const { lane, notBefore } of items) {
       if (notBefore === null) wanted.set(lane, (wanted.get(lane) ?? 0) + 1);
     }
     return wanted.size === 0 ? null : this.dispatcher.placesFor(wanted);

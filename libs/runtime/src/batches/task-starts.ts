@@ -6,6 +6,7 @@ import semver from 'semver';
 import { FindAssignedAgents, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
 import type { NewTask } from '#messages/runtime';
+import { Batcher } from '#platform/batching';
 import { type Cache, Caches } from '#platform/caching';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
@@ -32,7 +33,7 @@ import {
   VersionWishInvalid,
 } from '../runtime.errors.ts';
 import type { NewTermedRow } from '../sql/task-terms.ts';
-import { hasChildren, isLongEnded, taskById, taskByKey } from '../sql/tasks.ts';
+import { hasChildren, isLongEnded, type KeptBy, placesOfKeys, taskById, type TaskKey, taskKept } from '../sql/tasks.ts';
 import { Creations } from './creations.ts';
 import { TermedCreations } from './termed-creations.ts';
 
@@ -79,6 +80,7 @@ export interface Started {
  */
 @Injectable()
 export class TaskStarts {
+  private readonly keys: Batcher<TaskKey, KeptBy>;
   private readonly skills: Cache<readonly Skill[] | MusterError>;
 
   constructor(
@@ -92,6 +94,12 @@ export class TaskStarts {
     private readonly config: Config,
     caches: Caches,
   ) {
+    this.keys = new Batcher({
+      name: 'keys of tasks',
+      repeatable: true,
+      fairnessKey: ({ teamId }) => teamId,
+      run: (wanted) => placesOfKeys(database, wanted),
+    });
     this.skills = caches.make({
       forgetOn: ['assignment.changed', 'project.deleted', 'agent.published', 'agent.deprecated', 'agent.deleted'],
       read: (key) => this.skillsFor(...skillsOf(key)),
@@ -136,7 +144,7 @@ export class TaskStarts {
   private async start(task: NewTask, answers: Answers): Promise<Started> {
     const key = task.idempotencyKey ?? null;
     if (key !== null) {
-      const earlier = await taskByKey(this.database, task.teamId, key);
+      const earlier = await taskKept(this.database, await this.keys.add({ teamId: task.teamId, key }));
       if (earlier !== null) return startedOf(earlier, false);
     }
     const given = JSON.stringify(task.input ?? {});
@@ -228,7 +236,7 @@ export class TaskStarts {
   }
 
   private async made(teamId: string, key: string | null): Promise<Started> {
-    const other = await taskByKey(this.database, teamId, key ?? '');
+    const other = await taskKept(this.database, await this.keys.add({ teamId, key: key ?? '' }));
     if (other === null) throw new Error('The idempotency key was taken and yet nobody has it.');
     return startedOf(other, false);
   }

@@ -22,6 +22,12 @@ export interface NewTaskRow {
   readonly traceparent: string | null;
 }
 
+/** Null: all of them were made. What was made under the same id before, when the answer was lost, counts as made. */
+const allButMade = `
+    case when count(*) < (select count(*) from given) then coalesce(array_agg(id), '{}') || array(
+      select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
+    ) end as made`;
+
 /**
  * Many new tasks, one statement. What their lane says about them is read from there. A key that the team has used before makes
  * no task: the constraint decides, also among many at once and within the batch. What was made under the same id before, when
@@ -61,9 +67,7 @@ const createText = (onConflict: 'on conflict do nothing' | ''): string => `
   select t.made, t.first, t.now, t.queued, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from queued) as queued, case when count(*) < (select count(*) from given) then coalesce(array_agg(id), '{}') || array(
-        select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
-      ) end as made, min(ready_seq) as first, (select now from clock) as now, array_agg(event) as events
+    select (select count(*) from queued) as queued, ${allButMade}, min(ready_seq) as first, (select now from clock) as now, array_agg(event) as events
     from told
   ) t, append_events_owing(t.events) a`;
 const createCarefully = createText('on conflict do nothing');
@@ -72,8 +76,9 @@ const createPlainly = createText('');
 /**
  * The same, and those for whom a place was kept begin at once: creation and claim in one statement and one commit. As with any claim, an
  * instance has to be connected and idle, the limits known, and nothing may stand before them in their lane; who cannot begin is queued.
+ * @param of where those are that were made: `given` where nobody has a key
  */
-const createStarting = `
+const startingText = (of: 'given' | 'fresh'): string => `
   with clock as materialized (select muster_now() as now),
   free as materialized (
     select l.lane from unnest($2::int[], $3::bigint[]) as l(lane, after)
@@ -86,7 +91,7 @@ const createStarting = `
       case when n.id is not null then nextval('task_fences') end as fence, n.id as instance_id, n.actor_id, n.agent, n.agent_version,
       (n.limits ->> 'attempts')::int as attempts, (n.limits ->> 'timeoutSeconds')::float8 as timeout
     from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
-      depth int, reopens text, "requestedBy" text, traceparent text, "attemptId" text, place int)
+      depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text, "attemptId" text, place int)
     join task_lanes l on l.id = i.lane cross join clock c
     left join lateral (
       select n.* from instances n
@@ -97,29 +102,31 @@ const createStarting = `
   ),
   made as (
     insert into tasks (id, team_id, project_id, capability, title, input, priority, state, lane, ready_seq, max_attempts, parent_id, depth, reopens,
-      requested_by, not_before, traceparent, created_at, updated_at)
+      requested_by, idempotency_key, not_before, traceparent, created_at, updated_at)
     select i.id, i.team_id, i.project_id, i.capability, i.title, i.input, i.priority, 'open', i.lane, i.seq, i."maxAttempts", i."parentId", i.depth,
-      i.reopens, i."requestedBy", i."notBefore", i.traceparent, c.now, c.now
+      i.reopens, i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
     from given i, clock c
-    returning lane
+    ${of === 'fresh' ? 'on conflict do nothing' : ''}
+    returning id
   ),
+  ${of === 'fresh' ? 'fresh as materialized (select i.* from made m join given i on i.id = m.id),' : ''}
   queued as (
     insert into task_ready (lane, seq, task_id, ready_at, attempts)
-    select i.lane, i.seq, i.id, c.now, 0 from given i, clock c where i.seq is not null and i.fence is null
+    select i.lane, i.seq, i.id, c.now, 0 from ${of} i, clock c where i.seq is not null and i.fence is null
     returning lane
   ),
   delayed as (
-    insert into task_due (task_id, kind, at) select i.id, 'delay', i."notBefore" from given i where i.seq is null
+    insert into task_due (task_id, kind, at) select i.id, 'delay', i."notBefore" from ${of} i where i.seq is null
   ),
   opened as (
     insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
       lease_until, deadline_at)
     select i.id, i.fence, i.lane, 1, i."attemptId", i.instance_id, i.actor_id, i.agent, i.agent_version, i.attempts, c.now,
       c.now + make_interval(secs => $7), c.now + make_interval(secs => i.timeout)
-    from given i, clock c where i.fence is not null
+    from ${of} i, clock c where i.fence is not null
     returning lane
   )
-  select t.first, t.started, t.now, t."leaseUntil", t.written, a.head, a.owed
+  select t.made, t.first, t.started, t.now, t."leaseUntil", t.written, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
     select (select count(*) from made) + (select count(*) from queued) + (select count(*) from opened) as written, min(seq) filter (where fence is null) as first,
@@ -130,9 +137,11 @@ const createStarting = `
         traceparent)::event_draft)
       || coalesce(array_agg(row('evt' || substr("attemptId", 4), 'task.started', team_id, project_id, id, 'normal',
         jsonb_build_object('taskId', id, 'attempt', 1, 'fence', fence, 'agent', agent, 'instanceId', instance_id),
-        traceparent)::event_draft) filter (where fence is not null), '{}') as events
-    from given
+        traceparent)::event_draft) filter (where fence is not null), '{}') as events, ${of === 'fresh' ? allButMade : 'null::text[] as made'}
+    from ${of}
   ) t, append_events_owing(t.events) a`;
+const createStarting = startingText('given');
+const createStartingCarefully = startingText('fresh');
 const UNIQUE_VIOLATION = '23505';
 
 export interface Created {
@@ -166,16 +175,15 @@ interface CreateAnswer {
   readonly head: number | null;
   readonly owed: boolean;
 }
-interface StartAnswer extends Omit<CreateAnswer, 'made'> {
+interface StartAnswer extends CreateAnswer {
   readonly started: string | null;
   readonly leaseUntil: Date;
 }
 
-/** @param starts for tasks without keys only */
 export async function create(db: HotSql, tasks: readonly NewTaskRow[], starts: Starts | null): Promise<Created> {
   try {
-    if (starts !== null) return await createAndStart(db, tasks, starts);
     const careful = tasks.some((task) => task.idempotencyKey !== null);
+    if (starts !== null) return await createAndStart(db, tasks, starts, careful);
     return await (careful
       ? createWith(db, 'create tasks', createCarefully, tasks)
       : createWith(db, 'create tasks without keys', createPlainly, tasks));
@@ -200,12 +208,20 @@ async function createWith(db: HotSql, name: string, text: string, tasks: readonl
   };
 }
 
-async function createAndStart(db: HotSql, tasks: readonly NewTaskRow[], starts: Starts): Promise<Created> {
+async function createAndStart(
+  db: HotSql,
+  tasks: readonly NewTaskRow[],
+  starts: Starts,
+  careful: boolean,
+): Promise<Created> {
   const rows = tasks.map((task, n) => {
     const place = starts.places[n] ?? -1;
     return place < 0 ? `${textOf(task)}}` : `${textOf(task)},"attemptId":"${task.attemptId}","place":${place + 1}}`;
   });
-  const [row] = await db.hot<StartAnswer>('create tasks that begin', createStarting, [
+  const [name, text] = careful
+    ? (['create tasks that begin', createStartingCarefully] as const)
+    : (['create tasks without keys that begin', createStarting] as const);
+  const [row] = await db.hot<StartAnswer>(name, text, [
     `[${rows.join(',')}]`,
     plain(starts.lanes.map(({ id }) => id)),
     plain(starts.lanes.map(({ after }) => after)),
@@ -222,7 +238,10 @@ async function createAndStart(db: HotSql, tasks: readonly NewTaskRow[], starts: 
     const lease_until = row.leaseUntil;
     return { task_id, fence: Number(fence), lane: Number(lane), number: 1, attempt_id, instance_id, lease_until };
   });
-  return { made: null, first: row.first, started, unheard: [], now: row.now };
+  const made = row.made === null ? null : new Set(row.made);
+  const begun = new Set(started.map(({ task_id }) => task_id));
+  const unheard = made === null ? [] : (await startedBefore(db, tasks)).filter(({ taskId }) => !begun.has(taskId));
+  return { made, first: row.first, started, unheard, now: row.now };
 }
 
 const startedBefore = (db: HotSql, tasks: readonly NewTaskRow[]): Promise<Holder[]> =>

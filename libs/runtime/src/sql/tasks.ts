@@ -1,6 +1,7 @@
 import type { Rework } from '@muster/contracts';
 import type { Tx } from '#kernel';
 import type { AttemptRow, TaskRow } from '../domain/task-row.ts';
+import type { HotSql } from './claim.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
@@ -22,17 +23,31 @@ export async function isLongEnded(db: Sql, taskId: string, ms: number | null): P
   return rows.length === 0;
 }
 
-export async function taskByKey(db: Sql, teamId: string, key: string): Promise<TaskRow | null> {
-  // Most keys are new: whole tasks are looked at only where there is one.
-  const [place] = await db.sql<{ id: string | null; archived: string | null }>(
-    `select (select id from tasks where team_id = $1 and idempotency_key = $2) as id,
-       (select task_id from task_archive_keys where team_id = $1 and idempotency_key = $2) as archived`,
-    [teamId, key],
-  );
-  // What was kept of it may just have been dropped: then the key is free.
-  if (place?.id === null) return place.archived === null ? null : archivedTask(db, place.archived);
-  return place === undefined ? null : taskById(db, place.id);
+export interface TaskKey {
+  readonly teamId: string;
+  readonly key: string;
 }
+export interface KeptBy {
+  readonly id: string | null;
+  readonly archived: string | null;
+}
+
+/** Which tasks these keys stand for, in their order. Most keys are new: whole tasks are looked at only where there is one. */
+export const placesOfKeys = (db: HotSql, keys: readonly TaskKey[]): Promise<KeptBy[]> =>
+  db.hot<KeptBy>(
+    'tasks by their keys',
+    `select (select id from tasks where team_id = g.team_id and idempotency_key = g.key) as id,
+       (select task_id from task_archive_keys where team_id = g.team_id and idempotency_key = g.key) as archived
+     from unnest($1::text[], $2::text[]) with ordinality as g(team_id, key, no) order by g.no`,
+    [keys.map(({ teamId }) => teamId), keys.map(({ key }) => key)],
+  );
+
+/** The task that a key stands for. */
+export const taskKept = async (db: Sql, { id, archived }: KeptBy): Promise<TaskRow | null> => {
+  if (id !== null) return taskById(db, id);
+  // What was kept of it may just have been dropped: then the key is free.
+  return archived === null ? null : archivedTask(db, archived);
+};
 
 export async function taskById(db: Sql, taskId: string): Promise<TaskRow | null> {
   const [row] = await db.sql<TaskRow>(`select * from tasks_now where id = $1`, [taskId]);
