@@ -70,7 +70,11 @@ export const checkFacts = z.object({
   tool: z.object({ name: z.string(), version: z.string() }).nullable(),
   ms: z.number(),
   reused: z
-    .object({ since: timestamp, because: z.string().max(1000) })
+    .object({
+      since: timestamp,
+      because: z.string().max(1000),
+      verification: z.string().max(100).nullable().optional().describe('by which verification; null: by hand'),
+    })
     .nullable()
     .optional()
     .describe('what was seen before, and why that still holds; absent or null: it was looked at now'),

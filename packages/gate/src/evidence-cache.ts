@@ -14,17 +14,22 @@ export const digestOf = (of: unknown): string => createHash('sha256').update(JSO
 /** Answers under names that say all that they follow from, in files: a reader sees a whole one or none. */
 class Answers<T> {
   private readonly folder: string;
+  private readonly verification: string | null;
 
-  constructor(folder: string) {
+  /** @param verification whoever sees something new now */
+  constructor(folder: string, verification: string | null) {
     this.folder = folder;
+    this.verification = verification;
     mkdirSync(folder, { recursive: true });
   }
 
-  /** With the moment at which it was seen. */
-  get(key: string): { answer: T; since: Date } | null {
+  /** With the moment at which it was seen, and by which verification. */
+  get(key: string): { answer: T; since: Date; verification: string | null } | null {
     const path = join(this.folder, `${key}.json`);
     try {
-      return { answer: JSON.parse(readFileSync(path, 'utf8')) as T, since: statSync(path).mtime };
+      const kept = JSON.parse(readFileSync(path, 'utf8')) as { answer?: T; verification?: string | null };
+      if (kept.answer === undefined) return null; // by an earlier version
+      return { answer: kept.answer, since: statSync(path).mtime, verification: kept.verification ?? null };
     } catch {
       return null; // not seen yet, or not to be read: it is looked at again
     }
@@ -32,13 +37,14 @@ class Answers<T> {
 
   put(key: string, answer: T): void {
     const draft = join(this.folder, `.${key}-${randomUUID()}`);
-    writeFileSync(draft, JSON.stringify(answer));
+    writeFileSync(draft, JSON.stringify({ answer, verification: this.verification }));
     renameSync(draft, join(this.folder, `${key}.json`));
   }
 }
 
 /** What a tree showed is kept by content, so the branch's side of a comparison, usually a candidate of before, is not run again. */
-export const keptFacts = (cacheDir: string): Answers<TreeFacts> => new Answers(join(cacheDir, 'trees'));
+export const keptFacts = (cacheDir: string, verification: string | null): Answers<TreeFacts> =>
+  new Answers(join(cacheDir, 'trees'), verification);
 
 /** What these say is about the change: which of its faults a test would notice, and whether it lets tests fail. */
 const aboutTheChange: ReadonlySet<string> = new Set(['canaries', 'honesty', 'new-tests', 'coverage', 'mutation']);
@@ -73,11 +79,12 @@ const sameChange =
  */
 export function keptOutcomes(
   cacheDir: string,
+  verification: string | null,
   fresh: ReadonlySet<string>,
   log: CheckLog | undefined,
   reads: Reads,
 ): Kept {
-  const answers = new Answers<CheckOutcome>(join(cacheDir, 'outcomes'));
+  const answers = new Answers<CheckOutcome>(join(cacheDir, 'outcomes'), verification);
   const whole = digestOf([reads.always, reads.trees, reads.green]);
   let ofTheChange: string | null | undefined;
   const keyOf = (check: Check): { key: string; because: string } => {
@@ -95,7 +102,7 @@ export function keptOutcomes(
     if (known !== null) {
       const since = known.since.toISOString();
       log?.(check.name, `[reused from ${since}: ${because}]\n${known.answer.summary}\n`);
-      return { ...known.answer, reused: { since, because } };
+      return { ...known.answer, reused: { since, because, verification: known.verification } };
     }
     const result = await work();
     if (result.status === 'passed' || result.status === 'failed') answers.put(key, result);

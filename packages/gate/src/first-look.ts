@@ -19,8 +19,8 @@ export async function lookFirst(
 ): Promise<FirstLook> {
   const files = run === null ? null : affectedTests(candidate, changes);
   const line = run?.commands.tests == null || files === null ? null : lineForFiles(run.commands.tests, files);
-  const built = run === null || line === null ? null : await run.build();
-  const tests = run === null || line === null || built?.ok === false ? null : await run.print(line, { first: true });
+  const built = run === null || line === null ? null : await run.showBuild();
+  const tests = run === null || line === null || built?.ok === false ? null : await run.show(line, { first: true });
   const failing = [
     ...seen.flatMap(({ findings }) =>
       findings.filter((each) => each.veto).map((each) => `${each.rule}: ${each.message.split('\n')[0]}`),

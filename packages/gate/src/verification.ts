@@ -8,6 +8,7 @@ import {
 } from '@muster/contracts';
 import { createHash } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { checks as allChecks } from './checks/all.ts';
 import { loggedDriver, withinCheck, type CheckLog } from './check-log.ts';
 import {
@@ -24,7 +25,15 @@ import { lookFirst, needsNoRun } from './first-look.ts';
 import { junitOf } from './junit.ts';
 import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
 import { scriptsOf } from './project/scripts.ts';
-import { commandsFor, TreeRun, type Commands, type TreeFacts } from './project/tree-run.ts';
+import { Readings } from './project/readings.ts';
+import {
+  commandsFor,
+  TreeRun,
+  type CommandOutcome,
+  type Commands,
+  type TreeFacts,
+  type TreeStep,
+} from './project/tree-run.ts';
 import type { Sandbox } from './sandbox/detect.ts';
 import { defaultLimits } from './sandbox/driver.ts';
 import { toolchain } from './sandbox/toolchain.ts';
@@ -40,7 +49,7 @@ export interface VerificationOptions {
   baseDir: string | null;
   restoresDir: string | null;
   input: Pick<VerifyInput, 'purpose' | 'candidateTree' | 'baseTree' | 'restoresTree' | 'policy' | 'rulesDigest'> &
-    Partial<Pick<VerifyInput, 'approvedBy' | 'declared' | 'server' | 'draw' | 'fresh'>>;
+    Partial<Pick<VerifyInput, 'approvedBy' | 'declared' | 'server' | 'draw' | 'fresh' | 'verificationId'>>;
   /** For this verification only; may be removed afterwards. */
   workDir: string;
   /** Shared by all: dependencies, and what earlier trees showed. */
@@ -92,10 +101,10 @@ const commandsKey = (commands: Commands): unknown => [
 interface FactsInTurn {
   tested: Promise<TreeFacts | null>;
   whole: Promise<TreeFacts | null>;
-  /** When it was seen, where that was before this verification. */
-  since: Date | null;
+  /** When it was seen, and by which verification, where that was before this one. */
+  before: { since: Date; verification: string | null } | null;
 }
-const nothing: FactsInTurn = { tested: Promise.resolve(null), whole: Promise.resolve(null), since: null };
+const nothing: FactsInTurn = { tested: Promise.resolve(null), whole: Promise.resolve(null), before: null };
 const readsTypesOrLint: ReadonlySet<string> = new Set(['types', 'lint']);
 
 /** Establishes the facts about a candidate. Gives no score and no verdict: `judge` does, where nothing of the change can reach it. */
@@ -107,7 +116,8 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
   const say = (ratio: number, message: string): void => options.onProgress?.(Math.min(1, ratio), message);
   mkdirSync(options.workDir, { recursive: true });
   mkdirSync(options.cacheDir, { recursive: true });
-  const cache = keptFacts(options.cacheDir);
+  const verification = input.verificationId ?? null;
+  const cache = keptFacts(options.cacheDir, verification);
   const candidate = new SourceTree(options.candidateDir);
   const base =
     options.baseDir === null || purpose === 'base' || purpose === 'post_landing'
@@ -143,9 +153,14 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     if (driver === null || installed.status === 'not_run' || installed.status === 'refused')
       return { installed, run: null };
     const commands = commandsFor(tree, scripts, policy);
+    const alike = digestOf([tools.digest, installed.digest, commandsKey(commands), policy.timeoutSeconds]);
     const run = new TreeRun(tree, commands, installed, {
       driver,
       side,
+      readings:
+        sandbox.tellsReads === true && fresh.size === 0
+          ? Readings.of(join(options.cacheDir, 'readings', alike), tree, verification)
+          : null,
       workDir: options.workDir,
       timeoutMs: policy.timeoutSeconds * 1000,
       signal,
@@ -160,7 +175,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     const known = seenByRunning.some((name) => fresh.has(name)) ? null : cache.get(key);
     if (known !== null) {
       const facts = Promise.resolve(known.answer);
-      return { tested: facts, whole: facts, since: known.since };
+      return { tested: facts, whole: facts, before: known };
     }
     const { tested, whole } = run.facts();
     const kept = whole.then((facts) => {
@@ -169,7 +184,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       return facts;
     });
     kept.catch(() => undefined); // whoever waits for it hears of it
-    return { tested, whole: kept, since: null };
+    return { tested, whole: kept, before: null };
   };
 
   try {
@@ -246,7 +261,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     const [candidateFacts, baseFacts] = await Promise.all([ofCandidate.tested, ofBase.tested]);
     say(0.5, 'judging what changed');
     const context: CheckContext = { ...before, candidateFacts, baseFacts };
-    const kept = keptOutcomes(options.cacheDir, fresh, onCheckLog, {
+    const kept = keptOutcomes(options.cacheDir, verification, fresh, onCheckLog, {
       always: [
         tools.digest,
         purpose,
@@ -269,15 +284,26 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
         mediaType: 'application/xml',
         text: everyText(junitOf(cases.slice(0, 20_000))),
       });
-    const since = ofCandidate.since?.toISOString() ?? null;
-    const sameRun: CheckFacts['reused'] = since === null ? null : { since, because: sameTree };
-    if (candidateFacts !== null && sameRun !== null) tellReused(candidateFacts, sameRun, onCheckLog);
+    const seenBefore = ofCandidate.before;
+    const sameRun: CheckFacts['reused'] =
+      seenBefore === null
+        ? null
+        : { since: seenBefore.since.toISOString(), because: sameTree, verification: seenBefore.verification };
+    const reusedOf = (facts: TreeFacts | null, step: TreeStep): CheckFacts['reused'] =>
+      sameRun ?? facts?.reused?.[step] ?? null;
+    const tell = (facts: TreeFacts | null, steps: readonly TreeStep[]): void => {
+      for (const step of steps) tellReused(facts?.[step] ?? null, step, reusedOf(facts, step), onCheckLog);
+    };
+    tell(candidateFacts, ['build', 'tests']);
     // Operators' own checks may read what is not listed there.
-    const runOne = async (check: Check, on: CheckContext): Promise<void> =>
+    const runOne = async (check: Check, on: CheckContext): Promise<void> => {
+      const step = seenByRunning.find((name) => name === check.name);
+      const reused = step === undefined ? null : reusedOf(on.candidateFacts, step);
       keep(check, {
-        ...(seenByRunning.includes(check.name) && sameRun !== null ? { reused: sameRun } : {}),
+        ...(reused == null ? {} : { reused }),
         ...(await runCheck(check, on, sandbox, own.has(check) ? kept : null)),
       });
+    };
     // What only reads has been judged already where there was a first look.
     const left = all.filter((check) => !ended.has(check));
     const last = left.filter((check) => check.afterTheOthers === true);
@@ -285,6 +311,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     const begun = Promise.all(soon.map((check) => runOne(check, context)));
     begun.catch(() => undefined); // it is waited for below, whatever comes before
     const [allOfCandidate, allOfBase] = await Promise.all([ofCandidate.whole, ofBase.whole]);
+    tell(allOfCandidate, ['types', 'lint']);
     const later: CheckContext = { ...before, candidateFacts: allOfCandidate, baseFacts: allOfBase };
     const rest = left.filter((check) => !soon.includes(check) && !last.includes(check));
     await Promise.all([begun, ...rest.map((check) => runOne(check, later))]);
@@ -324,18 +351,21 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
 }
 
 /** What running a tree shows to these is kept together, by the tree. */
-const seenByRunning = ['build', 'tests', 'types', 'lint'];
+const seenByRunning = ['build', 'tests', 'types', 'lint'] as const satisfies readonly TreeStep[];
 const sameTree = 'the same tree was run before, with the same commands, dependencies, limits and tools';
 
 /** A log that begins with what is known already. */
-function tellReused(facts: TreeFacts, reused: NonNullable<CheckFacts['reused']>, log: CheckLog | undefined): void {
-  const { build, tests, types, lint } = facts;
-  for (const [check, seen] of Object.entries({ build, tests, types, lint }))
-    if (seen !== null)
-      log?.(
-        check,
-        `[reused from ${reused.since}: ${sameTree}]\n$ ${seen.line}\n${seen.output}\n[exit ${seen.exitCode}]\n`,
-      );
+function tellReused(
+  seen: CommandOutcome | null,
+  check: TreeStep,
+  reused: CheckFacts['reused'],
+  log: CheckLog | undefined,
+): void {
+  if (seen !== null && reused != null)
+    log?.(
+      check,
+      `[reused from ${reused.since}: ${reused.because}]\n$ ${seen.line}\n${seen.output}\n[exit ${seen.exitCode}]\n`,
+    );
 }
 
 const blocked = { blocked: true } as const;

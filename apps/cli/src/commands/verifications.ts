@@ -101,7 +101,12 @@ const printExplanation = (told: VerificationExplanation): void => {
     'run again as': told.supersededBy,
   }); // prettier-ignore
   for (const { check, reused } of told.checks)
-    if (reused !== null) printLine(colors.dim(`  ${check} was seen on ${reused.since}: ${reused.because}`));
+    if (reused !== null)
+      printLine(
+        colors.dim(
+          `  ${check} was seen on ${reused.since}${reused.verification == null ? '' : ` by ${reused.verification}`}: ${reused.because}`,
+        ),
+      );
 };
 
 /** Lines of a log; of which check, where they are of several. */

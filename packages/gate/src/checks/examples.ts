@@ -60,7 +60,7 @@ async function runAll(run: TreeRun, examples: readonly Example[]): Promise<Map<E
         `timeout -s KILL ${secondsEach} ${command} >/dev/null 2>/tmp/said </dev/null; printf '\\n${place} ${at} %s ' $?; head -c 2000 /tmp/said | tr '\\n' ' '`,
     )
     .join('; ');
-  const { stdout } = await run.print(line, { added });
+  const { stdout } = await run.show(line, { added });
   const ended = new Map<Example, { ok: boolean; said: string }>();
   for (const [, at, code, said] of stdout.matchAll(new RegExp(`^${place} (\\d+) (\\d+) (.*)$`, 'gm'))) {
     const example = examples[Number(at)];

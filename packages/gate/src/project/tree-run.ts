@@ -1,5 +1,5 @@
 import type { ProjectPolicy, TestCase } from '@muster/contracts';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { besideTheChange, withinCheck } from '../check-log.ts';
@@ -20,6 +20,7 @@ import type { Installed } from './dependencies.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
 import { reporters } from './reporters.ts';
+import type { Found, Readings, Reused } from './readings.ts';
 import { casesOf, contradictionIn, detectTests, type TestPlan } from './test-runner.ts';
 
 export interface CommandOutcome {
@@ -62,7 +63,11 @@ export interface TreeFacts {
   notes: string[];
   /** Test files in whose place the build left others. */
   rewritten?: string[];
+  /** What was not run on this tree, because an earlier run has read nothing that is another here. */
+  reused?: Partial<Record<TreeStep, Reused>>;
 }
+
+export type TreeStep = 'build' | 'tests' | 'types' | 'lint';
 
 export interface Commands {
   build: string | null;
@@ -82,6 +87,11 @@ export function commandsFor(tree: SourceTree, scripts: Scripts, policy: ProjectP
   };
 }
 
+interface Built {
+  readonly outcome: CommandOutcome;
+  readonly rewritten: readonly string[];
+}
+
 export interface TreeRunOptions {
   driver: SandboxDriver;
   workDir: string;
@@ -90,6 +100,8 @@ export interface TreeRunOptions {
   onLog: ((line: string) => void) | undefined;
   /** What it is where it is not the change: its logs are named after it. */
   side?: string | undefined;
+  /** What runs on earlier trees have read; null: everything is run. */
+  readings?: Readings | null;
 }
 
 /** A run may leave folders that only it could open; what cannot be removed now goes with the work folder. */
@@ -124,7 +136,9 @@ export class TreeRun {
   private readonly installed: Installed;
   private readonly options: TreeRunOptions;
   private built: Promise<CommandOutcome | null> | undefined;
-  private readonly rewritten: string[] = [];
+  private shown: Promise<CommandOutcome | null> | undefined;
+  private rewritten: readonly string[] = [];
+  private readonly reused: Partial<Record<TreeStep, Reused>> = {};
   private readonly folder: string;
 
   constructor(tree: SourceTree, commands: Commands, installed: Installed, options: TreeRunOptions) {
@@ -148,13 +162,55 @@ export class TreeRun {
   private async prepare(): Promise<CommandOutcome | null> {
     mkdirSync(this.folder, { recursive: true });
     copyTree(this.tree.dir, this.prepared);
-    if (this.commands.build === null) return null;
-    const outcome = this.outcome(
-      this.commands.build,
-      await this.runIn(this.prepared, this.commands.build, { first: true }),
-    );
-    this.rewritten.push(...this.rewrittenTests());
+    const line = this.commands.build;
+    if (line === null) return null;
+    const result = await this.runIn(this.prepared, line, { first: true, watched: true });
+    const outcome = this.outcome(line, result);
+    this.rewritten = [...this.rewrittenTests()];
+    if (outcome.ok) this.keep('build', line, result, this.tree, { outcome, rewritten: this.rewritten } satisfies Built);
     return outcome;
+  }
+
+  /** The build's outcome, seen here or on an earlier tree, on which it had read the same. */
+  async showBuild(): Promise<CommandOutcome | null> {
+    return await (this.shown ??= this.findOrBuild());
+  }
+
+  private async findOrBuild(): Promise<CommandOutcome | null> {
+    const { readings } = this.options;
+    if (this.commands.build === null) {
+      readings?.leaves(null);
+      return await this.build();
+    }
+    const found = this.built === undefined ? (readings?.findBuild<Built>() ?? null) : null;
+    if (found !== null) {
+      this.reused.build = found.reused;
+      this.rewritten = found.outcome.rewritten;
+      return found.outcome.outcome;
+    }
+    const outcome = await this.build();
+    readings?.leaves(new SourceTree(this.prepared));
+    return outcome;
+  }
+
+  /** What an earlier run of the same has shown, where that holds for this tree. */
+  private async find<T>(step: string): Promise<Found<T> | null> {
+    const { readings } = this.options;
+    if (readings == null) return null;
+    await this.showBuild();
+    return readings.find<T>(step);
+  }
+
+  private keep(step: string, line: string, { reads }: SandboxResult, found: SourceTree, outcome: unknown): void {
+    this.options.readings?.keep(step, line, reads, found, outcome);
+  }
+
+  /** A step of `facts`: found, or run and kept where it succeeds. */
+  private async foundOrRun<T>(step: TreeStep, run: () => Promise<T>): Promise<T> {
+    const found = await this.find<T>(step);
+    if (found === null) return await run();
+    this.reused[step] = found.reused;
+    return found.outcome;
   }
 
   /** Test files in whose place the build left others; reads the copy as data, without following a link. */
@@ -188,6 +244,7 @@ export class TreeRun {
       /** Where Python finds modules of ours. */
       modules?: string;
       first?: boolean;
+      watched?: boolean;
     } = {},
   ): Promise<SandboxResult> {
     for (const place of this.installed.mountPoints) mkdirSync(join(workDir, place), { recursive: true });
@@ -200,6 +257,7 @@ export class TreeRun {
         workDir,
         mounts: [...this.installed.mounts, ...(more.mounts ?? [])],
         ...(more.reportDir === undefined ? {} : { reportDir: more.reportDir }),
+        watched: more.watched === true && this.options.readings != null,
         env: {
           PATH: `${work}/node_modules/.bin:${driver.name === 'none-i-accept-the-risk' ? `${toolchain().node.replace(/\/[^/]*$/, '')}:${process.env['PATH'] ?? ''}` : toolchain().path}`,
           NO_COLOR: '1',
@@ -231,8 +289,37 @@ export class TreeRun {
     }
   }
 
+  /** The project's own lint, whatever that is. */
+  private async lint(): Promise<CommandOutcome | null> {
+    const { lint: line } = this.commands;
+    if (line === null) return null;
+    return await this.inCopy(new Map(), async (folder) => {
+      const result = await this.runIn(folder, line, { watched: true });
+      const outcome = this.outcome(line, result);
+      if (outcome.ok) this.keep('lint', line, result, new SourceTree(this.prepared), outcome);
+      return outcome;
+    });
+  }
+
   async command(line: string): Promise<CommandOutcome> {
     return await this.inCopy(new Map(), async (folder) => this.outcome(line, await this.runIn(folder, line)));
+  }
+
+  /**
+   * The same as `print`, where it is enough to know what it came to: not run where an earlier run that succeeded has read nothing
+   * that is another here.
+   */
+  async show(
+    line: string,
+    options: { added?: ReadonlyMap<string, string>; first?: boolean } = {},
+  ): Promise<CommandOutcome & { stdout: string }> {
+    const added = [...(options.added ?? [])];
+    const step = `show ${createHash('sha256')
+      .update(JSON.stringify([line, added]))
+      .digest('hex')}`;
+    const found = await this.find<CommandOutcome & { stdout: string }>(step);
+    if (found !== null) return found.outcome;
+    return await this.print(line, { ...options, kept: step });
   }
 
   /** One command, with all that it printed to its standard output up to a cap. Overridden files are built again first. */
@@ -244,15 +331,19 @@ export class TreeRun {
       timeoutMs?: number;
       outputBytes?: number;
       first?: boolean;
+      /** Under which name it is kept where it succeeds. */
+      kept?: string;
     } = {},
   ): Promise<CommandOutcome & { stdout: string }> {
-    const { overrides = new Map<string, string>(), added = new Map<string, string>(), ...limits } = options;
+    const { overrides = new Map<string, string>(), added = new Map<string, string>(), kept, ...limits } = options;
     const rebuilt = overrides.size + added.size > 0 && this.commands.build !== null;
     return await this.inCopy(overrides, async (folder) => {
       for (const [path, text] of added) addFile(folder, path, text);
       const whole = rebuilt ? `( ${this.commands.build} ) >/dev/null 2>&1; ${line}` : line;
-      const result = await this.runIn(folder, whole, limits);
-      return { ...this.outcome(line, result), stdout: plain(result.stdout) };
+      const result = await this.runIn(folder, whole, { ...limits, watched: kept !== undefined });
+      const outcome = { ...this.outcome(line, result), stdout: plain(result.stdout) };
+      if (kept !== undefined && outcome.ok) this.keep(kept, whole, result, new SourceTree(this.prepared), outcome);
+      return outcome;
     });
   }
 
@@ -277,6 +368,8 @@ export class TreeRun {
       traced?: readonly string[];
       /** Others wait for it. */
       first?: boolean;
+      /** Under which name it is kept where it succeeds. */
+      kept?: string;
     } = {},
   ): Promise<SuiteOutcome | null> {
     const plan = this.commands.tests;
@@ -312,6 +405,7 @@ export class TreeRun {
           reportDir,
           modules: seen,
           first: options.first === true,
+          watched: options.kept !== undefined,
           ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
         });
         const { records, foreign, begun, ended } = await channel.close();
@@ -337,7 +431,7 @@ export class TreeRun {
             : `exit ${outcome.exitCode}: ${outcome.output.slice(-1500)}`;
           cases.push({ name: `${plan.label} ends well`, file: null, status: 'failed', message, ms: null });
         }
-        return {
+        const suite: SuiteOutcome = {
           ...outcome,
           ok: outcome.ok && !cases.some((each) => each.status === 'failed'),
           cases,
@@ -345,6 +439,9 @@ export class TreeRun {
           forged: forged ?? contradictionIn(plan.runner, plain(`${result.stdout}\n${result.stderr}`), cases),
           lines: readReport(join(reportDir, 'lines')),
         };
+        if (options.kept !== undefined && suite.ok && suite.forged === null)
+          this.keep(options.kept, line, result, new SourceTree(this.prepared), suite);
+        return suite;
       } finally {
         await channel.close();
         discard(harness);
@@ -355,7 +452,7 @@ export class TreeRun {
   private async types(): Promise<TreeFacts['types']> {
     if (!this.commands.types || !this.installed.has('typescript')) return null;
     const line = 'node node_modules/typescript/bin/tsc --noEmit --pretty false -p .';
-    const result = await this.inCopy(new Map(), async (folder) => await this.runIn(folder, line));
+    const result = await this.inCopy(new Map(), async (folder) => await this.runIn(folder, line, { watched: true }));
     const outcome = this.outcome('tsc --noEmit', result);
     const errors = [...plain(result.stdout).matchAll(/^([^\s(][^(\n]*)\((\d+),\d+\): error (TS\d+): (.*)$/gm)].map(
       (match) => ({
@@ -365,7 +462,9 @@ export class TreeRun {
         message: match[4]!,
       }),
     );
-    return { ...outcome, errors };
+    const types = { ...outcome, errors };
+    if (outcome.ok) this.keep('types', line, result, new SourceTree(this.prepared), types);
+    return types;
   }
 
   /** Tests, types and lint side by side once it is built: `tested` does not wait for the latter two. */
@@ -381,11 +480,12 @@ export class TreeRun {
         return null;
       }
     };
-    const build = guarded('build', () => this.build());
-    const tests = build.then(() => guarded('tests', () => this.tests({ first: true })));
-    const types = build.then(() => guarded('types', () => this.types()));
-    const { lint: line } = this.commands;
-    const lint = build.then(() => (line === null ? null : guarded('lint', () => this.command(line))));
+    const build = guarded('build', () => this.showBuild());
+    const step = <T>(name: TreeStep, run: () => Promise<T>): Promise<T | null> =>
+      build.then(() => guarded(name, () => this.foundOrRun(name, run)));
+    const tests = step('tests', () => this.tests({ first: true, kept: 'tests' }));
+    const types = step('types', () => this.types());
+    const lint = step('lint', () => this.lint());
     const all = Promise.all([build, tests, types, lint]);
     const whole = all.then(([build, tests, types, lint]) => this.factsOf({ build, tests, types, lint, notes }));
     const tested = Promise.all([build, tests]).then(([build, tests]) =>
@@ -395,11 +495,12 @@ export class TreeRun {
     return { tested, whole };
   }
 
-  private factsOf(seen: Omit<TreeFacts, 'rewritten'>): TreeFacts {
-    return { ...seen, rewritten: this.rewritten };
+  private factsOf(seen: Omit<TreeFacts, 'rewritten' | 'reused'>): TreeFacts {
+    return { ...seen, rewritten: [...this.rewritten], reused: { ...this.reused } };
   }
 
   dispose(): void {
+    this.options.readings?.save();
     discard(this.folder);
   }
 }

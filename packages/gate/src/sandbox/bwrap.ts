@@ -9,6 +9,7 @@ import {
   type SandboxResult,
   type SandboxRun,
 } from './driver.ts';
+import { noTracelessReads } from './no-traceless-reads.ts';
 import { launchWalled, prepare, systemPath } from './unshare.ts';
 
 /**
@@ -56,6 +57,7 @@ exec "$@"
 
 export const bwrapDriver: SandboxDriver = {
   name: 'bwrap',
+  watches: true,
   paths: () => ({ work: sandboxPaths.work, report: sandboxPaths.report }),
   async run(run: SandboxRun): Promise<SandboxResult> {
     const prepared = prepare(run);
@@ -87,8 +89,10 @@ export const bwrapDriver: SandboxDriver = {
       etc.map((_file, index) => `${index + 4}<<'END${index}'`).join(' ') +
       '\n' +
       etc.map(([, text], index) => `${text}END${index}\n`).join('');
+    const filter = run.watched === true ? noTracelessReads() : null;
     const argv = [
       'bwrap',
+      ...(filter === null ? [] : ['--seccomp', '8']),
       '--unshare-user',
       '--unshare-ipc',
       '--unshare-pid',
@@ -151,12 +155,13 @@ export const bwrapDriver: SandboxDriver = {
       `--data=${limits.memoryMb * 1024 * 1024}`,
       '/bin/sh',
       '-c',
-      `exec "$@" ${files}`,
+      `filter=$1; shift; exec "$@" ${filter === null ? '' : '8<"$filter" '}${files}`,
       'sh',
+      filter ?? '',
       ...argv,
     ];
     try {
-      return await launchWalled(run, prepared, (uid) =>
+      const outermost = (uid: number | null): readonly string[] =>
         uid === null
           ? ['setpriv', '--pdeathsig=KILL', '--no-new-privs', ...limited]
           : [
@@ -178,8 +183,8 @@ export const bwrapDriver: SandboxDriver = {
               ...sources,
               '--',
               ...limited,
-            ],
-      );
+            ];
+      return await launchWalled(run, prepared, outermost, { watched: filter !== null });
     } finally {
       try {
         rmdirSync(folder);

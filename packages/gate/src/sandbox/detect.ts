@@ -4,6 +4,7 @@ import { directDriver } from './direct.ts';
 import type { SandboxDriver } from './driver.ts';
 import { kubernetesDriver, type KubernetesSettings } from './kubernetes.ts';
 import { proveSandbox } from './proof.ts';
+import { proveWatching } from './watch-proof.ts';
 import { unshareDriver } from './unshare.ts';
 
 export const sandboxChoices = ['auto', 'bwrap', 'unshare', 'command', 'kubernetes', 'none-i-accept-the-risk'] as const;
@@ -14,6 +15,8 @@ export interface Sandbox {
   driver: SandboxDriver | null;
   proven: boolean;
   notes: string[];
+  /** It was seen to tell everything that a run reads; else a run counts as having read everything. */
+  tellsReads?: boolean;
 }
 
 const inOrder: readonly SandboxDriver[] = [bwrapDriver, unshareDriver];
@@ -55,7 +58,7 @@ export async function detectSandbox(
   for (const driver of drivers) {
     const { proven, notes: seen } = await proveSandbox(driver, baitFolders);
     notes.push(...seen.map((note) => `${driver.name}: ${note}`));
-    if (proven) return { driver, proven, notes };
+    if (proven) return { driver, proven, notes, tellsReads: await proveWatching(driver) };
   }
   notes.push(
     'no sandbox withstood the proof, so submitted code is not run; allow user namespaces for this user, run as root, or install bubblewrap',

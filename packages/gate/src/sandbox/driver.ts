@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { processesBelow, watchTotals, type TotalLimits } from './totals.ts';
+import type { Reads, Watch } from './watch.ts';
 
 export interface SandboxMount {
   /** A folder or file of the host; for `tmpfs` nothing. */
@@ -44,6 +45,8 @@ export interface SandboxRun {
   /** A host folder that appears at `sandboxPaths.report`; read what lies there with `readReport` only. */
   reportDir?: string;
   signal?: AbortSignal;
+  /** true: where the driver can, the result says what was read of the work folder. */
+  watched?: boolean;
   /** What the command prints, as it does, without a limit: whoever listens keeps as much as they can bear. */
   onOutput?: OutputListener;
 }
@@ -62,6 +65,8 @@ export interface SandboxResult {
   stdout: string;
   stderr: string;
   ms: number;
+  /** What was read of the work folder, as the kernel has it; absent: not known, and so everything. */
+  reads?: Reads;
 }
 
 /** Runs one command that nobody trusts. A driver is used only after `detectSandbox` has seen it withstand escapes. */
@@ -72,6 +77,8 @@ export interface SandboxDriver {
   paths(run: Pick<SandboxRun, 'workDir' | 'reportDir'>): { work: string; report: string };
   /** Below which every folder of a run has to lie; absent: anywhere. */
   readonly scratch?: string;
+  /** It can say what a run has read; whether that is true here, `proveWatching` finds out. */
+  readonly watches?: boolean;
   /** What a run could be tempted to reach besides this machine. */
   targets?(): Promise<{ host: string; port: number }[]>;
 }
@@ -162,6 +169,7 @@ interface LaunchOptions {
   limits: SandboxLimits;
   /** Folders of the host that the run may write to. */
   writable: readonly string[];
+  watched?: { readonly folder: string; readonly watch: Watch } | null;
   signal: AbortSignal | undefined;
   handshake: boolean;
   onOutput: OutputListener | undefined;
@@ -218,7 +226,7 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
     timedOut = true;
     stop();
   }, options.limits.timeoutMs);
-  const totals = watchTotals(child.pid, options.writable, options.limits, stop);
+  const totals = watchTotals(child.pid, options.writable, options.limits, stop, options.watched);
   options.signal?.addEventListener('abort', stop);
   try {
     const [exitCode, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Watch } from './watch.ts';
 
 const everyMs = 250;
 /** Looking at the disk rests ten times as long as it took, so that it takes a tenth of a core at most. */
@@ -43,7 +44,7 @@ function heldBy(pids: readonly number[]): number {
   return kilobytes / 1024;
 }
 
-/** What was written below a folder since a moment, in MB of the disk; links are not followed, and what vanishes meanwhile counts nothing. */
+/** What was written below a folder since a moment, in bytes of the disk; links are not followed, and what vanishes meanwhile counts nothing. */
 async function writtenSince(folder: string, sinceMs: number): Promise<number> {
   let bytes = 0;
   const queue = [folder];
@@ -62,7 +63,7 @@ async function writtenSince(folder: string, sinceMs: number): Promise<number> {
       // it is gone already
     }
   }
-  return bytes / 1024 / 1024;
+  return bytes;
 }
 
 export interface TotalLimits {
@@ -88,6 +89,7 @@ export function watchTotals(
   writable: readonly string[],
   limits: TotalLimits,
   stop: () => void,
+  watched: { readonly folder: string; readonly watch: Watch } | null = null,
 ): Totals {
   const seen = { stopped: null as string | null, peakMemoryMb: 0, writtenMb: 0 };
   // Times of files are taken from a clock that ticks every few milliseconds.
@@ -103,8 +105,13 @@ export function watchTotals(
   const lookAtDisk = async (): Promise<void> => {
     looking = true;
     const begun = performance.now();
-    let written = 0;
-    for (const folder of writable) written += await writtenSince(folder, since);
+    let bytes = 0;
+    for (const folder of writable)
+      bytes +=
+        folder === watched?.folder
+          ? await watched.watch.written(since, (below) => writtenSince(below, since)).catch(() => 0)
+          : await writtenSince(folder, since);
+    const written = bytes / 1024 / 1024;
     if (!ended) seen.writtenMb = Math.max(seen.writtenMb, written);
     if (written > limits.diskMb)
       exceeded(`it wrote ${Math.round(written)} MB to the disk, and may write ${limits.diskMb} MB`);

@@ -15,6 +15,7 @@ import {
   type SandboxRun,
 } from './driver.ts';
 import { toolchain } from './toolchain.ts';
+import { Watch } from './watch.ts';
 
 export const systemPath = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin';
 
@@ -143,21 +144,27 @@ export function giveWritable(mounts: readonly SandboxMount[], uid: number): void
 /**
  * Sets up walls and runs behind them: as root for an unprivileged user of its own, whose the writable folders become.
  * @param outermost the program that sets them up; `uid` is that user of the host, or null: whoever runs us
+ * @param watched the walls let nothing be read without a trace, and what is read is to be told
  */
 export async function launchWalled(
   run: SandboxRun,
   { limits, mounts }: PreparedRun,
   outermost: (uid: number | null) => readonly string[],
+  { watched = false } = {},
 ): Promise<SandboxResult> {
-  const start = (uid: number | null): Promise<SandboxResult> =>
-    launch(outermost(uid), {
+  const start = async (uid: number | null): Promise<SandboxResult> => {
+    const watch = watched ? new Watch(run.workDir) : null;
+    const result = await launch(outermost(uid), {
       env: { PATH: systemPath, LC_ALL: 'C' },
       limits,
       writable: writableIn(mounts),
+      watched: watch === null ? null : { folder: run.workDir, watch },
       signal: run.signal,
       onOutput: run.onOutput,
       handshake: true,
     });
+    return watch === null ? result : { ...result, reads: watch.reads() };
+  };
   if (!isRoot()) return await start(null);
   return await withUid(async (uid) => {
     giveWritable(mounts, uid);
