@@ -15,8 +15,11 @@ const token = setting('MUSTER_TOKEN');
 const life = setting('TORTURE_LIFE');
 const journal = openSync(setting('TORTURE_JOURNAL'), 'a');
 const costUsd = Number(setting('TORTURE_COST_USD'));
-const note = (operation: Omit<AgentOperation, 'process'>): void =>
-  void writeSync(journal, `${JSON.stringify({ process: life, ...operation })}\n`);
+const note = (operation: Omit<AgentOperation, 'process' | 'atMs'>): void =>
+  void writeSync(
+    journal,
+    `${JSON.stringify({ process: life, atMs: Number(process.hrtime.bigint() / 1000n) / 1000, ...operation })}\n`,
+  );
 
 async function rest(
   task: AgentTask,

@@ -53,6 +53,8 @@ function good(): History {
   return {
     leaseMs,
     limits: { reclaimP99Ms: 1000, drainLeases: 2 },
+    agentClockOffsetMs: 0,
+    steppedOver: [],
     creations: [
       { f: 'create', type: 'invoke', key: 'a' },
       { f: 'create', type: 'ok', key: 'a', taskId: 'task_1' },
@@ -115,6 +117,28 @@ it('finds nothing in a history that keeps every promise', () => {
     reclaimP99Ms: 60,
     drainedAfterMs: 5000,
     findings: [],
+    ok: true,
+  });
+});
+
+it('tells which part of a re-claim took how long, on the clock of the database', () => {
+  const history = good();
+  const agents = history.agents.map((one) => (one.f === 'start' && one.fence === 4 ? { ...one, atMs: 90 } : one));
+  expect(checkHistory({ ...history, agents, agentClockOffsetMs: 10_000 })).toMatchObject({
+    reclaimPhases: {
+      offered: { p50Ms: 50, p99Ms: 50, maxMs: 50 },
+      claimed: { p50Ms: 10, p99Ms: 10, maxMs: 10 },
+      begun: { p50Ms: 30, p99Ms: 30, maxMs: 30 },
+    },
+  });
+});
+
+it('tells apart what waited because the clock of the database was stepped over its lease', () => {
+  expect(checkHistory({ ...good(), expiries: new Map([[3, 8000]]), steppedOver: [3] })).toMatchObject({
+    reclaims: 0,
+    reclaimP99Ms: null,
+    reclaimsAfterClockStep: 1,
+    reclaimAfterClockStepMaxMs: 2060,
     ok: true,
   });
 });

@@ -24,6 +24,12 @@ export interface Finding {
   readonly detail: string;
 }
 
+export interface Phase {
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly maxMs: number | null;
+}
+
 export interface Verdict {
   readonly tasks: number;
   readonly lost: number;
@@ -39,6 +45,11 @@ export interface Verdict {
   /** From the expiry, without the time for which PostgreSQL was shut down. */
   readonly reclaimP99Ms: number | null;
   readonly reclaimMaxMs: number | null;
+  /** Of leases over which the database's clock was stepped; the figures above are without them. */
+  readonly reclaimsAfterClockStep: number;
+  readonly reclaimAfterClockStepMaxMs: number | null;
+  /** Where that time goes: until it is offered, from there until it is claimed, and from there until an agent has begun. */
+  readonly reclaimPhases: { readonly offered: Phase; readonly claimed: Phase; readonly begun: Phase };
   readonly drainedAfterMs: number | null;
   readonly findings: readonly Finding[];
   readonly ok: boolean;
@@ -68,8 +79,13 @@ export function checkHistory(history: History): Verdict {
   }
   checkStarts(history, eventsOf, find);
 
-  const waits = reclaimWaits(history, eventsOf).sort((left, right) => left - right);
-  const reclaimP99Ms = waits.length === 0 ? null : Math.round(waits[Math.ceil(waits.length * 0.99) - 1] ?? 0);
+  const all = reclaimsOf(history, eventsOf);
+  const waitOf = ({ offeredMs, claimedMs }: Reclaim): number => offeredMs + claimedMs;
+  // A step of the database's clock takes every lease there is away at once. It may cost time, which is told beside the others.
+  const reclaims = all.filter(({ steppedOver }) => !steppedOver);
+  const afterClockStep = all.filter(({ steppedOver }) => steppedOver).map(waitOf);
+  const waits = reclaims.map(waitOf);
+  const reclaimP99Ms = percentileOf(waits, 0.99);
   if (reclaimP99Ms !== null && reclaimP99Ms > history.limits.reclaimP99Ms)
     find(
       'reclaim_slow',
@@ -99,9 +115,16 @@ export function checkHistory(history: History): Verdict {
     acceptedTwice: subjects('accepted_twice'),
     createdTwice: subjects('created_twice'),
     staleRefused: late.length,
-    reclaims: waits.length,
+    reclaims: reclaims.length,
     reclaimP99Ms,
-    reclaimMaxMs: waits.length === 0 ? null : Math.round(waits.at(-1) ?? 0),
+    reclaimMaxMs: percentileOf(waits, 1),
+    reclaimsAfterClockStep: afterClockStep.length,
+    reclaimAfterClockStepMaxMs: percentileOf(afterClockStep, 1),
+    reclaimPhases: {
+      offered: phaseOf(reclaims.map(({ offeredMs }) => offeredMs)),
+      claimed: phaseOf(reclaims.map(({ claimedMs }) => claimedMs)),
+      begun: phaseOf(reclaims.flatMap(({ begunMs }) => begunMs ?? [])),
+    },
     drainedAfterMs,
     findings,
     ok: findings.length === 0,
@@ -252,21 +275,64 @@ function checkStarts({ agents }: History, eventsOf: ReadonlyMap<string, readonly
   }
 }
 
+/** Milliseconds of one lease that ran out: until the servers told so and offered its task, until somebody claimed it, until an agent began. */
+interface Reclaim {
+  readonly steppedOver: boolean;
+  readonly offeredMs: number;
+  readonly claimedMs: number;
+  /** Null: that agent never said so; it was killed, or cut off. */
+  readonly begunMs: number | null;
+}
+
 /** How long expired leases waited until somebody else had claimed the task; while PostgreSQL was shut down nobody could. */
-function reclaimWaits({ expiries, outages }: History, eventsOf: ReadonlyMap<string, readonly LoggedEvent[]>): number[] {
-  const waits: number[] = [];
+function reclaimsOf(
+  { expiries, steppedOver, outages, agents, agentClockOffsetMs }: History,
+  eventsOf: ReadonlyMap<string, readonly LoggedEvent[]>,
+): Reclaim[] {
+  const begun = new Map(
+    agents.flatMap(({ f, type, fence, atMs }) =>
+      f === 'start' && type === 'ok' && fence !== undefined && atMs !== undefined
+        ? [[fence, atMs + agentClockOffsetMs] as const]
+        : [],
+    ),
+  );
+  const between = (fromMs: number, toMs: number): number => {
+    const down = outages.reduce(
+      (sum, outage) => sum + Math.max(0, Math.min(toMs, outage.toMs) - Math.max(fromMs, outage.fromMs)),
+      0,
+    );
+    return Math.max(0, toMs - fromMs - down);
+  };
+  const stepped = new Set(steppedOver);
+  const reclaims: Reclaim[] = [];
   for (const events of eventsOf.values()) {
     for (const [place, event] of events.entries()) {
       if (event.type !== 'task.lease_expired' || event.fence === null) continue;
       const expiry = expiries.get(event.fence);
       const next = events.slice(place + 1).find(({ type, fence }) => type === 'task.started' || fence === event.fence);
       if (expiry === undefined || next?.type !== 'task.started') continue;
-      const down = outages.reduce(
-        (sum, { fromMs, toMs }) => sum + Math.max(0, Math.min(next.atMs, toMs) - Math.max(expiry, fromMs)),
-        0,
-      );
-      waits.push(Math.max(0, next.atMs - expiry - down));
+      const began = next.fence === null ? undefined : begun.get(next.fence);
+      const offeredMs = Math.min(between(expiry, event.atMs), between(expiry, next.atMs));
+      reclaims.push({
+        steppedOver: stepped.has(event.fence),
+        offeredMs,
+        claimedMs: between(expiry, next.atMs) - offeredMs,
+        begunMs: began === undefined ? null : between(next.atMs, began),
+      });
     }
   }
-  return waits;
+  return reclaims;
 }
+
+/** The nearest rank: a value that was measured. */
+function percentileOf(values: readonly number[], share: number): number | null {
+  const sorted = [...values].sort((left, right) => left - right);
+  const value = sorted[Math.ceil(sorted.length * share) - 1];
+  return value === undefined ? null : Math.round(value);
+}
+
+const phaseOf = (values: readonly number[]): Phase => ({
+  p50Ms: percentileOf(values, 0.5),
+  p99Ms: percentileOf(values, 0.99),
+  maxMs: percentileOf(values, 1),
+});

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startPostgres, type PostgresServer } from '../../../libs/platform/src/database/embedded-postgres.ts';
 import { PostgresProxy } from './postgres-proxy.ts';
+import { Processors } from './processors.ts';
 import { ProcessKeeper } from './process-keeper.ts';
 import type { Random } from './random.ts';
 import { RedisProcess } from './redis-process.ts';
@@ -48,6 +49,13 @@ export class Ground {
   readonly outages: { fromMs: number; toMs: number }[] = [];
   postgresDown = false;
   redis: RedisProcess | null = null;
+  readonly processors = new Processors([
+    { kind: 'servers', pids: () => this.servers.flatMap(({ keeper }) => keeper.pid ?? []) },
+    { kind: 'agents', pids: () => this.agents.flatMap(({ keeper }) => keeper.pid ?? []) },
+    { kind: 'postgresql', pids: () => (this.#postgresPid === null ? [] : [this.#postgresPid]), withChildren: true },
+    { kind: 'clients, doors and checks', pids: () => [process.pid] },
+  ]);
+  #postgresPid: number | null = null;
   #postgres!: PostgresServer;
   #proxy!: PostgresProxy;
   #watch: NodeJS.Timeout | undefined;
@@ -159,10 +167,9 @@ export class Ground {
     const fromMs = Date.now();
     this.postgresDown = true;
     try {
-      const pid = Number(
-        (await readFile(join(this.folder, 'postgres', 'data', 'postmaster.pid'), 'utf8')).split('\n')[0],
-      );
-      process.kill(pid, 'SIGQUIT');
+      if (this.#postgresPid === null) throw new Error('PostgreSQL was not started.');
+      this.processors.look(true);
+      process.kill(this.#postgresPid, 'SIGQUIT');
       for (let tries = 0; tries < 400 && (await this.#postgres.alive()); tries += 1) await sleep(25);
       const again = await this.#startPostgres();
       if (again.url !== this.#postgres.url)
@@ -197,11 +204,14 @@ export class Ground {
     await writeFile(join(this.folder, name), JSON.stringify(document, null, 1));
   }
 
-  #startPostgres(): Promise<PostgresServer> {
-    return startPostgres({
+  async #startPostgres(): Promise<PostgresServer> {
+    const server = await startPostgres({
       folder: join(this.folder, 'postgres'),
       settings: { max_connections: 200, log_min_messages: 'fatal' },
     });
+    const notes = await readFile(join(this.folder, 'postgres', 'data', 'postmaster.pid'), 'utf8');
+    this.#postgresPid = Number(notes.split('\n')[0]);
+    return server;
   }
 
   async #addServer(name: string, role: string, databaseUrl: string): Promise<void> {
@@ -244,6 +254,7 @@ export class Ground {
     this.servers.push(server);
     keeper.start();
     this.#watch ??= setInterval(() => {
+      this.processors.look();
       for (const each of this.servers) void this.#look(each);
     }, 200);
   }

@@ -18,6 +18,8 @@ export interface Creation {
 export interface AgentOperation {
   /** Which life of which agent. */
   readonly process: string;
+  /** On the machine's monotonic clock, in milliseconds: the wall clocks of agents are stepped. */
+  readonly atMs?: number;
   readonly f: 'connect' | 'start' | 'complete' | 'fail' | 'release' | 'cost' | 'late';
   readonly type: Outcome;
   readonly instanceId?: string;
@@ -72,8 +74,12 @@ export interface History {
   readonly followed: readonly string[];
   /** By fence: when its lease ran out for the last time, as somebody beside the servers read it from the database. */
   readonly expiries: ReadonlyMap<number, number>;
+  /** Fences of leases that ran out because the database's clock was stepped over them. */
+  readonly steppedOver: readonly number[];
   /** Stretches in which PostgreSQL had been shut down: nobody can claim then. */
   readonly outages: readonly { readonly fromMs: number; readonly toMs: number }[];
+  /** What an agent's clock lacks to the wall clock of the database. */
+  readonly agentClockOffsetMs: number;
   /** From the end of the last fault until no task was open any more; null: not within the patience of the run. */
   readonly drainedAfterMs: number | null;
   /** What each accepted attempt reports once, under one key. */

@@ -64,14 +64,15 @@ export async function readLog(url: string, token: string, patienceMs: number): P
   return events;
 }
 
-export async function openTasks(url: string, token: string): Promise<number | null> {
+/** Null: it is not known. */
+export async function isAnyOpen(url: string, token: string): Promise<boolean | null> {
   try {
-    const answer = await fetch(`${url}/api/tasks?state=queued,running,waiting&limit=200`, {
+    const answer = await fetch(`${url}/api/tasks?state=queued,running,waiting&limit=1`, {
       headers: { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(5000),
     });
     if (!answer.ok) return null;
-    return ((await answer.json()) as { items: unknown[] }).items.length;
+    return ((await answer.json()) as { items: unknown[] }).items.length > 0;
   } catch {
     return null;
   }

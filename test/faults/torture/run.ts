@@ -11,7 +11,7 @@ import type { AgentOperation, History, TimeLimits } from './history.ts';
 import { InstanceNames } from './instance-names.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { Nemesis } from './nemesis.ts';
-import { follow, openTasks, readLog, readTasks } from './observers.ts';
+import { follow, isAnyOpen, readLog, readTasks } from './observers.ts';
 import { Random } from './random.ts';
 import { Stages } from './stages.ts';
 
@@ -118,6 +118,7 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
       seed,
     });
     ground.loseReplies(lostReplies);
+    ground.processors.enter('faults');
     const worst = (nemesis = new Nemesis({
       ground,
       watch,
@@ -133,9 +134,11 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
     ground.loseReplies(0);
     await stages.run('last creations', 20_000, () => creators.done);
 
+    ground.processors.enter('drain');
     const drainedAfterMs = await stages.run('drain', patienceMs + 10_000, () =>
       drained(there, setUp.ownerToken, worst.lastFaultAtMs),
     );
+    ground.processors.enter('reading');
     for (const timer of timers.splice(0)) clearInterval(timer);
     await stages.run('last look at the leases', 15_000, () => watch.stop());
     await stages.run('a server to read from', 30_000, () => there.untilReady(1));
@@ -165,7 +168,9 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
       hiddenPositions: hidden?.map(({ position }) => position) ?? [],
       followed: follower.ids,
       expiries: watch.expiries,
+      steppedOver: [...watch.steppedOver],
       outages: ground.outages,
+      agentClockOffsetMs: Date.now() - Number(process.hrtime.bigint() / 1000n) / 1000,
       drainedAfterMs,
       costUsd,
     };
@@ -287,6 +292,10 @@ function weigh(
     events: history.events.length,
     reclaims: verdict.reclaims,
     reclaimMaxMs: verdict.reclaimMaxMs,
+    reclaimsAfterClockStep: verdict.reclaimsAfterClockStep,
+    reclaimAfterClockStepMaxMs: verdict.reclaimAfterClockStepMaxMs,
+    reclaimPhases: verdict.reclaimPhases,
+    processorSeconds: ground.processors.spent,
     invariants: doctor.asked,
     tookMs: stages.tookMs,
     reasons: [...reasons],
@@ -334,7 +343,7 @@ async function readJournal(path: string): Promise<AgentOperation[]> {
 async function drained(ground: Ground, token: string, lastFaultAtMs: number): Promise<number | null> {
   while (Date.now() < lastFaultAtMs + patienceMs) {
     const url = ground.directUrl();
-    if (url !== null && (await openTasks(url, token)) === 0) return Math.max(0, Date.now() - lastFaultAtMs);
+    if (url !== null && (await isAnyOpen(url, token)) === false) return Math.max(0, Date.now() - lastFaultAtMs);
     await sleep(100);
   }
   return null;
