@@ -81,6 +81,43 @@ describe('a batcher', () => {
     ]);
   });
 
+  test('lets others begin beside a batch that has nothing of theirs, and each go on in its own order', async () => {
+    const batches: string[][] = [];
+    const commits: (() => void)[] = [];
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const batcher = new Batcher({
+      name: 'words',
+      fairnessKey: (word: string) => word.slice(0, 2),
+      beside: { groupOf: (key) => key.charAt(0), atMost: 1 },
+      run: async (items: readonly string[]) => {
+        batches.push([...items]);
+        await new Promise<void>((resolve) => commits.push(resolve));
+        return items;
+      },
+    });
+    const add = async (...words: string[]) => {
+      for (const word of words) void batcher.add(word);
+      await turn();
+    };
+    const commit = async (place: number) => {
+      commits[place]?.();
+      await turn();
+      await turn();
+    };
+    await add('ax1', 'ay1');
+    // Of the same group, whatever its key: it waits. Of another: it does not, and the third has to.
+    await add('az1');
+    expect(batches).toEqual([['ax1', 'ay1']]);
+    await add('bx1');
+    await add('bx2', 'cx1');
+    expect(batches).toEqual([['ax1', 'ay1'], ['bx1']]);
+    await commit(1);
+    expect(batches.slice(2)).toEqual([['bx2', 'cx1']]);
+    await add('dx1');
+    await commit(0);
+    expect(batches.slice(3)).toEqual([['az1', 'dx1']]);
+  });
+
   test('ends a batch with the item that makes it too large, and takes the next ones up after it', async () => {
     const { run, batches, turn, commit } = gate();
     const mebibytes = 2 ** 20;

@@ -22,6 +22,11 @@ export interface BatcherOptions<In, Out> {
   readonly lingerMs?: number;
   /** Whose it is: batches are filled from everyone in turn, and a full queue refuses those who filled it. */
   readonly fairnessKey?: (item: In) => string;
+  /**
+   * Nobody waits for a batch that has nothing of theirs: so many more may begin beside one, with what waits under other keys than those
+   * in the batches that run. `groupOf` makes one of the keys that belong together, as those of a team. Who is alone is written as ever.
+   */
+  readonly beside?: { readonly groupOf: (fairnessKey: string) => string; readonly atMost: number };
   /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. */
   readonly repeatable?: boolean;
 }
@@ -36,6 +41,7 @@ interface Waiting<In, Out> {
 /** What one statement carries, and this process and PostgreSQL hold several times over while it runs. */
 const batchBytes = 16 * 1024 * 1024;
 const attempts = 4;
+const none: ReadonlySet<string> = new Set();
 /** PostgreSQL rolled the statement back and asks for it again: serialization failure, deadlock. */
 const rolledBack = new Set(['40001', '40P01']);
 /** It never arrived: no connection, none free, starting up. */
@@ -53,13 +59,15 @@ export class Batcher<In, Out> {
   readonly #maxWaiting: number;
   readonly #concurrency: number;
   #running = 0;
+  /** Groups that have something in a batch that runs. */
+  readonly #busy = new Set<string>();
   #starting = false;
   #measured: { readonly size: Histogram; readonly wait: Histogram; readonly duration: Histogram } | null = null;
 
   constructor(private readonly options: BatcherOptions<In, Out>) {
     this.#maxItems = options.maxItems ?? 500;
     this.#maxWaiting = options.maxWaiting ?? 20_000;
-    this.#concurrency = options.concurrency ?? 1;
+    this.#concurrency = (options.concurrency ?? 1) + (options.beside?.atMost ?? 0);
   }
 
   /** Answered when it is committed. */
@@ -89,12 +97,16 @@ export class Batcher<In, Out> {
   #begin(): void {
     while (this.#running < this.#concurrency && this.#queue.size > 0) {
       const batch = this.#take();
+      if (batch.length === 0) return;
+      const groups = this.#groupsOf(batch);
+      for (const group of groups) this.#busy.add(group);
       this.#running += 1;
       // The batch is nobody's request, so it is in nobody's trace.
       void context
         .with(ROOT_CONTEXT, () => this.#write(batch))
         .finally(() => {
           this.#running -= 1;
+          for (const group of groups) this.#busy.delete(group);
           if (this.options.lingerMs === undefined) this.#begin();
           else this.#schedule();
         });
@@ -102,10 +114,17 @@ export class Batcher<In, Out> {
   }
 
   #take(): Waiting<In, Out>[] {
-    const { bytesOf } = this.options;
-    if (bytesOf === undefined) return this.#queue.take(this.#maxItems);
+    const { bytesOf, beside } = this.options;
+    const mayGo = beside === undefined ? undefined : (key: string) => !this.#busy.has(beside.groupOf(key));
+    if (bytesOf === undefined) return this.#queue.take(this.#maxItems, undefined, mayGo);
     let bytes = 0;
-    return this.#queue.take(this.#maxItems, ({ item }) => (bytes += bytesOf(item)) > batchBytes);
+    return this.#queue.take(this.#maxItems, ({ item }) => (bytes += bytesOf(item)) > batchBytes, mayGo);
+  }
+
+  #groupsOf(batch: readonly Waiting<In, Out>[]): ReadonlySet<string> {
+    const { beside, fairnessKey } = this.options;
+    if (beside === undefined) return none;
+    return new Set(batch.map(({ item }) => beside.groupOf(fairnessKey?.(item) ?? '')));
   }
 
   /** Never rejects: each of the batch is told. */

@@ -38,10 +38,19 @@ export class FairQueue<T> {
     this.#size += 1;
   }
 
-  /** Up to so many, whose turn it is, until one of them makes it enough. */
-  take(atMost: number, isEnough: (last: T) => boolean = () => false): T[] {
+  /**
+   * Up to so many, whose turn it is, until one of them makes it enough.
+   * @param mayGo by its key, whose turn is passed over when it is false, and comes first the next time
+   */
+  take(
+    atMost: number,
+    isEnough: (last: T) => boolean = () => false,
+    mayGo: (key: string) => boolean = () => true,
+  ): T[] {
     const taken: T[] = [];
     let full = false;
+    const held = this.#ring.filter(({ key }) => !mayGo(key));
+    if (held.length > 0) this.#ring = this.#ring.filter(({ key }) => mayGo(key));
     while (!full && taken.length < atMost && this.#ring.length > 0) {
       const round = this.#ring;
       const left: Lane<T>[] = [];
@@ -57,6 +66,7 @@ export class FairQueue<T> {
       // Whoever did not have its turn in this round comes first in the next.
       this.#ring = [...round.slice(turn), ...left];
     }
+    this.#ring = [...held, ...this.#ring];
     for (const lane of this.#ring) {
       if (lane.next > 1024 && lane.next * 2 > lane.items.length) {
         lane.items.splice(0, lane.next);

@@ -13,8 +13,11 @@ import type { Claimed } from '../sql/claim.ts';
 import { create, type NewTaskRow, type Starts } from '../sql/create.ts';
 
 const maxItems = 1_000;
+/** Batches of other teams at the same moment: each takes a connection of the hot verbs, of which there are few. */
+const batchesBeside = 2;
 
-export type Creation = Omit<NewTaskRow, 'id' | 'attemptId' | 'traceparent'>;
+type NewTask = NewTaskRow & { readonly teamId: string };
+export type Creation = Omit<NewTask, 'id' | 'attemptId' | 'traceparent'>;
 export interface CreatedTask {
   readonly id: string;
   readonly at: Date;
@@ -23,7 +26,7 @@ export interface CreatedTask {
 /** New tasks of many callers share a statement and a commit. Where an agent is free for them and nothing waits, they begin with it. */
 @Injectable()
 export class Creations {
-  private readonly batcher: Batcher<NewTaskRow, CreatedTask | null>;
+  private readonly batcher: Batcher<NewTask, CreatedTask | null>;
 
   constructor(
     database: Database,
@@ -40,7 +43,9 @@ export class Creations {
       bytesOf: ({ input }) => input.length,
       // The ids are made before: what a lost connection has committed already is found by them.
       repeatable: true,
-      fairnessKey: ({ requestedBy }) => requestedBy,
+      // Who asks has a turn of their own in a batch, and no team waits for the batch of another.
+      fairnessKey: ({ teamId, requestedBy }) => `${teamId} ${requestedBy}`,
+      beside: { groupOf: (key) => key.slice(0, key.indexOf(' ')), atMost: batchesBeside },
       run: async (items) => {
         const places = await this.placesFor(items);
         let started: readonly Claimed[] = [];

@@ -176,6 +176,7 @@ export class TaskStarts {
       sticky: sticky.stickyTo !== null,
     });
     const row = {
+      teamId: task.teamId,
       lane: lane.id,
       title: task.title ?? null,
       input: text,
@@ -192,7 +193,6 @@ export class TaskStarts {
       const id = await this.termed.add({
         ...row,
         ...sticky,
-        teamId: task.teamId,
         capability: task.capability,
         deadline: task.deadline ?? null,
         dependsOn: [...new Set(task.dependsOn)],

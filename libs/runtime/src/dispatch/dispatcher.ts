@@ -73,8 +73,8 @@ export class Dispatcher {
   private size = firstClaim;
   /** Room that is being given away at this moment, so that nobody gives it to others. */
   private readonly kept = new Map<Receiver, number>();
-  /** Ends with the places that are kept for tasks that are being created. */
-  private places: Promise<void> | null = null;
+  /** Lanes for whose tasks places are kept while they are being created; each ends with its creation. */
+  private readonly placed = new Map<number, Promise<void>>();
   /** Until when they are not asked. */
   private readonly benched = new WeakMap<Receiver, number>();
   /** By the number of a lane: instances that had room and may have nothing of what was there. */
@@ -129,7 +129,7 @@ export class Dispatcher {
     clearInterval(this.timer);
     clearTimeout(this.soon);
     for (const off of this.unsubscribe.splice(0)) off();
-    await Promise.all([this.round, this.places]);
+    await Promise.all([this.round, ...this.placed.values()]);
     await Promise.all(this.deliveries);
   }
 
@@ -195,12 +195,13 @@ export class Dispatcher {
    * who goes first is the claims' business. Null: there are none.
    */
   async placesFor(wanted: ReadonlyMap<number, number>): Promise<Places | null> {
-    if (this.stopped || this.places !== null || this.able().length === 0) return null;
+    const refused = (): boolean => this.stopped || [...wanted.keys()].some((id) => this.placed.has(id));
+    if (refused() || this.able().length === 0) return null;
     const waiting = new Set(this.readyLanes.known().map(Math.abs));
     const lanes = await this.lanes.all([...new Set([...wanted.keys(), ...waiting])]);
     const able = this.able();
     const may = await this.eligibility.lanesFor(able, [...lanes.values()]);
-    if (this.stopped || this.places !== null) return null;
+    if (refused()) return null;
     const places = new Map<Receiver, number>();
     const byLane = new Map<number, readonly Receiver[]>();
     for (const [id, count] of wanted) {
@@ -222,7 +223,7 @@ export class Dispatcher {
     const about = this.assignments.about([...byLane.keys()].flatMap((id) => lanes.get(id) ?? []));
     const release = this.keep(places);
     const given = Promise.withResolvers<void>();
-    this.places = given.promise;
+    for (const id of wanted.keys()) this.placed.set(id, given.promise);
     return {
       instances: receivers.map(({ instance }) => instance),
       byLane: new Map([...byLane].map(([id, own]) => [id, own.map((receiver) => receivers.indexOf(receiver))])),
@@ -230,7 +231,7 @@ export class Dispatcher {
       give: (claimed) => {
         release();
         this.deliverAll(receivers, claimed, about);
-        this.places = null;
+        for (const id of wanted.keys()) this.placed.delete(id);
         given.resolve();
         // Somebody may have been refused the room that was not used after all.
         this.poke();
