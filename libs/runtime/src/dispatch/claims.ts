@@ -96,18 +96,20 @@ export class Claims {
       readonly plain: readonly Lane[];
       readonly all: ReadonlyMap<number, Lane>;
     },
-    db: Pick<Tx, 'sql'> = this.database,
+    tx: Tx | null = null,
   ): Promise<
     Plan<R> & { readonly empty: readonly number[]; readonly tookMs: number; readonly nextStartInMs: number | null }
   > {
     const from = performance.now();
+    const db = tx ?? this.database;
+    const prepared = tx === null ? this.database : hotWithin(tx, () => undefined);
     const room = takers.reduce((sum, taker) => sum + taker.room, 0);
     const looked = [...lanes.particular, ...lanes.plain.map(({ id }) => id)];
     const byId = new Map(
       looked.flatMap((number) => lanes.all.get(Math.abs(number)) ?? []).map((lane) => [lane.id, lane]),
     );
     const candidates =
-      lanes.particular.length === 0 ? [] : await lookAtParticular(db, lanes.particular, particularLook);
+      lanes.particular.length === 0 ? [] : await lookAtParticular(prepared, lanes.particular, particularLook);
     const agents = new Set(takers.map(({ agent }) => agent));
     const limits = [...byId.values()].flatMap((lane) => [...agents].flatMap((agent) => this.limits.of(lane, agent)));
     const known = new Map(limits.map((limit) => [limit.id, limit]));
@@ -117,7 +119,7 @@ export class Claims {
       simple || lanes.plain.length === 0
         ? []
         : await lookAtPlain(
-            db,
+            prepared,
             lanes.plain.map(({ id }) => ({ id, after: this.ready.placeOf(id) })),
             Math.min(room, plainLook),
           );

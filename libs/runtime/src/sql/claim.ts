@@ -239,9 +239,14 @@ export const sticky = `
         where p.state = 'idle' and p.team_id = w2.team_id and case s.sticky_to when 'instance' then p.id = w.instance_id else p.agent = w.agent end)
   ) s on true`;
 
-/** The oldest of each of these lanes, without locking them. */
-export const lookAtParticular = (db: Sql, lanes: readonly number[], limit: number): Promise<ParticularCandidate[]> =>
-  db.sql(
+/** The oldest of each of these lanes, without locking them. Prepared: to plan it takes longer than to do it. */
+export const lookAtParticular = (
+  db: Pick<HotSql, 'hot'>,
+  lanes: readonly number[],
+  limit: number,
+): Promise<ParticularCandidate[]> =>
+  db.hot(
+    'look at tasks with conditions',
     `select r.* from unnest($1::int[]) with ordinality as l(lane, no)
      cross join lateral (
        select r.lane, r.seq, case when ${avoided} then r.avoid_instances else '{}' end as avoids,
@@ -256,11 +261,12 @@ export const lookAtParticular = (db: Sql, lanes: readonly number[], limit: numbe
 
 /** When the first tasks of these lanes became ready, behind the given places and without locking them. */
 export const lookAtPlain = (
-  db: Sql,
+  db: Pick<HotSql, 'hot'>,
   lanes: readonly { readonly id: number; readonly after: number }[],
   limit: number,
 ): Promise<{ lane: number; seq: number; readyAt: number }[]> =>
-  db.sql(
+  db.hot(
+    'look at plain tasks',
     `select r.lane, r.seq, extract(epoch from r.ready_at)::float8 as "readyAt"
      from unnest($1::int[], $2::bigint[]) as l(lane, after)
      cross join lateral (
