@@ -36,7 +36,7 @@ describe('the server', () => {
      ]
     `);
     const sockets = declared.flatMap(({ route }) => (route.startsWith('SOCKET ') ? [route.slice(7)] : []));
-    expect(sockets.sort()).toEqual(['/api/runtime/connect', '/api/stream']);
+    expect(sockets.sort()).toEqual(['/api/runtime/connect', '/api/stream', '/api/verifications/logs']);
   });
 
   test('answers a stranger with 401 on everything that is not public', async () => {

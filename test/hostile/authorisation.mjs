@@ -388,6 +388,12 @@ async function sockets(mine, theirs) {
     /404/.test(await first('/api/stream', theirs.token, { type: 'subscribe', projectId: mine.projectId })),
     'a stream shows another team’s project',
   );
+  const log = { type: 'subscribe', verificationId: mine.verificationId };
+  expect((await first('/api/verifications/logs', null, log)) === 'HTTP 401', 'logs are told to anybody');
+  expect(
+    /404/.test(await first('/api/verifications/logs', theirs.token, log)),
+    'a log of another team’s verification is told',
+  );
   const hello = { type: 'hello', seq: 1, protocol: 1, capabilities: ['code.change'] };
   expect(
     /refused/.test(await first('/api/runtime/connect', theirs.agentToken, [{ ...hello, agent: 'mine-worker' }])),

@@ -410,11 +410,14 @@ async function sockets(mine) {
     '{"type":"subscribe","types":["\\u0000"]}',
     '{"type":"subscribe","types":["*"]}',
     '{"type":"subscribe","projectId":"proj_01jd9x0m4ve2tbk6x3h2v4q8zr"}',
+    '{"type":"subscribe","verificationId":"ver_01jd9x0m4ve2tbk6x3h2v4q8zr"}',
+    '{"type":"subscribe","verificationId":"ver_01jd9x0m4ve2tbk6x3h2v4q8zr","after":9007199254740991}',
     Buffer.from([0]),
     'x'.repeat(5 * 1024 * 1024),
   ];
   conversations.push(
     ...subscriptions.map((each) => ['/api/stream', mine.token, [each]]),
+    ...subscriptions.map((each) => ['/api/verifications/logs', mine.token, [each]]),
     ['/api/stream', mine.token, ['{"type":"subscribe"}', '{"type":"subscribe"}']],
     ['/api/stream', null, ['x']],
     ['/api/nothing', mine.token, ['x']],

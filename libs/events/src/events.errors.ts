@@ -22,39 +22,6 @@ export class EventTooLarge extends MusterError {
   }
 }
 
-export class SubscriptionInvalid extends MusterError {
-  constructor(errors: readonly { path: string; message: string }[]) {
-    super(
-      'events.subscription_invalid',
-      400,
-      'Send one JSON message {"type":"subscribe"}, with projectId, types and after where you want them.',
-      {
-        errors,
-      },
-    );
-  }
-}
-
-export class SubscribedAlready extends MusterError {
-  constructor() {
-    super(
-      'events.subscribed_already',
-      409,
-      'A stream takes one subscription. Open another connection for another one.',
-    );
-  }
-}
-
-export class SubscriptionLate extends MusterError {
-  constructor() {
-    super(
-      'events.subscription_late',
-      408,
-      'No subscription came in time. Connect again and send {"type":"subscribe"} first.',
-    );
-  }
-}
-
 export class PositionGone extends MusterError {
   constructor(after: number, oldest: number) {
     super(

@@ -397,10 +397,10 @@ describe('the stream', () => {
   });
 
   const wrong: [what: string, message: string, code: string][] = [
-    ['no JSON', '{', 'events.subscription_invalid'],
-    ['another message', '{"type":"hello"}', 'events.subscription_invalid'],
-    ['an unknown field', '{"type":"subscribe","since":1}', 'events.subscription_invalid'],
-    ['a negative position', '{"type":"subscribe","after":-1}', 'events.subscription_invalid'],
+    ['no JSON', '{', 'request.subscription_invalid'],
+    ['another message', '{"type":"hello"}', 'request.subscription_invalid'],
+    ['an unknown field', '{"type":"subscribe","since":1}', 'request.subscription_invalid'],
+    ['a negative position', '{"type":"subscribe","after":-1}', 'request.subscription_invalid'],
     ['an unknown project', `{"type":"subscribe","projectId":"${ids.next('project')}"}`, 'request.not_found'],
   ];
   it.each(wrong)('answers %s with a problem and closes', async (_what, message, code) => {
@@ -436,7 +436,7 @@ describe('the stream', () => {
   it('takes one subscription', async () => {
     const { socket, closed } = await stream(newActor(), { type: 'subscribe' });
     socket.send('{"type":"subscribe"}');
-    expect(await closed).toMatchObject({ code: 4400, reason: 'events.subscribed_already' });
+    expect(await closed).toMatchObject({ code: 4400, reason: 'request.subscribed_already' });
   });
 
   it('reads no further for a client that stopped reading, and loses nothing when it goes on', async () => {

@@ -9,6 +9,7 @@ import { RerunVerificationHandler } from './commands/rerun-verification.ts';
 import { SettleVerification } from './commands/settle-verification.ts';
 import { VerifierTasks } from './commands/verifier-tasks.ts';
 import { VerifyHeadHandler } from './commands/verify-head.ts';
+import { LogGateway } from './http/log.gateway.ts';
 import { ReportsController } from './http/reports.controller.ts';
 import { TrendsController } from './http/trends.controller.ts';
 import { VerificationsController } from './http/verifications.controller.ts';
@@ -26,6 +27,7 @@ import { ReportsRetention } from './reports-retention.ts';
 import { Sweep } from './sweep.ts';
 
 export const controllers = [VerificationsController, ReportsController, TrendsController];
+export const gateways = [LogGateway];
 export const commandHandlers = [
   RequestVerificationHandler,
   VerifyHeadHandler,
@@ -53,6 +55,7 @@ export const reactions = [SettleWhenTheVerifierAnswered];
   imports: [CqrsModule],
   controllers,
   providers: [
+    ...gateways,
     ...commandHandlers,
     ...queryHandlers,
     ...reactions,

@@ -284,13 +284,17 @@ export {
   verificationCheck,
   verificationChecks,
   verificationLog,
+  verificationLogMessage,
   verificationLogQuery,
+  verificationLogSubscribe,
   verificationReport,
   type CheckEnded,
   type VerificationArtefact,
   type VerificationCheck,
   type VerificationLog,
+  type VerificationLogMessage,
   type VerificationLogQuery,
+  type VerificationLogSubscribe,
   type VerificationReport,
 } from './verification-logs.ts';
 export {

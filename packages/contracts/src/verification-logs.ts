@@ -93,13 +93,38 @@ export type VerificationLogQuery = z.input<typeof verificationLogQuery>;
 /** Some of what checks printed, in the order in which it came. Read on with `after: position`. */
 export const verificationLog = z
   .object({
-    items: z.array(z.object({ check: z.string(), at: timestamp, text: z.string().describe('whole lines') })),
+    items: z.array(
+      z.object({
+        check: z.string(),
+        at: timestamp,
+        text: z.string().describe('whole lines'),
+        position: z.number().int().describe('read on from here with `after`'),
+      }),
+    ),
     position: z.number().int(),
     more: z.boolean().describe('true: there is more already'),
     finished: z.boolean().describe('true: and nothing else will come'),
   })
   .meta({ id: 'VerificationLog' });
 export type VerificationLog = z.infer<typeof verificationLog>;
+
+/**
+ * `GET /api/verifications/logs` upgraded to WebSocket. The client sends one `subscribe`; the server answers with what was printed after
+ * that position, then with what is printed from then on, and closes with 1000 when nothing else will come.
+ */
+export const verificationLogSubscribe = z.strictObject({
+  type: z.literal('subscribe'),
+  verificationId: idOf('verification'),
+  check: checkName.optional().describe('of this check only'),
+  after: z.number().int().min(0).default(0).describe('the position of a message before this one'),
+});
+export type VerificationLogSubscribe = z.input<typeof verificationLogSubscribe>;
+export const verificationLogMessage = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('subscribed'), position: z.number().int() }),
+  verificationLog.pick({ items: true, position: true, finished: true }).extend({ type: z.literal('log') }),
+  z.object({ type: z.literal('error'), problem: z.unknown() }),
+]);
+export type VerificationLogMessage = z.infer<typeof verificationLogMessage>;
 
 /** Something that a check left: results of tests, coverage, what the project is made of. */
 export const verificationArtefact = z

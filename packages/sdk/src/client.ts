@@ -106,6 +106,7 @@ import { z } from 'zod';
 import { BlobClient } from './blobs.ts';
 import type { JsonValue } from './json.ts';
 import { Http, type Credentials, type HttpOptions } from './http.ts';
+import { followLog, type LogFollowing } from './followed-log.ts';
 import { subscribe, type Subscription } from './stream.ts';
 
 export interface Paging {
@@ -530,11 +531,25 @@ export class MusterClient {
         query: { ...query },
         answer: verificationLog,
       }),
-    /** What checks print, from the beginning on or from `after`, until the verification has finished or the signal aborts. */
+    /** What checks print, as they print it, from the beginning on or from `after`, until the verification has finished or the signal aborts. */
     followLog: (
       verificationId: string,
-      { signal, ...query }: { check?: string; after?: number; signal?: AbortSignal } = {},
-    ): AsyncGenerator<VerificationLog['items'][number], void, void> => this.#followLog(verificationId, query, signal),
+      following: LogFollowing = {},
+    ): AsyncGenerator<VerificationLog['items'][number], void, void> =>
+      followLog(
+        this.url,
+        (renew) => this.#http.token(renew),
+        verificationId,
+        following,
+        (after) =>
+          this.#http.call({
+            method: 'GET',
+            path: `/api/verifications/${part(verificationId)}/logs`,
+            query: { check: following.check, after, waitSeconds: 15 },
+            answer: verificationLog,
+            signal: following.signal,
+          }),
+      ),
     artefacts: async (verificationId: string): Promise<VerificationArtefact[]> =>
       (
         await this.#http.call({
@@ -569,25 +584,6 @@ export class MusterClient {
     enforcer: (projectId: string): Promise<EnforcerView> =>
       this.#http.call({ method: 'GET', path: `/api/projects/${part(projectId)}/enforcer`, answer: enforcerView }),
   };
-
-  async *#followLog(
-    verificationId: string,
-    query: { check?: string; after?: number },
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<VerificationLog['items'][number], void, void> {
-    for (let after = query.after ?? 0; signal?.aborted !== true;) {
-      const page = await this.#http.call({
-        method: 'GET',
-        path: `/api/verifications/${part(verificationId)}/logs`,
-        query: { ...query, after, waitSeconds: 15 },
-        answer: verificationLog,
-        signal,
-      });
-      yield* page.items;
-      if (page.finished) return;
-      after = page.position;
-    }
-  }
 
   readonly landings = {
     list: (query: Paging & { projectId?: string | undefined } = {}): Promise<Page<LandingView>> =>

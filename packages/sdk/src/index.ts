@@ -14,6 +14,7 @@ export type { AgentTask, CostReport, SubmitOptions, TaskContext } from './contex
 export { Workspace, GitError, type WorkspaceOptions } from './workspace.ts';
 export { MusterClient, type Creation, type LogQuery, type Page, type Paging, type TrendQuery } from './client.ts';
 export type { Credentials, HttpOptions } from './http.ts';
+export type { LogFollowing } from './followed-log.ts';
 export type { Subscription } from './stream.ts';
 export { BlobClient } from './blobs.ts';
 export type { JsonValue } from './json.ts';

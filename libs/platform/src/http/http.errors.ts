@@ -61,3 +61,32 @@ export class Draining extends MusterError {
     super('server.draining', 503, 'This server is stopping. Try again in a moment.');
   }
 }
+
+export class SubscriptionInvalid extends MusterError {
+  constructor(errors: readonly FieldError[]) {
+    super(
+      'request.subscription_invalid',
+      400,
+      'Send one JSON message {"type":"subscribe"} with the fields that this socket takes; correct those named in errors.',
+      { errors },
+    );
+  }
+}
+export class SubscribedAlready extends MusterError {
+  constructor() {
+    super(
+      'request.subscribed_already',
+      409,
+      'A socket takes one subscription. Open another connection for another one.',
+    );
+  }
+}
+export class SubscriptionLate extends MusterError {
+  constructor() {
+    super(
+      'request.subscription_late',
+      408,
+      'No subscription came in time. Connect again and send {"type":"subscribe"} first.',
+    );
+  }
+}

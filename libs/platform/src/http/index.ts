@@ -9,6 +9,7 @@ export { toProblem } from './problem.filter.ts';
 export { readsQuickly, toFieldError } from './validation.ts';
 export { type MusterRequest, traceIdOf } from './request.ts';
 export { SocketGateway } from './socket-gateway.ts';
+export { SubscriptionGateway, SubscribedSocket } from './subscription-gateway.ts';
 export { NotAuthenticated, NotAllowed, NotFound, InvalidRequest, PreconditionFailed, Draining } from './http.errors.ts';
 export { Drain } from './drain.ts';
 export { SocketAdapter } from './socket-adapter.ts';

@@ -59,7 +59,7 @@ export class ReadLogHandler implements IQueryHandler<ReadLog> {
           : Math.max(of.position, wanted.after, read.items.at(-1)?.position ?? 0);
         const left = until - performance.now();
         if (read.items.length > 0 || of.finished || left <= 0 || gone.aborted || wanted.tail !== undefined) {
-          const items = read.items.map(({ check, at, text }) => ({ check, at, text }));
+          const items = read.items.map(({ check, at, text, position: own }) => ({ check, at, text, position: own }));
           return { items, position, more: read.more, finished: of.finished && !read.more };
         }
         await advanced.within(Math.min(left, lookEveryMs));
