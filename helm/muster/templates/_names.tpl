@@ -37,3 +37,12 @@ capabilities: { drop: [ALL] }
       name: {{ required "database.existingSecret names a secret that holds the database URL" .Values.database.existingSecret }}
       key: {{ .Values.database.key }}
 {{- end }}
+{{- define "muster.runs" -}}{{ printf "%s-runs" (include "muster.fullname" . | trunc 58 | trimSuffix "-") }}{{- end }}
+{{- define "muster.runsClaim" -}}{{ default (include "muster.runs" .) .Values.sandbox.kubernetes.persistence.existingClaim }}{{- end }}
+{{/* For MUSTER_SANDBOX_KUBERNETES. The kubelet puts this pod's node, name and id where $(…) stands. */}}
+{{- define "muster.sandboxSettings" -}}
+{{- $own := .Values.sandbox.kubernetes -}}
+{{- $settings := dict "image" (default (include "muster.image" .) $own.image) "claim" (include "muster.runsClaim" .) "root" "/data/verifiers" "namespace" .Release.Namespace "cpu" $own.cpu "startSeconds" (int $own.startSeconds) "nodeName" "$(NODE_NAME)" "owner" (dict "name" "$(POD_NAME)" "uid" "$(POD_UID)") -}}
+{{- with $own.runtimeClass.name }}{{ $_ := set $settings "runtimeClass" . }}{{ end -}}
+{{- toJson $settings -}}
+{{- end }}

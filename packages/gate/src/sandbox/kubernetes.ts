@@ -273,7 +273,8 @@ export function kubernetesDriver(settings: KubernetesSettings): SandboxDriver {
         for (const mount of mounts) if (mount.mode !== 'tmpfs') places.set(mount, await onVolume(mount));
         await api.json(
           'POST',
-          pods,
+          // A field that the API server does not know would be dropped in silence, a wall for instance.
+          `${pods}?fieldValidation=Strict`,
           podStatus,
           podOf(settings, { name, user, mounts, env, limits, command: run.command, places }),
         );
@@ -356,6 +357,9 @@ function stoppedBy(
   return null;
 }
 
+/** The kubelet puts values where a word says `$(NAME)` and halves `$$`; what a command says is meant for its shell. */
+const literal = (word: string): string => word.replaceAll('$', () => '$$');
+
 function podOf(
   settings: KubernetesSettings,
   run: {
@@ -412,15 +416,15 @@ function podOf(
         {
           name: 'run',
           image: settings.image,
-          command: ['/bin/sh', '-c', enter, 'sandbox'],
+          command: ['/bin/sh', '-c', literal(enter), 'sandbox'],
           args: [
             String(limits.fileMb * 1024 * 1024),
             String(limits.processes),
             String(limits.memoryMb * 1024 * 1024),
-            ...commandLine(run.command),
+            ...commandLine(run.command).map(literal),
           ],
           workingDir: sandboxPaths.work,
-          env: Object.entries(run.env).map(([name, value]) => ({ name, value })),
+          env: Object.entries(run.env).map(([name, value]) => ({ name, value: literal(value) })),
           securityContext: restricted,
           resources: { requests: { ...bounds, cpu: '100m', memory: '256Mi' }, limits: bounds },
           volumeMounts: [

@@ -166,6 +166,15 @@ suite('the pod sandbox', () => {
     expect(cluster.running.size).toBe(0);
   });
 
+  it('hands commands and environments on as they are, whatever the kubelet would put in', async () => {
+    const result = await kubernetesDriver(settings).run({
+      command: ['sh', '-c', "test $$ -gt 0 && echo \"$GIVEN\" $(echo run) '$(GIVEN)' '$$(GIVEN)' '$$'"],
+      workDir: work(),
+      env: { GIVEN: '$(HOME) $$' },
+    });
+    expect(result).toMatchObject({ exitCode: 0, stdout: '$(HOME) $$ run $(GIVEN) $$(GIVEN) $$\n' });
+  });
+
   it('is not used where pods reach the network, whatever a policy says', async () => {
     cluster.walled = false;
     const { proven, notes } = await proveSandbox(kubernetesDriver(settings), [volume]);
