@@ -1,4 +1,5 @@
 import { bwrapDriver } from './bwrap.ts';
+import { detectCgroups, type Cgroups } from './cgroup.ts';
 import { commandDriver } from './command.ts';
 import { directDriver } from './direct.ts';
 import type { SandboxDriver } from './driver.ts';
@@ -34,6 +35,11 @@ function driversFor(choice: SandboxChoice, { command, kubernetes }: NamedDrivers
   return inOrder.filter(({ name }) => choice === 'auto' || choice === name);
 }
 
+const within = (groups: Cgroups, driver: SandboxDriver): SandboxDriver => ({
+  ...driver,
+  run: (run) => driver.run({ ...run, groups }),
+});
+
 /** Proves the drivers from the strongest down and answers the first that withstands; a driver that does not is never used. */
 export async function detectSandbox(
   choice: SandboxChoice = 'auto',
@@ -55,7 +61,14 @@ export async function detectSandbox(
       proven: false,
       notes: [`the sandbox ${choice} was chosen, and nothing says how it is reached`],
     };
-  for (const driver of drivers) {
+  // The kubelet does it for pods.
+  const groups = choice === 'kubernetes' ? null : await detectCgroups();
+  if (typeof groups === 'string')
+    notes.push(
+      `the kernel does not hold runs as a whole to their memory, processes and CPU, so memory is looked at four times a second: ${groups}`,
+    );
+  for (const plain of drivers) {
+    const driver = groups === null || typeof groups === 'string' ? plain : within(groups, plain);
     const { proven, notes: seen } = await proveSandbox(driver, baitFolders);
     notes.push(...seen.map((note) => `${driver.name}: ${note}`));
     if (proven) return { driver, proven, notes, tellsReads: await proveWatching(driver) };

@@ -22,6 +22,7 @@ export const directDriver: SandboxDriver = {
       writable: [run.workDir, ...(run.reportDir === undefined ? [] : [run.reportDir])],
       signal: run.signal,
       onOutput: run.onOutput,
+      groups: run.groups,
       handshake: false,
     });
   },

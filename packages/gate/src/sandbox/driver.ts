@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { userInfo } from 'node:os';
-import { processesBelow, watchTotals, type TotalLimits } from './totals.ts';
+import { availableParallelism, userInfo } from 'node:os';
+import type { Cgroups, RunGroup } from './cgroup.ts';
+import { memoryInWords, processesBelow, watchTotals, type TotalLimits } from './totals.ts';
 import type { Reads, Watch } from './watch.ts';
 
 export interface SandboxMount {
@@ -15,6 +16,8 @@ export interface SandboxLimits extends TotalLimits {
   /** Per process (RLIMIT_DATA): V8 and WASM reserve address space, so the address space itself is not limited. */
   memoryMb: number;
   processes: number;
+  /** Cores' worth of time, where the kernel keeps groups to it; else all that there are. */
+  cpus: number;
   /** Of stdout and of stderr each; the tail is kept. */
   outputBytes: number;
   /** The largest file that may be written. */
@@ -25,6 +28,7 @@ export const defaultLimits: SandboxLimits = {
   timeoutMs: 120_000,
   memoryMb: 4096,
   processes: 512,
+  cpus: availableParallelism(),
   outputBytes: 1_000_000,
   fileMb: 512,
   totalMemoryMb: 6144,
@@ -47,6 +51,8 @@ export interface SandboxRun {
   signal?: AbortSignal;
   /** true: where the driver can, the result says what was read of the work folder. */
   watched?: boolean;
+  /** Where the kernel holds a run as a whole to its limits; `detectSandbox` gives them. */
+  groups?: Cgroups;
   /** What the command prints, as it does, without a limit: whoever listens keeps as much as they can bear. */
   onOutput?: OutputListener;
 }
@@ -171,6 +177,7 @@ interface LaunchOptions {
   writable: readonly string[];
   watched?: { readonly folder: string; readonly watch: Watch } | null;
   signal: AbortSignal | undefined;
+  groups: Cgroups | undefined;
   handshake: boolean;
   onOutput: OutputListener | undefined;
 }
@@ -195,7 +202,9 @@ export async function launch(argv: readonly string[], options: LaunchOptions): P
 async function launchOnce(argv: readonly string[], options: LaunchOptions): Promise<SandboxResult> {
   const started = performance.now();
   options.signal?.throwIfAborted();
-  const child = spawn(argv[0]!, argv.slice(1), {
+  const group = groupFor(options);
+  const line = [...(group?.enter ?? []), ...argv];
+  const child = spawn(line[0]!, line.slice(1), {
     cwd: options.cwd ?? '/',
     env: options.env,
     detached: true,
@@ -216,6 +225,7 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
   if (options.handshake) child.stdio[3]!.on('data', () => (ready = true));
   const stop = (): void => {
     if (child.pid !== undefined) killTree(child.pid);
+    group?.end();
     // A process that kept a pipe open in some corner must not keep us waiting.
     setTimeout(() => {
       child.stdout!.destroy();
@@ -226,7 +236,10 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
     timedOut = true;
     stop();
   }, options.limits.timeoutMs);
-  const totals = watchTotals(child.pid, options.writable, options.limits, stop, options.watched);
+  const totals = watchTotals(child.pid, options.writable, options.limits, stop, {
+    outOfMemory: () => group?.outOfMemory() === true,
+    watched: options.watched ?? null,
+  });
   options.signal?.addEventListener('abort', stop);
   try {
     const [exitCode, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
@@ -234,7 +247,8 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
       child.on('close', (code, by) => resolve([code, by]));
     });
     options.signal?.throwIfAborted();
-    const { stopped } = totals;
+    // Where the kernel ends one process only, the others may have gone on, and what they came to says nothing.
+    const stopped = totals.stopped ?? (group?.outOfMemory() === true ? memoryInWords(options.limits) : null);
     if (!ready && !timedOut && stopped === null) {
       throw new SandboxError(
         `the sandbox could not be set up: ${stderr.toString().trim().slice(-2000) || `exit ${exitCode}`}`,
@@ -256,5 +270,14 @@ async function launchOnce(argv: readonly string[], options: LaunchOptions): Prom
     totals.end();
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', stop);
+    await group?.remove();
+  }
+}
+
+function groupFor({ groups, limits }: LaunchOptions): RunGroup | null {
+  try {
+    return groups?.create(limits) ?? null;
+  } catch (error) {
+    throw new SandboxError(`no group could be made for the run: ${String(error)}`);
   }
 }

@@ -73,6 +73,12 @@ export interface TotalLimits {
   diskMb: number;
 }
 
+export interface TotalsOptions {
+  /** Whether the kernel has ended something of the run for the sake of memory. */
+  readonly outOfMemory: () => boolean;
+  readonly watched: { readonly folder: string; readonly watch: Watch } | null;
+}
+
 export interface Totals {
   readonly stopped: string | null;
   readonly peakMemoryMb: number;
@@ -80,16 +86,19 @@ export interface Totals {
   end(): void;
 }
 
+export const memoryInWords = ({ totalMemoryMb }: TotalLimits): string =>
+  `its processes together wanted more memory than the ${totalMemoryMb} MB that they may hold`;
+
 /**
- * Sees to the limits on all of a run together, by looking now and then: cgroups would be exact, and are not to be had without
- * delegation. Between two looks a run can hold more; each process by itself, and each file, is limited by the kernel.
+ * Sees to the limits on all of a run together, by looking now and then. Between two looks a run can hold more, unless it is in a
+ * group that the kernel holds to its memory (`cgroup.ts`); each process by itself, and each file, is limited by the kernel anyway.
  */
 export function watchTotals(
   pid: number | undefined,
   writable: readonly string[],
   limits: TotalLimits,
   stop: () => void,
-  watched: { readonly folder: string; readonly watch: Watch } | null = null,
+  { outOfMemory, watched }: TotalsOptions,
 ): Totals {
   const seen = { stopped: null as string | null, peakMemoryMb: 0, writtenMb: 0 };
   // Times of files are taken from a clock that ticks every few milliseconds.
@@ -120,6 +129,7 @@ export function watchTotals(
   };
   const timer = setInterval(() => {
     if (ended || pid === undefined) return;
+    if (outOfMemory()) exceeded(memoryInWords(limits));
     const memory = heldBy(processesBelow(pid));
     seen.peakMemoryMb = Math.max(seen.peakMemoryMb, memory);
     if (memory > limits.totalMemoryMb)

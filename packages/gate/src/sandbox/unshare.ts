@@ -160,6 +160,7 @@ export async function launchWalled(
       writable: writableIn(mounts),
       watched: watch === null ? null : { folder: run.workDir, watch },
       signal: run.signal,
+      groups: run.groups,
       onOutput: run.onOutput,
       handshake: true,
     });
