@@ -4,15 +4,18 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -34,6 +37,8 @@ interface Attempt {
   /** The change breaks the product as well: the rules of which one has to see through it. Being refused for less is an escape. */
   seenBy?: string[];
   timeoutSeconds?: number;
+  /** What the project has the gate look at after its build. */
+  artefacts?: string[];
   /** Shows without walls that its success would be seen. */
   control?: boolean;
 }
@@ -85,7 +90,30 @@ const attempts: Attempt[] = [
   { name: 'reach a port of the host', body: send('{ port: told.port, host: "127.0.0.1" }'), control: true },
   { name: 'reach a socket file of the host', body: send('{ path: told.socket }'), control: true },
   { name: 'reach an abstract socket of the host', body: send('{ path: "\\0" + told.abstract }'), control: true },
-  { name: 'reach the metadata address', body: send('{ port: 80, host: "169.254.169.254" }') },
+  {
+    name: 'reach the metadata address',
+    body: `for (const host of ['169.254.169.254', '169.254.170.2', '100.100.100.200', 'fd00:ec2::254', 'metadata.google.internal']) {
+${send('{ port: 80, host }')}
+}`,
+  },
+  {
+    name: 'send a datagram to the host',
+    body: `const socket = (await import('node:dgram')).createSocket('udp4');
+socket.on('error', () => undefined);
+await new Promise((resolve) => socket.send(told.greeting, told.datagrams, '127.0.0.1', resolve));
+await new Promise((resolve) => setTimeout(resolve, 300));
+socket.close();`,
+    control: true,
+  },
+  {
+    name: 'find what the verifier has open',
+    body: `for (const pid of fs.readdirSync('/proc').filter(Number)) {
+  let names = [];
+  try { names = fs.readdirSync('/proc/' + pid + '/fd'); } catch {}
+  for (const name of names) try { won(fs.readlinkSync('/proc/' + pid + '/fd/' + name) === told.held && fs.readFileSync('/proc/' + pid + '/fd/' + name, 'utf8')); } catch {}
+}`,
+    control: true,
+  },
   {
     name: 'find a way out of the network',
     body: "won(fs.readFileSync('/proc/net/route', 'utf8').split('\\n').slice(1).filter(Boolean).length > 0 && 'there is a route');",
@@ -97,6 +125,11 @@ const attempts: Attempt[] = [
   {
     name: 'start processes without end',
     body: "const all = []; try { for (let i = 0; i < 700; i++) { const child = spawn('sleep', ['20'], { stdio: 'ignore' }); child.on('error', () => {}); if (child.pid === undefined) break; all.push(child); } won(all.length >= 700 && 'that many at once'); } finally { for (const child of all) child.kill('SIGKILL'); }",
+  },
+  {
+    name: 'double processes without end',
+    body: "spawn('sh', ['-c', 'f() { f & f & }; f; f; f; wait'], { detached: true, stdio: 'ignore' }).on('error', () => {}); await new Promise((resolve) => setTimeout(resolve, 2000));",
+    timeoutSeconds: 10,
   },
   {
     name: 'take memory without end',
@@ -133,6 +166,22 @@ const attempts: Attempt[] = [
     body: "for (const name of ['report.json', 'tests.json', 'junit.xml', ...fs.readdirSync('/muster/report')]) try { fs.rmSync('/muster/report/' + name, { force: true }); fs.symlinkSync(told.canary, '/muster/report/' + name); } catch {}",
   },
   {
+    name: 'have what the build leaves be links to the host',
+    files: {
+      'package.json': JSON.stringify({
+        name: 'sample',
+        type: 'module',
+        scripts: {
+          test: 'node --test',
+          build:
+            'mkdir -p dist && ln -sf CANARY dist/a.js && ln -sfn / dist/b && node --test --test-name-pattern=tries',
+        },
+      }),
+    },
+    artefacts: ['dist/**'],
+    body: "for (const at of ['dist/a.js', 'dist/b' + told.canary]) try { won(fs.readFileSync(at, 'utf8')); } catch {}",
+  },
+  {
     name: 'hooks, filters and settings of git',
     files: {
       '.gitattributes': '* filter=evil diff=evil merge=evil\n',
@@ -159,6 +208,13 @@ const attempts: Attempt[] = [
   {
     name: 'read and write the memory of the verifier',
     body: "for (const pid of [told.harness, told.bystander]) { try { const words = fs.readFileSync('/proc/' + pid + '/environ', 'utf8'); won(words.includes(told.variable) && 'saw it'); } catch {} try { fs.closeSync(fs.openSync('/proc/' + pid + '/mem', 'r+')); won(fs.readFileSync('/proc/' + pid + '/cmdline', 'utf8').includes('escape.ts') && 'opened its memory'); } catch {} }",
+  },
+  {
+    name: 'trace the verifier, or anybody outside',
+    body: `const trace = "import ctypes, os, sys\\nlibc = ctypes.CDLL(None)\\nfor pid in sys.argv[1:]:\\n  if libc.ptrace(16, int(pid), 0, 0) == 0:\\n    os.waitpid(int(pid), 0)\\n    print('traced ' + open('/proc/' + pid + '/cmdline').read().replace(chr(0), ' '))\\n    libc.ptrace(17, int(pid), 0, 0)";
+const { stdout } = spawnSync('python3', ['-c', trace, String(told.harness), String(told.bystander)], { encoding: 'utf8' });
+won(/900\\.5|escape\\.ts/.test(stdout) && stdout);`,
+    control: true,
   },
   { name: 'kill everything that can be seen', body: 'try { process.kill(-1, "SIGKILL"); } catch {}' },
   {
@@ -334,7 +390,10 @@ ${attempt.body ?? ''}
 `;
   const base = write(project);
   const candidate = write({ ...project, ...attempt.files, 'test/attempt.test.js': test }, attempt.links);
-  const policy = projectPolicy.parse({ timeoutSeconds: attempt.timeoutSeconds ?? 60 });
+  const policy = projectPolicy.parse({
+    timeoutSeconds: attempt.timeoutSeconds ?? 60,
+    performance: { artefacts: (attempt.artefacts ?? []).map((path) => ({ path })) },
+  });
   let facts: VerificationFacts | null = null;
   const faults: string[] = [];
   try {
@@ -381,12 +440,19 @@ const bystander = spawn('sleep', ['900.5'], {
 const abstract = `muster-${randomBytes(6).toString('hex')}`;
 const port = await listen({ port: 0, host: '127.0.0.1' });
 const servers = [port, await listen({ path: join(root, 'socket') }), await listen({ path: `\0${abstract}` })];
+const datagrams = createSocket('udp4');
+datagrams.on('message', (message) => (bytesOut += message.length));
+await new Promise<void>((resolve) => datagrams.bind(0, '127.0.0.1', resolve));
+// Open all the time, and nothing that a run is handed.
+const held = openSync(canary, 'r');
 const address = port.address();
 const told = {
   canary,
   variable: 'MUSTER_BAIT',
   greeting: 'out',
   port: address !== null && typeof address === 'object' ? address.port : 0,
+  datagrams: datagrams.address().port,
+  held: canary,
   socket: join(root, 'socket'),
   abstract,
   harness: process.pid,
@@ -436,5 +502,7 @@ try {
   bystander.kill('SIGKILL');
   for (const socket of sockets) socket.destroy();
   for (const server of servers) server.close();
+  datagrams.close();
+  closeSync(held);
   rmSync(root, { recursive: true, force: true });
 }

@@ -2,10 +2,14 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { SandboxLimits } from './driver.ts';
 
 /** What the kernel holds a run to as a whole, whatever its processes do. */
-export type GroupLimits = Pick<SandboxLimits, 'totalMemoryMb' | 'processes' | 'cpus'>;
+export interface GroupLimits {
+  readonly totalMemoryMb: number;
+  readonly processes: number;
+  /** Cores' worth of time. */
+  readonly cpus: number;
+}
 
 /** One run's group. Its processes cannot leave it: nothing of the tree of groups is mounted inside. */
 export interface RunGroup {

@@ -182,6 +182,20 @@ for (const [driver, program] of drivers) {
       expect(next).toMatchObject({ exitCode: 0, stopped: null, stdout: 'well\n' });
     });
 
+    it('ends a run that makes files without end, though they hold nothing', async () => {
+      const flood = 'for (let n = 0; n < 40000; n++) require("fs").closeSync(require("fs").openSync(`f${n}`, "w")); setTimeout(() => {}, 60000)'; // prettier-ignore
+      const result = await driver.run({
+        command: ['node', '-e', flood],
+        workDir: work(),
+        limits: { diskMb: 100, timeoutMs: 50_000 },
+      });
+      expect(result).toMatchObject({
+        exitCode: null,
+        timedOut: false,
+        stopped: expect.stringMatching(/^it wrote \d+ MB/),
+      });
+    });
+
     it('gives no more of its temporary folders than their size', async () => {
       const { stdout } = await driver.run({
         command:

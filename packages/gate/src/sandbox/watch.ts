@@ -10,6 +10,9 @@ export interface Reads {
   readonly listed: readonly string[];
 }
 
+/** What an entry costs beside its content, also an empty file or a folder: file systems run out of these as well. */
+export const bytesPerEntry = 4096;
+
 /** Older than whatever is written today, so that the kernel notes the first access. In seconds. */
 const longAgo = 946_684_800;
 const unread = BigInt(longAgo) * 1_000_000_000n;
@@ -92,8 +95,8 @@ export class Watch {
       for await (const entry of entries) {
         const inside = path === '.' ? entry.name : `${path}/${entry.name}`;
         if (this.known.has(inside)) continue;
-        if (entry.isDirectory()) bytes += await below(join(at, entry.name));
-        else bytes += ((await lstat(join(at, entry.name)).catch(() => null))?.blocks ?? 0) * 512;
+        if (entry.isDirectory()) bytes += bytesPerEntry + (await below(join(at, entry.name)));
+        else bytes += Math.max((lstatSync(join(at, entry.name), { throwIfNoEntry: false })?.blocks ?? 0) * 512, bytesPerEntry); // prettier-ignore
       }
     }
     return bytes;
