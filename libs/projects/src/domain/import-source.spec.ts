@@ -49,7 +49,7 @@ describe('an import over http', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'muster-source-'));
-    repositories = new Repositories(git, { dataDir: folder } as Config);
+    repositories = new Repositories(git, { dataDir: folder, sharedDir: folder } as Config);
     source = typeid('proj').toString();
     await repositories.create(source, 'main');
     head = await repositories.commitTree(source, {
