@@ -24,7 +24,7 @@ export async function clone(stage: Stage): Promise<Measure[]> {
     source: { path: source },
   });
   const repository = join(server.dataFolder, 'repositories', `${project.id}.git`);
-  // Packed, as maintenance leaves it: what is measured is the way to the client.
+  // Packed for both, which the server does not do by itself: what is measured is the way to the client.
   await git(repository, 'repack', '-q', '-a', '-d');
   const peer = await startHttpBackend(stage.folder, join(server.dataFolder, 'repositories'), (stop) =>
     stage.cleanUp(stop),

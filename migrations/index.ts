@@ -34,6 +34,7 @@ import { Migration202611280020_verification_reports } from './Migration202611280
 import { Migration202611280021_forge_requests } from './Migration202611280021_forge_requests.ts';
 import { Migration202611280022_forge_offers } from './Migration202611280022_forge_offers.ts';
 import { Migration202611280023_events_owed } from './Migration202611280023_events_owed.ts';
+import { Migration202611280024_resolutions } from './Migration202611280024_resolutions.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -73,4 +74,5 @@ export const migrations = [
   { name: 'Migration202611280021_forge_requests', class: Migration202611280021_forge_requests },
   { name: 'Migration202611280022_forge_offers', class: Migration202611280022_forge_offers },
   { name: 'Migration202611280023_events_owed', class: Migration202611280023_events_owed },
+  { name: 'Migration202611280024_resolutions', class: Migration202611280024_resolutions },
 ];

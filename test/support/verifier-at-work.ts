@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { detectSandbox } from '@muster/gate';
 import { defineAgent, type JsonValue } from '@muster/sdk';
 import { Authenticator } from '#messages/auth';
+import { resolve } from '../../apps/agents/src/verifier/resolve.ts';
 import { verify } from '../../apps/agents/src/verifier/verify.ts';
 import type { TestServer } from './app.ts';
 
@@ -19,6 +20,7 @@ export async function startVerifier(server: TestServer): Promise<() => Promise<v
     capabilities: {
       'muster.verify': async (task, context) =>
         JSON.parse(JSON.stringify(await verify(task, context, settings, sandbox))) as JsonValue,
+      'muster.resolve': async (task, context) => await resolve(task, context, settings, sandbox),
     },
   });
   const running = await agent.connect({ url: server.url, token, instanceName: 'verifier' });

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { LandingStrategy } from '@muster/contracts';
+import type { LandingStrategy, ResolvedFile } from '@muster/contracts';
 import { Changes, type MergeResult, Repositories } from '#platform/git';
 import { agentIdentity, MUSTER, plainMessage } from './domain/commit-message.ts';
 import { queueRef, type SubmissionRow } from './domain/submission.ts';
@@ -11,6 +11,8 @@ export interface Recipe {
   readonly before: string;
   /** The submission's commit and what it was made on. */
   readonly handedIn: { readonly commit: string; readonly base: string };
+  /** What a tool made of files that both sides had changed. */
+  readonly resolved: readonly ResolvedFile[];
   readonly message: string;
   readonly author: string;
   readonly committedAt: Date;
@@ -55,16 +57,17 @@ export class Candidates {
     strategy: LandingStrategy,
     on: string,
     handedIn: Recipe['handedIn'],
+    resolved: Recipe['resolved'],
   ): Promise<MergeResult> {
-    if (strategy !== 'rebase') return this.repositories.mergeTree(projectId, on, handedIn.commit);
+    if (strategy !== 'rebase' || resolved.length > 0) return await this.merge(projectId, on, handedIn.commit, resolved);
     const replayed = await this.replay(projectId, on, handedIn);
     return replayed.clean ? { clean: true, tree: replayed.tree } : replayed;
   }
 
   async make(recipe: Recipe): Promise<Made> {
-    const { projectId, strategy, before, handedIn } = recipe;
+    const { projectId, strategy, before, handedIn, resolved } = recipe;
     if (strategy !== 'rebase') {
-      const merged = await this.repositories.mergeTree(projectId, before, handedIn.commit);
+      const merged = await this.merge(projectId, before, handedIn.commit, resolved);
       if (!merged.clean) return merged;
       const parents = strategy === 'merge' ? [before, handedIn.commit] : [before];
       return { clean: true, tree: merged.tree, commit: await this.commit(recipe, merged.tree, parents), below: [] };
@@ -78,6 +81,17 @@ export class Candidates {
     }
     const commit = await this.commit(recipe, replayed.tree, [below.at(-1) ?? before]);
     return { clean: true, tree: replayed.tree, commit, below };
+  }
+
+  private async merge(
+    projectId: string,
+    on: string,
+    commit: string,
+    resolved: Recipe['resolved'],
+  ): Promise<MergeResult> {
+    const blobs = new Map(resolved.map(({ path, blob }) => [path, blob]));
+    const tree = blobs.size === 0 ? null : await this.repositories.mergeWith(projectId, on, commit, blobs);
+    return tree === null ? await this.repositories.mergeTree(projectId, on, commit) : { clean: true, tree };
   }
 
   /** What those behind in the queue are put on: this submission as it will be once landed, kept under a ref of its own. */

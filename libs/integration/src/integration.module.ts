@@ -48,10 +48,12 @@ import { ListReviewsHandler } from './queries/list-reviews.ts';
 import { ListSubmissionsHandler } from './queries/list-submissions.ts';
 import { FindIncidentHandler, ListIncidentsHandler } from './queries/show-incidents.ts';
 import { AdmitWhenSubmissionReceived } from './reactions/admit-when-submission-received.ts';
+import { AdvanceWhenAConflictWasLookedAt } from './reactions/advance-when-a-conflict-was-looked-at.ts';
 import { AdvanceWhenVerificationFinished } from './reactions/advance-when-verification-finished.ts';
 import { CheckWhatLanded } from './reactions/check-what-landed.ts';
 import { GoOnWhenARevertMoved } from './reactions/go-on-when-a-revert-moved.ts';
 import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancelled.ts';
+import { Resolutions } from './resolutions.ts';
 import { Reviews } from './reviews.ts';
 import { Sweep } from './sweep.ts';
 
@@ -97,6 +99,7 @@ export const queryHandlers = [
 export const reactions = [
   AdmitWhenSubmissionReceived,
   AdvanceWhenVerificationFinished,
+  AdvanceWhenAConflictWasLookedAt,
   CheckWhatLanded,
   WithdrawWhenTaskCancelled,
   GoOnWhenARevertMoved,
@@ -112,6 +115,7 @@ export const reactions = [
     Candidates,
     LandingLine,
     OpenConflicts,
+    Resolutions,
     AgentRecords,
     Reviews,
     LandSubmission,

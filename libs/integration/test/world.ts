@@ -30,6 +30,7 @@ import { FindProject, type ProjectRecord, ReadPolicy } from '#messages/projects'
 import { FindVerification, RequestVerification, type VerificationRequest } from '#messages/quality';
 import { CancelTask, FindTask, type HeldAttempt, LeaseGuard, SettleSubmittedTask, StartTask } from '#messages/runtime';
 import { MusterError, SystemIds, type Tx } from '#kernel';
+import { BlobsModule } from '#platform/blobs';
 import { ConfigModule, loadConfig } from '#platform/config';
 import { Database } from '#platform/database';
 import { EventLogModule } from '#platform/eventlog';
@@ -203,14 +204,18 @@ class AnswerStart implements ICommandHandler<StartTask> {
     return Promise.resolve(made);
   }
 }
-/** Only verifications are cancelled by this room: one that nobody waits for any more ends without evidence. */
+/** A verification that nobody waits for any more ends without evidence. */
 @CommandHandler(CancelTask)
 class AnswerCancel implements ICommandHandler<CancelTask> {
   constructor(private readonly neighbours: Neighbours) {}
   execute({ taskId }: CancelTask): Promise<TaskView> {
     this.neighbours.cancelled.push(taskId);
     const asked = [...this.neighbours.verifications.values()].find((view) => view.taskId === taskId);
-    if (asked === undefined) throw new Error(`no verification has the task ${taskId}`);
+    if (asked === undefined) {
+      const task: TaskView = { ...this.neighbours.task(taskId), state: 'cancelled' };
+      this.neighbours.tasks.set(taskId, task);
+      return Promise.resolve(task);
+    }
     this.neighbours.verifications.delete(asked.id);
     return Promise.resolve({ ...(asked as unknown as TaskView), id: taskId });
   }
@@ -298,7 +303,7 @@ export async function startWorld({ dataDir: given }: { readonly dataDir?: string
 
   const module: TestingModule = await Test.createTestingModule({
     imports: [
-      ConfigModule.forRoot(config), OpenDatabaseModule, CqrsModule.forRoot(), EventLogModule, HttpModule, GitModule, NeighboursModule,
+      ConfigModule.forRoot(config), OpenDatabaseModule, CqrsModule.forRoot(), EventLogModule, HttpModule, GitModule, BlobsModule, NeighboursModule,
       IntegrationModule,
     ], // prettier-ignore
   }).compile();

@@ -226,6 +226,15 @@ export {
   type ConflictForecast,
   type AuditReport,
 } from './submissions.ts';
+export {
+  maxResolveCharacters,
+  resolveAnswer,
+  resolvedFile,
+  resolveInput,
+  type ResolveAnswer,
+  type ResolvedFile,
+  type ResolveInput,
+} from './resolution.ts';
 export { incident, incidentStates, openIncident, type Incident, type OpenIncident } from './incidents.ts';
 export {
   provenanceKey,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { branchName, idOf, objectId, repositoryPath, timestamp } from './ids.ts';
+import { resolvedFile } from './resolution.ts';
 import { conflictHunk } from './tasks.ts';
 import { landingStrategies } from './verification.ts';
 
@@ -87,6 +88,7 @@ export const submissionView = z
     state: submissionState,
     verificationId: idOf('verification').nullable(),
     conflicts: z.array(conflictHunk),
+    resolved: z.array(resolvedFile).describe('conflicts that a tool settled, on the head that it was last merged with'),
     reasons: z.array(z.string()),
     landingId: idOf('landing').nullable(),
     createdAt: timestamp,
@@ -112,6 +114,7 @@ export const landingView = z
     /** Equal, always: tree(landed) == tree(verified). */
     landedTree: objectId,
     verifiedTree: objectId,
+    resolved: z.array(resolvedFile).describe('files that a tool made anew because both sides had changed them'),
     state: z.enum(landingStates),
     postLanding: z.enum(['none', 'pending', 'passed', 'failed', 'not_run']),
     /** The landing of the revert that took this one back. */

@@ -49,3 +49,4 @@ export {
 export { readReport } from './sandbox/report.ts';
 export { dependenciesHome, toolCaches } from './project/dependencies.ts';
 export { sbomOf } from './project/lock.ts';
+export { mergeLock } from './project/lock-merge.ts';

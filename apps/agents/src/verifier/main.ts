@@ -3,6 +3,7 @@ import { defineAgent, type JsonValue } from '@muster/sdk';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSettings } from './settings.ts';
+import { resolve } from './resolve.ts';
 import { verify } from './verify.ts';
 
 /** Two verifications at a time keep two cores busy: each waits for processes most of its time. */
@@ -26,6 +27,7 @@ const agent = defineAgent({
   capabilities: {
     'muster.verify': async (task, context) =>
       JSON.parse(JSON.stringify(await verify(task, context, settings, sandbox))) as JsonValue,
+    'muster.resolve': async (task, context) => await resolve(task, context, settings, sandbox),
   },
 });
 const running = await agent.connect({

@@ -17,10 +17,11 @@ import { pauseAfter } from '../domain/patience.ts';
 import { quietSeconds } from '../domain/quiet-hours.ts';
 import { forAPerson } from '../domain/review.ts';
 import type { SetRow } from '../domain/set.ts';
-import { approvalOf, isFinal, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
+import { approvalOf, isFinal, resolvedOn, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
 import { OpenConflicts } from '../open-conflicts.ts';
 import { LandingLine } from '../landing-line.ts';
 import { LandingSets } from '../landing-sets.ts';
+import { Resolutions } from '../resolutions.ts';
 import { Reviews } from '../reviews.ts';
 import { LandSet } from './land-set.ts';
 import { EvidenceMismatch, LandSubmission } from './land-submission.ts';
@@ -68,6 +69,7 @@ interface Changes {
   readonly rules_paths?: readonly string[];
   readonly review_needs?: SubmissionRow['review_needs'];
   readonly conflicts?: SubmissionRow['conflicts'];
+  readonly resolution?: SubmissionRow['resolution'];
   readonly reasons?: readonly string[];
   readonly accepted?: true;
   /** It takes its place in the queue, if it has none. */
@@ -99,6 +101,7 @@ export class AdvanceSubmission {
     private readonly setLanding: LandSet,
     private readonly settlement: SettleSubmission,
     private readonly conflicts: OpenConflicts,
+    private readonly resolutions: Resolutions,
     private readonly reviews: Reviews,
     private readonly config: Config,
     private readonly clock: Clock,
@@ -216,13 +219,16 @@ export class AdvanceSubmission {
   /** Makes the candidate, without a checkout, and asks for its verification under the rules of what has landed. */
   private async tryOn(row: SubmissionRow, ground: Ground): Promise<'again' | 'wait'> {
     const { commit: on, tree: base } = ground;
-    const strategy = await this.candidates.strategyFor(ground.policy.landing.strategy, row);
-    const merged = await this.candidates.tree(row.project_id, strategy, on, row);
+    const wanted = await this.candidates.strategyFor(ground.policy.landing.strategy, row);
+    const resolved = ground.final ? resolvedOn(row, on) : [];
+    // Commits that were replayed one by one would each need an answer of its own.
+    const strategy = resolved.length > 0 && wanted === 'rebase' ? 'squash' : wanted;
+    const merged = await this.candidates.tree(row.project_id, strategy, on, row, resolved);
     this.crash.reach('candidate.merged');
     const candidate = { candidate_head: on, candidate_base: base, candidate_on: ground.on, strategy };
     if (!merged.clean) {
       return ground.final
-        ? await this.conflicted(row, merged.conflicts)
+        ? await this.settleOr(row, on, () => this.conflicted(row, merged.conflicts))
         : await this.suspect(
             { ...row, ...candidate },
             null,
@@ -479,8 +485,9 @@ export class AdvanceSubmission {
   private async tryAgain(row: SubmissionRow): Promise<'again' | 'wait'> {
     const head = await this.headOf(row);
     if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
-    const merged = await this.candidates.tree(row.project_id, row.strategy, head.commit, row);
-    if (!merged.clean) return await this.conflicted(row, merged.conflicts);
+    const resolved = resolvedOn(row, head.commit);
+    const merged = await this.candidates.tree(row.project_id, row.strategy, head.commit, row, resolved);
+    if (!merged.clean) return await this.settleOr(row, head.commit, () => this.conflicted(row, merged.conflicts));
     return (await this.change(row, { held: null, candidate_head: null, suspect: false, wait: 0 })) ? 'again' : 'wait';
   }
 
@@ -643,6 +650,26 @@ export class AdvanceSubmission {
     return 'wait';
   }
 
+  /** Where a tool can settle the conflict, it does, and what it makes is verified like everything else; otherwise it goes to whoever handed it in. */
+  private async settleOr(
+    row: SubmissionRow,
+    on: string,
+    otherwise: () => Promise<'again' | 'wait'>,
+  ): Promise<'again' | 'wait'> {
+    const resolution = await this.resolutions.next(row, on);
+    if (resolution === null) return await otherwise();
+    if (resolution === row.resolution) {
+      await this.lookAgain(row, LOOK_AGAIN_SECONDS);
+      return 'wait';
+    }
+    const asked = resolution.files === null && resolution.why === null;
+    const written = await this.change(row, { resolution, wait: asked ? LOOK_AGAIN_SECONDS : 0 }, (tx) => {
+      if (resolution.files !== null)
+        tx.append(this.event(row, 'submission.conflict_resolved', { on, resolved: resolution.files }));
+    });
+    return written && !asked ? 'again' : 'wait';
+  }
+
   private async conflicted(row: SubmissionRow, conflicts: SubmissionRow['conflicts']): Promise<'again' | 'wait'> {
     const paths = [...new Set(conflicts.map((hunk) => hunk.path))];
     const before = await this.conflicts.underWay(row, paths);
@@ -744,7 +771,7 @@ export class AdvanceSubmission {
            next_action_at = muster_now() + make_interval(secs => $11::float8), unverified = $12,
            candidate_base = $13, candidate_on = $14, strategy = $15, suspect = $16, urgency = $17, held = $18,
            candidate_since = case when $19::boolean then muster_now() else candidate_since end,
-           approved_by = $20::jsonb, rules_paths = $21::jsonb, review_needs = $22::jsonb,
+           approved_by = $20::jsonb, rules_paths = $21::jsonb, review_needs = $22::jsonb, resolution = $23::jsonb,
            last_error = null, updated_at = muster_now()
          where id = $1 and step = $2 returning id`,
         [
@@ -752,6 +779,7 @@ export class AdvanceSubmission {
           JSON.stringify(next.conflicts), JSON.stringify(next.reasons), changes.accepted ?? false, changes.inLine ?? false, changes.wait,
           next.unverified, next.candidate_base, next.candidate_on, next.strategy, next.suspect, next.urgency, next.held, moved,
           next.approved_by && JSON.stringify(next.approved_by), JSON.stringify(next.rules_paths), JSON.stringify(next.review_needs),
+          next.resolution && JSON.stringify(next.resolution),
         ], // prettier-ignore
       );
       if (written !== undefined) await also(tx);

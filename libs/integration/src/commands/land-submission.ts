@@ -11,7 +11,7 @@ import { CrashPoints } from '../crash-points.ts';
 import { landedMessage, MUSTER } from '../domain/commit-message.ts';
 import { digestOf } from '../domain/dsse.ts';
 import { landingColumns, type LandingRow, NOTES_REF } from '../domain/landing.ts';
-import { approvalOf, type SubmissionRow } from '../domain/submission.ts';
+import { approvalOf, resolvedOn, type SubmissionRow } from '../domain/submission.ts';
 import { LandingLine } from '../landing-line.ts';
 import { type Attested, Provenance } from '../provenance.ts';
 
@@ -36,6 +36,7 @@ export interface Prepared {
   readonly committedAt: Date;
   readonly commit: string;
   readonly below: readonly string[];
+  readonly resolved: Recipe['resolved'];
 }
 
 /**
@@ -90,24 +91,26 @@ export class LandSubmission {
     });
     const author = row.agent ?? (row.kind === 'revert' ? MUSTER.name : row.requested_by);
     const committedAt = new Date(Math.floor(this.clock.now().getTime() / 1000) * 1000);
+    const resolved = resolvedOn(row, before);
     const recipe = {
       projectId: row.project_id,
       strategy: row.strategy,
       before,
       handedIn: row,
+      resolved,
       message,
       author,
       committedAt,
     };
     const { commit, below } = exactly(tree, await this.candidates.make(recipe));
-    return { id, before, tree, verification, message, author, committedAt, commit, below };
+    return { id, before, tree, verification, message, author, committedAt, commit, below, resolved };
   }
 
   /** In the transaction of the intent, or of the intents of a whole set. Null: the submission has moved on. */
   async record(
     tx: Tx,
     row: SubmissionRow,
-    { id, before, tree, verification, message, author, committedAt, commit, below }: Prepared,
+    { id, before, tree, verification, message, author, committedAt, commit, below, resolved }: Prepared,
     reviewers: readonly Approver[],
     setId: string | null,
   ): Promise<LandingRow | null> {
@@ -121,16 +124,16 @@ export class LandSubmission {
     const [landing] = await tx.sql<LandingRow>(
       `insert into landings (id, team_id, project_id, submission_id, verification_id, task_id, fence, kind, agent, author, branch,
          before, commit, landed_tree, verified_tree, message, committed_at, score, previous_statement, reverts_landing_id, approved_by, strategy,
-         commits, released_by, reviewers, set_id, state)
+         commits, released_by, reviewers, set_id, resolved, state)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
          (select statement_digest from landings where project_id = $3 and commit = $12 and state in ('landed', 'rolled_back')),
-         $19, $20::jsonb, $21, $22::jsonb, $23::jsonb, $24::jsonb, $25, 'intended')
+         $19, $20::jsonb, $21, $22::jsonb, $23::jsonb, $24::jsonb, $25, $26::jsonb, 'intended')
        returning ${landingColumns}`,
       [
         id, row.team_id, row.project_id, row.id, verification.id, row.task_id, row.fence, row.kind, row.agent, author, row.branch,
         before, commit, tree, verification.candidateTree, message, committedAt, verification.score ?? 0, row.reverts_landing_id,
         row.approved_by && JSON.stringify(row.approved_by), row.strategy, JSON.stringify(below),
-        row.released_by && JSON.stringify(row.released_by), JSON.stringify(reviewers), setId,
+        row.released_by && JSON.stringify(row.released_by), JSON.stringify(reviewers), setId, JSON.stringify(resolved),
       ], // prettier-ignore
     );
     return landing ?? null;
@@ -335,8 +338,17 @@ export class LandSubmission {
       [landing.submission_id],
     );
     if (handedIn === undefined) throw new EvidenceMismatch(`There is no submission ${landing.submission_id}.`);
-    const { project_id: projectId, strategy, before, message, author } = landing;
-    return { projectId, strategy, before, handedIn, message, author, committedAt: new Date(landing.committed_at) };
+    const { project_id: projectId, strategy, before, resolved, message, author } = landing;
+    return {
+      projectId,
+      strategy,
+      before,
+      handedIn,
+      resolved,
+      message,
+      author,
+      committedAt: new Date(landing.committed_at),
+    };
   }
 
   /** An intent is the fence of a landing: one that was abandoned meanwhile moves nothing. */

@@ -1,4 +1,4 @@
-import type { Approver, LandingStrategy, LandingView } from '@muster/contracts';
+import type { Approver, LandingStrategy, LandingView, ResolvedFile } from '@muster/contracts';
 import { isoTime } from '#platform/database';
 import type { Envelope } from './dsse.ts';
 
@@ -25,6 +25,8 @@ export interface LandingRow {
   readonly commits: readonly string[];
   readonly branch: string;
   readonly before: string;
+  /** Files that a tool made anew, because both sides had changed them. */
+  readonly resolved: readonly ResolvedFile[];
   readonly commit: string;
   readonly landed_tree: string;
   readonly verified_tree: string;
@@ -48,7 +50,7 @@ export interface LandingRow {
 }
 
 export const landingColumns = `
-  id, team_id, project_id, submission_id, set_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, reviewers, strategy, commits, branch, before, commit,
+  id, team_id, project_id, submission_id, set_id, verification_id, task_id, fence::float8 as fence, kind, agent, author, approved_by, released_by, reviewers, strategy, commits, branch, before, resolved, commit,
   landed_tree, verified_tree, message, ${isoTime('committed_at')}, score, previous_statement, statement, statement_digest, state,
   post_landing, post_verification_id, reverts_landing_id, rolled_back_by, follow_up_task_id,
   next_action_at is not null as pending, failures, unverified, ${isoTime('landed_at')}`;
@@ -70,6 +72,7 @@ export const landingViewOf = (row: LandingRow): LandingView => ({
   commit: row.commit,
   landedTree: row.landed_tree,
   verifiedTree: row.verified_tree,
+  resolved: [...row.resolved],
   state: row.state,
   postLanding: row.post_landing,
   rolledBackBy: row.rolled_back_by,

@@ -127,6 +127,7 @@ export function sourceOf(landing: LandingRow, { handedIn }: Surroundings) {
       strategy: landing.strategy,
       commits: [...landing.commits],
       handedIn: { submission: landing.submission_id, commit: handedIn.commit, base: handedIn.base },
+      resolved: landing.resolved.map(({ path, how, tool, blob }) => ({ path, how, tool, digest: { gitBlob: blob } })),
       task: landing.task_id,
       approvedBy: landing.approved_by,
       releasedBy: landing.released_by,

@@ -1,4 +1,11 @@
-import type { Approver, ConflictHunk, LandingStrategy, ReviewNeed, SubmissionView } from '@muster/contracts';
+import type {
+  Approver,
+  ConflictHunk,
+  LandingStrategy,
+  ResolvedFile,
+  ReviewNeed,
+  SubmissionView,
+} from '@muster/contracts';
 import { isoTime } from '#platform/database';
 
 /** A row of `submissions`. `step` counts its transitions: a writer that read an older step writes nothing. */
@@ -46,6 +53,8 @@ export interface SubmissionRow {
   readonly turn: number | null;
   readonly accepted: boolean;
   readonly conflicts: ConflictHunk[];
+  /** What became of a conflict that a tool might settle. */
+  readonly resolution: Resolution | null;
   readonly reasons: string[];
   readonly landing_id: string | null;
   /** Why whoever handed it in has taken it back. */
@@ -60,12 +69,25 @@ export interface SubmissionRow {
   readonly updated_at: string;
 }
 
+/** A conflict on one commit, given to a tool. */
+export interface Resolution {
+  readonly on: string;
+  readonly taskId: string;
+  /** Null: it is being made, or there is none. */
+  readonly files: readonly ResolvedFile[] | null;
+  readonly why: string | null;
+}
+export const resolvedOn = (
+  { resolution }: Pick<SubmissionRow, 'resolution'>,
+  on: string | null,
+): readonly ResolvedFile[] => (resolution === null || resolution.on !== on ? [] : (resolution.files ?? []));
+
 /** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
 export const submissionColumns = `
   id, team_id, project_id, task_id, fence::float8 as fence, kind, branch, base, commit, tree, message, agent, agent_version, requested_by, approved_by,
   reverts_landing_id, restores_tree, state, verification_id, candidate_tree, candidate_head, candidate_base, candidate_on,
   ${isoTime('candidate_since')}, suspect, strategy, urgency, released_by, held, rules_paths, review_needs, turn::float8 as turn,
-  accepted_at is not null as accepted, conflicts, reasons, landing_id, withdrawn, step, next_action_at is not null as pending, failures, unverified,
+  accepted_at is not null as accepted, conflicts, resolution, reasons, landing_id, withdrawn, step, next_action_at is not null as pending, failures, unverified,
   ${isoTime('created_at')}, ${isoTime('updated_at')}`;
 
 export const finalStates = ['landed', 'rejected', 'conflicted', 'failed'] as const;
@@ -98,6 +120,7 @@ export const submissionViewOf = (row: SubmissionRow): SubmissionView => ({
   state: row.state,
   verificationId: row.verification_id,
   conflicts: row.conflicts,
+  resolved: [...resolvedOn(row, row.candidate_head)],
   reasons: row.reasons,
   landingId: row.landing_id,
   createdAt: row.created_at,

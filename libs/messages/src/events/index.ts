@@ -41,6 +41,7 @@ export const ownEventsThatTrigger = [
   'project.created',
   'submission.accepted',
   'submission.conflicted',
+  'submission.conflict_resolved',
   'submission.rejected',
 ] as const;
 

@@ -4,6 +4,7 @@ import type { Tx } from '#kernel';
 
 /** Capabilities under `muster.` belong to the system: only system tasks ask for them, only the system's verifier answers. */
 export const VERIFY_CAPABILITY = 'muster.verify';
+export const RESOLVE_CAPABILITY = 'muster.resolve';
 
 export interface NewTask extends CreateTask {
   readonly teamId: string;

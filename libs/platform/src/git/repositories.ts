@@ -80,6 +80,11 @@ export interface LoggedCommit {
   /** Trailer values by key, in their order; a key may occur more than once. */
   readonly trailers: Readonly<Record<string, readonly string[]>>;
 }
+/** What git made of two commits, with its markers in these files. */
+export interface ContentConflicts {
+  readonly tree: string;
+  readonly paths: readonly ConflictedPath[];
+}
 export type MergeResult =
   { readonly clean: true; readonly tree: string } | { readonly clean: false; readonly conflicts: ConflictHunk[] };
 
@@ -448,6 +453,54 @@ export class Repositories {
           .map((m) => ({ path: m.paths[0] ?? '', startLine: 1, base: '', ours: m.text.trim(), theirs: '' })),
       );
     return { clean: false, conflicts: limited(hunks) };
+  }
+
+  /**
+   * The files whose contents two commits changed in different ways, by stage, where that is all that keeps them apart; null: they merge by
+   * themselves, or something else keeps them apart as well.
+   */
+  async contentConflicts(projectId: string, ours: string, theirs: string): Promise<ContentConflicts | null> {
+    const question = `${object(ours)} ${object(theirs)}\n${ours} ${ours}\n`;
+    const { clean, output } = await this.git.ask(this.path(projectId), merges, question, mergeAnswer);
+    if (clean) return null;
+    const { tree, paths, messages } = parseMergeTree(output);
+    const others = messages.some(({ type }) => type.startsWith('CONFLICT') && type !== 'CONFLICT (contents)');
+    const regular = paths.every(({ stages }) => {
+      const [base, mine, other] = [1, 2, 3].map((stage) => stages.get(stage)?.mode);
+      return mine?.startsWith('100') === true && mine === other && (base === undefined || base === mine);
+    });
+    return others || !regular || paths.length === 0 ? null : { tree: object(tree), paths };
+  }
+
+  /** The tree of two commits merged, with these blobs where they conflict; null: that is not where, or not all of it. */
+  async mergeWith(
+    projectId: string,
+    ours: string,
+    theirs: string,
+    blobs: ReadonlyMap<string, string>,
+  ): Promise<string | null> {
+    const found = await this.contentConflicts(projectId, ours, theirs);
+    if (found === null || found.paths.length !== blobs.size || !found.paths.every(({ path }) => blobs.has(path)))
+      return null;
+    const dir = this.path(projectId);
+    const edits = [...blobs].map(([path, blob]) => ({
+      change: { path, content: '' },
+      blob: object(blob),
+      parts: path.split('/'),
+    }));
+    return await this.makeTree(dir, await this.edited(dir, found.tree, edits, 0));
+  }
+
+  async readBlob(projectId: string, blob: string, maxBytes: number): Promise<Buffer | null> {
+    const dir = this.path(projectId);
+    const info = await this.info(dir, object(blob));
+    if (info?.type !== 'blob' || info.size > maxBytes) return null;
+    return (await this.git.ask(dir, objects, `contents ${blob}\0`, contents))?.bytes ?? null;
+  }
+
+  async writeBlob(projectId: string, content: string): Promise<string> {
+    const [blob = ''] = await this.write(this.path(projectId), 'blob', [content]);
+    return object(blob);
   }
 
   /** The paths in which two commits cannot be merged by themselves; empty when they get along. */

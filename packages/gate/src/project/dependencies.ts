@@ -77,7 +77,7 @@ export function lockProblems(lock: Json, registryHost: string | null): string[] 
   return problems;
 }
 
-const specProblems = (manifest: Json, path: string): string[] =>
+export const specProblems = (manifest: Json, path: string): string[] =>
   ['dependencies', 'devDependencies', 'optionalDependencies'].flatMap((kind) =>
     Object.entries(record(manifest[kind])).flatMap(([name, spec]) =>
       typeof spec === 'string' && /^(git|github:|gitlab:|bitbucket:|gist:|https?:|ssh:|[\w-]+\/[\w.-]+(#|$))/.test(spec)
