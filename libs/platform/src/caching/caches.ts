@@ -25,7 +25,7 @@ export interface Cache<V> {
 /**
  * Keeps what hot requests ask for and what hardly ever changes. A commit of this process that tells a change empties the caches
  * concerned before its caller is answered; other replicas hear of it by a signal, within milliseconds; and nothing is kept for
- * more than two seconds, however it changed.
+ * more than two seconds, however it changed, or for its own `keptMs` more where it is made of what is kept.
  */
 @Injectable()
 export class Caches {

@@ -23,10 +23,9 @@ export interface NewTaskRow {
 }
 
 /** Null: all of them were made. What was made under the same id before, when the answer was lost, counts as made. */
-const allButMade = `
-    case when count(*) < (select count(*) from given) then coalesce(array_agg(id), '{}') || array(
-      select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
-    ) end as made`;
+const allButMade = `case when count(*) < (select count(*) from given) then coalesce(array_agg(id), '{}') || array(
+        select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
+      ) end as made`;
 
 /**
  * Many new tasks, one statement. What their lane says about them is read from there. A key that the team has used before makes
@@ -219,8 +218,8 @@ async function createAndStart(
     return place < 0 ? `${textOf(task)}}` : `${textOf(task)},"attemptId":"${task.attemptId}","place":${place + 1}}`;
   });
   const [name, text] = careful
-    ? (['create tasks that begin', createStartingCarefully] as const)
-    : (['create tasks without keys that begin', createStarting] as const);
+    ? (['create tasks that begin, some with keys', createStartingCarefully] as const)
+    : (['create tasks that begin', createStarting] as const);
   const [row] = await db.hot<StartAnswer>(name, text, [
     `[${rows.join(',')}]`,
     plain(starts.lanes.map(({ id }) => id)),
