@@ -4,7 +4,9 @@ import { WebSocket } from 'ws';
 import { SystemIds } from '#kernel';
 import { Database } from '#platform/database';
 import { runtimeRoom, type RuntimeRoom, type Worker } from '#test/runtime-room';
+import { Creations } from './batches/creations.ts';
 import { Dispatcher } from './dispatch/dispatcher.ts';
+import { Lanes } from './dispatch/lanes.ts';
 import { RuntimeModule } from './runtime.module.ts';
 import { create, type NewTaskRow, type Starts } from './sql/create.ts';
 
@@ -198,5 +200,52 @@ describe('a new task', () => {
     expect(await room.show(made.id)).toMatchObject({ attempts: [{ outcome: 'released' }] });
     expect((await room.claim(await room.connect())).map(({ taskId }) => taskId)).toEqual([made.id]);
     expect(await room.broken()).toEqual([]);
+  });
+
+  it('of one team does not wait for the batch in which those of another are made', async () => {
+    const { id } = await room.create();
+    const own = await laneOf(id);
+    const theirs = await room.app.get(Lanes).of({
+      teamId: ids.next('team'),
+      projectId: ids.next('project'),
+      capability: 'code.change',
+      priority: 2,
+      agentWish: null,
+      agentRange: null,
+      labels: {},
+      unfitAgents: [],
+      sticky: false,
+    });
+    const creations = room.app.get(Creations);
+    const held = Promise.withResolvers<void>();
+    const given = Promise.withResolvers<void>();
+    // Somebody is about to use the key that the first creation asks for, and takes their time.
+    const slow = database().transaction(async (tx) => {
+      await tx.sql(
+        `insert into tasks
+         select (jsonb_populate_record(t, jsonb_build_object('id', $1::text, 'idempotency_key', 'wanted by two'))).* from tasks t where id = $2`,
+        [ids.next('task'), id],
+      );
+      held.resolve();
+      await given.promise;
+      throw new Error('and leaves it');
+    });
+    await held.promise;
+    let answered = false;
+    const first = creations
+      .add({ ...row(own), teamId: room.team, idempotencyKey: 'wanted by two' })
+      .finally(() => (answered = true));
+    for (let waiting = 0; waiting === 0;)
+      waiting = (
+        await room.test.sql(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid'`,
+        )
+      ).length;
+    const other = await creations.add({ ...row(theirs.id), teamId: theirs.teamId });
+    expect(other).toMatchObject({ id: expect.any(String) });
+    expect(answered).toBe(false);
+    given.resolve();
+    await expect(slow).rejects.toThrow('and leaves it');
+    expect(await first).toMatchObject({ id: expect.any(String) });
   });
 });

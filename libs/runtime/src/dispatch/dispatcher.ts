@@ -174,6 +174,7 @@ export class Dispatcher {
       const numbers = await this.readyLanes.current();
       if (numbers.length === 0) return this.lookSoon();
       const lanes = await this.lanes.all([...new Set(numbers.map(Math.abs))]);
+      for (const number of numbers) if (!lanes.has(Math.abs(number))) this.readyLanes.forget(number);
       const may = await this.eligibility.lanesFor(able, [...lanes.values()]);
       const waiting = new Set(numbers);
       const { free, takers } = this.split(able, lanes, may, waiting);

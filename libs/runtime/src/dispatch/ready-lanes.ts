@@ -51,6 +51,11 @@ export class ReadyLanes {
     this.lanes.set(lane, state);
   }
 
+  /** There is no such lane: a hint from elsewhere may name anything. */
+  forget(lane: number): void {
+    this.lanes.delete(lane);
+  }
+
   /** Something happened somewhere. */
   hintAnywhere(): void {
     this.advanced = true;

@@ -16,12 +16,25 @@ export interface ReadyHint {
 /** Where a task that was queued again is; the pauses and preferences that it may carry are found there. */
 export const hintOf = (task: Pick<TaskRow, 'lane'>): ReadyHint => ({ lane: -task.lane });
 
+/**
+ * Lanes of tasks with conditions are named to the others: what came back goes before what waits, and who has enough to hand out looks
+ * at the table each second only. What is plain stands behind something of its kind, which they know of.
+ */
+function wordsFor(hints: readonly ReadyHint[] | null): readonly string[] {
+  if (hints === null || hints.length === 0 || hints.some(({ lane }) => lane > 0)) return [''];
+  return hints.map(({ lane }) => String(lane));
+}
+
+/** Null: anywhere. */
+const hintsIn = (word: string | null): readonly ReadyHint[] | null =>
+  word !== null && /^-\d{1,9}$/.test(word) ? [{ lane: Number(word) }] : null;
+
 const claimableTopic = 'runtime.claimable';
 const endedTopic = 'runtime.ended';
 
 /**
  * Hints: there may be something to hand out, an attempt was ended from outside. They only save time; whoever listens also
- * looks by itself every second. Other replicas are told that there is something to look at, and look it up.
+ * looks by itself every second. Other replicas are told that there is something to look at, or where, and look it up.
  */
 @Injectable()
 export class WakeUps {
@@ -30,7 +43,7 @@ export class WakeUps {
   private readonly elsewhere = new Set<(taskId: string | null) => void>();
 
   constructor(private readonly signals: Signals) {
-    signals.subscribe(claimableTopic, () => this.tellClaimable(null));
+    signals.subscribe(claimableTopic, (word) => this.tellClaimable(hintsIn(word)));
     signals.subscribe(endedTopic, (taskId) => {
       for (const listener of this.elsewhere) listener(taskId);
     });
@@ -55,7 +68,7 @@ export class WakeUps {
 
   somethingToClaim(hints: readonly ReadyHint[] | null = null): void {
     this.tellClaimable(hints);
-    this.signals.publishElsewhere(claimableTopic);
+    for (const word of wordsFor(hints)) this.signals.publishElsewhere(claimableTopic, word);
   }
 
   attemptEnded(attempt: EndedAttempt): void {
