@@ -236,6 +236,7 @@ async function play(seed, project, branch, known) {
       [project.id, known.lastId],
     );
   for (let steps = 0; steps < count * 6 || made < count; steps += 1) await step();
+  const waitsForAnAgent = (taskId) => taskId !== null && world.neighbours.task(taskId).state === 'queued';
   // To the end: everything is answered, given-back work is redone once or given up.
   let rows = [];
   let rounds = 0;
@@ -260,11 +261,9 @@ async function play(seed, project, branch, known) {
       }
     }
     // Refused work is not redone here: its task fails, as it does at the limit of reworks, and nobody waits for it.
-    for (const { state, task_id: taskId } of rows) {
-      const task = taskId === null ? undefined : world.neighbours.task(taskId);
-      if (state === 'rejected' && task?.state === 'queued')
-        world.neighbours.tasks.set(taskId, { ...task, state: 'failed' });
-    }
+    for (const { state, task_id: taskId } of rows)
+      if (state === 'rejected' && waitsForAnAgent(taskId))
+        world.neighbours.tasks.set(taskId, { ...world.neighbours.task(taskId), state: 'failed' });
     for (const row of rows.filter(({ state, task_id: taskId }) => state === 'conflicted' && taskId !== null)) {
       if (redone.has(row.id)) continue;
       redone.add(row.id);
@@ -285,7 +284,8 @@ async function play(seed, project, branch, known) {
     if (
       open().length === 0 &&
       rows.every(({ pending }) => !pending) &&
-      rows.every(({ state, id, kind }) => state !== 'conflicted' || kind === 'revert' || redone.has(id))
+      rows.every(({ state, id, kind }) => state !== 'conflicted' || kind === 'revert' || redone.has(id)) &&
+      rows.every(({ state, task_id: taskId }) => state !== 'rejected' || !waitsForAnAgent(taskId))
     )
       break;
   }
