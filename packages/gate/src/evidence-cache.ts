@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import type { CheckFacts } from '@muster/contracts';
 import type { CheckLog } from './check-log.ts';
 import type { Check, CheckOutcome } from './checks/check.ts';
+import type { OfTheChange, TreeStep } from './project/readings.ts';
 import type { TreeFacts } from './project/tree-run.ts';
 import type { FileChange } from './source/changes.ts';
-import { surroundingsOf } from './source/surroundings.ts';
+import { surroundingsOf, textsAround } from './source/surroundings.ts';
 import type { SourceTree } from './source/tree.ts';
 
 export const digestOf = (of: unknown): string => createHash('sha256').update(JSON.stringify(of)).digest('hex');
@@ -110,18 +111,64 @@ export function keptOutcomes(
   };
 }
 
+const sameTexts =
+  'the same was asked before of this change and found nothing, as it does on what it is compared with now: the change is the same, and so is all that it imports and that imports it, with settings and what is declared for all files';
+
+/**
+ * That a compiler or a linter, which look at one file with what it imports, has nothing to say of a tree follows from two others: one with the same change in
+ * the same surroundings, and the one that it is compared with now. Whatever file of this tree reaches the change is as it was there; whatever does not
+ * is as it is here.
+ * @param alike what else the answer follows from: tools, packages, command, limits
+ * @param clean whether a step found nothing on what the change is compared with
+ */
+export function keptOfTheChange(
+  cacheDir: string,
+  verification: string | null,
+  alike: string,
+  { candidate, against, changes }: Pick<Reads, 'candidate' | 'against' | 'changes'>,
+  clean: (step: TreeStep) => boolean,
+): OfTheChange {
+  const answers = new Answers<unknown>(join(cacheDir, 'changes'), verification);
+  let digest: string | null | undefined;
+  const keyOf = (step: TreeStep): string | null => {
+    digest ??= against === null ? null : digestAround({ candidate, against, changes }, textsAround);
+    return digest === null ? null : digestOf([step, alike, digest]);
+  };
+  return {
+    find: (step) => {
+      const key = clean(step) ? keyOf(step) : null;
+      const known = key === null ? null : answers.get(key);
+      if (known === null) return null;
+      const { answer, since, verification: by } = known;
+      return { outcome: answer, reused: { since: since.toISOString(), because: sameTexts, verification: by } };
+    },
+    keep: (step, outcome) => {
+      const key = keyOf(step);
+      if (key !== null) answers.put(key, outcome);
+    },
+  };
+}
+
 const contentOf = (tree: SourceTree | null, path: string): string =>
   createHash('sha256')
     .update(tree?.content(path) ?? '')
     .digest('hex');
 
 /** The change with all on which it can depend what tests say about it; null where that cannot be told. */
-function changeDigest({ always, candidate, against, changes }: Reads): string | null {
-  const around = surroundingsOf(candidate, changes);
-  const before = against === null ? null : surroundingsOf(against, changes);
+function changeDigest({ always, ...reads }: Reads): string | null {
+  const digest = digestAround(reads, surroundingsOf);
+  return digest === null ? null : digestOf([always, digest]);
+}
+
+/** The change, before and after, with what surrounds it on either side. */
+function digestAround(
+  { candidate, against, changes }: Pick<Reads, 'candidate' | 'against' | 'changes'>,
+  aroundIn: (tree: SourceTree, changes: readonly FileChange[]) => ReadonlySet<string> | null,
+): string | null {
+  const around = aroundIn(candidate, changes);
+  const before = against === null ? null : aroundIn(against, changes);
   if (around === null || (against !== null && before === null)) return null;
   return digestOf([
-    always,
     changes.map(({ path, status }) => [path, status, contentOf(against, path), contentOf(candidate, path)]),
     [...around].sort().map((path) => [path, contentOf(candidate, path)]),
     [...(before ?? [])].sort().map((path) => [path, contentOf(against, path)]),

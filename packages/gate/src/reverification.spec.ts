@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { projectPolicy, type VerificationFacts } from '@muster/contracts';
-import { mkdtempSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { GateDesk, type Files } from '../../../test/support/gate-desk.ts';
+import { Packages } from '../../../test/gate/packages.ts';
+import { lintCheck } from './checks/lint.ts';
+import { typesCheck } from './checks/types.ts';
 import { judge } from './judge.ts';
+import { dependenciesHome } from './project/dependencies.ts';
 import { detectSandbox, type Sandbox } from './sandbox/detect.ts';
 import { changesBetween } from './source/changes.ts';
-import { surroundingsOf } from './source/surroundings.ts';
+import { surroundingsOf, textsAround } from './source/surroundings.ts';
 import { runVerification } from './verification.ts';
 
 const head = "import test from 'node:test';\nimport assert from 'node:assert/strict';\n";
@@ -167,4 +171,145 @@ describe('what a change and its tests can see', () => {
     const other = { ...twice, 'test/twice.test.js': text + twice['test/twice.test.js']! };
     expect(around(landed, { ...landed, ...other })).toBeNull();
   });
+});
+
+describe('what a compiler and a linter say of a change', () => {
+  const packages = new Packages(resolve('.'));
+  const named = {
+    name: 'typed',
+    version: '1.0.0',
+    type: 'module',
+    scripts: { lint: 'eslint src' },
+    devDependencies: { eslint: packages.version('eslint'), typescript: packages.version('typescript') },
+  };
+  const lock = packages.lockFor(named);
+  const typed: Files = {
+    'package.json': JSON.stringify(named),
+    'package-lock.json': JSON.stringify(lock),
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        module: 'nodenext',
+        target: 'es2022',
+        lib: ['es2022'],
+        types: [],
+        noEmit: true,
+        allowImportingTsExtensions: true,
+      },
+      include: ['src'],
+    }),
+    'eslint.config.js': "export default [{ files: ['src/*.js'], rules: { 'no-debugger': 'error' } }];\n",
+    'README.md': '# Typed\n',
+    'src/sum.ts':
+      'export const sum = (a: number, b: number): number => a + b;\nexport const less = (a: number): number => a - 1;\n',
+    'src/half.js': 'export const half = (a) => a / 2;\n',
+    'src/half.d.ts': 'export declare const half: (a: number) => number;\n',
+  };
+  const change: Files = {
+    'src/twice.ts':
+      "import { sum } from './sum.ts';\nimport { half } from './half.js';\nexport const twice = (a: number): number => sum(a, half(a * 2));\nexport class Refused extends Error {\n  code = 'refused';\n}\n",
+  };
+  const code: Files = {
+    'src/other.ts': "import { less } from './sum.ts';\nexport const other = less(3);\n",
+    'src/more.js': 'export const more = 1;\n',
+  };
+
+  /** The change on one head, a landing, and the change on top of that: what the last says. */
+  const onTopOf = async (landing: Files, handedIn = change) => {
+    const cacheDir = mkdtempSync(join(desk.root, 'cache-'));
+    const verify = async (base: Files | null, candidate: Files, verificationId: string) => {
+      const at = (files: Files): string => {
+        const { dir } = desk.tree(files);
+        const home = dependenciesHome(dir, cacheDir)!;
+        packages.fill(home, JSON.parse(readFileSync(join(dir, 'package-lock.json'), 'utf8')) as Parameters<Packages['fill']>[1]);
+        return dir;
+      };
+      const { checks } = await runVerification({
+        candidateDir: at(candidate),
+        baseDir: base === null ? null : at(base),
+        restoresDir: null,
+        input: {
+          purpose: base === null ? 'base' : 'landing',
+          verificationId,
+          candidateTree: JSON.stringify(candidate),
+          baseTree: base === null ? null : JSON.stringify(base),
+          restoresTree: null,
+          policy: projectPolicy.parse({ timeoutSeconds: 60 }),
+          rulesDigest: 'rules',
+        },
+        workDir: mkdtempSync(join(desk.root, 'work-')),
+        cacheDir,
+        sandbox,
+        checks: [typesCheck, lintCheck],
+      });
+      return Object.fromEntries(checks.map((facts) => [facts.check, facts]));
+    };
+    const alone = await verify(typed, { ...typed, ...handedIn }, 'first');
+    expect([alone['types']?.status, alone['lint']?.status]).toEqual(['passed', 'passed']);
+    const head = { ...typed, ...landing };
+    await verify(null, head, 'landed');
+    return await verify(head, { ...head, ...handedIn }, 'second');
+  }; // prettier-ignore
+
+  it('is known where the change was clean, what has landed is clean as well, and neither can see the other', async () => {
+    const { types, lint } = await onTopOf(code);
+    for (const check of [types, lint]) {
+      expect(check?.status).toBe('passed');
+      expect(check?.reused).toMatchObject({ verification: 'first', because: expect.stringContaining('of this change') });
+    }
+  }); // prettier-ignore
+
+  it.each<[string, Files, Files]>([
+    ['changes the type of what the change uses', { 'src/sum.ts': typed['src/sum.ts']!.replace('b: number', 'b: string').replace('a + b', 'a + b.length') }, change],
+    ['uses what the change takes away', code, { 'src/sum.ts': typed['src/sum.ts']!.split('\n')[0]! }],
+    ['declares for all files what the change says otherwise', { 'src/global.ts': 'declare global {\n  interface Error {\n    code: number;\n  }\n}\nexport {};\n' }, change],
+    ['puts another module in front of one that the change imports', { 'src/half.ts': "export const half = (a: number): string => `${a / 2}`;\n" }, change],
+    ['makes the settings stricter', { 'tsconfig.json': typed['tsconfig.json']!.replace('"strict":true', '"strict":true,"declaration":true,"isolatedDeclarations":true') }, { 'src/twice.ts': "import { sum } from './sum.ts';\nexport const twice = (a: number) => sum(a, a);\n" }],
+  ])('is asked again, and found wrong, where what has landed %s', async (_what, landing, handedIn) => {
+    const { types } = await onTopOf(landing, handedIn);
+    expect(types?.reused).toBeUndefined();
+    expect(types?.status).toBe('failed');
+  }); // prettier-ignore
+
+  it('is asked again where what has landed is not clean itself', async () => {
+    const { types } = await onTopOf({ 'src/wrong.ts': "export const wrong: number = 'text';\n" });
+    expect(types?.reused).toBeUndefined();
+    expect(types).toMatchObject({ status: 'passed', metrics: { errors: 1, new: 0 } });
+  });
+
+  it('is asked again where the rules of the linter are others now', async () => {
+    const { lint } = await onTopOf({ 'eslint.config.js': "export default [{ files: ['src/*.js'], rules: { 'no-var': 'error' } }];\n" }); // prettier-ignore
+    expect(lint?.reused).toBeUndefined();
+  });
+
+  const around = (files: Files, more: Files): string[] | null => {
+    const [before, after] = [desk.tree(files), desk.tree({ ...files, ...more })];
+    const found = textsAround(after, changesBetween(before, after));
+    return found === null ? null : [...found].sort();
+  };
+
+  it('follows from settings, from what it reaches and who reaches it, and from files that declare things for all', () => {
+    expect(around({ ...typed, ...code, 'src/script.ts': 'const everywhere = 1;\n' }, change)).toEqual([
+      'eslint.config.js',
+      'package-lock.json',
+      'package.json',
+      'src/half.d.ts',
+      'src/half.js',
+      'src/script.ts',
+      'src/sum.ts',
+      'tsconfig.json',
+    ]);
+  });
+
+  it.each<[string, Files, Files]>([
+    ['names mean something else by the settings', { 'tsconfig.json': '{ "compilerOptions": { "paths": {} } }' }, {}],
+    ['somebody imports what the build makes', { 'src/late.ts': "import '../dist/a.js';\n" }, {}],
+    ['somebody imports by an alias', { 'src/late.ts': "import '#sum';\n" }, {}],
+    ['the change declares something for all files', {}, { 'src/twice.ts': 'declare global {\n  const x: 1;\n}\nexport {};\n' }],
+    ['the change touches settings', {}, { 'data.json': '{}' }],
+    ['two names differ by nothing but case', { 'src/Sum.ts': 'export {};\n' }, {}],
+    ['there are workspaces', { 'package.json': JSON.stringify({ ...named, workspaces: ['a'] }) }, {}],
+  ])('cannot be told where %s', (_what, more, handedIn) => {
+    expect(around({ ...typed, ...more }, { ...change, ...handedIn })).toBeNull();
+  }); // prettier-ignore
 });

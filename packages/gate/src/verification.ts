@@ -20,20 +20,13 @@ import {
   type Language,
 } from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
-import { digestOf, keptFacts, keptOutcomes, type Kept } from './evidence-cache.ts';
+import { digestOf, keptFacts, keptOfTheChange, keptOutcomes, type Kept } from './evidence-cache.ts';
 import { lookFirst, needsNoRun } from './first-look.ts';
 import { junitOf } from './junit.ts';
 import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
 import { scriptsOf } from './project/scripts.ts';
-import { Readings } from './project/readings.ts';
-import {
-  commandsFor,
-  TreeRun,
-  type CommandOutcome,
-  type Commands,
-  type TreeFacts,
-  type TreeStep,
-} from './project/tree-run.ts';
+import { Readings, type OfTheChange, type TreeStep } from './project/readings.ts';
+import { commandsFor, TreeRun, type CommandOutcome, type Commands, type TreeFacts } from './project/tree-run.ts';
 import type { Sandbox } from './sandbox/detect.ts';
 import { defaultLimits } from './sandbox/driver.ts';
 import { toolchain } from './sandbox/toolchain.ts';
@@ -97,6 +90,11 @@ const commandsKey = (commands: Commands): unknown => [
   commands.tests?.line('reporters', false) ?? null,
 ];
 
+interface Prepared {
+  installed: Installed;
+  run: TreeRun | null;
+}
+
 /** What running a tree shows: first what the other checks wait for, then types and lint as well. */
 interface FactsInTurn {
   tested: Promise<TreeFacts | null>;
@@ -141,7 +139,9 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
         onCheckLog?.('setup', `${line}\n`);
       },
     });
-  const runnable = async (tree: SourceTree, side?: string): Promise<{ installed: Installed; run: TreeRun | null }> => {
+  const alikeFor = (installed: Installed, commands: Commands | null): string =>
+    digestOf([tools.digest, installed.digest, commands === null ? null : commandsKey(commands), policy.timeoutSeconds]);
+  const runnable = async (tree: SourceTree, side?: string): Promise<Prepared> => {
     // Each run gets a copy of the tree.
     const large = [...tree.files.keys()].filter((path) => tree.size(path) > mostCopiedBytes);
     const installed =
@@ -153,13 +153,12 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     if (driver === null || installed.status === 'not_run' || installed.status === 'refused')
       return { installed, run: null };
     const commands = commandsFor(tree, scripts, policy);
-    const alike = digestOf([tools.digest, installed.digest, commandsKey(commands), policy.timeoutSeconds]);
     const run = new TreeRun(tree, commands, installed, {
       driver,
       side,
       readings:
         sandbox.tellsReads === true && fresh.size === 0
-          ? Readings.of(join(options.cacheDir, 'readings', alike), tree, verification)
+          ? Readings.of(join(options.cacheDir, 'readings', alikeFor(installed, commands)), tree, verification)
           : null,
       workDir: options.workDir,
       timeoutMs: policy.timeoutSeconds * 1000,
@@ -169,15 +168,19 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     runs.push(run);
     return { installed, run };
   };
-  const factsOf = (id: string, { installed, run }: { installed: Installed; run: TreeRun | null }): FactsInTurn => {
+  const knownOf = (id: string, { installed, run }: Prepared): { key: string; known: ReturnType<typeof cache.get> } => {
+    const key = digestOf([id, alikeFor(installed, run?.commands ?? null)]);
+    return { key, known: seenByRunning.some((name) => fresh.has(name)) ? null : cache.get(key) };
+  };
+  const factsOf = (id: string, prepared: Prepared, ofTheChange: OfTheChange | null = null): FactsInTurn => {
+    const { run } = prepared;
     if (run === null) return nothing;
-    const key = digestOf([id, tools.digest, installed.digest, commandsKey(run.commands), policy.timeoutSeconds]);
-    const known = seenByRunning.some((name) => fresh.has(name)) ? null : cache.get(key);
+    const { key, known } = knownOf(id, prepared);
     if (known !== null) {
       const facts = Promise.resolve(known.answer);
       return { tested: facts, whole: facts, before: known };
     }
-    const { tested, whole } = run.facts();
+    const { tested, whole } = run.facts(ofTheChange);
     const kept = whole.then((facts) => {
       // What the sandbox could not do today it may do tomorrow.
       if (facts.notes.length === 0) cache.put(key, facts);
@@ -254,8 +257,20 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     let ofBase = nothing;
     if (purpose !== 'post_landing') {
       say(0.1, 'running build, tests, types and lint');
-      ofCandidate = factsOf(input.candidateTree, prepared);
-      if (base !== null && input.baseTree !== null) ofBase = factsOf(input.baseTree, await preparedBase());
+      const readyBefore = base === null || input.baseTree === null ? null : await preparedBase();
+      const seenThere = readyBefore === null ? null : (knownOf(input.baseTree!, readyBefore).known?.answer ?? null);
+      const ofTheChange =
+        purpose === 'revert' || fresh.size > 0 || base === null
+          ? null
+          : keptOfTheChange(
+              options.cacheDir,
+              verification,
+              alikeFor(prepared.installed, prepared.run?.commands ?? null),
+              { candidate, against: base, changes: before.changes },
+              (step) => seenThere?.[step]?.ok === true,
+            );
+      ofCandidate = factsOf(input.candidateTree, prepared, ofTheChange);
+      if (readyBefore !== null) ofBase = factsOf(input.baseTree!, readyBefore);
       if (purpose === 'revert') await restoresFacts();
     }
     const [candidateFacts, baseFacts] = await Promise.all([ofCandidate.tested, ofBase.tested]);

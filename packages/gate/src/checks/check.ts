@@ -51,7 +51,7 @@ export interface CheckArtefact {
   readonly text: string;
 }
 
-export type CheckOutcome = Omit<CheckFacts, 'check' | 'category' | 'ms' | 'reused'> & {
+export type CheckOutcome = Omit<CheckFacts, 'check' | 'category' | 'ms'> & {
   artefacts?: readonly CheckArtefact[];
 };
 

@@ -1,4 +1,4 @@
-import type { Finding } from '@muster/contracts';
+import type { CheckFacts, Finding } from '@muster/contracts';
 import type { TreeRun } from '../project/tree-run.ts';
 import { isPython, isScript } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
@@ -52,7 +52,7 @@ export function examplesIn(tree: SourceTree): Example[] {
 } // prettier-ignore
 
 /** What each ended with and said last; all of them in one copy of the tree. */
-async function runAll(run: TreeRun, examples: readonly Example[]): Promise<Map<Example, { ok: boolean; said: string }>> {
+async function runAll(run: TreeRun, examples: readonly Example[]): Promise<{ ended: Map<Example, { ok: boolean; said: string }>; reused: CheckFacts['reused'] }> {
   const added = new Map(examples.flatMap(({ file, text }) => (file === null ? [] : [[file, text] as const])));
   const line = examples
     .map(
@@ -60,13 +60,13 @@ async function runAll(run: TreeRun, examples: readonly Example[]): Promise<Map<E
         `timeout -s KILL ${secondsEach} ${command} >/dev/null 2>/tmp/said </dev/null; printf '\\n${place} ${at} %s ' $?; head -c 2000 /tmp/said | tr '\\n' ' '`,
     )
     .join('; ');
-  const { stdout } = await run.show(line, { added });
+  const { stdout, reused = null } = await run.show(line, { added });
   const ended = new Map<Example, { ok: boolean; said: string }>();
   for (const [, at, code, said] of stdout.matchAll(new RegExp(`^${place} (\\d+) (\\d+) (.*)$`, 'gm'))) {
     const example = examples[Number(at)];
     if (example !== undefined) ended.set(example, { ok: code === '0', said: said!.trim() });
   }
-  return ended;
+  return { ended, reused };
 } // prettier-ignore
 
 /** Do the examples of README, docs and `examples/` still run? Only what runs on the branch and no longer here counts. */
@@ -82,10 +82,10 @@ export const examplesCheck: Check = {
     if (examples.length === 0) return outcome('passed', 'there are no examples that could be run');
     if (changes.length === 0 || against === null) return outcome('passed', 'there is nothing to compare with');
     if (run === null) return outcome('not_run', 'the project could not be made ready to run');
-    const now = await runAll(run, examples);
+    const { ended: now, reused } = await runAll(run, examples);
     const failing = examples.filter((each) => now.get(each)?.ok !== true);
     const metrics = { examples: examples.length, running: examples.length - failing.length };
-    if (failing.length === 0) return outcome('passed', `${examples.length} examples run`, [], metrics);
+    if (failing.length === 0) return { ...outcome('passed', `${examples.length} examples run`, [], metrics), reused };
     const before = await baseRun();
     if (before === null) return outcome('not_run', 'the branch could not be made ready to run');
     const known = examplesIn(against);
@@ -93,7 +93,7 @@ export const examplesCheck: Check = {
       known.find(({ path, text, file }) => text === each.text && (file !== null || path === each.path)) ??
       known.find(({ path, file }) => each.file === null && file === null && path === each.path);
     const asked = failing.flatMap((each) => sameAs(each) ?? []);
-    const then = asked.length === 0 ? new Map<Example, { ok: boolean }>() : await runAll(before, asked);
+    const then = asked.length === 0 ? new Map<Example, { ok: boolean }>() : (await runAll(before, asked)).ended;
     const findings: Finding[] = failing.flatMap((each) => {
       const old = sameAs(each);
       const broken = old === undefined ? each.declared : then.get(old)?.ok === true;

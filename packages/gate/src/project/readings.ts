@@ -7,6 +7,7 @@ import { differing, inventoryOf, type Inventory } from '../source/inventory.ts';
 import { seenDifference, sightOf, type Sight } from '../source/seen.ts';
 import type { SourceTree } from '../source/tree.ts';
 
+export type TreeStep = 'build' | 'tests' | 'types' | 'lint';
 export type Reused = NonNullable<CheckFacts['reused']>;
 
 interface Step {
@@ -37,6 +38,12 @@ interface Earlier {
 export interface Found<T> {
   readonly outcome: T;
   readonly reused: Reused;
+}
+
+/** What is known of a change by its own text and what can see it, whatever tree it stands on. */
+export interface OfTheChange {
+  find(step: TreeStep): Found<unknown> | null;
+  keep(step: TreeStep, outcome: unknown): void;
 }
 
 /**

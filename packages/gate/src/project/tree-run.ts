@@ -14,13 +14,14 @@ import { Channel } from '../sandbox/channel.ts';
 import { readReport } from '../sandbox/report.ts';
 import { inSlot } from '../sandbox/slots.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
-import { isTestFile } from '../source/paths.ts';
+import { isScript, isTestFile } from '../source/paths.ts';
+import { importsIn } from '../source/reached.ts';
 import { copyTree, SourceTree } from '../source/tree.ts';
 import type { Installed } from './dependencies.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
 import { reporters } from './reporters.ts';
-import type { Found, Readings, Reused } from './readings.ts';
+import type { Found, OfTheChange, Readings, Reused, TreeStep } from './readings.ts';
 import { casesOf, contradictionIn, detectTests, type TestPlan } from './test-runner.ts';
 
 export interface CommandOutcome {
@@ -66,8 +67,6 @@ export interface TreeFacts {
   /** What was not run on this tree, because an earlier run has read nothing that is another here. */
   reused?: Partial<Record<TreeStep, Reused>>;
 }
-
-export type TreeStep = 'build' | 'tests' | 'types' | 'lint';
 
 export interface Commands {
   build: string | null;
@@ -139,6 +138,8 @@ export class TreeRun {
   private shown: Promise<CommandOutcome | null> | undefined;
   private rewritten: readonly string[] = [];
   private readonly reused: Partial<Record<TreeStep, Reused>> = {};
+  /** Steps that were seen to read nothing that the build has left. */
+  private readonly ofSourceAlone = new Set<TreeStep>();
   private readonly folder: string;
 
   constructor(tree: SourceTree, commands: Commands, installed: Installed, options: TreeRunOptions) {
@@ -202,15 +203,22 @@ export class TreeRun {
   }
 
   private keep(step: string, line: string, { reads }: SandboxResult, found: SourceTree, outcome: unknown): void {
+    if ((step === 'types' || step === 'lint') && reads?.read.every((path) => this.tree.has(path)) === true)
+      this.ofSourceAlone.add(step);
     this.options.readings?.keep(step, line, reads, found, outcome);
   }
 
   /** A step of `facts`: found, or run and kept where it succeeds. */
-  private async foundOrRun<T>(step: TreeStep, run: () => Promise<T>): Promise<T> {
-    const found = await this.find<T>(step);
-    if (found === null) return await run();
-    this.reused[step] = found.reused;
-    return found.outcome;
+  private async foundOrRun<T extends CommandOutcome>(
+    step: TreeStep,
+    run: () => Promise<T | null>,
+    elsewhere: OfTheChange | null,
+  ): Promise<T | null> {
+    const found = (await this.find<T>(step)) ?? (elsewhere?.find(step) as Found<T> | null | undefined) ?? null;
+    const outcome = found === null ? await run() : found.outcome;
+    if (found !== null) this.reused[step] = found.reused;
+    else if (outcome?.ok === true && this.ofSourceAlone.has(step)) elsewhere?.keep(step, outcome);
+    return outcome;
   }
 
   /** Test files in whose place the build left others; reads the copy as data, without following a link. */
@@ -301,6 +309,29 @@ export class TreeRun {
     });
   }
 
+  /** Linters that judge one file with what it imports, as far as their settings say so: no rules of the project's own, nothing counted over all files. */
+  private lintsFileByFile(): boolean {
+    const { tree } = this;
+    const steps = (this.commands.lint ?? '').split(/&&|;/).map((step) => step.trim());
+    const settings = [...tree.files.keys()].filter((path) =>
+      /(?:^|\/)(?:\.?(?:eslint|prettier|stylelint|biome|oxlint)[^/]*|package\.json)$/.test(path),
+    );
+    return (
+      steps.every((step) => /^(?:eslint|prettier|stylelint|biome|oxlint)\s/.test(step)) &&
+      !/[|`$<>]|--rulesdir|--max-warnings[= ]+(?!0(?:\s|$))/.test(this.commands.lint ?? '') &&
+      settings.every(
+        (path) =>
+          !/no-unused-modules|\bplugins?"?\s*:\s*\[?\s*["']\.|\bextends"?\s*:\s*\[?\s*["']\./.test(
+            tree.text(path) ?? '',
+          ) &&
+          !(
+            isScript(path) &&
+            importsIn(tree, path).some((name) => /^[.#/]|^(?:node:)?(?:fs|child_process)\b/.test(name))
+          ),
+      )
+    );
+  }
+
   async command(line: string): Promise<CommandOutcome> {
     return await this.inCopy(new Map(), async (folder) => this.outcome(line, await this.runIn(folder, line)));
   }
@@ -312,13 +343,13 @@ export class TreeRun {
   async show(
     line: string,
     options: { added?: ReadonlyMap<string, string>; first?: boolean } = {},
-  ): Promise<CommandOutcome & { stdout: string }> {
+  ): Promise<CommandOutcome & { stdout: string; reused?: Reused }> {
     const added = [...(options.added ?? [])];
     const step = `show ${createHash('sha256')
       .update(JSON.stringify([line, added]))
       .digest('hex')}`;
     const found = await this.find<CommandOutcome & { stdout: string }>(step);
-    if (found !== null) return found.outcome;
+    if (found !== null) return { ...found.outcome, reused: found.reused };
     return await this.print(line, { ...options, kept: step });
   }
 
@@ -468,7 +499,7 @@ export class TreeRun {
   }
 
   /** Tests, types and lint side by side once it is built: `tested` does not wait for the latter two. */
-  facts(): { tested: Promise<TreeFacts>; whole: Promise<TreeFacts> } {
+  facts(ofTheChange: OfTheChange | null = null): { tested: Promise<TreeFacts>; whole: Promise<TreeFacts> } {
     const notes: string[] = [];
     const guarded = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
       try {
@@ -481,11 +512,14 @@ export class TreeRun {
       }
     };
     const build = guarded('build', () => this.showBuild());
-    const step = <T>(name: TreeStep, run: () => Promise<T>): Promise<T | null> =>
-      build.then(() => guarded(name, () => this.foundOrRun(name, run)));
-    const tests = step('tests', () => this.tests({ first: true, kept: 'tests' }));
-    const types = step('types', () => this.types());
-    const lint = step('lint', () => this.lint());
+    const step = <T extends CommandOutcome>(
+      name: TreeStep,
+      run: () => Promise<T | null>,
+      elsewhere: OfTheChange | null,
+    ): Promise<T | null> => build.then(() => guarded(name, () => this.foundOrRun(name, run, elsewhere)));
+    const tests = step('tests', () => this.tests({ first: true, kept: 'tests' }), null);
+    const types = step('types', () => this.types(), ofTheChange);
+    const lint = step('lint', () => this.lint(), this.lintsFileByFile() ? ofTheChange : null);
     const all = Promise.all([build, tests, types, lint]);
     const whole = all.then(([build, tests, types, lint]) => this.factsOf({ build, tests, types, lint, notes }));
     const tested = Promise.all([build, tests]).then(([build, tests]) =>

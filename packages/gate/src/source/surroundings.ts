@@ -59,27 +59,89 @@ export function surroundingsOf(tree: SourceTree, changes: readonly FileChange[])
   for (const path of reaching) for (const from of importers.get(path) ?? []) reaching.add(from);
   const reached = new Set(reaching);
   for (const path of reached) for (const target of named.get(path) ?? []) reached.add(target);
-  const manifest = tree.json('package.json') ?? {};
-  const packages = new Set(
-    ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'].flatMap((kind) =>
-      Object.keys(Object(manifest[kind]) as object),
-    ),
-  );
+  const packages = packagesOf(tree.json('package.json') ?? {});
   for (const path of reached) {
     if (isPython(path) && readsInPython.test(tree.text(path) ?? '')) return null;
     if (!isScript(path)) continue;
     if (readsByName.test(tree.text(path) ?? '')) return null;
-    for (const name of importsIn(tree, path)) {
-      if (reading.test(name)) return null;
-      if (builtins.has(name) || fileOf(tree, path, name) !== null) continue;
-      const parts = name.split('/');
-      if (!packages.has(name.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!)) return null;
-    }
+    if (importsIn(tree, path).some((name) => reading.test(name))) return null;
+    if (!importsAreKnown(tree, path, packages)) return null;
   }
   for (const path of reached) if (tree.has(path)) around.add(path);
   for (const path of changed) around.delete(path);
   return around;
 }
+
+const isTsconfig = (path: string): boolean => /(?:^|\/)[jt]sconfig[^/]*\.json$/.test(path);
+/** With these a name means something else than the file or the package of that name. */
+const renames = /"(?:paths|baseUrl|rootDirs|references|plugins)"/;
+const ofAllFiles = /\bdeclare\s+(?:global|module)\b|^\s*\/\/\/\s*<|^\s*export\s+as\s+namespace\b/m;
+/** What it declares holds in files that do not import it. */
+const isGlobal = (path: string, text: string): boolean =>
+  ofAllFiles.test(text) ||
+  !(
+    /^\s*(?:import|export)\b/m.test(text) ||
+    (/\.[cm]?jsx?$/.test(path) && /\brequire\s*\(|\bmodule\.exports\b|\bexports\./.test(text))
+  );
+/** A name without its ending may mean each of these. */
+const stemOf = (path: string): string => path.replace(/(?:\.d)?\.\w+$/, '').replace(/(?:^|\/)index$/, '');
+
+/**
+ * The files, besides those of the change, on which it can depend what a compiler or a linter says of the files that reach it, and of itself. These
+ * run nothing of it: modules see each other by imports only, so that what is computed or read while a program runs makes no difference, and what is
+ * declared for all files does. Null where that cannot be told from the text.
+ */
+export function textsAround(tree: SourceTree, changes: readonly FileChange[]): ReadonlySet<string> | null {
+  const paths = [...tree.files.keys()];
+  if (paths.length > mostFiles || new Set(paths.map((path) => path.toLowerCase())).size < paths.length) return null;
+  const manifest = tree.json('package.json') ?? {};
+  if (manifest['workspaces'] !== undefined) return null;
+  if (paths.some((path) => isTsconfig(path) && renames.test(tree.text(path) ?? ''))) return null;
+  const packages = packagesOf(manifest);
+  // Somebody who imports what only the build makes, or by another name, may reach anything.
+  if (!paths.every((path) => !isScript(path) || importsAreKnown(tree, path, packages))) return null;
+  const global = (path: string): boolean => isScript(path) && isGlobal(path, tree.text(path) ?? '');
+  for (const { path } of changes)
+    if (!prose.test(path) && (!isScript(path) || (tree.has(path) && global(path)))) return null;
+  const around = new Set(
+    paths.filter((path) => !prose.test(path) && (!(isProductSource(path) || isTestFile(path)) || global(path))),
+  );
+  const alike = new Map<string, string[]>();
+  for (const path of paths) alike.set(stemOf(path), [...(alike.get(stemOf(path)) ?? []), path]);
+  const named = new Map<string, string[]>();
+  const importers = new Map<string, string[]>();
+  for (const path of paths.filter(isScript)) {
+    const targets = filesNamedIn(tree, path).flatMap((target) => alike.get(stemOf(target)) ?? []);
+    named.set(path, targets);
+    for (const target of targets) importers.set(target, [...(importers.get(target) ?? []), path]);
+  }
+  const changed = new Set(changes.map(({ path }) => path));
+  const reaching = new Set(changed);
+  for (const path of reaching) for (const from of importers.get(path) ?? []) reaching.add(from);
+  const reached = new Set(reaching);
+  for (const path of reached) for (const target of named.get(path) ?? []) reached.add(target);
+  for (const path of reached) if (tree.has(path)) around.add(path);
+  for (const path of changed) around.delete(path);
+  return around;
+}
+
+const packagesOf = (manifest: Record<string, unknown>): ReadonlySet<string> =>
+  new Set(
+    ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'].flatMap((kind) =>
+      Object.keys(Object(manifest[kind]) as object),
+    ),
+  );
+
+/** Each name that a script imports is Node's own, a file that is there, or a package. */
+const importsAreKnown = (tree: SourceTree, path: string, packages: ReadonlySet<string>): boolean =>
+  importsIn(tree, path).every((name) => {
+    const parts = name.split('/');
+    return (
+      builtins.has(name) ||
+      fileOf(tree, path, name) !== null ||
+      packages.has(name.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!)
+    );
+  });
 
 /** What a script imports, and what it names otherwise by a path of its own. */
 const filesNamedIn = (tree: SourceTree, path: string): string[] =>
