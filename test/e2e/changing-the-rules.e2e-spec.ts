@@ -47,6 +47,7 @@ beforeAll(async () => {
     sandbox: 'auto',
     sandboxes: {},
     npmRegistry: null,
+    npmCache: null,
   } as const;
   // Nothing of this project is run, so it needs no sandbox.
   const sandbox = { driver: null, proven: false, notes: ['nothing to run'] };

@@ -13,7 +13,15 @@ export async function startVerifier(server: TestServer): Promise<() => Promise<v
   const dir = await mkdtemp(join(tmpdir(), 'muster-verifier-'));
   const sandbox = await detectSandbox('auto', [dir]);
   const token = await server.app.get(Authenticator).issueSystemKey('verifier');
-  const settings = { url: server.url, token, dir, sandbox: 'auto', sandboxes: {}, npmRegistry: null } as const;
+  const settings = {
+    url: server.url,
+    token,
+    dir,
+    sandbox: 'auto',
+    sandboxes: {},
+    npmRegistry: null,
+    npmCache: null,
+  } as const;
   const agent = defineAgent({
     name: 'muster-verifier',
     capacity: 2,

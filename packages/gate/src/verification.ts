@@ -50,6 +50,8 @@ export interface VerificationOptions {
   sandbox: Sandbox;
   /** The operator's registry; null asks npm's configured one. */
   npmRegistry?: string | null;
+  /** See `InstallOptions`. */
+  npmCache?: string | null;
   checks?: readonly Check[];
   signal?: AbortSignal;
   onProgress?: (ratio: number, message: string) => void;
@@ -133,6 +135,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     await installDependencies(tree, {
       cacheDir: options.cacheDir,
       registry: options.npmRegistry ?? null,
+      npmCache: options.npmCache ?? null,
       signal,
       onLog: (line) => {
         options.onLog?.(line);

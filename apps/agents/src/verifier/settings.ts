@@ -23,6 +23,7 @@ const settings = z.object({
   MUSTER_SANDBOX_COMMAND: json.pipe(z.array(z.string().min(1)).min(1)).optional(),
   /** For `kubernetes`: how runs become pods, as JSON. */
   MUSTER_SANDBOX_KUBERNETES: json.pipe(kubernetesSettings).optional(),
+  MUSTER_NPM_CACHE: z.string().startsWith('/').nullable().default(null),
   MUSTER_NPM_REGISTRY: z
     .union([z.url(), z.literal('').transform(() => null)])
     .nullable()
@@ -36,6 +37,7 @@ export interface Settings {
   sandbox: (typeof sandboxChoices)[number];
   sandboxes: NamedDrivers;
   npmRegistry: string | null;
+  npmCache: string | null;
 }
 
 /** The one place where this program reads its environment. The token is taken out of it, so that nothing started later inherits it. */
@@ -53,5 +55,6 @@ export function readSettings(): Settings {
     sandbox: parsed.data.MUSTER_SANDBOX,
     sandboxes: { command: parsed.data.MUSTER_SANDBOX_COMMAND, kubernetes: parsed.data.MUSTER_SANDBOX_KUBERNETES },
     npmRegistry: parsed.data.MUSTER_NPM_REGISTRY,
+    npmCache: parsed.data.MUSTER_NPM_CACHE,
   };
 }

@@ -86,6 +86,7 @@ export async function verify(
       cacheDir: join(settings.dir, 'cache'),
       sandbox,
       npmRegistry: settings.npmRegistry,
+      npmCache: settings.npmCache,
       signal: context.signal,
       onProgress,
       onLog: (line) => context.log(line),

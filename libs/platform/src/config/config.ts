@@ -137,6 +137,12 @@ const variables = {
     .default([])
     .describe('programs, and folders of programs, that agents may be started with on this machine; * allows any'),
   MUSTER_NPM_REGISTRY: httpUrl.optional().describe('where dependencies of verified projects come from'),
+  MUSTER_NPM_CACHE: z
+    .string()
+    .max(4096)
+    .startsWith('/', 'must be an absolute path')
+    .optional()
+    .describe('an npm cache that they come from instead, and no registry is asked'),
   MUSTER_REWORK_LIMIT: count(0, 100).default(3).describe('how often refused work goes back before its task fails'),
   MUSTER_RETRY_DELAYS: list(',')
     .pipe(z.array(z.coerce.number<string>().min(0).max(86_400)).min(1))
@@ -245,6 +251,7 @@ export class Config {
   readonly sandboxKubernetes: string | null;
   readonly supervised: readonly string[];
   readonly npmRegistry: string | null;
+  readonly npmCache: string | null;
   readonly gatePolicy: GatePolicy;
   readonly reworkLimit: number;
   readonly retryDelaysSeconds: readonly number[];
@@ -299,6 +306,7 @@ export class Config {
     this.sandboxKubernetes = values.MUSTER_SANDBOX_KUBERNETES ?? null;
     this.supervised = values.MUSTER_SUPERVISED;
     this.npmRegistry = values.MUSTER_NPM_REGISTRY ?? null;
+    this.npmCache = values.MUSTER_NPM_CACHE ?? null;
     this.gatePolicy = values.MUSTER_GATE_POLICY ?? gatePolicy.parse({});
     this.reworkLimit = values.MUSTER_REWORK_LIMIT;
     this.retryDelaysSeconds = values.MUSTER_RETRY_DELAYS;

@@ -127,6 +127,8 @@ const running = new Map<string, Promise<Installed>>();
 export interface InstallOptions {
   cacheDir: string;
   registry: string | null;
+  /** An npm cache that the operator fills: packages come from there, and no registry is asked. */
+  npmCache?: string | null;
   signal?: AbortSignal | undefined;
   onLog?: ((line: string) => void) | undefined;
 }
@@ -275,10 +277,10 @@ async function install(
           '--ignore-scripts',
           '--no-audit',
           '--no-fund',
-          '--prefer-offline',
           '--include=dev',
-          '--cache',
-          join(options.cacheDir, 'npm'),
+          ...(options.npmCache == null
+            ? ['--prefer-offline', '--cache', join(options.cacheDir, 'npm')]
+            : ['--offline', '--logs-max=0', '--cache', options.npmCache]),
         ],
         {
           cwd: folder,
@@ -333,7 +335,7 @@ async function install(
 /** Did npm end for want of network, registry, time or room, rather than because of what it was asked to install? */
 export const isOutage = (error: unknown, said: string): boolean =>
   (error !== null && typeof error === 'object' && 'killed' in error && error.killed === true) ||
-  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|EPIPE|ERR_SOCKET_TIMEOUT|ENOSPC|EDQUOT|EROFS|EMFILE|ENOMEM|E429|E5\d\d|EIDLETIMEOUT)\b/.test(
+  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|EPIPE|ERR_SOCKET_TIMEOUT|ENOSPC|EDQUOT|EROFS|EMFILE|ENOMEM|ENOTCACHED|E429|E5\d\d|EIDLETIMEOUT)\b/.test(
     said,
   );
 
