@@ -18,6 +18,7 @@ import { newTestsCheck } from './new-tests.ts';
 import { postLandingCheck } from './post-landing.ts';
 import { queriesCheck } from './queries.ts';
 import { securityCheck } from './security.ts';
+import { syntaxCheck } from './syntax.ts';
 import { scopeCheck } from './scope.ts';
 import { secretsCheck } from './secrets.ts';
 import { structureCheck } from './structure.ts';
@@ -34,6 +35,7 @@ export const checks: readonly Check[] = [
   weakenedTestsCheck,
   typesCheck,
   lintCheck,
+  syntaxCheck,
   secretsCheck,
   tamperingCheck,
   concealmentCheck,

@@ -100,6 +100,7 @@ const suppressions: readonly [RegExp, string][] = [
   [/gitleaks:allow/, 'gitleaks:allow'],
   [/#\s*noqa/, 'noqa'],
   [/#\s*nosec/, 'nosec'],
+  [/#\s*shellcheck\s+disable/, 'shellcheck disable'],
   [/#\s*type:\s*ignore/, 'type: ignore'],
   [/#\s*pragma:\s*no\s*cover/, 'pragma: no cover'],
 ];
