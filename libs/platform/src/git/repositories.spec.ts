@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { extract } from 'tar-stream';
 import { typeid } from 'typeid-js';
-import type { Config } from '#platform/config';
+import { loadConfig } from '#platform/config';
 import { Changes } from './changes.ts';
 import { Git } from './git.ts';
 import { NOTHING, Repositories, type FileChange } from './repositories.ts';
@@ -57,7 +57,7 @@ async function untar(projectId: string, tree: string) {
 let root: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'muster-git-test-'));
-  repositories = new Repositories(git, { dataDir: folder } as Config);
+  repositories = new Repositories(git, loadConfig({ MUSTER_DATA_DIR: folder }));
   project = await fresh();
   root = await commit(await repositories.emptyTree(project), []);
 });
