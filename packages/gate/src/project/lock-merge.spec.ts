@@ -7,10 +7,11 @@ import { detectSandbox } from '../sandbox/detect.ts';
 import type { SandboxDriver } from '../sandbox/driver.ts';
 import { mergedPackages, mergeLock } from './lock-merge.ts';
 
+const registry = 'https://registry.example.org';
 type Json = Record<string, unknown>;
 const entry = (name: string, version: string, more: Json = {}): Json => ({
   version,
-  resolved: `https://registry.npmjs.org/${name}/-/${name}-${version}.tgz`,
+  resolved: `${registry}/${name}/-/${name}-${version}.tgz`,
   integrity: `sha512-${Buffer.from(`${name}@${version}`.padEnd(64, '.')).toString('base64')}`,
   ...more,
 });
@@ -37,7 +38,7 @@ beforeAll(async () => {
 afterAll(() => rm(workDir, { recursive: true, force: true }));
 
 const merge = (packageJson: string, ours: string, theirs: string, base = lock({ shared: '^1.0.0' }, shared)) =>
-  mergeLock({ manifests: { 'package.json': packageJson }, base, ours, theirs }, { driver, workDir, registry: null });
+  mergeLock({ manifests: { 'package.json': packageJson }, base, ours, theirs }, { driver, workDir, registry });
 
 describe('two lock files that were made from one', () => {
   const ours = lock(

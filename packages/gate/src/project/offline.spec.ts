@@ -50,7 +50,7 @@ const project = (name: string, packages: Record<string, string>): SourceTree => 
   const manifest = { name, version: '1.0.0', dependencies: packages };
   const entries = Object.entries(packages).map(([each, version]) => [
     `node_modules/${each}`,
-    { version, resolved: `https://registry.npmjs.org/${each}/-/${each}-${version}.tgz`, integrity: integrity(), hasInstallScript: true }, // prettier-ignore
+    { version, resolved: `${url}/${each}/-/${each}-${version}.tgz`, integrity: integrity(), hasInstallScript: true }, // prettier-ignore
   ]);
   const lock = { name, version: '1.0.0', lockfileVersion: 3, requires: true, packages: { '': manifest, ...(Object.fromEntries(entries) as object) } }; // prettier-ignore
   writeFileSync(join(dir, 'package.json'), JSON.stringify(manifest));
