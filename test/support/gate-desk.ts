@@ -1,4 +1,5 @@
-import { gatePolicy, projectPolicy, type TestCase } from '@muster/contracts';
+import { type CheckFacts, gatePolicy, projectPolicy, type TestCase } from '@muster/contracts';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -6,10 +7,11 @@ import type { Check, CheckContext, CheckOutcome } from '../../packages/gate/src/
 import { type Installed, toolCaches } from '../../packages/gate/src/project/dependencies.ts';
 import { scriptsOf } from '../../packages/gate/src/project/scripts.ts';
 import { commandsFor, TreeRun, type TreeFacts } from '../../packages/gate/src/project/tree-run.ts';
-import { detectSandbox } from '../../packages/gate/src/sandbox/detect.ts';
+import { detectSandbox, type Sandbox } from '../../packages/gate/src/sandbox/detect.ts';
 import { sandboxPaths } from '../../packages/gate/src/sandbox/driver.ts';
 import { changesBetween } from '../../packages/gate/src/source/changes.ts';
 import { SourceTree } from '../../packages/gate/src/source/tree.ts';
+import { runVerification } from '../../packages/gate/src/verification.ts';
 
 /** Path to text; a text that begins with `->` makes a link to what follows. */
 export type Files = Record<string, string>;
@@ -69,6 +71,22 @@ export class GateDesk {
       progress: () => undefined,
       ...more,
     });
+  }
+
+  /** What a whole verification says of one check. */
+  async verify(check: Check, sandbox: Sandbox, before: Files, after: Files): Promise<CheckFacts> {
+    const idOf = (files: Files): string => createHash('sha1').update(JSON.stringify(files)).digest('hex');
+    const facts = await runVerification({
+      candidateDir: this.tree(after).dir,
+      baseDir: this.tree(before).dir,
+      restoresDir: null,
+      input: {
+        purpose: 'admission', candidateTree: idOf(after), baseTree: idOf(before), restoresTree: null,
+        policy: projectPolicy.parse({}), rulesDigest: 'r',
+      },
+      workDir: join(this.root, 'work'), cacheDir: join(this.root, 'cache'), sandbox, checks: [check],
+    }); // prettier-ignore
+    return facts.checks[0]!;
   }
 }
 

@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import { SystemIds } from '#kernel';
 import { Database } from '#platform/database';
 import { runtimeRoom, type RuntimeRoom, type Worker } from '#test/runtime-room';
+import { until } from '#test/until';
 import { Creations } from './batches/creations.ts';
 import { Dispatcher } from './dispatch/dispatcher.ts';
 import { Lanes } from './dispatch/lanes.ts';
@@ -24,14 +25,6 @@ beforeEach(async () => {
   worker = await room.connect({ capacity: 10 });
 });
 
-async function until<T>(look: () => T | undefined): Promise<T> {
-  for (let tries = 0; tries < 400; tries += 1) {
-    const seen = look();
-    if (seen !== undefined) return seen;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  throw new Error('It did not come true in 10 s.');
-}
 const database = () => room.app.get(Database);
 const laneOf = async (taskId: string): Promise<number> =>
   (await room.test.sql<{ lane: number }>(`select lane from tasks where id = $1`, [taskId]))[0]?.lane ?? 0;

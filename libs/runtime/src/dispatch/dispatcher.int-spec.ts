@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import type { ServerMessage } from '@muster/contracts';
 import { WebSocket } from 'ws';
 import { runtimeRoom, type RuntimeRoom } from '#test/runtime-room';
+import { until } from '#test/until';
 import { RuntimeModule } from '../runtime.module.ts';
 import { ReadyLanes } from './ready-lanes.ts';
 
@@ -11,15 +12,6 @@ beforeAll(async () => {
 }, 60_000);
 afterEach(() => void jest.restoreAllMocks());
 afterAll(() => room.close());
-
-async function until<T>(look: () => T | undefined): Promise<T> {
-  for (let tries = 0; tries < 400; tries += 1) {
-    const seen = look();
-    if (seen !== undefined) return seen;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  throw new Error('It did not come true in 10 s.');
-}
 
 /** An agent's socket, as far as a test says something on it. */
 async function agent() {

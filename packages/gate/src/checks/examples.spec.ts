@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, expect, it, jest, describe } from '@jest/globals';
-import { projectPolicy, type CheckFacts } from '@muster/contracts';
-import { createHash } from 'node:crypto';
+import type { CheckFacts } from '@muster/contracts';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
 import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
-import { runVerification } from '../verification.ts';
 import { examplesCheck } from './examples.ts';
 
 jest.setTimeout(120_000);
@@ -13,20 +11,8 @@ let sandbox: Sandbox;
 beforeAll(async () => {
   sandbox = await detectSandbox('auto');
 });
-const idOf = (files: Files): string => createHash('sha1').update(JSON.stringify(files)).digest('hex');
-async function look(base: Files, candidate: Files): Promise<CheckFacts> {
-  const facts = await runVerification({
-    candidateDir: desk.tree(candidate).dir,
-    baseDir: desk.tree(base).dir,
-    restoresDir: null,
-    input: {
-      purpose: 'admission', candidateTree: idOf(candidate), baseTree: idOf(base), restoresTree: null,
-      policy: projectPolicy.parse({}), rulesDigest: 'r',
-    },
-    workDir: `${desk.root}/work`, cacheDir: `${desk.root}/cache`, sandbox, checks: [examplesCheck],
-  }); // prettier-ignore
-  return facts.checks[0]!;
-}
+const look = (base: Files, candidate: Files): Promise<CheckFacts> =>
+  desk.verify(examplesCheck, sandbox, base, candidate);
 
 const block = (language: string, code: string): string => `\`\`\`${language}\n${code}\n\`\`\`\n`;
 const readme = (...blocks: string[]): string => `# Sample\n\n${blocks.join('\n')}`;

@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { projectPolicy, type CheckFacts } from '@muster/contracts';
+import type { CheckFacts } from '@muster/contracts';
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
 import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
-import { runVerification } from '../verification.ts';
 import { syntaxCheck } from './syntax.ts';
 
 const missing = ['shellcheck', 'pyflakes3'].filter((name) => spawnSync(name, ['--version']).error !== undefined);
@@ -19,20 +17,7 @@ let sandbox: Sandbox;
 beforeAll(async () => {
   sandbox = await detectSandbox('auto');
 });
-const idOf = (files: Files): string => createHash('sha1').update(JSON.stringify(files)).digest('hex');
-async function look(base: Files, candidate: Files): Promise<CheckFacts> {
-  const facts = await runVerification({
-    candidateDir: desk.tree(candidate).dir,
-    baseDir: desk.tree(base).dir,
-    restoresDir: null,
-    input: {
-      purpose: 'admission', candidateTree: idOf(candidate), baseTree: idOf(base), restoresTree: null,
-      policy: projectPolicy.parse({}), rulesDigest: 'r',
-    },
-    workDir: `${desk.root}/work`, cacheDir: `${desk.root}/cache`, sandbox, checks: [syntaxCheck],
-  }); // prettier-ignore
-  return facts.checks[0]!;
-}
+const look = (base: Files, candidate: Files): Promise<CheckFacts> => desk.verify(syntaxCheck, sandbox, base, candidate);
 const rules = ({ findings }: CheckFacts): string[] => findings.map(({ rule, path, line }) => `${rule} ${path}:${line}`);
 
 const whole = { 'a.sh': '#!/bin/sh\necho "$1"\n', 'b.py': 'def one():\n    return 1\n' };
