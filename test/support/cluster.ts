@@ -66,6 +66,8 @@ export class Cluster {
   /** Does this node keep pods from the network? */
   walled = true;
   refuses = false;
+  /** Which requests are done and get no answer, each once. */
+  readonly cut: RegExp[] = [];
   /** What the driver's account may do; null: everything. */
   role: readonly Rule[] | null = null;
   /** What it was asked to do, as `verb resource`. */
@@ -77,8 +79,12 @@ export class Cluster {
     this.root = root;
     this.server = createServer((request, response) => {
       const url = new URL(request.url ?? '/', 'http://cluster');
-      const answer = (status: number, body: unknown): void =>
-        void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      const cut = this.cut.findIndex((line) => line.test(`${request.method} ${url.pathname}`));
+      if (cut >= 0) this.cut.splice(cut, 1);
+      const answer = (status: number, body: unknown): void => {
+        if (cut >= 0) request.socket.destroy();
+        else response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      };
       const failure = (status: number, reason: string, message: string): void =>
         answer(status, { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason, message, code: status });
       if (request.headers.authorization !== 'Bearer cluster-token') return failure(401, 'Unauthorized', 'Unauthorized');

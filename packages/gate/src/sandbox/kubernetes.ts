@@ -98,6 +98,16 @@ const refusal = z.object({ message: z.string() });
 const hopeless =
   /^(ErrImagePull|ImagePullBackOff|InvalidImageName|CreateContainerConfigError|CreateContainerError|RunContainerError)$/;
 const lookEveryMs = 200;
+const patienceMs = 30_000;
+
+class ApiServerError extends SandboxError {
+  /** Whether asking again may help. */
+  readonly passing: boolean;
+  constructor(passing: boolean, message: string) {
+    super(message);
+    this.passing = passing;
+  }
+}
 
 /**
  * Runs in the pod before the command. Errors go to a file: the log of a pod tells nothing apart. What the kubelet does not bound for
@@ -127,11 +137,25 @@ class ApiServer {
     const status = response.statusCode ?? 0;
     if (status >= 300) {
       const said = refusal.safeParse(jsonOf(text));
-      throw new SandboxError(
+      throw new ApiServerError(
+        status === 429 || status >= 500,
         `the API server answered ${status} to ${method} ${path.split('?')[0]}: ${said.success ? said.data.message.slice(0, 1000) : text.slice(0, 300)}`,
       );
     }
     return answer.parse(jsonOf(text));
+  }
+
+  /** A pod runs on while the API server restarts or is busy, and is worth more than one question. */
+  async patiently<T extends z.ZodType>(path: string, answer: T, signal?: AbortSignal): Promise<z.infer<T>> {
+    const until = performance.now() + patienceMs;
+    for (;;)
+      try {
+        return await this.json('GET', path, answer);
+      } catch (error) {
+        const passing = error instanceof ApiServerError && error.passing;
+        if (!passing || performance.now() > until || signal?.aborted === true) throw error;
+        await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+      }
   }
 
   /** The log of a pod as it grows, until the container has ended. */
@@ -165,7 +189,9 @@ class ApiServer {
         resolve,
       );
       sending.on('timeout', () => sending.destroy(new Error('no answer within 30 s')));
-      sending.on('error', (error) => reject(new SandboxError(`the API server could not be asked: ${error.message}`)));
+      sending.on('error', (error) =>
+        reject(new ApiServerError(true, `the API server could not be asked: ${error.message}`)),
+      );
       sending.end(body === undefined ? undefined : JSON.stringify(body));
     });
   }
@@ -268,9 +294,11 @@ export function kubernetesDriver(settings: KubernetesSettings): SandboxDriver {
       const places = new Map<SandboxMount, string>();
       const following = new AbortController();
       let log: Promise<void> | undefined;
-      let created = false;
+      let asked = false;
       try {
         for (const mount of mounts) if (mount.mode !== 'tmpfs') places.set(mount, await onVolume(mount));
+        // Also when the answer does not come: the pod may be there.
+        asked = true;
         await api.json(
           'POST',
           // A field that the API server does not know would be dropped in silence, a wall for instance.
@@ -278,12 +306,11 @@ export function kubernetesDriver(settings: KubernetesSettings): SandboxDriver {
           podStatus,
           podOf(settings, { name, user, mounts, env, limits, command: run.command, places }),
         );
-        created = true;
         const startBy = performance.now() + settings.startSeconds * 1000;
         let runsUntil: number | null = null;
         for (;;) {
           run.signal?.throwIfAborted();
-          const { status } = await api.json('GET', `${pods}/${name}`, podStatus);
+          const { status } = await api.patiently(`${pods}/${name}`, podStatus, run.signal);
           const state = status.containerStatuses[0]?.state ?? {};
           if ((state.running ?? state.terminated) !== undefined && log === undefined) {
             runsUntil = performance.now() + limits.timeoutMs;
@@ -339,8 +366,7 @@ export function kubernetesDriver(settings: KubernetesSettings): SandboxDriver {
       } finally {
         following.abort();
         // Its deadline and its owner end it where we cannot.
-        if (created)
-          await api.json('DELETE', `${pods}/${name}?gracePeriodSeconds=0`, z.unknown()).catch(() => undefined);
+        if (asked) await api.json('DELETE', `${pods}/${name}?gracePeriodSeconds=0`, z.unknown()).catch(() => undefined);
         rmSync(out, { recursive: true, force: true });
       }
     },

@@ -251,6 +251,17 @@ suite('the pod sandbox', () => {
     await expect(run()).rejects.toThrow(/could not be asked/);
   });
 
+  it('asks again while the API server is away, and leaves no pod of whose making it was not told', async () => {
+    const run = () => kubernetesDriver(settings).run({ command: 'sleep 0.5; echo done', workDir: work() });
+    cluster.cut.push(/^GET .*\/pods\/[^/]+$/, /^GET .*\/pods\/[^/]+$/);
+    expect(await run()).toMatchObject({ exitCode: 0, stdout: 'done\n' });
+    expect(cluster.cut).toEqual([]);
+    cluster.cut.push(/^POST .*\/pods$/);
+    await expect(run()).rejects.toThrow(/could not be asked/);
+    expect(cluster.created).toHaveLength(2);
+    expect(cluster.running.size).toBe(0);
+  });
+
   it('sends its token over https only, and runs nothing as root', async () => {
     expect(() => kubernetesDriver({ ...settings, url: 'http://api.example' })).toThrow(/https only/);
     const asRoot = { ...settings, user: undefined };
