@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { GateDesk, treeRunOf, type Files } from '../../../../test/support/gate-desk.ts';
 import type { TreeFacts } from '../project/tree-run.ts';
+import { toolchain } from '../sandbox/toolchain.ts';
 import { canariesCheck } from './canaries.ts';
 import { testsCheck } from './tests.ts';
 
@@ -175,5 +176,27 @@ describe.each(Object.entries(samples))('with %s', (name, { files, broken, setup 
   )('is refused for what it does to tests: %s, %s', async (_of, _what, change) => {
     const { rules } = await refused(files, { ...files, ...broken, ...change });
     expect(rules.filter((rule) => rule.startsWith('tampering.'))).not.toEqual([]);
+  });
+});
+
+const pytest = toolchain().pytest ? describe : describe.skip;
+pytest('with pytest', () => {
+  it('a test that becomes one with parameters has not been hidden, and one that ends the run before others has hidden them', async () => {
+    const files: Files = {
+      'src/sums.py': 'def total(a, b):\n    return a + b\n',
+      'pyproject.toml': '[tool.pytest.ini_options]\npythonpath = ["src"]\n',
+      'tests/test_sums.py':
+        'import pytest\n\nfrom sums import total\n\n\ndef test_of_two():\n    assert total(1, 2) == 3\n\n\ndef test_of_none():\n    assert total(0, 0) == 0\n',
+    };
+    const changed = (from: string, to: string): Files => ({
+      ...files,
+      'tests/test_sums.py': (files['tests/test_sums.py'] as string).replace(from, to),
+    });
+    const parameters =
+      '@pytest.mark.parametrize(("a", "b", "sum"), [(1, 2, 3), (2, 2, 4)])\ndef test_of_two(a, b, sum):\n    assert total(a, b) == sum\n';
+    const honest = changed('def test_of_two():\n    assert total(1, 2) == 3\n', parameters);
+    expect(await refused(files, honest)).toMatchObject({ rules: [], status: 'passed' });
+    const gone = changed('def test_of_none', 'if True:\n    del test_of_two\n\n\ndef test_of_none');
+    expect((await refused(files, gone)).rules).toContain('tampering.hidden_test');
   });
 });

@@ -149,6 +149,8 @@ const remedies: Readonly<Record<Doubt['rule'], string>> = {
   forged_report: 'Take out what writes the report; results are reported by the runner.',
 };
 const most = 20;
+/** A function that pytest runs once for each of its parameters is written down without them. */
+const withoutParameters = (name: string): string => name.replace(/\[.*\]$/s, '');
 
 /** Tests that stand in their file as before, passed on the branch, and are not in the report: something ended the run before them. */
 function missing(
@@ -156,7 +158,7 @@ function missing(
   suite: SuiteOutcome,
   before: ReadonlyMap<string, string>,
 ): Finding[] {
-  const now = statuses(suite.cases);
+  const now = new Set([...statuses(suite.cases).keys()].flatMap((name) => [name, withoutParameters(name)]));
   const broken = new Set(suite.cases.filter(({ status }) => status === 'failed').map(({ file }) => file));
   return [...files].flatMap(([path, { own }]) =>
     broken.has(path) || broken.has(null)
