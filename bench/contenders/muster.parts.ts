@@ -1,5 +1,5 @@
 import { defineAgent, type RunningAgent } from '@muster/sdk';
-import { Pool } from 'undici';
+import { KeptConnections } from './kept-connections.ts';
 import type { ConsumerEvents, Parts, Payload, Plan } from './parts.ts';
 
 const needed = (plan: Plan, name: 'producerToken' | 'agentToken' | 'projectId' | 'agent' | 'capability'): string => {
@@ -11,17 +11,16 @@ const needed = (plan: Plan, name: 'producerToken' | 'agentToken' | 'projectId' |
 /** The product as an outsider meets it: tasks by REST over kept connections, and an agent on the published SDK over its socket. */
 export const parts: Parts = {
   async producer(plan) {
-    const pool = new Pool(plan.url, { connections: plan.callers, pipelining: 1 });
+    const connections = new KeptConnections(plan.url, plan.callers);
     const headers = {
       authorization: `Bearer ${needed(plan, 'producerToken')}`,
       'content-type': 'application/json',
     };
     const wish = { projectId: needed(plan, 'projectId'), capability: needed(plan, 'capability') };
     const post = async (path: string, body: unknown): Promise<unknown> => {
-      const answer = await pool.request({ method: 'POST', path, headers, body: JSON.stringify(body) });
-      if (answer.statusCode >= 300)
-        throw new Error(`${path} answered ${answer.statusCode}: ${await answer.body.text()}`);
-      return answer.body.json();
+      const answer = await connections.post(path, headers, JSON.stringify(body));
+      if (answer.status >= 300) throw new Error(`${path} answered ${answer.status}: ${answer.body}`);
+      return JSON.parse(answer.body) as unknown;
     };
     return {
       one: async (payload) => void (await post('/api/tasks', { ...wish, input: payload })),
@@ -32,7 +31,7 @@ export const parts: Parts = {
         const refused = items.find((item) => !item.created);
         if (refused !== undefined) throw new Error(`/api/tasks/bulk refused a task: ${JSON.stringify(refused)}`);
       },
-      close: () => pool.close(),
+      close: () => Promise.resolve(connections.close()),
     };
   },
 

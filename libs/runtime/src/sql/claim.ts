@@ -79,14 +79,15 @@ const claimText = (taking: string): string => `
     ) i
   ),
   gone as (
-    delete from task_ready r using given g where r.lane = g.lane and r.seq = g.seq returning g.*
+    -- by their keys: a join would be planned by what a table whose rows move was last seen to hold
+    delete from task_ready r where r.lane = any (array(select lane from given)) and r.seq = any (array(select seq from given)) returning 1
   ),
   opened as (
     insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
       lease_until, deadline_at)
     select g.task_id, nextval('task_fences'), g.lane, g.number, g.attempt_id, g.instance_id, g.actor_id, g.agent, g.agent_version, g.max_attempts, c.now,
       c.now + make_interval(secs => $13), c.now + make_interval(secs => g.timeout)
-    from gone g, clock c
+    from given g, clock c
     returning task_id, fence, lane, number, attempt_id, instance_id, agent
   ),
   told as (
@@ -96,14 +97,14 @@ const claimText = (taking: string): string => `
         $14)::event_draft as event
     from opened o join task_lanes l on l.id = o.lane
   )
-  select t.claimed, t.places, t.locked, t.current, t."leaseUntil", a.head, a.owed
+  select t.claimed, t.places, t.locked, t.gone, t.current, t."leaseUntil", a.head, a.owed
   from (
     select string_agg(concat_ws(' ', task_id, fence, lane, number, attempt_id, instance_id), ',') as claimed,
-      (select string_agg(lane || ' ' || last, ',') from (select lane, max(seq) as last from gone group by lane) g) as places,
-      (select count(*)::int from locked) as locked, ${limitVersion} = $15::bigint as current,
+      (select string_agg(lane || ' ' || last, ',') from (select lane, max(seq) as last from given group by lane) g) as places,
+      (select count(*)::int from locked) as locked, (select count(*) from gone) as gone, ${limitVersion} = $15::bigint as current,
       (select now from clock) + make_interval(secs => $13) as "leaseUntil", array_agg(event) as events
     from told
-  ) t, append_events_owing(t.events) a`;
+  ) t, append_events_of(t.events, '{task.started}') a`;
 const claimFromOneLane = claimText(fromOneLane);
 const claimFromManyLanes = claimText(fromManyLanes);
 

@@ -13,19 +13,28 @@ export interface Completion {
 /**
  * Many completions, one statement: the open attempt goes to the closed ones, the task gets its state and its output, and the
  * event is written; for those whose fence and holder are current. The attempt's row is locked first, as by every other verb,
- * so a claim of an expired lease and a completion never both succeed.
+ * so a claim of an expired lease and a completion never both succeed. Rows that move are met one by one through their index or by a
+ * list of their keys, never by a join: what the planner believes of a table that was empty a minute ago decides how it joins, and the
+ * wrong way round compares everything that runs with everything that ends.
  */
 const completeText = `
   with clock as materialized (select muster_now() as now),
   given as materialized (
     select i.* from jsonb_to_recordset($1::jsonb) as i("taskId" text, fence bigint, "actorId" text, "eventId" text, data jsonb, traceparent text)
   ),
-  gone as (
-    delete from task_running r using given i where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId"
-    returning r.*, i.data, i."eventId" as event_id, i.traceparent
+  gone as materialized (
+    select r.*, i.data, i."eventId" as event_id, i.traceparent
+    from given i cross join lateral (
+      select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update
+    ) r
+  ),
+  closed as (
+    delete from task_running r where r.task_id = any (array(select task_id from gone))
   ),
   unoffered as (
-    delete from task_ready q using gone g where g.ready_seq is not null and q.lane = -g.lane and q.seq = g.ready_seq
+    delete from task_ready q
+    where q.lane = any (array(select -lane from gone where ready_seq is not null))
+      and q.seq = any (array(select ready_seq from gone where ready_seq is not null))
   ),
   kept as (
     insert into attempts (id, task_id, number, fence, instance_id, holder_id, agent, agent_version, outcome, progress, progress_message, checkpoint,
@@ -45,7 +54,7 @@ const completeText = `
     -- counted so that they are written before the log's lock is taken
     select (select count(*) from kept) as kept, string_agg(event_id, ',') as accepted, bool_or(has_dependants) as freed, array_agg(event) as events
     from done
-  ) t, append_events_owing(t.events) a`;
+  ) t, append_events_of(t.events, '{task.succeeded}') a`;
 
 interface CompleteAnswer {
   readonly accepted: string | null;

@@ -68,16 +68,29 @@ const createText = (onConflict: 'on conflict do nothing' | ''): string => `
     -- counted so that they are written before the log's lock is taken
     select (select count(*) from queued) as queued, ${allButMade}, min(ready_seq) as first, (select now from clock) as now, array_agg(event) as events
     from told
-  ) t, append_events_owing(t.events) a`;
+  ) t, append_events_of(t.events, '{task.created}') a`;
 const createCarefully = createText('on conflict do nothing');
 /** Half the work for a row: nothing is looked up before, and nothing is confirmed after. For tasks that have no key. */
 const createPlainly = createText('');
+const allCanBegin = `(select count(*) from given) = $9::int`;
+/** Where those go that do not begin. */
+const elsewhere = (of: 'given' | 'fresh'): string => `
+  queued as (
+    insert into task_ready (lane, seq, task_id, ready_at, attempts)
+    select i.lane, i.seq, i.id, c.now, 0 from ${of} i, clock c where i.seq is not null and i.fence is null
+    returning lane
+  ),
+  delayed as (
+    insert into task_due (task_id, kind, at) select i.id, 'delay', i."notBefore" from ${of} i where i.seq is null
+  ),`;
 /**
  * The same, and those for whom a place was kept begin at once: creation and claim in one statement and one commit. As with any claim, an
  * instance has to be connected and idle, the limits known, and nothing may stand before them in their lane; who cannot begin is queued.
  * @param of where those are that were made: `given` where nobody has a key
+ * @param all a place was kept for each of them. Then they begin together or none is made, and the statement has nothing to do with queues:
+ *   for a single task most of what it costs is to set up and take down every part of it
  */
-const startingText = (of: 'given' | 'fresh'): string => `
+const startingText = (of: 'given' | 'fresh', all: boolean): string => `
   with clock as materialized (select muster_now() as now),
   free as materialized (
     select l.lane from unnest($2::int[], $3::bigint[]) as l(lane, after)
@@ -92,7 +105,7 @@ const startingText = (of: 'given' | 'fresh'): string => `
     from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
       depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text, "attemptId" text, place int)
     join task_lanes l on l.id = i.lane cross join clock c
-    left join lateral (
+    ${all ? 'join' : 'left join'} lateral (
       select n.* from instances n
       where i.lane = any (array(select lane from free)) and n.id = ($4::text[])[i.place] and n.connection = ($5::text[])[i.place]
         and n.state = 'idle' and n.last_seen_at > c.now - make_interval(secs => $6)
@@ -105,30 +118,25 @@ const startingText = (of: 'given' | 'fresh'): string => `
     select i.id, i.team_id, i.project_id, i.capability, i.title, i.input, i.priority, 'open', i.lane, i.seq, i."maxAttempts", i."parentId", i.depth,
       i.reopens, i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
     from given i, clock c
+    ${all ? `where ${allCanBegin}` : ''}
     ${of === 'fresh' ? 'on conflict do nothing' : ''}
     returning id
   ),
   ${of === 'fresh' ? 'fresh as materialized (select i.* from made m join given i on i.id = m.id),' : ''}
-  queued as (
-    insert into task_ready (lane, seq, task_id, ready_at, attempts)
-    select i.lane, i.seq, i.id, c.now, 0 from ${of} i, clock c where i.seq is not null and i.fence is null
-    returning lane
-  ),
-  delayed as (
-    insert into task_due (task_id, kind, at) select i.id, 'delay', i."notBefore" from ${of} i where i.seq is null
-  ),
+  ${all ? '' : elsewhere(of)}
   opened as (
     insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
       lease_until, deadline_at)
     select i.id, i.fence, i.lane, 1, i."attemptId", i.instance_id, i.actor_id, i.agent, i.agent_version, i.attempts, c.now,
       c.now + make_interval(secs => $7), c.now + make_interval(secs => i.timeout)
-    from ${of} i, clock c where i.fence is not null
+    from ${of} i, clock c where ${all ? allCanBegin : 'i.fence is not null'}
     returning lane
   )
-  select t.made, t.first, t.started, t.now, t."leaseUntil", t.written, a.head, a.owed
+  select t.made, t.first, t.started, t.now, t."leaseUntil", t.written, t.possible, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from made) + (select count(*) from queued) + (select count(*) from opened) as written, min(seq) filter (where fence is null) as first,
+    select (select count(*) from made) + (select count(*) from opened) ${all ? '' : '+ (select count(*) from queued)'} as written,
+      ${all ? allCanBegin : 'true'} as possible, min(seq) filter (where fence is null) as first,
       string_agg(concat_ws(' ', id, fence, lane, "attemptId", instance_id), ',') filter (where fence is not null) as started,
       (select now from clock) as now, (select now from clock) + make_interval(secs => $7) as "leaseUntil",
       array_agg(row('evt' || substr(id, 5), 'task.created', team_id, project_id, id, (array['critical', 'high', 'normal', 'low'])[priority + 1],
@@ -137,10 +145,14 @@ const startingText = (of: 'given' | 'fresh'): string => `
       || coalesce(array_agg(row('evt' || substr("attemptId", 4), 'task.started', team_id, project_id, id, 'normal',
         jsonb_build_object('taskId', id, 'attempt', 1, 'fence', fence, 'agent', agent, 'instanceId', instance_id),
         traceparent)::event_draft) filter (where fence is not null), '{}') as events, ${of === 'fresh' ? allButMade : 'null::text[] as made'}
-    from ${of}
-  ) t, append_events_owing(t.events) a`;
-const createStarting = startingText('given');
-const createStartingCarefully = startingText('fresh');
+    from ${of} ${all ? `where ${allCanBegin}` : ''}
+  ) t, append_events_of(t.events, '{task.created,task.started}') a`;
+const starting = {
+  all: { name: 'create tasks that all begin', text: startingText('given', true) },
+  some: { name: 'create tasks that begin', text: startingText('given', false) },
+  allCarefully: { name: 'create tasks that all begin, some with keys', text: startingText('fresh', true) },
+  someCarefully: { name: 'create tasks that begin, some with keys', text: startingText('fresh', false) },
+};
 const UNIQUE_VIOLATION = '23505';
 
 export interface Created {
@@ -177,6 +189,8 @@ interface CreateAnswer {
 interface StartAnswer extends CreateAnswer {
   readonly started: string | null;
   readonly leaseUntil: Date;
+  /** False: not all of them could begin, and none was made. */
+  readonly possible: boolean;
 }
 
 export async function create(db: HotSql, tasks: readonly NewTaskRow[], starts: Starts | null): Promise<Created> {
@@ -217,10 +231,7 @@ async function createAndStart(
     const place = starts.places[n] ?? -1;
     return place < 0 ? `${textOf(task)}}` : `${textOf(task)},"attemptId":"${task.attemptId}","place":${place + 1}}`;
   });
-  const [name, text] = careful
-    ? (['create tasks that begin, some with keys', createStartingCarefully] as const)
-    : (['create tasks that begin', createStarting] as const);
-  const [row] = await db.hot<StartAnswer>(name, text, [
+  const given = [
     `[${rows.join(',')}]`,
     plain(starts.lanes.map(({ id }) => id)),
     plain(starts.lanes.map(({ after }) => after)),
@@ -229,7 +240,11 @@ async function createAndStart(
     starts.silentAfterSeconds,
     starts.leaseSeconds,
     starts.limitVersion,
-  ]);
+  ];
+  const [all, some] = careful ? [starting.allCarefully, starting.someCarefully] : [starting.all, starting.some];
+  let row: StartAnswer | undefined;
+  if (!starts.places.includes(-1)) [row] = await db.hot<StartAnswer>(all.name, all.text, [...given, tasks.length]);
+  if (row?.possible !== true) [row] = await db.hot<StartAnswer>(some.name, some.text, given);
   if (row === undefined) throw new Error('A statement that aggregates returned no row.');
   db.appended(row.head, row.owed);
   const started = (row.started?.split(',') ?? []).map((words): Claimed => {

@@ -51,11 +51,13 @@ const beatText = `
     order by r.task_id for update skip locked
   ),
   unoffered as (
-    delete from task_ready q using due d where d.ready_seq is not null and q.lane = -d.lane and q.seq = d.ready_seq
+    delete from task_ready q
+    where q.lane = any (array(select -lane from due where ready_seq is not null))
+      and q.seq = any (array(select ready_seq from due where ready_seq is not null))
   ),
   renewed as (
     update task_running r set lease_until = c.now + make_interval(secs => $7::float8), expiry_told = false, ready_seq = null
-    from due d, clock c where r.task_id = d.task_id
+    from clock c where r.task_id = any (array(select task_id from due))
   )
   select b.no::int as beat, exists (select 1 from awake a where a.id = b.id and a.actor_id = b.actor) as known,
     (select coalesce(array_agg(h.task_id), '{}') from held h where h.beat = b.no and not h.current) as lost,
