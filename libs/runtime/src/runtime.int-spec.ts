@@ -685,9 +685,63 @@ describe('creating', () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => call<TaskView>(person, 'POST', '/tasks', body, { 'idempotency-key': 'k1' })),
     );
-    const created = answers.filter(({ status }) => status === 201);
-    expect(new Set(created.map((answer) => answer.body.id)).size).toBe(1);
-    await run(new CancelTask(created[0]?.body.id ?? '', 'done'));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 201));
+    const [first] = answers;
+    expect(answers.map((answer) => answer.body)).toEqual(answers.map(() => first?.body));
+    await run(new CancelTask(first?.body.id ?? '', 'done'));
+  });
+
+  it('keeps the answer to a request with a key in the commit that makes the task, and gives it again whatever has become of it', async () => {
+    const ask = (body: object, key = 'kept') =>
+      call<TaskView>(
+        person,
+        'POST',
+        '/tasks',
+        { projectId: project, input: { file: 'c.ts' }, ...body },
+        {
+          'idempotency-key': key,
+        },
+      );
+    const first = await ask({ capability: 'code.change' });
+    expect(first.status).toBe(201);
+    const { id } = first.body;
+    const together = await test.sql<{ same: boolean }>(
+      `select t.xmin = k.xmin as same from tasks t join idempotency_keys k on k.body ->> 'id' = t.id where t.id = $1`,
+      [id],
+    );
+    expect(together).toEqual([{ same: true }]);
+    await run(new CancelTask(id, 'done'));
+    expect(await ask({ capability: 'code.change' })).toMatchObject({ status: 201, body: first.body });
+    for (const other of [{ capability: 'code.review' }, { capability: 'docs.write' }])
+      expect(await ask(other)).toMatchObject({ status: 422, body: { code: 'request.idempotency_key_reused' } });
+    expect(await ask({ capability: 'docs.write' }, 'refused')).toMatchObject({ status: 422 });
+    const after = await ask({ capability: 'code.change' }, 'refused');
+    expect(after.status).toBe(201);
+    await run(new CancelTask(after.body.id, 'done'));
+  });
+
+  it('makes one of two different tasks that are asked for under one key at once', async () => {
+    const answers = await Promise.all(
+      ['code.change', 'code.review', 'code.change', 'code.review'].map((capability) =>
+        call<TaskView & { code: string }>(
+          person,
+          'POST',
+          '/tasks',
+          { projectId: project, capability, input: { file: 'd.ts' } },
+          { 'idempotency-key': 'at once' },
+        ),
+      ),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 201, 422, 422]);
+    const made = answers.filter(({ status }) => status === 201);
+    expect(new Set(made.map(({ body }) => body.id)).size).toBe(1);
+    expect(answers.filter(({ status }) => status === 422).map(({ body }) => body.code)).toEqual([
+      'request.idempotency_key_reused',
+      'request.idempotency_key_reused',
+    ]);
+    const kept = await test.sql(`select 1 from tasks where idempotency_key like '%:at once'`);
+    expect(kept).toHaveLength(1);
+    await run(new CancelTask(made[0]?.body.id ?? '', 'done'));
   });
 
   it.each([

@@ -47,6 +47,7 @@ const row = (lane: number): NewTaskRow => ({
   reopens: null,
   requestedBy: room.person.id,
   idempotencyKey: null,
+  keep: null,
   traceparent: null,
 });
 async function startsAt({ instanceId }: Worker, lane: number, places: readonly number[]): Promise<Starts> {
@@ -226,7 +227,7 @@ describe('a new task', () => {
     await held.promise;
     let answered = false;
     const first = creations
-      .add({ ...row(own), teamId: room.team, idempotencyKey: 'wanted by two' })
+      .add({ ...row(own), teamId: room.team, idempotencyKey: 'wanted by two', keeping: null })
       .finally(() => (answered = true));
     for (let waiting = 0; waiting === 0;)
       waiting = (
@@ -234,7 +235,7 @@ describe('a new task', () => {
           `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid'`,
         )
       ).length;
-    const other = await creations.add({ ...row(theirs.id), teamId: theirs.teamId });
+    const other = await creations.add({ ...row(theirs.id), teamId: theirs.teamId, keeping: null });
     expect(other).toMatchObject({ id: expect.any(String) });
     expect(answered).toBe(false);
     given.resolve();

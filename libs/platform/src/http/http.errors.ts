@@ -47,6 +47,11 @@ export class IdempotencyKeyReused extends MusterError {
     );
   }
 }
+/** Between the work and whoever keeps its answers: the key was used before, for something else than there is. */
+export class KeyTaken extends Error {
+  override readonly name = 'KeyTaken';
+}
+
 export class RequestInProgress extends MusterError {
   constructor() {
     super(

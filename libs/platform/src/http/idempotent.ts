@@ -11,10 +11,18 @@ import { ApiHeader } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { lastValueFrom, type Observable, of } from 'rxjs';
 import type { Actor } from '#messages/auth';
-import { IdempotencyKeyReused, InvalidRequest, RequestInProgress } from './http.errors.ts';
-import { IdempotencyKeys } from './idempotency-keys.ts';
+import { IdempotencyKeyReused, InvalidRequest, KeyTaken, RequestInProgress } from './http.errors.ts';
+import { type IdempotencyKey, IdempotencyKeys, type KeptAnswer } from './idempotency-keys.ts';
 import { pathOf } from './problem.filter.ts';
 import type { MusterRequest } from './request.ts';
+
+/** What tells a request from others: with it, its answer can be kept by whoever makes what it asks for. */
+export interface RequestKey {
+  readonly route: string;
+  readonly key: string;
+  /** Of its body. */
+  readonly hash: string;
+}
 
 /**
  * Keeps the answer to the first request with an Idempotency-Key and gives it to every repetition. A request that failed
@@ -32,6 +40,35 @@ export class IdempotentRequests {
       : this.once(request, request.actor, reply, key, work);
   }
 
+  /**
+   * The same for work that keeps its answer itself, with status 201 and in the commit that makes what was asked for: nothing is written
+   * before and nothing after it, and a request that comes while the first is still being answered waits for its commit.
+   * @param work `made` is false where something with that key was there already, and nothing was kept
+   */
+  async answerKept(
+    request: MusterRequest,
+    reply: FastifyReply,
+    work: (key: RequestKey | null) => Promise<{ readonly body: unknown; readonly made: boolean }>,
+  ): Promise<unknown> {
+    const key = request.headers['idempotency-key'];
+    if (key === undefined || request.actor === undefined) return (await work(null)).body;
+    const { id, requestHash } = keyOf(request, request.actor, key);
+    let found: unknown;
+    try {
+      const done = await work({ route: id.route, key: id.key, hash: requestHash });
+      if (done.made) return done.body;
+      found = done.body;
+    } catch (error) {
+      const kept = await this.keys.kept(id);
+      if (kept !== null) return replayed(reply, kept, requestHash);
+      // Forgotten since the work met it.
+      throw error instanceof KeyTaken ? new RequestInProgress() : error;
+    }
+    const kept = await this.keys.kept(id);
+    // It was made in another way, or so long ago that the answer is forgotten.
+    return kept === null ? found : replayed(reply, kept, requestHash);
+  }
+
   private async once(
     request: MusterRequest,
     actor: Actor,
@@ -39,19 +76,11 @@ export class IdempotentRequests {
     key: string | readonly string[],
     work: () => Promise<unknown>,
   ): Promise<unknown> {
-    if (typeof key !== 'string' || key.length < 1 || key.length > 200) {
-      throw new InvalidRequest([{ path: 'Idempotency-Key', message: 'must be 1 to 200 characters' }]);
-    }
-    const route = `${request.method} ${pathOf(request.url)}`;
-    const requestHash = hash('sha256', JSON.stringify(request.body ?? null), 'hex');
-    const id = { teamId: actor.teamId, actorId: actor.id, route, key };
-
+    const { id, requestHash } = keyOf(request, actor, key);
     if (!(await this.keys.claim(id, requestHash))) {
       const kept = await this.keys.kept(id);
-      if (kept !== null && kept.request_hash !== requestHash) throw new IdempotencyKeyReused();
-      if (kept === null || kept.status === null) throw new RequestInProgress();
-      void reply.status(kept.status).header('idempotent-replay', 'true');
-      return kept.body;
+      if (kept === null) throw new RequestInProgress();
+      return replayed(reply, kept, requestHash);
     }
     try {
       const body = await work();
@@ -62,6 +91,26 @@ export class IdempotentRequests {
       throw error;
     }
   }
+}
+
+function keyOf(
+  request: MusterRequest,
+  actor: Actor,
+  key: string | readonly string[],
+): { readonly id: IdempotencyKey; readonly requestHash: string } {
+  if (typeof key !== 'string' || key.length < 1 || key.length > 200)
+    throw new InvalidRequest([{ path: 'Idempotency-Key', message: 'must be 1 to 200 characters' }]);
+  return {
+    id: { teamId: actor.teamId, actorId: actor.id, route: `${request.method} ${pathOf(request.url)}`, key },
+    requestHash: hash('sha256', JSON.stringify(request.body ?? null), 'hex'),
+  };
+}
+
+function replayed(reply: FastifyReply, kept: KeptAnswer, requestHash: string): unknown {
+  if (kept.request_hash !== requestHash) throw new IdempotencyKeyReused();
+  if (kept.status === null) throw new RequestInProgress();
+  void reply.status(kept.status).header('idempotent-replay', 'true');
+  return kept.body;
 }
 
 @Injectable()

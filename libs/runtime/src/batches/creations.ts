@@ -17,7 +17,18 @@ const maxItems = 1_000;
 const batchesBeside = 2;
 
 type NewTask = NewTaskRow & { readonly teamId: string };
-export type Creation = Omit<NewTask, 'id' | 'attemptId' | 'traceparent'>;
+/** A request whose answer is kept in the commit that makes its task. */
+export interface Keeping {
+  readonly route: string;
+  readonly key: string;
+  /** Of what was asked: a key that comes with something else is refused. */
+  readonly hash: string;
+  /** JSON, without the moments, which PostgreSQL knows. */
+  readonly answerOf: (taskId: string) => string;
+}
+export type Creation = Omit<NewTask, 'id' | 'attemptId' | 'traceparent' | 'keep'> & {
+  readonly keeping: Keeping | null;
+};
 export interface CreatedTask {
   readonly id: string;
   readonly at: Date;
@@ -40,7 +51,7 @@ export class Creations {
     this.batcher = new Batcher({
       name: 'task creations',
       maxItems,
-      bytesOf: ({ input }) => input.length,
+      bytesOf: ({ input, keep }) => input.length + (keep?.length ?? 0),
       // The ids are made before: what a lost connection has committed already is found by them.
       repeatable: true,
       // Who asks has a turn of their own in a batch, and no team waits for the batch of another.
@@ -70,10 +81,11 @@ export class Creations {
     });
   }
 
-  /** Null when the team has a task with this idempotency key already. */
-  add(creation: Creation): Promise<CreatedTask | null> {
+  /** Null when the team has a task with this idempotency key already, or the request was answered before. */
+  add({ keeping, ...creation }: Creation): Promise<CreatedTask | null> {
     const [id, attemptId] = [this.ids.next('task'), this.ids.next('attempt')];
-    return this.batcher.add({ ...creation, id, attemptId, traceparent: currentTraceparent() });
+    const keep = keeping === null ? null : keptText(keeping, id);
+    return this.batcher.add({ ...creation, id, attemptId, keep, traceparent: currentTraceparent() });
   }
 
   private async placesFor(items: readonly NewTaskRow[]): Promise<Places | null> {
@@ -102,3 +114,6 @@ export class Creations {
     };
   }
 }
+
+const keptText = ({ route, key, hash, answerOf }: Keeping, taskId: string): string =>
+  `{"route":${JSON.stringify(route)},"key":${JSON.stringify(key)},"hash":"${hash}","answer":${answerOf(taskId)}}`;

@@ -1,7 +1,7 @@
 import { isBlobRef, referencedFromBytes, type TaskView } from '@muster/contracts';
 import { Injectable } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
-import type { FieldError, MusterError } from '#kernel';
+import { type FieldError, MusterError } from '#kernel';
 import semver from 'semver';
 import { FindAssignedAgents, FindProjectTeam } from '#messages/projects';
 import { FindPublishedVersion } from '#messages/registry';
@@ -9,6 +9,7 @@ import type { NewTask } from '#messages/runtime';
 import { Batcher } from '#platform/batching';
 import { type Cache, Caches } from '#platform/caching';
 import { Config } from '#platform/config';
+import { KeyTaken, type RequestKey } from '#platform/http';
 import { Database } from '#platform/database';
 import { TaskBlobs } from '../blobs/task-blobs.ts';
 import { Lanes } from '../dispatch/lanes.ts';
@@ -108,8 +109,16 @@ export class TaskStarts {
     });
   }
 
-  one(task: NewTask): Promise<Started> {
-    return this.start(task, new Answers());
+  /** @param request whose answer is kept in the commit that makes the task: for plain tasks alone, see `isPlain` */
+  one(task: NewTask, request: RequestKey | null = null): Promise<Started> {
+    return this.start(task, new Answers(), request);
+  }
+
+  /** Made by the one statement for all that are like it: nothing is waited for, and nothing is stored elsewhere first. */
+  isPlain(task: Pick<NewTask, 'sticky' | 'deadline' | 'notBefore' | 'dependsOn' | 'input'>): boolean {
+    return (
+      !hasTerms(task) && !isBlobRef(task.input) && JSON.stringify(task.input ?? {}).length * 3 < referencedFromBytes
+    );
   }
 
   /** Each by itself: one that is refused does not keep the others from being made. */
@@ -141,12 +150,25 @@ export class TaskStarts {
     return this.start({ ...rest, dependsOn: ids }, answers);
   }
 
-  private async start(task: NewTask, answers: Answers): Promise<Started> {
-    const key = task.idempotencyKey ?? null;
-    if (key !== null) {
-      const earlier = await taskKept(this.database, await this.keys.add({ teamId: task.teamId, key }));
-      if (earlier !== null) return startedOf(earlier, false);
+  /** A key that stands for a task already answers with it, also where that task could not be asked for any more. */
+  private async start(task: NewTask, answers: Answers, request: RequestKey | null = null): Promise<Started> {
+    try {
+      return await this.begin(task, answers, request);
+    } catch (error) {
+      const isRefused = error instanceof MusterError && error.status < 500;
+      const earlier =
+        isRefused && task.idempotencyKey !== undefined ? await this.earlier(task.teamId, task.idempotencyKey) : null;
+      if (earlier === null) throw error;
+      return startedOf(earlier, false);
     }
+  }
+
+  private async earlier(teamId: string, key: string): Promise<TaskRow | null> {
+    return taskKept(this.database, await this.keys.add({ teamId, key }));
+  }
+
+  private async begin(task: NewTask, answers: Answers, request: RequestKey | null): Promise<Started> {
+    const key = task.idempotencyKey ?? null;
     const given = JSON.stringify(task.input ?? {});
     // Its bytes are at most three times its characters.
     const bytes = given.length * 3 < referencedFromBytes ? 0 : Buffer.byteLength(given);
@@ -190,6 +212,8 @@ export class TaskStarts {
     };
     // What a task refers to is noted in the transaction that makes it; plain tasks go the short way.
     if (hasTerms(task) || blob !== null) {
+      const earlier = key === null ? null : await this.earlier(task.teamId, key);
+      if (earlier !== null) return startedOf(earlier, false);
       const id = await this.termed.add({
         ...row,
         ...sticky,
@@ -202,43 +226,46 @@ export class TaskStarts {
       const made = id === null ? null : await taskById(this.database, id);
       return made === null ? this.made(task.teamId, key) : startedOf(made, true);
     }
-    const created = await this.creations.add(row);
-    if (created === null) return this.made(task.teamId, key);
+    const viewOf = (id: string) =>
+      ({
+        id,
+        teamId: task.teamId,
+        projectId: task.projectId,
+        capability: task.capability,
+        title: task.title ?? null,
+        state: 'queued',
+        wait: null,
+        priority,
+        input,
+        output: null,
+        error: null,
+        attempt: 0,
+        reworks: 0,
+        submissionId: null,
+        parentId: task.parentId ?? null,
+        reopens: task.reopens ?? null,
+        costUsd: 0,
+        finishedAt: null,
+      }) satisfies Omit<TaskView, 'createdAt' | 'updatedAt'>;
+    const keeping = request === null ? null : { ...request, answerOf: (id: string) => JSON.stringify(viewOf(id)) };
+    const created = await this.creations.add({ ...row, keeping });
+    if (created === null) return this.made(task.teamId, key, request);
     return {
       taskId: created.id,
       created: true,
       view: () => {
         const at = created.at.toISOString();
-        return {
-          id: created.id,
-          teamId: task.teamId,
-          projectId: task.projectId,
-          capability: task.capability,
-          title: task.title ?? null,
-          state: 'queued',
-          wait: null,
-          priority,
-          input,
-          output: null,
-          error: null,
-          attempt: 0,
-          reworks: 0,
-          submissionId: null,
-          parentId: task.parentId ?? null,
-          reopens: task.reopens ?? null,
-          costUsd: 0,
-          createdAt: at,
-          updatedAt: at,
-          finishedAt: null,
-        };
+        return { ...viewOf(created.id), createdAt: at, updatedAt: at };
       },
     };
   }
 
-  private async made(teamId: string, key: string | null): Promise<Started> {
-    const other = await taskKept(this.database, await this.keys.add({ teamId, key: key ?? '' }));
-    if (other === null) throw new Error('The idempotency key was taken and yet nobody has it.');
-    return startedOf(other, false);
+  /** @param request the one whose key was used before, for whatever it was */
+  private async made(teamId: string, key: string | null, request: RequestKey | null = null): Promise<Started> {
+    const other = await this.earlier(teamId, key ?? '');
+    if (other !== null) return startedOf(other, false);
+    if (request !== null) throw new KeyTaken();
+    throw new Error('The idempotency key was taken and yet nobody has it.');
   }
 
   /** The assigned agents whose schema the input does not fit; at least one has to take it. */
@@ -330,7 +357,12 @@ const both = (one: string, other: string | null): string =>
         .flatMap((a) => other.split('||').map((b) => `${a.trim()} ${b.trim()}`.trim()))
         .join(' || ');
 
-function hasTerms({ dependsOn, deadline, notBefore, sticky }: NewTask): boolean {
+function hasTerms({
+  dependsOn,
+  deadline,
+  notBefore,
+  sticky,
+}: Pick<NewTask, 'dependsOn' | 'deadline' | 'notBefore' | 'sticky'>): boolean {
   if (deadline !== undefined && notBefore !== undefined && Date.parse(notBefore) >= Date.parse(deadline))
     throw new DeadlineBeforeStart(notBefore, deadline);
   return sticky !== undefined || deadline !== undefined || (dependsOn !== undefined && dependsOn.length > 0);

@@ -32,10 +32,11 @@ import {
   IdempotentByItself,
   IdempotentRequests,
   type MusterRequest,
+  type RequestKey,
   Requires,
   visibleProjects,
 } from '#platform/http';
-import { TaskStarts } from '../batches/task-starts.ts';
+import { type Started, TaskStarts } from '../batches/task-starts.ts';
 import { CancelTree } from '../commands/cancel-tree.ts';
 import { RetryTask } from '../commands/retry-task.ts';
 import { StartTasks, type StartedItem } from '../commands/start-tasks.ts';
@@ -72,7 +73,12 @@ export class TasksController {
     @Req() request: MusterRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<unknown> {
-    return this.idempotent.answer(request, reply, () => this.start(actor, body, request));
+    if (request.headers['idempotency-key'] !== undefined && !this.starts.isPlain(body))
+      return this.idempotent.answer(request, reply, async () => (await this.start(actor, body, request)).view());
+    return this.idempotent.answerKept(request, reply, async (key) => {
+      const started = await this.start(actor, body, request, key);
+      return { body: started.view(), made: started.created };
+    });
   }
 
   @Post('tasks/bulk')
@@ -209,8 +215,8 @@ export class TasksController {
   ): Promise<unknown> {
     const { waitSeconds, ...wish } = body;
     return this.idempotent.answer(request, reply, async () => {
-      const task = await this.start(actor, { ...wish, projectId, capability }, request);
-      return this.taskEnd.of(task, waitSeconds, goneSignal(reply));
+      const started = await this.start(actor, { ...wish, projectId, capability }, request);
+      return this.taskEnd.of(started.view(), waitSeconds, goneSignal(reply));
     });
   }
 
@@ -226,9 +232,14 @@ export class TasksController {
   }
 
   /** Straight to where tasks are made: the bus costs more than what it leads to. */
-  private async start(actor: Actor, task: z.input<typeof createTask>, { headers }: MusterRequest): Promise<TaskView> {
+  private start(
+    actor: Actor,
+    task: z.input<typeof createTask>,
+    { headers }: MusterRequest,
+    keeping: RequestKey | null = null,
+  ): Promise<Started> {
     const key = headers['idempotency-key'];
-    return (await this.starts.one(this.asked(actor, task, typeof key === 'string' ? key : undefined))).view();
+    return this.starts.one(this.asked(actor, task, typeof key === 'string' ? key : undefined), keeping);
   }
 
   private asked(actor: Actor, task: z.input<typeof createTask>, key: string | undefined): NewTask {

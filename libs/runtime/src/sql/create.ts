@@ -18,6 +18,8 @@ export interface NewTaskRow {
   readonly reopens: string | null;
   readonly requestedBy: string;
   readonly idempotencyKey: string | null;
+  /** A request's answer that is kept with the commit that makes the task, as JSON: `{ route, key, hash, answer }`, the answer without its moments. */
+  readonly keep: string | null;
   /** Its event has the same id behind the prefix of events. */
   readonly traceparent: string | null;
 }
@@ -27,16 +29,36 @@ const allButMade = `case when count(*) < (select count(*) from given) then coale
         select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
       ) end as made`;
 
+/** The moment as it is answered: to the millisecond, which is what callers can read. */
+const moment = `to_char((select now from clock) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+/** A key that stands for a task which has left for the archive, or for an earlier request: there is none to make. */
+const keyIsFree = (team: string): string => `(i."idempotencyKey" is null
+        or not exists (select from task_archive_keys k where k.team_id = ${team} and k.idempotency_key = i."idempotencyKey"))
+      and (i.keep is null or not exists (select from idempotency_keys k
+        where (k.team_id, k.actor_id, k.route, k.key) = (${team}, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key')))`;
+/**
+ * Answers are kept in the commit of what they tell. Where somebody else begins with the same key for something else at this very moment,
+ * the constraint refuses the statement; the next time it finds that key taken.
+ */
+const answered = (rows: string): string => `
+  answered as (
+    insert into idempotency_keys (team_id, actor_id, route, key, request_hash, status, body)
+    select i.team_id, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key', i.keep ->> 'hash', 201,
+      (i.keep -> 'answer') || jsonb_build_object('createdAt', ${moment}, 'updatedAt', ${moment})
+    from ${rows} i where i.keep is not null returning 1
+  ),`;
+
 /**
  * Many new tasks, one statement. What their lane says about them is read from there. A key that the team has used before makes
  * no task: the constraint decides, also among many at once and within the batch. What was made under the same id before, when
  * the answer was lost, counts as made.
  */
-const createText = (onConflict: 'on conflict do nothing' | ''): string => `
+const createText = (keyed: boolean): string => `
   with clock as materialized (select muster_now() as now),
   given as materialized (
     select i.* from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
-      depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text)
+      depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text${keyed ? ', keep jsonb' : ''})
   ),
   made as (
     insert into tasks (id, team_id, project_id, capability, title, input, priority, state, lane, ready_seq, max_attempts, parent_id, depth, reopens,
@@ -45,9 +67,15 @@ const createText = (onConflict: 'on conflict do nothing' | ''): string => `
       case when i."notBefore" is null or i."notBefore" <= c.now then nextval('task_ready_seq') end, i."maxAttempts", i."parentId", i.depth, i.reopens,
       i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
     from given i join task_lanes l on l.id = i.lane, clock c
-    ${onConflict}
+    ${
+      keyed
+        ? `where ${keyIsFree('l.team_id')}
+    on conflict do nothing`
+        : ''
+    }
     returning id, lane, ready_seq, team_id, project_id, priority, capability, title, requested_by, reopens, not_before, traceparent
   ),
+  ${keyed ? answered('(select i.*, m.team_id from made m join given i on i.id = m.id)') : ''}
   queued as (
     insert into task_ready (lane, seq, task_id, ready_at, attempts)
     select m.lane, m.ready_seq, m.id, c.now, 0 from made m, clock c where m.ready_seq is not null returning seq
@@ -66,12 +94,13 @@ const createText = (onConflict: 'on conflict do nothing' | ''): string => `
   select t.made, t.first, t.now, t.queued, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from queued) as queued, ${allButMade}, min(ready_seq) as first, (select now from clock) as now, array_agg(event) as events
+    select (select count(*) from queued) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${allButMade}, min(ready_seq) as first,
+      ${moment} as now, array_agg(event) as events
     from told
   ) t, append_events_of(t.events, '{task.created}') a`;
-const createCarefully = createText('on conflict do nothing');
+const createCarefully = createText(true);
 /** Half the work for a row: nothing is looked up before, and nothing is confirmed after. For tasks that have no key. */
-const createPlainly = createText('');
+const createPlainly = createText(false);
 const allCanBegin = `(select count(*) from given) = $9::int`;
 /** Where those go that do not begin. */
 const elsewhere = (of: 'given' | 'fresh'): string => `
@@ -103,7 +132,7 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
       case when n.id is not null then nextval('task_fences') end as fence, n.id as instance_id, n.actor_id, n.agent, n.agent_version,
       (n.limits ->> 'attempts')::int as attempts, (n.limits ->> 'timeoutSeconds')::float8 as timeout
     from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
-      depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text, "attemptId" text, place int)
+      depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text${of === 'fresh' ? ', keep jsonb' : ''}, "attemptId" text, place int)
     join task_lanes l on l.id = i.lane cross join clock c
     ${all ? 'join' : 'left join'} lateral (
       select n.* from instances n
@@ -118,11 +147,15 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
     select i.id, i.team_id, i.project_id, i.capability, i.title, i.input, i.priority, 'open', i.lane, i.seq, i."maxAttempts", i."parentId", i.depth,
       i.reopens, i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
     from given i, clock c
-    ${all ? `where ${allCanBegin}` : ''}
-    ${of === 'fresh' ? 'on conflict do nothing' : ''}
+    where ${all ? allCanBegin : 'true'} ${
+      of === 'fresh'
+        ? `and ${keyIsFree('i.team_id')}
+    on conflict do nothing`
+        : ''
+    }
     returning id
   ),
-  ${of === 'fresh' ? 'fresh as materialized (select i.* from made m join given i on i.id = m.id),' : ''}
+  ${of === 'fresh' ? `fresh as materialized (select i.* from made m join given i on i.id = m.id),${answered('fresh')}` : ''}
   ${all ? '' : elsewhere(of)}
   opened as (
     insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
@@ -135,10 +168,11 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
   select t.made, t.first, t.started, t.now, t."leaseUntil", t.written, t.possible, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from made) + (select count(*) from opened) ${all ? '' : '+ (select count(*) from queued)'} as written,
+    select (select count(*) from made) + (select count(*) from opened) ${all ? '' : '+ (select count(*) from queued)'}
+        ${of === 'fresh' ? '+ (select count(*) from answered)' : ''} as written,
       ${all ? allCanBegin : 'true'} as possible, min(seq) filter (where fence is null) as first,
       string_agg(concat_ws(' ', id, fence, lane, "attemptId", instance_id), ',') filter (where fence is not null) as started,
-      (select now from clock) as now, (select now from clock) + make_interval(secs => $7) as "leaseUntil",
+      ${moment} as now, (select now from clock) + make_interval(secs => $7) as "leaseUntil",
       array_agg(row('evt' || substr(id, 5), 'task.created', team_id, project_id, id, (array['critical', 'high', 'normal', 'low'])[priority + 1],
         jsonb_build_object('taskId', id, 'capability', capability, 'title', title, 'requestedBy', "requestedBy", 'reopens', reopens),
         traceparent)::event_draft)
@@ -182,7 +216,7 @@ export interface Starts {
 interface CreateAnswer {
   readonly made: string[] | null;
   readonly first: number | null;
-  readonly now: Date;
+  readonly now: string;
   readonly head: number | null;
   readonly owed: boolean;
 }
@@ -217,7 +251,7 @@ async function createWith(db: HotSql, name: string, text: string, tasks: readonl
     first: row.first,
     started: [],
     unheard: [],
-    now: row.now,
+    now: new Date(row.now),
   };
 }
 
@@ -255,7 +289,7 @@ async function createAndStart(
   const made = row.made === null ? null : new Set(row.made);
   const begun = new Set(started.map(({ task_id }) => task_id));
   const unheard = made === null ? [] : (await startedBefore(db, tasks)).filter(({ taskId }) => !begun.has(taskId));
-  return { made, first: row.first, started, unheard, now: row.now };
+  return { made, first: row.first, started, unheard, now: new Date(row.now) };
 }
 
 const startedBefore = (db: HotSql, tasks: readonly NewTaskRow[]): Promise<Holder[]> =>
@@ -271,5 +305,5 @@ function textOf(task: NewTaskRow): string {
   let text = `{"id":"${task.id}","lane":${task.lane},"input":${task.input},"maxAttempts":${task.maxAttempts},"depth":${task.depth},"requestedBy":${JSON.stringify(task.requestedBy)}`;
   for (const name of ['title', 'notBefore', 'parentId', 'reopens', 'idempotencyKey', 'traceparent'] as const)
     if (task[name] !== null) text += `,"${name}":${JSON.stringify(task[name])}`;
-  return text;
+  return task.keep === null ? text : `${text},"keep":${task.keep}`;
 }
