@@ -115,6 +115,9 @@ const folder = await mkdtemp(join(tmpdir(), 'muster-failing-'));
 await chmod(folder, 0o755);
 const dataFolder = join(folder, 'data');
 await mkdir(dataFolder);
+const temporary = join(folder, 'tmp');
+await mkdir(temporary);
+await chmod(temporary, 0o1777);
 const source = join(folder, 'source');
 await repositoryOf(source, [
   ['muster.yaml', rulesThatWait('sh check.sh')],
@@ -151,6 +154,7 @@ const server = new ProcessKeeper({
     ...Object.fromEntries(inherited),
     DATABASE_URL: postgres.url,
     MUSTER_DATA_DIR: dataFolder,
+    TMPDIR: temporary,
     MUSTER_HOST: '127.0.0.1',
     MUSTER_PORT: String(port),
     MUSTER_ADMIN_EMAIL: credentials.email,
@@ -281,7 +285,7 @@ try {
   const sandboxes = entries(join(dataFolder, 'verifiers')).flatMap((number) =>
     entries(join(dataFolder, 'verifiers', number, 'runs')),
   );
-  const scratch = entries(join(dataFolder, 'scratch'));
+  const scratch = [...entries(join(dataFolder, 'scratch')), ...entries(temporary).filter((name) => name.startsWith('muster-'))]; // prettier-ignore
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(folder)); // prettier-ignore
   const refs = await strange();
   const worktrees = entries(join(repository, 'worktrees'));

@@ -8,8 +8,7 @@ import {
 } from '@muster/contracts';
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
@@ -20,6 +19,7 @@ import { judge, type Judgement } from './judge.ts';
 import type { Sandbox } from './sandbox/detect.ts';
 import { extractTree } from './source/extract.ts';
 import { runVerification, type VerificationOptions } from './verification.ts';
+import { ownFolder } from './sandbox/own-folder.ts';
 
 export interface VerifyFolderOptions {
   /** A git work tree; what it holds now is the candidate, committed or not, without what git ignores. */
@@ -192,7 +192,7 @@ async function inFolder<T>(
   const checks = options.checks === undefined ? undefined : namedChecks(options.checks);
   const root = await git(options.dir, ['rev-parse', '--show-toplevel']);
   const { tree: baseTree, commit } = await baseOf(root, options.baseRef ?? 'HEAD');
-  const folder = mkdtempSync(join(tmpdir(), 'muster-verify-'));
+  const folder = ownFolder('verify');
   try {
     // An index of our own, so that looking at a work tree changes nothing in it.
     const index = { GIT_INDEX_FILE: join(folder, 'index') };

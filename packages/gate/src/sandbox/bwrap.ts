@@ -1,5 +1,4 @@
-import { chmodSync, lstatSync, mkdtempSync, readlinkSync, rmdirSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, lstatSync, readlinkSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   commandLine,
@@ -11,6 +10,7 @@ import {
 } from './driver.ts';
 import { noTracelessReads } from './no-traceless-reads.ts';
 import { launchWalled, prepare, systemPath } from './unshare.ts';
+import { ownFolder } from './own-folder.ts';
 
 /**
  * For root only: puts every source on a stage that the unprivileged user can reach, whatever the folders above it allow, in a
@@ -63,7 +63,7 @@ export const bwrapDriver: SandboxDriver = {
     const prepared = prepare(run);
     const { limits, mounts, env } = prepared;
     const root = isRoot();
-    const folder = mkdtempSync(join(tmpdir(), 'muster-stage-'));
+    const folder = ownFolder('stage');
     chmodSync(folder, 0o755);
     const sources = mounts.filter((mount) => mount.mode !== 'tmpfs').map((mount) => mount.from);
     const seen = (from: string): string => (root ? join(folder, String(sources.indexOf(from))) : from);

@@ -1,8 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandLine, sandboxPaths, type SandboxDriver, type SandboxResult } from './driver.ts';
 import { launchWalled, prepare } from './unshare.ts';
+import { ownFolder } from './own-folder.ts';
 
 /**
  * The operator's own walls: a program that is told one run as a JSON file (its last argument) and does it. It says `ready` on file
@@ -15,7 +15,7 @@ export const commandDriver = (program: readonly string[]): SandboxDriver => ({
   async run(run): Promise<SandboxResult> {
     const prepared = prepare(run);
     const { limits, mounts, env } = prepared;
-    const folder = mkdtempSync(join(tmpdir(), 'muster-run-'));
+    const folder = ownFolder('run');
     const told = join(folder, 'run.json');
     chmodSync(folder, 0o755);
     try {

@@ -1,6 +1,7 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { endianness, tmpdir } from 'node:os';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { endianness } from 'node:os';
 import { join } from 'node:path';
+import { ownFolder } from './own-folder.ts';
 
 /** What differs between machines, from the kernel's tables of system calls. */
 interface Machine {
@@ -88,7 +89,7 @@ export function noTracelessReads(): string | null {
       return each;
     }),
   );
-  const folder = mkdtempSync(join(tmpdir(), 'muster-filter-'));
+  const folder = ownFolder('filter');
   chmodSync(folder, 0o755);
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   written = join(folder, 'reads');

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { homedir, networkInterfaces, tmpdir } from 'node:os';
+import { homedir, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { SandboxDriver } from './driver.ts';
+import { ownFolder } from './own-folder.ts';
 
 /**
  * The escape attempts, run inside as a stranger would. Each answers what it got hold of, or null, and does no harm where it
@@ -85,17 +86,17 @@ async function play(driver: SandboxDriver, baitFolders: readonly string[], last:
 async function play(driver: SandboxDriver, baitFolders: readonly string[]): Promise<SandboxProof | null>;
 async function play(driver: SandboxDriver, baitFolders: readonly string[], last = false): Promise<SandboxProof | null> {
   const secret = `bait-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  const folders = [mkdtempSync(join(tmpdir(), 'muster-bait-'))];
+  const folders = [ownFolder('bait')];
   for (const base of [homedir(), ...baitFolders]) {
     try {
       mkdirSync(base, { recursive: true });
-      folders.push(mkdtempSync(join(base, '.muster-bait-')));
+      folders.push(ownFolder('bait', base, '.'));
     } catch {
       // a home that we cannot write to needs no bait
     }
   }
   const canaries = folders.map((folder) => join(folder, 'canary'));
-  const workDir = mkdtempSync(join(driver.scratch ?? tmpdir(), 'muster-proof-'));
+  const workDir = ownFolder('proof', driver.scratch);
   const bystander = spawn('sleep', ['300.5'], {
     env: { PATH: process.env['PATH'] ?? '', MUSTER_BAIT: secret },
     stdio: 'ignore',

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { type SandboxMount, sandboxPaths } from './driver.ts';
+import { ownFolder } from './own-folder.ts';
 
 /** The programs that a sandboxed command finds besides the system's: the Node that we run on, its npm, a Python outside /usr. */
 export interface Toolchain {
@@ -73,7 +73,7 @@ export function toolchain(): Toolchain {
     const home = dirname(dirname(npmCli));
     const inside = home.startsWith('/usr/') ? home : '/opt/npm';
     if (inside === '/opt/npm') mounts.push({ from: home, to: inside, mode: 'ro' });
-    const bin = mkdtempSync(join(tmpdir(), 'muster-bin-'));
+    const bin = ownFolder('bin');
     chmodSync(bin, 0o755);
     process.once('exit', () => rmSync(bin, { recursive: true, force: true }));
     for (const [name, file] of [

@@ -1,5 +1,4 @@
-import { chmodSync, chownSync, lchownSync, mkdtempSync, opendirSync, rmdirSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, chownSync, lchownSync, opendirSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   commandLine,
@@ -16,6 +15,7 @@ import {
 } from './driver.ts';
 import { toolchain } from './toolchain.ts';
 import { Watch } from './watch.ts';
+import { ownFolder } from './own-folder.ts';
 
 export const systemPath = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin';
 
@@ -183,7 +183,7 @@ export const unshareDriver: SandboxDriver = {
   async run(run: SandboxRun): Promise<SandboxResult> {
     const prepared = prepare(run);
     const { limits, mounts, env } = prepared;
-    const root = mkdtempSync(join(tmpdir(), 'muster-root-'));
+    const root = ownFolder('root');
     chmodSync(root, 0o755);
     try {
       return await launchWalled(run, prepared, (uid) => [

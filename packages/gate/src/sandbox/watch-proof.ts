@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SandboxDriver } from './driver.ts';
+import { ownFolder } from './own-folder.ts';
 
 /** Reads in every way that it knows, some of them without leaving a trace if it can; what it is refused, it has not read. */
 const reader = `
@@ -34,7 +34,7 @@ const untouched = ['unread', 'unlisted/inside'];
  */
 export async function proveWatching(driver: SandboxDriver): Promise<boolean> {
   if (driver.watches !== true) return false;
-  const workDir = mkdtempSync(join(driver.scratch ?? tmpdir(), 'muster-watch-'));
+  const workDir = ownFolder('watch', driver.scratch);
   try {
     for (const folder of ['listed', 'listed-and-set-back', 'unlisted']) mkdirSync(join(workDir, folder));
     for (const file of [...files, ...refusable, ...untouched])

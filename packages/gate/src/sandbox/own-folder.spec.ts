@@ -1,0 +1,47 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+const told = (more: string): string[] => [
+  '--input-type=module',
+  '-e',
+  `import { ownFolder } from ${JSON.stringify(join(import.meta.dirname, 'own-folder.ts'))};\nconsole.log(ownFolder('trial'));\n${more}`,
+];
+
+describe('a folder of our own', () => {
+  let base: string;
+  beforeEach(() => {
+    base = mkdtempSync(join(tmpdir(), 'own-folder-'));
+  });
+  afterEach(() => rmSync(base, { recursive: true, force: true }));
+  const env = (): NodeJS.ProcessEnv => ({ ...process.env, TMPDIR: base });
+  const another = (): string => spawnSync(process.execPath, told(''), { env: env(), encoding: 'utf8' }).stdout.trim();
+
+  it('stays while its process lives, and goes when the next one comes after it was killed', async () => {
+    const child = spawn(process.execPath, told('setInterval(() => {}, 1000);'), { env: env() });
+    const folder = String((await child.stdout.take(1).toArray())[0]).trim();
+    mkdirSync(join(folder, 'full'));
+    expect(existsSync(another())).toBe(true);
+    expect(existsSync(folder)).toBe(true);
+    const gone = new Promise((resolve) => child.once('close', resolve));
+    child.kill('SIGKILL');
+    await gone;
+    const last = another();
+    expect(readdirSync(base)).toEqual([basename(last)]);
+  });
+
+  it('is known by more than a number: a pid given out again keeps nothing, and what others made stays', () => {
+    const [before, after] = /^(.*-\d+-\d+-)\d+(-.*)$/.exec(basename(another()))!.slice(1) as [string, string];
+    const ours = before.replace(/-\d+-$/, `-${process.pid}-`);
+    mkdirSync(join(base, `${ours}1${after}`));
+    mkdirSync(join(base, 'muster-gate-1-999999999-1-trial-abc'));
+    mkdirSync(join(base, 'elsewhere'));
+    symlinkSync(join(base, 'elsewhere'), join(base, `${ours}2${after}`));
+    const last = another();
+    expect(readdirSync(base).sort()).toEqual(
+      [basename(last), 'elsewhere', 'muster-gate-1-999999999-1-trial-abc'].sort(),
+    );
+  });
+});
