@@ -1,7 +1,17 @@
 import { detectSandbox } from '@muster/gate';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +68,7 @@ function gateDigest(): string {
   return hash.update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
 }
 
+const staleMs = 6 * 3600 * 1000;
 /** Where runs of the sandbox may read: below the system's temporary folder, and nobody else's. */
 function cacheFolder(digest: string): string {
   const folder = join(tmpdir(), `muster-corpus-${userInfo().uid}`);
@@ -66,11 +77,12 @@ function cacheFolder(digest: string): string {
   if (!about.isDirectory() || about.uid !== userInfo().uid)
     throw new Error(`${folder} belongs to somebody else; remove it, or set TMPDIR to another folder.`);
   chmodSync(folder, 0o755);
-  // What earlier gates answered is of no use.
-  for (const name of readdirSync(folder))
-    if (name !== digest.slice(0, 16)) rmSync(join(folder, name), { recursive: true, force: true });
   const own = join(folder, digest.slice(0, 16));
   mkdirSync(own, { recursive: true });
+  utimesSync(own, new Date(), new Date());
+  // What earlier gates answered is of no use; one that was begun lately may still be judging.
+  for (const name of readdirSync(folder))
+    if (Date.now() - statSync(join(folder, name)).mtimeMs > staleMs) rmSync(join(folder, name), { recursive: true, force: true }); // prettier-ignore
   return own;
 }
 
