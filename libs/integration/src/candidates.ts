@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { LandingStrategy, ResolvedFile } from '@muster/contracts';
 import { Changes, type MergeResult, Repositories } from '#platform/git';
 import { agentIdentity, MUSTER, plainMessage } from './domain/commit-message.ts';
-import { queueRef, type SubmissionRow } from './domain/submission.ts';
+import { queueRef, type SubmissionRow, toolMade } from './domain/submission.ts';
 
 /** What lands, told completely: the same words make the same commits, whoever makes them and however often. */
 export interface Recipe {
@@ -11,7 +11,7 @@ export interface Recipe {
   readonly before: string;
   /** The submission's commit and what it was made on. */
   readonly handedIn: { readonly commit: string; readonly base: string };
-  /** What a tool made of files that both sides had changed. */
+  /** What became of files that both sides had changed. */
   readonly resolved: readonly ResolvedFile[];
   readonly message: string;
   readonly author: string;
@@ -59,7 +59,8 @@ export class Candidates {
     handedIn: Recipe['handedIn'],
     resolved: Recipe['resolved'],
   ): Promise<MergeResult> {
-    if (strategy !== 'rebase' || resolved.length > 0) return await this.merge(projectId, on, handedIn.commit, resolved);
+    if (strategy !== 'rebase' || toolMade(resolved).length > 0)
+      return await this.merge(projectId, on, handedIn.commit, resolved);
     const replayed = await this.replay(projectId, on, handedIn);
     return replayed.clean ? { clean: true, tree: replayed.tree } : replayed;
   }
@@ -89,9 +90,20 @@ export class Candidates {
     commit: string,
     resolved: Recipe['resolved'],
   ): Promise<MergeResult> {
-    const blobs = new Map(resolved.map(({ path, blob }) => [path, blob]));
-    const tree = blobs.size === 0 ? null : await this.repositories.mergeWith(projectId, on, commit, blobs);
+    const made = toolMade(resolved);
+    const blobs = new Map(made.map(({ path, blob }) => [path, blob]));
+    // What is made of the merged sources may be another file than git's merge of what was made of each side's.
+    const rebuilt = new Set(made.filter(({ how }) => how === 'generated').map(({ path }) => path));
+    const tree = made.length === 0 ? null : await this.repositories.mergeWith(projectId, on, commit, blobs, rebuilt);
     return tree === null ? await this.repositories.mergeTree(projectId, on, commit) : { clean: true, tree };
+  }
+
+  /** Where both sides made the same change at the same place; with what git made of it. */
+  async identicalIn(projectId: string, on: string, commit: string, tree: string): Promise<ResolvedFile[]> {
+    const found = await this.repositories.sameChanges(projectId, on, commit, tree);
+    if (found.length === 0) return [];
+    const tool = await this.repositories.gitVersion(projectId);
+    return found.map(({ path, blob }) => ({ path, how: 'identical-hunks', tool, blob, taskId: null }));
   }
 
   /** What those behind in the queue are put on: this submission as it will be once landed, kept under a ref of its own. */

@@ -46,6 +46,7 @@ import { ListLandingsHandler } from './queries/list-landings.ts';
 import { ListProvenanceKeysHandler } from './queries/list-provenance-keys.ts';
 import { ListReviewsHandler } from './queries/list-reviews.ts';
 import { ListSubmissionsHandler } from './queries/list-submissions.ts';
+import { ReadMergedTreeHandler } from './queries/read-merged-tree.ts';
 import { FindIncidentHandler, ListIncidentsHandler } from './queries/show-incidents.ts';
 import { AdmitWhenSubmissionReceived } from './reactions/admit-when-submission-received.ts';
 import { AdvanceWhenAConflictWasLookedAt } from './reactions/advance-when-a-conflict-was-looked-at.ts';
@@ -83,6 +84,7 @@ export const queryHandlers = [
   ListSetsHandler,
   FindLandingHandler,
   FindTaskChangesHandler,
+  ReadMergedTreeHandler,
   ListSubmissionsHandler,
   ListReviewsHandler,
   ListLandingsHandler,

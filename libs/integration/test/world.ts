@@ -28,7 +28,15 @@ import { FindPeopleBehind, type PersonBehind } from '#messages/auth';
 import { ReceivePush, ReceiveSubmission, RollBackLanding } from '#messages/integration';
 import { FindProject, type ProjectRecord, ReadPolicy } from '#messages/projects';
 import { FindVerification, RequestVerification, type VerificationRequest } from '#messages/quality';
-import { CancelTask, FindTask, type HeldAttempt, LeaseGuard, SettleSubmittedTask, StartTask } from '#messages/runtime';
+import {
+  CancelTask,
+  FindOfferedCapabilities,
+  FindTask,
+  type HeldAttempt,
+  LeaseGuard,
+  SettleSubmittedTask,
+  StartTask,
+} from '#messages/runtime';
 import { MusterError, SystemIds, type Tx } from '#kernel';
 import { BlobsModule } from '#platform/blobs';
 import { ConfigModule, loadConfig } from '#platform/config';
@@ -69,6 +77,9 @@ export class Neighbours extends LeaseGuard {
   landing: Partial<LandingPolicy> = {};
   review: Partial<ReviewPolicy> = {};
   enforcer: Partial<EnforcerPolicy> = {};
+  generated: ProjectPolicy['generated'] = [];
+  /** What the verifiers that are connected offer. */
+  offered: readonly string[] = ['muster.verify', 'muster.resolve'];
   /** Whom the ids of users and keys stand for. */
   readonly people = new Map<string, PersonBehind>();
   /** Under which rules evidence is asked for now; part of what makes two questions equal. */
@@ -159,9 +170,9 @@ class AnswerProject implements IQueryHandler<FindProject> {
 class AnswerPolicy implements IQueryHandler<ReadPolicy> {
   constructor(private readonly neighbours: Neighbours) {}
   execute(): Promise<{ policy: ProjectPolicy; source: 'muster.yaml'; problem: null }> {
-    const { postLanding, landing, review, enforcer } = this.neighbours;
+    const { postLanding, landing, review, enforcer, generated } = this.neighbours;
     return Promise.resolve({
-      policy: projectPolicy.parse({ postLanding, landing, review, enforcer }),
+      policy: projectPolicy.parse({ postLanding, landing, review, enforcer, generated }),
       source: 'muster.yaml' as const,
       problem: null,
     });
@@ -182,6 +193,13 @@ class AnswerTask implements IQueryHandler<FindTask> {
     return Promise.resolve(this.neighbours.tasks.get(taskId) ?? null);
   }
 }
+@QueryHandler(FindOfferedCapabilities)
+class AnswerOffered implements IQueryHandler<FindOfferedCapabilities> {
+  constructor(private readonly neighbours: Neighbours) {}
+  execute(): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set(this.neighbours.offered));
+  }
+}
 @CommandHandler(StartTask)
 class AnswerStart implements ICommandHandler<StartTask> {
   private readonly byKey = new Map<string, TaskView>();
@@ -195,6 +213,7 @@ class AnswerStart implements ICommandHandler<StartTask> {
       this.byKey.get(key) ??
       this.neighbours.newTask(project, {
         state: 'queued',
+        capability: task.capability,
         title: task.title ?? null,
         input: task.input ?? {},
         reopens: task.reopens ?? null,
@@ -247,6 +266,7 @@ class AnswerSettle implements ICommandHandler<SettleSubmittedTask> {
       AnswerPolicy,
       AnswerPeople,
       AnswerTask,
+      AnswerOffered,
       AnswerStart,
       AnswerCancel,
       AnswerSettle,

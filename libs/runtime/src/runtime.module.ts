@@ -65,6 +65,7 @@ import { SupervisedController } from './http/supervised.controller.ts';
 import { TasksController } from './http/tasks.controller.ts';
 import { SqlLeaseGuard } from './lease-guard.ts';
 import { ExplainTaskHandler } from './queries/explain-task.ts';
+import { FindOfferedCapabilitiesHandler } from './queries/find-offered-capabilities.ts';
 import { FindTaskHandler } from './queries/find-task.ts';
 import { ListLimitsHandler } from './queries/list-limits.ts';
 import { ListInstancesHandler } from './queries/list-instances.ts';
@@ -124,6 +125,7 @@ const commandHandlers = [
 ];
 const queryHandlers = [
   FindTaskHandler,
+  FindOfferedCapabilitiesHandler,
   ExplainTaskHandler,
   ReadTaskHandler,
   ListTasksHandler,

@@ -227,10 +227,17 @@ export {
   type AuditReport,
 } from './submissions.ts';
 export {
+  generatedRule,
   maxResolveCharacters,
   resolveAnswer,
   resolvedFile,
   resolveInput,
+  type GeneratedConflict,
+  type GeneratedRule,
+  type LockAnswer,
+  type LockConflict,
+  type NoAnswer,
+  type RebuiltAnswer,
   type ResolveAnswer,
   type ResolvedFile,
   type ResolveInput,

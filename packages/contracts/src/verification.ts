@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { idOf, objectId, timestamp } from './ids.ts';
+import { generatedRule } from './resolution.ts';
 
 /** `not_run` and `inconclusive` never count as passed. */
 export const checkStatuses = ['passed', 'failed', 'not_run', 'inconclusive'] as const;
@@ -375,6 +376,8 @@ export const projectPolicy = z
     postLanding: z.string().max(1000).optional(),
     landing: landingPolicy.prefault({}),
     review: reviewPolicy.prefault({}),
+    /** What is not written but made: where it conflicts, it is made anew. In the order in which it is made. */
+    generated: z.array(generatedRule).max(20).default([]),
   })
   .meta({ id: 'ProjectPolicy' });
 export type ProjectPolicy = z.infer<typeof projectPolicy>;

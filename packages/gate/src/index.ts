@@ -50,3 +50,4 @@ export { readReport } from './sandbox/report.ts';
 export { dependenciesHome, toolCaches } from './project/dependencies.ts';
 export { sbomOf } from './project/lock.ts';
 export { mergeLock } from './project/lock-merge.ts';
+export { rebuildGenerated } from './project/rebuild.ts';

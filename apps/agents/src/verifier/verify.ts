@@ -1,36 +1,14 @@
 import { verifyInput, type FirstLook, type VerificationFacts } from '@muster/contracts';
-import { extractTree, runVerification, type Sandbox } from '@muster/gate';
+import { runVerification, type Sandbox } from '@muster/gate';
 import { PermanentError, type AgentTask, type TaskContext } from '@muster/sdk';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { fetchTree } from './fetch-tree.ts';
 import type { Settings } from './settings.ts';
 import { Teller } from './teller.ts';
 
 /** A report at most this often: a renewal of the lease needs no more, and a suite of tests has much to say. */
 const progressEveryMs = 500;
-
-async function fetchTree(
-  settings: Settings,
-  verificationId: string,
-  tree: string,
-  into: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const answer = await fetch(`${settings.url}/api/verifications/${verificationId}/trees/${tree}`, {
-    headers: { authorization: `Bearer ${settings.token}` },
-    redirect: 'error',
-    signal,
-  });
-  if (!answer.ok || answer.body === null) {
-    const said = (await answer.text().catch(() => '')).slice(0, 500);
-    const message = `tree ${tree} could not be fetched: ${answer.status} ${said}`;
-    throw answer.status >= 400 && answer.status < 500 && answer.status !== 429
-      ? new PermanentError(message)
-      : new Error(message);
-  }
-  await extractTree(Readable.fromWeb(answer.body), into);
-}
 
 /** A first look that cannot be delivered is not worth a verification: the verdict comes all the same. */
 const tellFirstLook = (settings: Settings, verificationId: string, look: FirstLook, signal: AbortSignal): void =>
@@ -75,7 +53,10 @@ export async function verify(
     const trees = [
       ...new Set([input.candidateTree, input.baseTree, input.restoresTree].filter((tree) => tree !== null)),
     ];
-    for (const tree of trees) await fetchTree(settings, input.verificationId, tree, join(folder, tree), context.signal);
+    for (const tree of trees) {
+      const path = `/api/verifications/${input.verificationId}/trees/${tree}`;
+      await fetchTree(settings, path, join(folder, tree), context.signal);
+    }
     const at = (tree: string | null): string | null => (tree === null ? null : join(folder, tree));
     const facts = await runVerification({
       candidateDir: join(folder, input.candidateTree),

@@ -1,6 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { declaredWork, type DeclaredWork, type ProjectPolicy, type VerificationView } from '@muster/contracts';
+import {
+  declaredWork,
+  type DeclaredWork,
+  type ProjectPolicy,
+  type ResolvedFile,
+  type VerificationView,
+} from '@muster/contracts';
 import picomatch from 'picomatch';
 import { FindProject, ReadPolicy } from '#messages/projects';
 import { FindVerification, RequestVerification } from '#messages/quality';
@@ -17,7 +23,14 @@ import { pauseAfter } from '../domain/patience.ts';
 import { quietSeconds } from '../domain/quiet-hours.ts';
 import { forAPerson } from '../domain/review.ts';
 import type { SetRow } from '../domain/set.ts';
-import { approvalOf, isFinal, resolvedOn, submissionColumns, type SubmissionRow } from '../domain/submission.ts';
+import {
+  approvalOf,
+  isFinal,
+  resolvedOn,
+  submissionColumns,
+  type SubmissionRow,
+  toolMade,
+} from '../domain/submission.ts';
 import { OpenConflicts } from '../open-conflicts.ts';
 import { LandingLine } from '../landing-line.ts';
 import { LandingSets } from '../landing-sets.ts';
@@ -220,7 +233,7 @@ export class AdvanceSubmission {
   private async tryOn(row: SubmissionRow, ground: Ground): Promise<'again' | 'wait'> {
     const { commit: on, tree: base } = ground;
     const wanted = await this.candidates.strategyFor(ground.policy.landing.strategy, row);
-    const resolved = ground.final ? resolvedOn(row, on) : [];
+    const resolved = ground.final ? toolMade(resolvedOn(row, on)) : [];
     // Commits that were replayed one by one would each need an answer of its own.
     const strategy = resolved.length > 0 && wanted === 'rebase' ? 'squash' : wanted;
     const merged = await this.candidates.tree(row.project_id, strategy, on, row, resolved);
@@ -228,7 +241,7 @@ export class AdvanceSubmission {
     const candidate = { candidate_head: on, candidate_base: base, candidate_on: ground.on, strategy };
     if (!merged.clean) {
       return ground.final
-        ? await this.settleOr(row, on, () => this.conflicted(row, merged.conflicts))
+        ? await this.settleOr(row, ground, () => this.conflicted(row, merged.conflicts))
         : await this.suspect(
             { ...row, ...candidate },
             null,
@@ -256,8 +269,10 @@ export class AdvanceSubmission {
       }),
     );
     this.crash.reach('candidate.requested');
+    const resolution = ground.final ? await this.resolutionOf(row, on, resolved, merged.tree) : row.resolution;
     const changes = {
       ...candidate,
+      resolution,
       state: 'verifying' as const,
       verification_id: verification.id,
       candidate_tree: merged.tree,
@@ -266,6 +281,8 @@ export class AdvanceSubmission {
       wait: verification.state === 'finished' ? 0 : LOOK_AGAIN_SECONDS,
     };
     const written = await this.change(row, changes, (tx) => {
+      if (resolution !== row.resolution)
+        tx.append(this.event(row, 'submission.conflict_resolved', { on, resolved: resolution?.files ?? [] }));
       if (row.turn === null || verification.state === 'finished') return;
       const about = { branch: row.branch, on: ground.on, head: on, verificationId: verification.id };
       tx.append(this.event(row, 'queue.verifying', about));
@@ -277,6 +294,23 @@ export class AdvanceSubmission {
       if (row.candidate_tree !== merged.tree || row.suspect) await this.stir(row);
     }
     return written ? 'again' : 'wait';
+  }
+
+  /** With what git settled itself, as it is recorded; nobody waits any more for what a tool was asked about another head. */
+  private async resolutionOf(
+    row: SubmissionRow,
+    on: string,
+    resolved: readonly ResolvedFile[],
+    tree: string,
+  ): Promise<SubmissionRow['resolution']> {
+    const known = row.resolution;
+    if (known !== null && known.on !== on) await this.resolutions.drop(row);
+    const identical = (await this.candidates.identicalIn(row.project_id, on, row.commit, tree)).filter(
+      ({ path }) => !resolved.some((file) => file.path === path),
+    );
+    const files = [...resolved, ...identical];
+    if (JSON.stringify(files) === JSON.stringify(resolvedOn(row, on))) return known;
+    return { on, taskId: known?.on === on ? known.taskId : null, files, why: null };
   }
 
   /** What the task and the commit say that the work is, and where the task keeps it to. */
@@ -487,7 +521,7 @@ export class AdvanceSubmission {
     if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
     const resolved = resolvedOn(row, head.commit);
     const merged = await this.candidates.tree(row.project_id, row.strategy, head.commit, row, resolved);
-    if (!merged.clean) return await this.settleOr(row, head.commit, () => this.conflicted(row, merged.conflicts));
+    if (!merged.clean) return await this.settleOr(row, head, () => this.conflicted(row, merged.conflicts));
     return (await this.change(row, { held: null, candidate_head: null, suspect: false, wait: 0 })) ? 'again' : 'wait';
   }
 
@@ -641,6 +675,7 @@ export class AdvanceSubmission {
 
   /** The row's last step: everyone who waits for it hears of it, and its place is free. */
   private async settle(row: SubmissionRow): Promise<'again' | 'wait'> {
+    await this.resolutions.drop(row);
     await this.settlement.run(row);
     const set = await this.sets.of(row);
     if (set !== null) await this.sets.wake(set.id);
@@ -653,10 +688,10 @@ export class AdvanceSubmission {
   /** Where a tool can settle the conflict, it does, and what it makes is verified like everything else; otherwise it goes to whoever handed it in. */
   private async settleOr(
     row: SubmissionRow,
-    on: string,
+    { commit: on, policy }: Pick<Ground, 'commit' | 'policy'>,
     otherwise: () => Promise<'again' | 'wait'>,
   ): Promise<'again' | 'wait'> {
-    const resolution = await this.resolutions.next(row, on);
+    const resolution = await this.resolutions.next(row, on, policy);
     if (resolution === null) return await otherwise();
     if (resolution === row.resolution) {
       await this.lookAgain(row, LOOK_AGAIN_SECONDS);
@@ -667,6 +702,7 @@ export class AdvanceSubmission {
       if (resolution.files !== null)
         tx.append(this.event(row, 'submission.conflict_resolved', { on, resolved: resolution.files }));
     });
+    this.crash.reach(asked ? 'resolution.asked' : 'resolution.recorded');
     return written && !asked ? 'again' : 'wait';
   }
 

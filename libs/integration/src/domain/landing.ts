@@ -25,7 +25,7 @@ export interface LandingRow {
   readonly commits: readonly string[];
   readonly branch: string;
   readonly before: string;
-  /** Files that a tool made anew, because both sides had changed them. */
+  /** What became of files that both sides had changed. */
   readonly resolved: readonly ResolvedFile[];
   readonly commit: string;
   readonly landed_tree: string;

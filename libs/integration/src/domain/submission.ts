@@ -69,10 +69,11 @@ export interface SubmissionRow {
   readonly updated_at: string;
 }
 
-/** A conflict on one commit, given to a tool. */
+/** What both sides changed, on one commit: given to a tool, or settled by git. */
 export interface Resolution {
   readonly on: string;
-  readonly taskId: string;
+  /** Null: no tool was asked. */
+  readonly taskId: string | null;
   /** Null: it is being made, or there is none. */
   readonly files: readonly ResolvedFile[] | null;
   readonly why: string | null;
@@ -81,6 +82,10 @@ export const resolvedOn = (
   { resolution }: Pick<SubmissionRow, 'resolution'>,
   on: string | null,
 ): readonly ResolvedFile[] => (resolution === null || resolution.on !== on ? [] : (resolution.files ?? []));
+
+/** Without what git's own merge has, whoever makes it again. */
+export const toolMade = (resolved: readonly ResolvedFile[]): readonly ResolvedFile[] =>
+  resolved.filter(({ how }) => how !== 'identical-hunks');
 
 /** The columns of a SubmissionRow, numbers and times in the form that the code uses. */
 export const submissionColumns = `

@@ -1,9 +1,10 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, StreamableFile } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
   createSubmission,
   idOf,
+  objectId,
   pageOf,
   pageQuery,
   reviewSubmission,
@@ -22,6 +23,7 @@ import { NotAPerson, NotFound } from '../integration.errors.ts';
 import { ReviewSubmission } from '../commands/review-submission.ts';
 import { ListReviews } from '../queries/list-reviews.ts';
 import { ListSubmissions } from '../queries/list-submissions.ts';
+import { ReadMergedTree } from '../queries/read-merged-tree.ts';
 
 const submissionId = idOf('submission');
 const listQuery = pageQuery
@@ -66,6 +68,19 @@ export class SubmissionsController {
     const found = await this.queries.execute(new FindSubmission(id));
     if (found === null) throw new NotFound('submission', id);
     return found;
+  }
+
+  @Get(':submissionId/merges/:on/trees/:tree')
+  @Requires('system.verify')
+  @ApiOperation({ summary: 'For the verifier: a tree of a conflict that it is asked to settle, as a tar' })
+  async mergedTree(
+    @Param('submissionId', { schema: submissionId }) id: string,
+    @Param('on', { schema: objectId }) on: string,
+    @Param('tree', { schema: objectId }) tree: string,
+  ): Promise<StreamableFile> {
+    return new StreamableFile(await this.queries.execute(new ReadMergedTree(id, on, tree)), {
+      type: 'application/x-tar',
+    });
   }
 
   @Post(':submissionId/release')

@@ -33,6 +33,9 @@ export class CancelTask extends Command<TaskView> {
   }
 }
 
+/** What the system's own instances that are connected can be asked to do. */
+export class FindOfferedCapabilities extends Query<ReadonlySet<string>> {}
+
 export interface HeldAttempt {
   readonly taskId: string;
   readonly attemptId: string;

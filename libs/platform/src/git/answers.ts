@@ -18,6 +18,9 @@ export interface Difference {
   readonly status: string;
   /** What it is in the second tree; zeros when it is not there. */
   readonly mode: string;
+  /** Its object in each of the trees; zeros where it is not there. */
+  readonly before: string;
+  readonly oid: string;
   readonly path: string;
 }
 export interface Commit {
@@ -88,11 +91,11 @@ export const differences =
       const path = come.indexOf(NUL, at) + 1;
       const next = path === 0 ? 0 : come.indexOf(NUL, path) + 1;
       if (next === 0) return come.length + 1;
-      const [, mode = '', , , status = ''] = come
+      const [, mode = '', before = '', oid = '', status = ''] = come
         .subarray(at, path - 1)
         .toString('latin1')
         .split(' ');
-      answer.push({ status, mode, path: come.subarray(path, next - 1).toString('utf8') });
+      answer.push({ status, mode, before, oid, path: come.subarray(path, next - 1).toString('utf8') });
       at = next;
     }
     return at + last.length === come.length ? { answer, end: come.length } : come.length + 1;

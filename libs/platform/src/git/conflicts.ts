@@ -76,3 +76,10 @@ export function parseMarkers(path: string, merged: string): ConflictHunk[] {
   }
   return hunks;
 }
+
+/** The hunks of a diff without context, each with the place in the first file and what stands there in the second. */
+export const hunksOf = (diff: string): string[] =>
+  diff
+    .split(/^(?=@@ )/m)
+    .slice(1)
+    .map((hunk) => hunk.replace(/^@@ (-\S+) \+\S+ @@.*$/m, '$1'));

@@ -3,5 +3,14 @@ export { Git, GitFailed, killGroup, type GitResult, type GitRun } from './git.ts
 export { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
 export { GitModule } from './git.module.ts';
 export { Repositories } from './repositories.ts';
-export type { ChangedFile, FileChange, LoggedCommit, MergeResult, NewCommit, Person, RefMove } from './repositories.ts';
+export type {
+  ChangedFile,
+  ContentConflicts,
+  FileChange,
+  LoggedCommit,
+  MergeResult,
+  NewCommit,
+  Person,
+  RefMove,
+} from './repositories.ts';
 export { NOTHING } from './repositories.ts';

@@ -23,6 +23,7 @@ import {
   type TreeEntry,
 } from './answers.ts';
 import {
+  hunksOf,
   limited,
   MARKER_SIZE,
   parseMarkers,
@@ -464,7 +465,7 @@ export class Repositories {
     const { clean, output } = await this.git.ask(this.path(projectId), merges, question, mergeAnswer);
     if (clean) return null;
     const { tree, paths, messages } = parseMergeTree(output);
-    const others = messages.some(({ type }) => type.startsWith('CONFLICT') && type !== 'CONFLICT (contents)');
+    const others = messages.some(({ type }) => /^CONFLICT (?!\((contents|binary)\))/.test(type));
     const regular = paths.every(({ stages }) => {
       const [base, mine, other] = [1, 2, 3].map((stage) => stages.get(stage)?.mode);
       return mine?.startsWith('100') === true && mine === other && (base === undefined || base === mine);
@@ -472,16 +473,22 @@ export class Repositories {
     return others || !regular || paths.length === 0 ? null : { tree: object(tree), paths };
   }
 
-  /** The tree of two commits merged, with these blobs where they conflict; null: that is not where, or not all of it. */
+  /**
+   * The tree of two commits merged, with these blobs where they conflict; null: that is not where, or not all of it.
+   * @param beside paths whose blobs may stand in for what merged by itself
+   */
   async mergeWith(
     projectId: string,
     ours: string,
     theirs: string,
     blobs: ReadonlyMap<string, string>,
+    beside: ReadonlySet<string> = new Set(),
   ): Promise<string | null> {
     const found = await this.contentConflicts(projectId, ours, theirs);
-    if (found === null || found.paths.length !== blobs.size || !found.paths.every(({ path }) => blobs.has(path)))
-      return null;
+    if (found === null) return null;
+    const conflicting = new Set(found.paths.map(({ path }) => path));
+    if (![...conflicting].every((path) => blobs.has(path))) return null;
+    if (![...blobs.keys()].every((path) => conflicting.has(path) || beside.has(path))) return null;
     const dir = this.path(projectId);
     const edits = [...blobs].map(([path, blob]) => ({
       change: { path, content: '' },
@@ -498,7 +505,53 @@ export class Repositories {
     return (await this.git.ask(dir, objects, `contents ${blob}\0`, contents))?.bytes ?? null;
   }
 
-  async writeBlob(projectId: string, content: string): Promise<string> {
+  /**
+   * The files in which both sides of a clean merge made the same change at the same place since they parted: git has it once, where
+   * two different changes would have conflicted. With what the merge holds there.
+   */
+  async sameChanges(
+    projectId: string,
+    ours: string,
+    theirs: string,
+    merged: string,
+  ): Promise<Array<{ path: string; blob: string }>> {
+    const dir = this.path(projectId);
+    const { stdout, code } = await this.git.run(dir, ['merge-base', object(ours), object(theirs)], { ok: [0, 1] });
+    const base = stdout.toString('utf8').trim();
+    if (code !== 0 || base === ours || base === theirs) return [];
+    const mine = new Map((await this.differences(projectId, base, ours)).map((one) => [one.path, one]));
+    const found: Array<{ path: string; blob: string }> = [];
+    for (const other of await this.differences(projectId, base, theirs)) {
+      const { path } = other;
+      const own = mine.get(path);
+      if (own === undefined || !own.mode.startsWith('100') || !other.mode.startsWith('100')) continue;
+      if (own.oid !== other.oid && !(await this.shareHunk(dir, own, other))) continue;
+      const there = await this.info(dir, `${object(merged)}:${path}`);
+      if (there?.type === 'blob') found.push({ path, blob: there.oid });
+    }
+    return found;
+  }
+
+  private async shareHunk(dir: string, one: Difference, other: Difference): Promise<boolean> {
+    // A file that both made is merged line by line without a common start.
+    if (one.before !== other.before || one.before === NOTHING) return false;
+    for (const oid of [one.before, one.oid, other.oid])
+      if (((await this.info(dir, object(oid)))?.size ?? 0) > MAX_COMPARED_BYTES) return false;
+    const hunks = async ({ before, oid }: Difference): Promise<string[]> => {
+      const options = ['--unified=0', '--no-color', '--no-ext-diff', '--no-textconv', '--no-indent-heuristic'];
+      const { stdout } = await this.git.run(dir, ['diff', ...options, object(before), object(oid), '--']);
+      return hunksOf(stdout.toString('latin1'));
+    };
+    const known = new Set(await hunks(one));
+    return (await hunks(other)).some((hunk) => known.has(hunk));
+  }
+
+  /** Which git this is, for those who write down what did something. */
+  async gitVersion(projectId: string): Promise<string> {
+    return (await this.git.text(this.path(projectId), ['version'])).replace(' version', '');
+  }
+
+  async writeBlob(projectId: string, content: string | Buffer): Promise<string> {
     const [blob = ''] = await this.write(this.path(projectId), 'blob', [content]);
     return object(blob);
   }

@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ResolveAnswer, ResolveInput } from '@muster/contracts';
+import type { LockAnswer, LockConflict, NoAnswer } from '@muster/contracts';
 import type { SandboxDriver } from '../sandbox/driver.ts';
 import { readReport } from '../sandbox/report.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
@@ -61,7 +61,7 @@ export function mergedPackages(base: Json, ours: Json, theirs: Json): Json {
  * else is told so. No script of anybody's runs.
  */
 export async function mergeLock(
-  { manifests, base, ours, theirs }: Pick<ResolveInput, 'manifests' | 'base' | 'ours' | 'theirs'>,
+  { manifests, base, ours, theirs }: Omit<LockConflict, 'path'>,
   given: {
     driver: SandboxDriver;
     /** Reachable by whoever runs sandboxed commands. */
@@ -69,7 +69,7 @@ export async function mergeLock(
     registry: string | null;
     signal?: AbortSignal | undefined;
   },
-): Promise<ResolveAnswer> {
+): Promise<LockAnswer | NoAnswer> {
   const { npmVersion, npmCli } = toolchain();
   if (npmCli === null || npmVersion === null) return { resolved: false, why: 'npm was not found on this machine' };
   const folder = await mkdtemp(join(given.driver.scratch ?? given.workDir, 'lock-'));

@@ -128,6 +128,17 @@ function addFile(folder: string, path: string, text: string): void {
 const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stderr}`.trim().slice(-6000);
 const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
 
+/** What a command of the project sees of an environment. `modules`: where Python finds modules of ours. */
+export const environmentAt = (work: string, driver: SandboxDriver, modules?: string): Record<string, string> => ({
+  PATH: `${work}/node_modules/.bin:${driver.name === 'none-i-accept-the-risk' ? `${toolchain().node.replace(/\/[^/]*$/, '')}:${process.env['PATH'] ?? ''}` : toolchain().path}`,
+  NO_COLOR: '1',
+  FORCE_COLOR: '0',
+  PYTHONDONTWRITEBYTECODE: '1',
+  // A package below src is installed nowhere here; its tests import it all the same.
+  PYTHONPATH: `${modules === undefined ? '' : `${modules}:`}${work}/src`,
+  NODE_DISABLE_COMPILE_CACHE: '1',
+});
+
 /** One tree made ready to run: copied, its dependencies mounted, built. Every command then gets a fresh copy of what the build left. */
 export class TreeRun {
   readonly tree: SourceTree;
@@ -266,15 +277,7 @@ export class TreeRun {
         mounts: [...this.installed.mounts, ...(more.mounts ?? [])],
         ...(more.reportDir === undefined ? {} : { reportDir: more.reportDir }),
         watched: more.watched === true && this.options.readings != null,
-        env: {
-          PATH: `${work}/node_modules/.bin:${driver.name === 'none-i-accept-the-risk' ? `${toolchain().node.replace(/\/[^/]*$/, '')}:${process.env['PATH'] ?? ''}` : toolchain().path}`,
-          NO_COLOR: '1',
-          FORCE_COLOR: '0',
-          PYTHONDONTWRITEBYTECODE: '1',
-          // A package below src is installed nowhere here; its tests import it all the same.
-          PYTHONPATH: `${more.modules === undefined ? '' : `${more.modules}:`}${work}/src`,
-          NODE_DISABLE_COMPILE_CACHE: '1',
-        },
+        env: environmentAt(work, driver, more.modules),
         limits: {
           timeoutMs: more.timeoutMs ?? this.options.timeoutMs,
           ...(more.outputBytes === undefined ? {} : { outputBytes: more.outputBytes }),

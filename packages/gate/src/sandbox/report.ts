@@ -4,7 +4,10 @@ import { constants, closeSync, fstatSync, openSync, readSync } from 'node:fs';
  * Reads what a sandboxed command left behind. It may have left a link to a file of the host, a pipe that blocks, or
  * gigabytes: links and anything but a plain file count as nothing, and so does what is over the cap.
  */
-export function readReport(path: string, maxBytes = 64 * 1024 * 1024): string | null {
+export const readReport = (path: string, maxBytes?: number): string | null =>
+  readReportBytes(path, maxBytes)?.toString('utf8') ?? null;
+
+export function readReportBytes(path: string, maxBytes = 64 * 1024 * 1024): Buffer | null {
   let file: number;
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -21,7 +24,7 @@ export function readReport(path: string, maxBytes = 64 * 1024 * 1024): string | 
       if (read === 0) break;
       filled += read;
     }
-    return bytes.subarray(0, filled).toString('utf8');
+    return bytes.subarray(0, filled);
   } finally {
     closeSync(file);
   }

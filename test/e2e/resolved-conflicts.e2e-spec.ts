@@ -75,23 +75,18 @@ async function commit(dir: string, files: Record<string, string>, message: strin
   await git(dir, 'commit', '--quiet', '-m', message);
 }
 
-test('two changes that add to the same lock file both land: npm writes it anew in the sandbox, and the landing says so', async () => {
-  const source = join(folder, 'source');
+/** A project of these files, and how changes are handed in to it: each made on its first commit, followed until it has ended. */
+async function projectOf(name: string, begin: Record<string, string>) {
+  const source = join(folder, name);
   await mkdir(source);
   await git(source, 'init', '--quiet', '-b', 'main');
-  const begin = {
-    'package.json': JSON.stringify(manifest),
-    'package-lock.json': lockOf('middle'),
-    ...partOf('middle'),
-    ...code,
-  };
   await commit(source, begin, 'Begin');
-  const project = await client.projects.create({ name: 'Parts', source: { path: source } });
+  const project = await client.projects.create({ name, source: { path: source } });
   const remote = `${server.url.replace('://', `://x:${server.admin.token}@`)}${project.gitPath}`;
-  const handIn = async (part: string): Promise<SubmissionView> => {
-    const dir = join(folder, part);
+  const handIn = async (message: string, files: Record<string, string>): Promise<SubmissionView> => {
+    const dir = await mkdtemp(join(folder, 'clone-'));
     await git(folder, 'clone', '--quiet', source, dir);
-    await commit(dir, { 'package-lock.json': lockOf(...['middle', part].sort()), ...partOf(part) }, `Add ${part}`);
+    await commit(dir, files, message);
     await git(dir, 'push', '--quiet', remote, 'HEAD:refs/for/main');
     const { body } = await server.request('GET', `/api/submissions?projectId=${project.id}&limit=1`);
     let view = (body as { items: SubmissionView[] }).items[0] as SubmissionView;
@@ -105,15 +100,63 @@ test('two changes that add to the same lock file both land: npm writes it anew i
     }
     return view;
   };
-  expect(await handIn('nearly')).toMatchObject({ state: 'landed', reasons: [], resolved: [] });
-  const second = await handIn('next');
+  const landingOf = async ({ landingId }: SubmissionView): Promise<LandingView> =>
+    (await server.request('GET', `/api/landings/${landingId}`)).body;
+  const landed = async (path: string): Promise<string> => {
+    const after = await mkdtemp(join(folder, 'after-'));
+    await git(folder, 'clone', '--quiet', remote, after);
+    return await git(after, 'show', `HEAD:${path}`);
+  };
+  return { handIn, landingOf, landed };
+}
+
+test('two changes that add to the same lock file both land: npm writes it anew in the sandbox, and the landing says so', async () => {
+  const { handIn, landingOf, landed } = await projectOf('parts', {
+    'package.json': JSON.stringify(manifest),
+    'package-lock.json': lockOf('middle'),
+    ...partOf('middle'),
+    ...code,
+  });
+  const adding = (part: string) => ({ 'package-lock.json': lockOf(...['middle', part].sort()), ...partOf(part) });
+  expect(await handIn('Add nearly', adding('nearly'))).toMatchObject({ state: 'landed', reasons: [], resolved: [] });
+  const second = await handIn('Add next', adding('next'));
   const made = { path: 'package-lock.json', how: 'npm-lock', tool: expect.stringMatching(/^npm \d/) };
   expect(second).toMatchObject({ state: 'landed', reasons: [], resolved: [made] });
-  const landing = (await server.request('GET', `/api/landings/${second.landingId}`)).body as LandingView;
+  const landing = await landingOf(second);
   expect(landing).toMatchObject({ landedTree: landing.verifiedTree, resolved: [made] });
-  const after = join(folder, 'after');
-  await git(folder, 'clone', '--quiet', remote, after);
-  expect(JSON.parse(await git(after, 'show', 'HEAD:package-lock.json'))).toEqual(
-    JSON.parse(lockOf('middle', 'nearly', 'next')),
-  );
+  expect(JSON.parse(await landed('package-lock.json'))).toEqual(JSON.parse(lockOf('middle', 'nearly', 'next')));
 }, 240_000);
+
+test('generated files that two changes made anew are made once more, by the command that has landed and by no other', async () => {
+  const generate =
+    "import { readdirSync, writeFileSync } from 'node:fs';\n" +
+    "writeFileSync('parts.txt', readdirSync('parts').sort().join('\\n') + '\\n');\n";
+  const { handIn, landingOf, landed } = await projectOf('made', {
+    'package.json': JSON.stringify({ ...manifest, workspaces: undefined }),
+    'generate.js': generate,
+    'parts/middle.txt': 'middle\n',
+    'parts.txt': 'middle.txt\n',
+    ...code,
+  });
+  const adding = (part: string) => ({
+    [`parts/${part}.txt`]: `${part}\n`,
+    'parts.txt': ['middle.txt', `${part}.txt`].sort().join('\n') + '\n',
+  });
+  const rules = { 'muster.yaml': 'generated:\n  - { files: [parts.txt], run: node generate.js }\n' };
+  expect(await handIn('Add nearly', adding('nearly'))).toMatchObject({ state: 'landed', reasons: [] });
+  // Nobody says of their own change what in it is generated.
+  expect(await handIn('Add next', { ...adding('next'), ...rules })).toMatchObject({
+    state: 'conflicted',
+    resolved: [],
+  });
+  expect(await handIn('Say what is generated', rules)).toMatchObject({ state: 'landed', reasons: [] });
+  const third = await handIn('Add next', adding('next'));
+  const made = { path: 'parts.txt', how: 'generated', tool: expect.stringMatching(/^node v?\d.*: node generate\.js$/) };
+  expect(third).toMatchObject({ state: 'landed', reasons: [], resolved: [made] });
+  const landing = await landingOf(third);
+  expect(landing).toMatchObject({ landedTree: landing.verifiedTree, resolved: [made] });
+  expect(await landed('parts.txt')).toBe('middle.txt\nnearly.txt\nnext.txt');
+  // What somebody has written into it by hand is nobody's to lose.
+  const byHand = { 'parts/other.txt': 'other\n', 'parts.txt': 'middle.txt\nother.txt # mine\n' };
+  expect(await handIn('Add other', byHand)).toMatchObject({ state: 'conflicted', resolved: [] });
+}, 300_000);
