@@ -2,7 +2,8 @@
 // asks for the result of an undisturbed run: the same branch, the same states, and nothing left behind.
 //   npm run crash-points -- [--only landing.moved,landing.attested] [--short] [--at-once 2] [--together] [--json]
 // Each point has a run of its own, of the chapter that passes it: the line (three changes, of which one proves bad and comes out
-// again), the set (two that land together) or the forge (a request that comes in, moves on and lands, and one that goes out). With
+// again), the set (two that land together), the resolution (a conflict that tools settle) or the forge (a request that comes in, moves on
+// and lands, and one that goes out). With
 // --together one run goes through all of all three, one kill after another: harder.
 import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -54,8 +55,9 @@ if (!Number.isInteger(atOnce) || atOnce < 1) {
   console.error('--at-once is a whole number, at least 1.');
   process.exit(64);
 }
-const chapterOf = (point) => ({ set: 'set', forge: 'forge' })[point.split('.')[0]] ?? 'line';
-const chaptersOf = (points) => ['line', 'set', 'forge'].filter((chapter) => points.map(chapterOf).includes(chapter));
+const chapters = ['line', 'set', 'resolution', 'forge'];
+const chapterOf = (point) => chapters.find((chapter) => point.split('.')[0] === chapter) ?? 'line';
+const chaptersOf = (points) => chapters.filter((chapter) => points.map(chapterOf).includes(chapter));
 const say = (text) => {
   if (!values.json) console.log(text);
 };
@@ -93,6 +95,28 @@ git(folder, 'clone', '--quiet', source, plain);
 writeFileSync(join(plain, 'muster.yaml'), 'landing: { mode: person }\n');
 git(plain, 'commit', '--quiet', '-am', 'Wait for a person');
 
+/** Two changes to it conflict in the lock file and in what is made of the parts, and nowhere else. */
+const lockOf = (...names) =>
+  `${JSON.stringify({ lockfileVersion: 3, packages: Object.fromEntries(names.map((name) => [`node_modules/${name}`, { version: '1.0.0' }])) }, null, 2)}\n`;
+const listOf = (...parts) => parts.map((part) => `${part}\n`).join('');
+const partOf = (part) => ({
+  [`parts-${part}.js`]: `${part}\n`,
+  'package-lock.json': lockOf('m', part),
+  'parts.txt': listOf(...['m', part].sort()),
+});
+const withParts = join(folder, 'with-parts');
+git(folder, 'clone', '--quiet', source, withParts);
+const begin = {
+  'muster.yaml': 'generated: [{ files: [parts.txt], run: ls parts-* > parts.txt }]\n',
+  'package.json': '{}\n',
+  ...partOf('m'),
+  'package-lock.json': lockOf('m'),
+  'parts.txt': listOf('m'),
+};
+for (const [path, content] of Object.entries(begin)) writeFileSync(join(withParts, path), content);
+git(withParts, 'add', '.');
+git(withParts, 'commit', '--quiet', '-m', 'Begin with parts');
+
 /** What the changes are called: the first lands and proves bad in use, the second is good, the third fails where the second is. */
 const changes = [
   { name: 'bad-in-use', content: 'bad in use\n' },
@@ -116,7 +140,7 @@ const database = async (name) => {
 };
 
 /** One whole story, with the server killed once at each of `points` (none: undisturbed). Every call may be answered by nobody and is made again. */
-async function play(points, chapters, number) {
+async function play(points, playing, number) {
   const dataDir = join(folder, `data-${number}`);
   const elsewhere = join(folder, `elsewhere-${number}`);
   mkdirSync(dataDir);
@@ -127,7 +151,7 @@ async function play(points, chapters, number) {
     temporary,
     compiled: join(folder, 'compiled'),
     databaseUrl: await database(`crash_${number}`),
-    sources: [source, elsewhere],
+    sources: [source, elsewhere, withParts],
     elsewhere,
     forges: join(folder, `forges-${number}.yaml`),
     diedAt: join(folder, `died-${number}`),
@@ -176,10 +200,10 @@ async function play(points, chapters, number) {
     return answer;
   };
   const get = async (path) => (await call('GET', path)).body;
-  const claim = async (as, agent, capability, count) => {
+  const claim = async (as, agent, capabilities, count) => {
     await next();
     try {
-      const id = await server.instance(as, agent, capability);
+      const id = await server.instance(as, agent, capabilities);
       return (await post(`/api/runtime/instances/${id}/claim`, { waitSeconds: 1, count }, as)).tasks;
     } catch (error) {
       // Another server, another key and another instance, or none at the moment.
@@ -201,21 +225,23 @@ async function play(points, chapters, number) {
     const verifier = new Verifier({
       post,
       repository,
-      claim: () => claim('verifier', 'muster-verifier', 'muster.verify', 10),
+      claim: () => claim('verifier', 'muster-verifier', ['muster.verify', 'muster.resolve'], 10),
     });
     const means = { call, forge, post, get, claim, verifier, project, dataDir, where, began };
-    if (chapters.includes('line')) await playLine(means);
+    if (playing.includes('line')) await playLine(means);
     await next();
-    const beside = chapters.includes('set') ? await playSet(means) : null;
+    const beside = playing.includes('set') ? await playSet(means) : null;
     await next();
-    const there = chapters.includes('forge') ? await playForge(means) : null;
+    const settled = playing.includes('resolution') ? await playResolution(means) : null;
+    await next();
+    const there = playing.includes('forge') ? await playForge(means) : null;
     await next();
     const audit = await get(`/api/projects/${project.id}/audit`);
     if (!audit.ok)
       throw new Error(
         `the audit fails: ${JSON.stringify(audit.commits.filter(({ problems }) => problems.length > 0))}`,
       );
-    const projects = [project, beside, there].filter((one) => one !== null);
+    const projects = [project, beside, settled, there].filter((one) => one !== null);
     const repositories = projects.map(({ id }) => join(dataDir, 'repositories', `${id}.git`));
     const events = [];
     const known = new Set();
@@ -235,6 +261,7 @@ async function play(points, chapters, number) {
       'rollback.completed',
       'submission.accepted',
       'queue.ejected',
+      'submission.conflict_resolved',
       'forge.request_opened',
       'forge.request_closed',
     ].filter((type) => {
@@ -279,7 +306,7 @@ async function playLine({ post, get, claim, verifier, project, began }) {
     let attempt;
     for (let tries = 0; attempt === undefined; tries += 1) {
       if (tries > 300) throw new Error(`the task of ${name} was not claimed`);
-      const claimed = await claim('author', 'author', 'code.change', 1);
+      const claimed = await claim('author', 'author', ['code.change'], 1);
       [attempt] = claimed;
     }
     const files = [{ path: `${attempt.input.name}.js`, content }];
@@ -337,7 +364,7 @@ async function playSet({ post, get, claim, verifier, project, dataDir, where, be
   const open = new Set(tasks);
   for (let tries = 0; open.size > 0; tries += 1) {
     if (tries > 300) throw new Error('the tasks of the set were not claimed');
-    for (const attempt of await claim('author', 'author', 'code.change', 1)) {
+    for (const attempt of await claim('author', 'author', ['code.change'], 1)) {
       const at = tasks.indexOf(attempt.taskId);
       if (at < 0) continue;
       const { taskId, fence } = attempt;
@@ -362,6 +389,54 @@ async function playSet({ post, get, claim, verifier, project, dataDir, where, be
     await verifier.work();
   }
   return other;
+}
+
+/**
+ * Two changes that are accepted side by side and meet in a lock file and in a generated one: the second is settled by tools, verified as
+ * that, and lands.
+ */
+async function playResolution({ post, get, claim, verifier, began }) {
+  const project = await post('/api/projects', { name: 'Parts', slug: 'parts', source: { path: withParts } });
+  await post(`/api/projects/${project.id}/agents`, { agent: 'author', capabilities: ['code.change'] });
+  const parts = ['y', 'z'];
+  const tasks = [];
+  for (const part of parts) {
+    const task = {
+      projectId: project.id,
+      capability: 'code.change',
+      title: part,
+      maxAttempts: 20,
+      priority: 'critical',
+    };
+    tasks.push((await post('/api/tasks', { ...task, input: { part } })).id);
+  }
+  const submissions = new Map();
+  for (let tries = 0; submissions.size < tasks.length; tries += 1) {
+    if (tries > 300) throw new Error('the tasks of the parts were not claimed');
+    for (const { taskId, fence } of await claim('author', 'author', ['code.change'], 1)) {
+      const part = parts[tasks.indexOf(taskId)];
+      if (part === undefined) continue;
+      const files = Object.entries(partOf(part)).map(([path, content]) => ({ path, content }));
+      const made = { taskId, fence, base: project.head, message: `part ${part}`, files };
+      submissions.set(part, await post('/api/submissions', made, 'author'));
+    }
+  }
+  await verifier.admitTogether(tasks.length);
+  const open = async () =>
+    (await get(`/api/tasks?projectId=${project.id}&limit=100`)).items.filter(
+      ({ state }) => !['succeeded', 'failed', 'cancelled'].includes(state),
+    );
+  for (;;) {
+    const rows = await Promise.all([...submissions.values()].map(({ id }) => get(`/api/submissions/${id}`)));
+    const how = rows.flatMap(({ resolved }) => resolved.map((file) => `${file.path} ${file.how}`)).toSorted();
+    const landed = rows.every(({ state }) => state === 'landed');
+    if (landed && how.join() !== 'package-lock.json npm-lock,parts.txt generated')
+      throw new Error(`it was settled otherwise: ${JSON.stringify(rows)}`);
+    if (landed && (await open()).length === 0) return project;
+    if (Date.now() - began > PATIENCE_MS)
+      throw new Error(`the parts did not come to their end: ${JSON.stringify([rows, await open()])}`);
+    await verifier.work();
+  }
 }
 
 /**
@@ -430,7 +505,7 @@ async function playForge({ call, forge, post, get, claim, verifier, where, began
   let commit;
   for (let tries = 0; commit === undefined; tries += 1) {
     if (tries > 300) throw new Error('the task of the offer was not claimed');
-    for (const { taskId, fence } of await claim('author', 'author', 'code.change', 1)) {
+    for (const { taskId, fence } of await claim('author', 'author', ['code.change'], 1)) {
       if (taskId !== task.id) continue;
       const files = [{ path: 'offered.js', content: 'offered\n' }];
       const { head: base } = await get(`/api/projects/${project.id}`);
@@ -502,6 +577,18 @@ class Verifier {
     for (const task of await this.claim()) await this.answer(task);
   }
   async answer(task) {
+    await this.complete(task, task.capability === 'muster.resolve' ? this.settled(task) : this.verified(task));
+  }
+  /** What npm and the project's command would make of both sides. */
+  settled({ project, input: { trees } }) {
+    const repository = join(this.repository, '..', `${project.id}.git`);
+    const paths = git(repository, 'ls-tree', '--name-only', trees.merged).split('\n');
+    const parts = paths.flatMap((path) => /^parts-(\w)\.js$/.exec(path)?.[1] ?? []).toSorted();
+    const locked = ['m', ...parts.filter((part) => part !== 'm')];
+    const files = [{ path: 'parts.txt', encoding: 'utf8', content: listOf(...parts) }];
+    return { resolved: true, files, lock: { content: lockOf(...locked), tool: 'npm 11.0.0' }, tool: 'node 24.0.0' };
+  }
+  verified(task) {
     const { purpose, candidateTree, baseTree, rulesDigest, policy } = task.input;
     const repository = join(this.repository, '..', `${task.project.id}.git`);
     const paths = git(repository, 'ls-tree', '--name-only', candidateTree).split('\n');
@@ -513,11 +600,13 @@ class Verifier {
       check, category: 'tests', status: bad && at === 0 ? 'failed' : 'passed', summary: 'seen', metrics: {}, tool: null, ms: 1,
       findings: bad && at === 0 ? [{ check, rule: 'tests/failed', level: 'error', veto: true, message: 'it fails', path: 'greet.js', line: 1, remedy: null, fingerprint: 'f' }] : [],
     })); // prettier-ignore
-    const output = {
+    return {
       candidateTree, baseTree, rulesDigest, checks, baseFailures: [], testCases: [], ms: 5,
       toolchain: { digest: 'd', node: '24', platform: 'linux-x64', sandbox: 'unshare', gate: '0.1.0' },
       sandbox: { driver: 'unshare', proven: true, notes: [] },
     }; // prettier-ignore
+  }
+  async complete(task, output) {
     try {
       await this.post(`/api/tasks/${task.taskId}/attempts/${task.fence}/complete`, { output }, 'verifier');
     } catch (error) {

@@ -69,9 +69,9 @@ export async function startCrashServer(where, points) {
       tokens.author = key;
     },
     /** Whoever worked for the server before this one says hello to this one as well. */
-    async instance(as, agent, capability) {
+    async instance(as, agent, capabilities) {
       if (!instances.has(as)) {
-        const hail = { agent, capabilities: [capability], capacity: 10 };
+        const hail = { agent, capabilities, capacity: 10 };
         const { status, body: answer } = await call('POST', '/api/runtime/instances', hail, as);
         if (status >= 300) throw new Error(`${agent} was refused: ${status} ${JSON.stringify(answer)}`);
         instances.set(as, answer.instanceId);
