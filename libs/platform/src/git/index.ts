@@ -14,3 +14,4 @@ export type {
   RefMove,
 } from './repositories.ts';
 export { NOTHING } from './repositories.ts';
+export { roomIn } from './room-in.ts';

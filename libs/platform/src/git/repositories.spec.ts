@@ -136,6 +136,18 @@ describe('files', () => {
     ]);
   });
 
+  it('of many megabytes come in pieces, between small ones', async () => {
+    const large = 'line of text\n'.repeat(300_000);
+    const made = await change(root, file('a.txt', 'a'), file('b.txt', large), file('c.txt', ''), file('d.txt', 'd'));
+    const entries = await untar(project, await repositories.treeOf(project, made));
+    expect([...entries].map(([name, { body }]) => [name, body === large ? 'large' : body])).toEqual([
+      ['a.txt', 'a'],
+      ['b.txt', 'large'],
+      ['c.txt', ''],
+      ['d.txt', 'd'],
+    ]);
+  });
+
   it('may have names that look like options, quotes and other alphabets', async () => {
     const names = ['--upload-pack=x', '-rf', 'a b"c', "d'$(id)`e`", 'tab\there', 'ünïcode/日本', ':(exclude)x', '*'];
     const made = await change(root, ...names.map((name) => file(name, name)));

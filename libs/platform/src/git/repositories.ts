@@ -33,11 +33,14 @@ import {
 } from './conflicts.ts';
 import { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
 import { DiskFull, Git, GitFailed } from './git.ts';
+import { roomIn } from './room-in.ts';
 
 /** The old value of a ref that must not exist yet, and the new value of one that is to go. */
 export const NOTHING = '0'.repeat(40);
 /** Many packed refs are read faster by git than by us. */
 const MAX_REF_FILE_BYTES = 256 * 1024;
+/** What is larger goes into an archive in pieces. */
+const MAX_BUFFERED_BYTES = 1024 * 1024;
 /** What a three-way comparison shows line by line; larger files are named only. */
 const MAX_COMPARED_BYTES = 1024 * 1024;
 const TREES_KEPT = 10_000;
@@ -378,7 +381,7 @@ export class Repositories {
   }
 
   /**
-   * The tree as a tar stream, exactly its bytes: blobs are read one by one. `git archive` is not used because attributes
+   * The tree as a tar stream, exactly its bytes: blobs are read one by one, large ones piece by piece. `git archive` is not used because attributes
    * inside the tree could drop or rewrite files, and what is verified must be what lands.
    */
   tar(projectId: string, tree: string): Readable {
@@ -424,7 +427,16 @@ export class Repositories {
           continue;
         }
         child.stdin.write(`${oid}\n`);
-        const body = await Promise.race([blobs.next(), failed]);
+        const size = await Promise.race([blobs.next(), failed]);
+        if (mode !== '120000' && size > MAX_BUFFERED_BYTES) {
+          const headers = { name, type: 'file' as const, mode: mode === '100755' ? 0o755 : 0o644, size, mtime };
+          await new Promise<void>((resolve, reject) => {
+            const entry = archive.entry(headers, (error) => (error ? reject(error) : resolve()));
+            void this.pour(blobs, size, entry).catch(reject);
+          });
+          continue;
+        }
+        const body = await blobs.whole(size);
         if (mode === '120000')
           await add(
             { name, type: 'symlink', linkname: body.toString('utf8'), mode: 0o777, mtime, size: 0 },
@@ -436,6 +448,14 @@ export class Repositories {
       child.stdin.end();
       child.kill();
     }
+  }
+
+  private async pour(blobs: Blobs, size: number, into: ReturnType<ReturnType<typeof pack>['entry']>): Promise<void> {
+    for await (const part of blobs.parts(size)) {
+      if (into.destroyed) throw new Error('nobody reads the archive any more');
+      if (!into.write(part)) await roomIn(into);
+    }
+    into.end(null);
   }
 
   /** Merges two commits without a checkout. Conflicts come with what each side wrote. */
@@ -949,7 +969,8 @@ class Blobs {
     this.chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
   }
 
-  async next(): Promise<Buffer> {
+  /** The size of the next, of which every byte has to be taken. */
+  async next(): Promise<number> {
     let end = this.rest.indexOf(10);
     while (end < 0) {
       await this.more();
@@ -958,17 +979,31 @@ class Blobs {
     const [oid = '', kind = '', size = ''] = this.rest.subarray(0, end).toString('latin1').split(' ');
     this.rest = this.rest.subarray(end + 1);
     if (kind !== 'blob') throw new Error(`object ${oid} is ${kind}, not a blob`);
-    const length = Number(size);
+    return Number(size);
+  }
+
+  async whole(size: number): Promise<Buffer> {
+    if (this.rest.length > size) {
+      const whole = this.rest.subarray(0, size);
+      this.rest = this.rest.subarray(size + 1);
+      return whole;
+    }
     const parts: Buffer[] = [];
-    let missing = length + 1;
-    while (missing > 0) {
+    for await (const part of this.parts(size)) parts.push(part);
+    return Buffer.concat(parts);
+  }
+
+  async *parts(size: number): AsyncGenerator<Buffer> {
+    for (let missing = size; missing > 0;) {
       if (this.rest.length === 0) await this.more();
       const part = this.rest.subarray(0, missing);
-      parts.push(part);
       missing -= part.length;
       this.rest = this.rest.subarray(part.length);
+      yield part;
     }
-    return Buffer.concat(parts).subarray(0, length);
+    // The end of the line that it ends with.
+    if (this.rest.length === 0) await this.more();
+    this.rest = this.rest.subarray(1);
   }
 
   private async more(): Promise<void> {

@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { repositoryPath } from '@muster/contracts';
 import { extract, type Header } from 'tar-stream';
 import { MusterError } from '#kernel';
-import { type Git, killGroup } from '#platform/git';
+import { type Git, killGroup, roomIn } from '#platform/git';
 import { ArchiveInvalid, SourceTooLarge } from '../projects.errors.ts';
 
 export interface ArchiveLimits {
@@ -48,7 +47,7 @@ export async function importArchive(
   ended.catch(() => undefined);
   const write = async (data: Buffer | string) => {
     if (child.stdin.destroyed) throw new Error(`git fast-import ended early: ${stderr}`);
-    if (!child.stdin.write(data)) await Promise.race([once(child.stdin, 'drain'), once(child.stdin, 'close')]);
+    if (!child.stdin.write(data)) await roomIn(child.stdin);
   };
 
   try {
@@ -138,8 +137,7 @@ async function readEntries(
 
 async function pump(source: Readable, tar: ReturnType<typeof extract>): Promise<void> {
   try {
-    for await (const chunk of source)
-      if (!tar.write(chunk as Buffer)) await Promise.race([once(tar, 'drain'), once(tar, 'close')]);
+    for await (const chunk of source) if (!tar.write(chunk as Buffer)) await roomIn(tar);
     tar.end(null);
   } catch (error) {
     tar.destroy(error instanceof Error ? error : new Error(String(error)));
