@@ -7,8 +7,10 @@ import {
   type VerifyInput,
 } from '@muster/contracts';
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { breathe } from './breath.ts';
 import { checks as allChecks } from './checks/all.ts';
 import { loggedDriver, withinCheck, type CheckLog } from './check-log.ts';
 import {
@@ -363,8 +365,8 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       ms: Math.round(performance.now() - started),
     });
   } finally {
-    for (const run of runs) run.dispose();
-    rmSync(options.workDir, { recursive: true, force: true, maxRetries: 2 });
+    for (const run of runs) await run.dispose();
+    await rm(options.workDir, { recursive: true, force: true, maxRetries: 2 });
   }
 }
 
@@ -431,6 +433,7 @@ async function runCheck(
     return finish({ ...outcome('not_run', why), ...blocked });
   }
   try {
+    await breathe();
     const work = (): ReturnType<Check['run']> => withinCheck(check.name, () => check.run(context));
     const result = await (outcomes === null ? work() : outcomes(check, work));
     // What the sandbox gave up on is noted by the name of the step; emptied functions need the tests.

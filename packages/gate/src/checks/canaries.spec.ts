@@ -30,8 +30,8 @@ async function refused(before: Files, after: Files): Promise<{ rules: string[]; 
   };
   const tests = await desk.run(testsCheck, before, after, more);
   const canaries = await desk.run(canariesCheck, before, after, more);
-  run.dispose();
-  baseRun.dispose();
+  await run.dispose();
+  await baseRun.dispose();
   return {
     rules: [...new Set([...tests.findings, ...canaries.findings].filter(({ veto }) => veto).map(({ rule }) => rule))],
     status: canaries.status,

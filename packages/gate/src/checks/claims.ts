@@ -397,7 +397,7 @@ export const claimsCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: ['admission', 'landing'],
-  run({ against, candidate, changes }) {
+  async run({ against, candidate, changes }) {
     const findings: Finding[] = [];
     const tests = changes.filter(({ path, status }) => status !== 'removed' && isTestFile(path));
     const expectations = new Map<string, Expectation[]>();
@@ -412,11 +412,11 @@ export const claimsCheck: Check = {
     }
     const isCode = (path: string): boolean => isProductSource(path);
     const found = [
-      ...freshHits(changes, against, candidate, isCode, (path, text) => [
+      ...(await freshHits(changes, against, candidate, isCode, (path, text) => [
         ...(isPython(path) ? pythonClaims(path, text) : scriptClaims(path, text)),
         ...answersByHeart(path, text, expectations),
-      ]),
-      ...freshHits(changes, against, candidate, (path) => isTestFile(path) && isScript(path), testsOfDoubles),
+      ])),
+      ...(await freshHits(changes, against, candidate, (path) => isTestFile(path) && isScript(path), testsOfDoubles)),
     ];
     for (const { path, line, rule, level, message, remedy, key } of found)
       findings.push(findingOf({ check: 'claims', rule, level, message, path, line, remedy, key }));

@@ -5,6 +5,7 @@ import { mostSourceBytes } from '../source/fresh.ts';
 import { parseScript, tokensOf } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import { mostReadBytes, type SourceTree } from '../source/tree.ts';
+import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 /** Where a run leaves its report; whoever names it in a change means to write it. */
@@ -44,7 +45,7 @@ export const concealmentCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: changePurposes,
-  run({ against, candidate, changes }) {
+  async run({ against, candidate, changes }) {
     const findings: Finding[] = [];
     const veto = (rule: string, message: string, path: string, remedy: string, line: number | null = null): void => {
       findings.push(
@@ -69,6 +70,7 @@ export const concealmentCheck: Check = {
         'Name the packages in package.json and its lock file.',
       );
     for (const { path, status, addedLines } of changes) {
+      await breathe();
       if (status === 'removed') continue;
       if (/(^|\/)node_modules\//.test(path)) {
         veto(

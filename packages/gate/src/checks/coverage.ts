@@ -1,6 +1,7 @@
 import { probed } from '../source/probes.ts';
 import { isProductSource, isPython, isScript } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
+import { breathe } from '../breath.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 
 /** So few lines may go unseen, whatever share of a small change they are. */
@@ -45,6 +46,7 @@ export const coverageCheck: Check = {
     const overrides = new Map<string, string>();
     const executable = new Map<string, Set<number>>();
     for (const { path, addedLines } of touched.filter((each) => isScript(each.path))) {
+      await breathe();
       const { text, executable: lines } = probed(path, candidate.text(path) ?? '', addedLines, into);
       if (lines.size === 0) continue;
       overrides.set(path, text);

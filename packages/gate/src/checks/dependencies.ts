@@ -1,7 +1,9 @@
 import type { Finding } from '@muster/contracts';
 import { builtinModules } from 'node:module';
+import { posix } from 'node:path';
 import semver from 'semver';
-import { lockFileOf, lockedPackages, sbomOf } from '../project/lock.ts';
+import { foreignLockNames, type ForeignLock, type ForeignLockName } from '../project/foreign-locks.ts';
+import { foreignLock, lockFileOf, lockedPackages, sbomOf } from '../project/lock.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { isPython, isScript, isTestFile } from '../source/paths.ts';
 import { importsOf } from '../source/reached.ts';
@@ -64,6 +66,41 @@ const nameOf = (tree: SourceTree, path: string): string => {
   return typeof name === 'string' ? name : '';
 };
 
+const renewed = (lock: ForeignLockName): string =>
+  `Run ${{ 'pnpm-lock.yaml': 'pnpm', 'yarn.lock': 'yarn', 'bun.lock': 'bun' }[lock]} install and hand in the lock file too.`;
+
+/** Yarn hashes the archive that it makes itself, so another yarn, or none, has another hash for the same. */
+const hashedByAnother = (one: string, other: string): boolean =>
+  [one, other].some((each) => each.startsWith('yarn:')) && one.split('/')[0] !== other.split('/')[0];
+
+/** What a manifest asks for and the lock was not made for. */
+function unfit(
+  lock: ForeignLock,
+  lockName: ForeignLockName,
+  path: string,
+  against: SourceTree | null,
+  candidate: SourceTree,
+): { name: string; message: string }[] {
+  const was = wanted(against, path);
+  const resolutions = candidate.json('package.json')?.['resolutions'];
+  const overruled = new Set([
+    ...lock.overruled,
+    ...Object.keys(resolutions !== null && typeof resolutions === 'object' ? resolutions : {}),
+  ]);
+  const workspaces = new Set(
+    [...candidate.files.keys()].filter((each) => /(^|\/)package\.json$/.test(each)).map((each) => nameOf(candidate, each)),
+  ); // prettier-ignore
+  const peers = candidate.json(path)?.['peerDependencies'] as Record<string, unknown> | undefined;
+  const known = lock.wants.get(posix.dirname(path));
+  if (known === undefined && lock.ranges === null) return [];
+  return [...wanted(candidate, path)].flatMap(([name, spec]) => {
+    if (was.get(name) === spec || overruled.has(name) || workspaces.has(name) || peers?.[name] !== undefined) return [];
+    if (/^(?:workspace|link|portal|file|patch):/.test(spec)) return [];
+    const fits = lock.ranges === null ? known?.get(name) === spec.replace(/^npm:(?=[^@]*$)/, '') : lock.ranges.has(`${name}@${spec}`); // prettier-ignore
+    return fits ? [] : [{ name, message: `${path} asks for ${name} ${spec}, and ${lockName} was not made for that.` }];
+  });
+}
+
 /** What the change makes the project depend on: manifest and lock agree, packages are what they seem, and come under a licence that will do. */
 export const dependenciesCheck: Check = {
   name: 'dependencies',
@@ -96,7 +133,16 @@ export const dependenciesCheck: Check = {
     const known = new Map(before.map((each) => [`${each.name}@${each.version}`, each]));
     const names = new Set(before.map((each) => each.name));
 
-    if (touched.has('package.json') && lockPath !== null) {
+    const foreign = foreignLockNames.find((name) => name === lockPath);
+    if (foreign !== undefined) {
+      const lock = foreignLock(candidate, foreign);
+      if (lock === null && touched.has(foreign))
+        report('lock_unreadable', 'error', foreign, `${foreign} is none that its tool would read.`, renewed(foreign), foreign); // prettier-ignore
+      if (lock !== null)
+        for (const path of [...touched].filter((each) => /(^|\/)package\.json$/.test(each)))
+          for (const { name, message } of unfit(lock, foreign, path, against, candidate))
+            report('not_locked', 'error', path, message, renewed(foreign), name);
+    } else if (touched.has('package.json') && lockPath !== null) {
       for (const [name, spec] of added) {
         const top = locked.find((each) => each.place === `node_modules/${name}`);
         const optional = candidate.json('package.json')?.['peerDependencies'] as Record<string, unknown> | undefined;
@@ -188,6 +234,9 @@ export const dependenciesCheck: Check = {
       } else if (
         same.integrity !== null &&
         each.integrity !== same.integrity &&
+        !(each.integrity === null
+          ? lockPath !== lockFileOf(against)
+          : hashedByAnother(each.integrity, same.integrity)) &&
         !locked.some(
           (other) => other.name === each.name && other.version === each.version && other.integrity === same.integrity,
         )
@@ -197,7 +246,7 @@ export const dependenciesCheck: Check = {
           'error',
           lockPath ?? '',
           `${each.name}@${each.version} is the same version as before with ${each.integrity === null ? 'no hash' : 'another hash'}.`,
-          'Put the lock file back and run npm install.',
+          `Put the lock file back and ${foreign === undefined ? 'run npm install' : 'have its own tool renew it'}.`,
           `${each.name}@${each.version}`,
           true,
         );
@@ -255,7 +304,7 @@ export const dependenciesCheck: Check = {
         .filter(
           (path) =>
             (isScript(path) || /\.(?:json|ya?ml|css|vue|svelte|astro|html|cjs|rc)$|rc$/.test(path)) &&
-            !/(?:package-lock|npm-shrinkwrap)\.json$/.test(path),
+            !/(?:package-lock|npm-shrinkwrap)\.json$|pnpm-lock\.yaml$/.test(path),
         )
         .slice(0, 5000);
       for (const [name] of added) {

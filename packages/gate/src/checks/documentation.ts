@@ -6,6 +6,7 @@ import { parseScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript } from '../source/paths.ts';
 import { pythonDefinitions } from '../source/python.ts';
 import type { SourceTree } from '../source/tree.ts';
+import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 const isProse = (path: string): boolean => /\.(?:md|mdx|markdown)$/i.test(path);
@@ -191,7 +192,7 @@ export const documentationCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: changePurposes,
-  run({ policy, against, candidate, changes }) {
+  async run({ policy, against, candidate, changes }) {
     if (!policy.checks.documentation) return outcome('not_run', 'switched off in muster.yaml');
     const findings: Finding[] = [];
     const report = (
@@ -226,6 +227,7 @@ export const documentationCheck: Check = {
     );
     const fresh: string[] = [];
     for (const { path, status } of changes) {
+      await breathe();
       if (
         status === 'removed' ||
         !isProductSource(path) ||
@@ -250,6 +252,7 @@ export const documentationCheck: Check = {
     const changed = new Set(changes.map((each) => each.path));
     const removed = new Set(changes.filter((change) => change.status === 'removed').map((change) => change.path));
     for (const path of candidate.files.keys()) {
+      await breathe();
       if (!isProse(path)) continue;
       if (!changed.has(path) && removed.size === 0) continue;
       const text = candidate.text(path) ?? '';

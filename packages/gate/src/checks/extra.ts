@@ -136,8 +136,8 @@ async function runProgram(extra: ExtraCheck, command: readonly string[], context
     mkdirSync(join(folder, 'input'), { recursive: true });
     mkdirSync(work);
     mkdirSync(join(folder, 'base'));
-    copyTree(candidate.dir, join(folder, 'candidate'));
-    if (against !== null) copyTree(against.dir, join(folder, 'base'));
+    await copyTree(candidate.dir, join(folder, 'candidate'));
+    if (against !== null) await copyTree(against.dir, join(folder, 'base'));
     const changes = context.changes.map(({ path, status, addedLines }) => ({
       path,
       status,

@@ -5,6 +5,7 @@ import { functionsIn, reworded, type SourceFunction } from '../source/functions.
 import { isProductSource } from '../source/paths.ts';
 import { reachedFiles } from '../source/reached.ts';
 import type { SourceTree } from '../source/tree.ts';
+import { breathe } from '../breath.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 
 /** More would keep a large change in the gate for hours; what was left out is said. */
@@ -66,6 +67,7 @@ export const honestyCheck: Check = {
     const suspects: Suspect[] = [];
     const reached = reachedFiles(candidate);
     for (const { path, status } of changes) {
+      await breathe();
       if (status === 'removed' || /\.json$/.test(path) || !(isProductSource(path) || reached.has(path))) continue;
       const text = candidate.text(path);
       if (text === null) continue;

@@ -4,6 +4,7 @@ import { functionsIn } from '../source/functions.ts';
 import { mutantsOf, type Mutant } from '../source/mutants.ts';
 import { isProductSource } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
+import { breathe } from '../breath.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 
 /** Enough to tell tests that look from tests that do not; each costs a run of the suite. */
@@ -43,20 +44,15 @@ export const mutationCheck: Check = {
   purposes: ['admission', 'landing'],
   async run({ policy, candidate, changes, candidateFacts, run, draw, signal }) {
     if (!policy.checks.mutation) return outcome('not_run', 'switched off in muster.yaml');
-    const all = changes
-      .filter(
-        ({ path, status }) =>
-          status !== 'removed' && isProductSource(path) && (candidate.text(path)?.length ?? Infinity) < mostSourceBytes,
-      )
-      .flatMap(({ path, addedLines }): Placed[] => {
-        const text = candidate.text(path) ?? '';
-        const functions = functionsIn(path, text);
-        return mutantsOf(path, text, addedLines).map((each) => ({
-          ...each,
-          path,
-          within: functions.findLast(({ line }) => line <= each.line)?.name ?? null,
-        }));
-      });
+    const all: Placed[] = [];
+    for (const { path, status, addedLines } of changes) {
+      const text = candidate.text(path);
+      if (status === 'removed' || !isProductSource(path) || text === null || text.length >= mostSourceBytes) continue;
+      await breathe();
+      const functions = functionsIn(path, text);
+      const within = (line: number): string | null => functions.findLast((each) => each.line <= line)?.name ?? null;
+      for (const each of mutantsOf(path, text, addedLines)) all.push({ ...each, path, within: within(each.line) });
+    }
     if (all.length === 0) return outcome('passed', 'nothing on the changed lines could be done otherwise');
     const suite = candidateFacts?.tests ?? null;
     if (suite === null || run === null) return outcome('not_run', 'there are no tests that could notice');

@@ -4,6 +4,8 @@ import { functionsIn } from '../source/functions.ts';
 import { hollowed } from '../source/mutants.ts';
 import { isProductSource, isTestFile } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
+import { breathe } from '../breath.ts';
+import type { FileChange } from '../source/changes.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 
 /** Files that a test needs beside it and that are no product: snapshots, fixtures, helpers in its folder. */
@@ -30,11 +32,14 @@ export const newTestsCheck: Check = {
     const was = baseFacts?.tests ?? null;
     if (!suite.detailed || was?.detailed !== true)
       return outcome('inconclusive', 'the runner does not tell its cases one by one');
-    const altered = changes.filter(({ path, status }) => {
-      if (status === 'removed' || !isProductSource(path)) return false;
+    const altered: FileChange[] = [];
+    for (const change of changes) {
+      const { path, status } = change;
+      if (status === 'removed' || !isProductSource(path)) continue;
+      await breathe();
       const before = new Set(functionsIn(path, against.text(path) ?? '').map((each) => each.tokens));
-      return functionsIn(path, candidate.text(path) ?? '').some((each) => !before.has(each.tokens));
-    });
+      if (functionsIn(path, candidate.text(path) ?? '').some((each) => !before.has(each.tokens))) altered.push(change);
+    }
     const brought = changes.filter(
       ({ path, status }) =>
         status !== 'removed' &&

@@ -4,9 +4,12 @@ import { isTestFile } from '../source/paths.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 
 /** What comes along with any work: its tests, its words, and the lock that follows the manifest. */
-const alongside = picomatch(['**/*.md', 'docs/**', '**/{package-lock.json,npm-shrinkwrap.json}', '**/*.snap'], {
-  dot: true,
-});
+const alongside = picomatch(
+  ['**/*.md', 'docs/**', '**/{package-lock.json,npm-shrinkwrap.json,pnpm-lock.yaml,yarn.lock,bun.lock}', '**/*.snap'],
+  {
+    dot: true,
+  },
+);
 /** From here on a person no longer reads a change; it is said, and costs nothing. */
 const manyLines = 2000;
 

@@ -1,5 +1,6 @@
 import type { Finding } from '@muster/contracts';
 import { isProductSource, isTestFile } from '../source/paths.ts';
+import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 const known: readonly { rule: string; what: string; pattern: RegExp }[] = [
@@ -139,10 +140,11 @@ export const secretsCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: ['base', ...changePurposes],
-  run({ purpose, against, candidate, changes }) {
+  async run({ purpose, against, candidate, changes }) {
     const findings: Finding[] = [];
     let lines = 0;
     for (const change of changes) {
+      await breathe();
       if (change.status === 'removed' || generated.test(change.path)) continue;
       const text = candidate.text(change.path);
       const report = (leak: Leak, line: number | null): void => {

@@ -79,7 +79,7 @@ export const securityCheck: Check = {
     const byPlugin = changes.some(({ path, status }) => status !== 'removed' && applies(path) && isScript(path))
       ? await pluginReader()
       : () => [];
-    const found = freshHits(changes, against, candidate, applies, (path, text) =>
+    const found = await freshHits(changes, against, candidate, applies, (path, text) =>
       isPython(path) ? pythonSecurity(path, text) : [...scriptSecurity(path, text), ...byPlugin(path, text)],
     );
     const findings = found.map(({ path, line, rule, level, veto, message, remedy, key }) =>

@@ -8,6 +8,7 @@ import { isProductSource, isPython, isScript } from '../source/paths.ts';
 import { pythonDefinitions } from '../source/python.ts';
 import { fileOf, importsIn } from '../source/reached.ts';
 import type { SourceTree } from '../source/tree.ts';
+import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 interface Measured {
@@ -88,15 +89,16 @@ export function complexityOf(path: string, text: string): Measured[] {
 const mostScripts = 8000;
 
 /** Files that one file loads when it runs: imports of types only are none. */
-function edges(tree: SourceTree): Map<string, Set<string>> | null {
+async function edges(tree: SourceTree): Promise<Map<string, Set<string>> | null> {
   const paths = [...tree.files.keys()].filter((path) => isScript(path) && isProductSource(path));
   if (paths.length > mostScripts) return null;
-  return new Map(
-    paths.map((path) => {
-      const targets = importsIn(tree, path, { types: false }).flatMap((name) => fileOf(tree, path, name) ?? []);
-      return [path, new Set(targets.filter((target) => target !== path))];
-    }),
-  );
+  const found = new Map<string, Set<string>>();
+  for (const path of paths) {
+    await breathe();
+    const targets = importsIn(tree, path, { types: false }).flatMap((name) => fileOf(tree, path, name) ?? []);
+    found.set(path, new Set(targets.filter((target) => target !== path)));
+  }
+  return found;
 }
 
 /** The shortest way from one file to another along imports. */
@@ -212,7 +214,7 @@ interface Copy {
 }
 
 /** Runs of added lines that stand, token by token, somewhere else in what the product is made of. */
-function copies(changes: readonly FileChange[], tree: SourceTree): Copy[] {
+async function copies(changes: readonly FileChange[], tree: SourceTree): Promise<Copy[]> {
   const readable = (path: string): boolean =>
     isProductSource(path) && (tree.text(path)?.length ?? Infinity) < mostSourceBytes;
   const added = new Map(
@@ -242,6 +244,7 @@ function copies(changes: readonly FileChange[], tree: SourceTree): Copy[] {
   let scanned = 0;
   for (const path of tree.files.keys()) {
     if (added.has(path) || !readable(path) || ++scanned > mostScannedFiles) continue;
+    await breathe();
     const tokens = tokensOfText(path, tree.text(path) ?? '');
     for (const [at, window] of windowsOf(tokens, ids).entries())
       for (const place of places.get(window) ?? []) place.of.originals.set(place.at, { path, line: tokens[at]!.line });
@@ -367,7 +370,7 @@ export const structureCheck: Check = {
   languages: ['typescript', 'javascript', 'python'],
   needs: [],
   purposes: changePurposes,
-  run({ policy, against, candidate, changes }) {
+  async run({ policy, against, candidate, changes }) {
     if (!policy.checks.structure) return outcome('not_run', 'switched off in muster.yaml');
     const findings: Finding[] = [];
     const report = (
@@ -393,12 +396,14 @@ export const structureCheck: Check = {
     for (const { path, status } of changes) {
       const text = status === 'added' || !isProductSource(path) ? null : (against?.text(path) ?? null);
       if (text === null || text.length > mostSourceBytes) continue;
+      await breathe();
       for (const each of complexityOf(path, text))
         before.set(each.name, Math.max(before.get(each.name) ?? 0, each.paths));
       for (const each of functionsIn(path, text)) bodies.add(each.tokens);
     }
     const { warning, error } = policy.complexity;
     for (const { path, addedLines } of touched) {
+      await breathe();
       const text = candidate.text(path) ?? '';
       const moved = new Set(
         functionsIn(path, text)
@@ -452,7 +457,7 @@ export const structureCheck: Check = {
             each.text,
           );
     }
-    for (const copy of copies(changes, candidate)) {
+    for (const copy of await copies(changes, candidate)) {
       const level =
         copy.tokens >= 250 && copy.lines >= 25 ? 'error' : copy.tokens >= 100 && copy.lines >= 10 ? 'warning' : null;
       if (level !== null)
@@ -467,8 +472,8 @@ export const structureCheck: Check = {
         );
     }
     const scripts = touched.filter(({ path }) => isScript(path));
-    const after = scripts.length > 0 ? edges(candidate) : null;
-    const earlier = against === null || after === null ? new Map<string, Set<string>>() : edges(against);
+    const after = scripts.length > 0 ? await edges(candidate) : null;
+    const earlier = against === null || after === null ? new Map<string, Set<string>>() : await edges(against);
     if (after !== null && earlier !== null) {
       const told = new Set<string>();
       const forbidden = policy.imports.map((rule) => ({

@@ -2,14 +2,17 @@ import type { Finding } from '@muster/contracts';
 import { posix } from 'node:path';
 import picomatch from 'picomatch';
 import { lockProblems } from '../project/dependencies.ts';
+import { foreignLockNames } from '../project/foreign-locks.ts';
+import { foreignLock, foreignLockProblems, npmLock, npmLockNames } from '../project/lock.ts';
 import { lineOf, scriptsOf } from '../project/scripts.ts';
 import { commentsIn } from '../source/comments.ts';
 import { isPython, isScript, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
+import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
 /** What decides how a change is judged. A change may not move the bar that it is measured by. */
-const rules: readonly { rule: string; what: string; globs: string[]; added: boolean }[] = [
+const rules = [
   {
     rule: 'gate_settings',
     what: 'the gate’s own settings',
@@ -77,7 +80,7 @@ const rules: readonly { rule: string; what: string; globs: string[]; added: bool
     ],
     added: false,
   },
-];
+].map((each) => ({ ...each, covers: picomatch(each.globs, { dot: true, nocase: true }) }));
 
 /** What stays refused whoever hands it in: code that comes from elsewhere is no matter of a project's rules. */
 const forNobody: ReadonlySet<string> = new Set(['link_outside', 'lock_source']);
@@ -259,7 +262,7 @@ export const tamperingCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: changePurposes,
-  run({ policy, approvedBy, against, candidate, changes, installed }) {
+  async run({ policy, approvedBy, against, candidate, changes, installed, npmRegistry }) {
     const findings: Finding[] = [];
     const veto = (rule: string, message: string, path: string, key = path, line: number | null = null): void => {
       const about = { check: 'tampering', rule: `tampering.${rule}`, path, line, key };
@@ -285,10 +288,11 @@ export const tamperingCheck: Check = {
     const testLine = against === null ? '' : (lineOf(scriptsOf(against), 'test') ?? '');
     const lintLine = against === null ? '' : (lineOf(scriptsOf(against), 'lint') ?? '');
     for (const { path, status, addedLines } of changes) {
+      await breathe();
       const did = status === 'added' ? 'adds' : status === 'removed' ? 'removes' : 'changes';
       if (isProtected(path)) veto('protected', `This change ${did} ${path}, which the project protects.`, path);
-      for (const { rule, what, globs, added } of rules) {
-        if (!picomatch.isMatch(path, globs, { dot: true, nocase: true })) continue;
+      for (const { rule, what, covers, added } of rules) {
+        if (!covers(path)) continue;
         // A first settings file of a tool that the branch does not use changes nobody's bar; one for a tool in use can lower it.
         const base = posix.basename(path).replace(/^\./, '');
         const inUse =
@@ -372,13 +376,21 @@ export const tamperingCheck: Check = {
       for (const { rule, key, message } of manifestTampering(against, candidate, path))
         veto(rule, path === 'package.json' ? message : `${path}: ${message}`, path, key);
     }
-    for (const path of ['package-lock.json', 'npm-shrinkwrap.json']) {
+    for (const path of npmLockNames) {
       if (!changes.some((change) => change.path === path) || !candidate.has(path)) continue;
-      const known = new Set(lockProblems(against?.json(path) ?? {}, null));
-      for (const problem of lockProblems(candidate.json(path) ?? {}, null)) {
+      const known = new Set(lockProblems((against === null ? null : npmLock(against, path)) ?? {}, null));
+      for (const problem of lockProblems(npmLock(candidate, path) ?? {}, null)) {
         if (!known.has(problem) && (installed.status === 'refused' || !/is not a registry tarball/.test(problem)))
           veto('lock_source', `${path}: ${problem}.`, path, problem);
       }
+    }
+    for (const path of foreignLockNames) {
+      if (!changes.some((change) => change.path === path && change.status !== 'removed')) continue;
+      const before = (against === null ? null : foreignLock(against, path))?.packages ?? [];
+      const host = npmRegistry === null ? null : new URL(npmRegistry).host;
+      const packages = foreignLock(candidate, path)?.packages ?? [];
+      for (const { key, message } of foreignLockProblems(path, packages, before, host))
+        veto('lock_source', `${path}: ${message}.`, path, key);
     }
     const vetoes = findings.filter((each) => each.veto).length;
     const approved = findings.filter((each) => each.level === 'note').length;

@@ -7,6 +7,8 @@ import { promisify } from 'node:util';
 import { sandboxPaths, type SandboxMount } from '../sandbox/driver.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { SourceTree } from '../source/tree.ts';
+import { foreignLockNames } from './foreign-locks.ts';
+import { npmLock, npmLockNames } from './lock.ts';
 import { dependenciesOf } from './scripts.ts';
 
 export interface Installed {
@@ -179,17 +181,17 @@ function planInstall(tree: SourceTree, registry: string | null): InstallPlan | I
   if (manifest === null || (Object.keys(dependenciesOf(tree)).length === 0 && manifest['workspaces'] === undefined)) {
     return without('nothing_needed', 'the project has no dependencies');
   }
-  const lockPath = ['npm-shrinkwrap.json', 'package-lock.json'].find((path) => tree.has(path));
+  const lockPath = npmLockNames.find((path) => tree.has(path));
   if (lockPath === undefined) {
-    const other = ['yarn.lock', 'pnpm-lock.yaml', 'bun.lockb', 'bun.lock'].find((path) => tree.has(path));
+    const other = [...foreignLockNames, 'bun.lockb'].find((path) => tree.has(path));
     return without(
       'not_run',
       other === undefined
         ? 'the project has dependencies and no lock file; commit package-lock.json'
-        : `${other} is not supported yet; only npm's lock files are`,
+        : `nothing is installed from ${other}, only from npm's lock files`,
     );
   }
-  const lock = tree.json(lockPath);
+  const lock = npmLock(tree, lockPath);
   if (lock === null || typeof lock['lockfileVersion'] !== 'number' || lock['lockfileVersion'] < 2) {
     return without('not_run', `${lockPath} is not a lock of version 2 or 3; renew it with a current npm`);
   }

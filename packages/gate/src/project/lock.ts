@@ -1,26 +1,40 @@
 import type { SourceTree } from '../source/tree.ts';
+import { foreignLockNames, readForeignLock, type ForeignLock, type ForeignLockName } from './foreign-locks.ts';
+import type { LockedPackage } from './locked-package.ts';
 
-export interface LockedPackage {
-  name: string;
-  version: string;
-  place: string;
-  integrity: string | null;
-  licence: string | null;
-  runsOnInstall: boolean;
-  dev: boolean;
-}
 type Json = Record<string, unknown>;
 const record = (value: unknown): Json =>
   value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
 
-export const lockFileOf = (tree: SourceTree | null): string | null =>
-  ['npm-shrinkwrap.json', 'package-lock.json'].find((path) => tree?.has(path) === true) ?? null;
+export const npmLockNames = ['npm-shrinkwrap.json', 'package-lock.json'] as const;
 
-/** What npm's lock file pins, one by one; the project itself and its workspaces are not among them. */
+/** npm's first: it is the one that is installed from. */
+export const lockFileOf = (tree: SourceTree | null): string | null =>
+  [...npmLockNames, ...foreignLockNames].find((path) => tree?.has(path) === true) ?? null;
+
+const read = new WeakMap<SourceTree, Map<string, ForeignLock | null>>();
+/** null: there is none of that name, or it cannot be read as one. */
+export function foreignLock(tree: SourceTree, name: ForeignLockName): ForeignLock | null {
+  const known = read.get(tree) ?? new Map<string, ForeignLock | null>();
+  read.set(tree, known);
+  if (!known.has(name)) {
+    const text = tree.wholeText(name);
+    known.set(name, text === null ? null : readForeignLock(name, text));
+  }
+  return known.get(name) ?? null;
+}
+
+/** npm's lock, of whatever size. */
+export const npmLock = (tree: SourceTree, path: string): Record<string, unknown> | null =>
+  tree.json(path, tree.wholeText(path));
+
+/** What the lock file pins, one by one; the project itself and its workspaces are not among them. */
 export function lockedPackages(tree: SourceTree | null): LockedPackage[] {
   const path = lockFileOf(tree);
-  const lock = path === null ? null : (tree?.json(path) ?? null);
-  return Object.entries(record(lock?.['packages'])).flatMap(([place, value]) => {
+  if (tree === null || path === null) return [];
+  const foreign = foreignLockNames.find((name) => name === path);
+  if (foreign !== undefined) return [...(foreignLock(tree, foreign)?.packages ?? [])];
+  return Object.entries(record(npmLock(tree, path)?.['packages'])).flatMap(([place, value]) => {
     const entry = record(value);
     const at = place.lastIndexOf('node_modules/');
     if (at < 0 || entry['link'] === true || typeof entry['version'] !== 'string') return [];
@@ -34,8 +48,56 @@ export function lockedPackages(tree: SourceTree | null): LockedPackage[] {
         licence: typeof entry['license'] === 'string' ? entry['license'] : null,
         runsOnInstall: entry['hasInstallScript'] === true,
         dev: entry['dev'] === true,
+        source: typeof entry['resolved'] === 'string' ? entry['resolved'] : null,
       },
     ];
+  });
+}
+
+const publicHosts = ['registry.npmjs.org', 'registry.yarnpkg.com'];
+/** The host that a source names; null for one that is no address. */
+function hostOf(source: string): string | null {
+  const url = /^https?:/.test(source) && URL.canParse(source) ? new URL(source) : null;
+  return url === null ? null : url.host;
+}
+/** A tarball of a registry, or a registry itself, as against an archive of a repository or of anybody's. */
+const isOfRegistry = (source: string): boolean => {
+  const host = hostOf(source);
+  return host !== null && (new URL(source).pathname.includes('/-/') || /^\/?$|registry/.test(new URL(source).pathname));
+};
+
+/**
+ * What in a lock of pnpm, yarn or bun takes something from elsewhere than a registry that the operator, the world or the branch
+ * takes packages from, or takes it whatever is in it; one sentence each.
+ */
+export function foreignLockProblems(
+  lock: ForeignLockName,
+  packages: readonly LockedPackage[],
+  before: readonly LockedPackage[],
+  operatorsHost: string | null,
+): { key: string; message: string }[] {
+  const hosts = new Set([
+    ...publicHosts,
+    ...(operatorsHost === null ? [] : [operatorsHost]),
+    ...before.flatMap(({ source }) => (source !== null && isOfRegistry(source) ? (hostOf(source) ?? []) : [])),
+  ]);
+  const known = new Set(before.map(({ name, source }) => `${name} ${source ?? ''}`));
+  const versions = new Set(before.map(({ name, version }) => `${name}@${version}`));
+  // Yarn once wrote none, and later ones leave it out for other platforms; what had one and lost it is `integrity_changed`.
+  const hashed = lock !== 'yarn.lock' && packages.some(({ integrity }) => integrity !== null);
+  return packages.flatMap(({ name, version, source, integrity }) => {
+    const ofRegistry = source === null || (isOfRegistry(source) && hosts.has(hostOf(source)!));
+    const what = `${name}@${version.slice(0, 100)}`;
+    if (!ofRegistry && !known.has(`${name} ${source}`))
+      return [
+        {
+          key: `${name} ${hostOf(source) ?? source}`,
+          message: `${what} comes from ${source.slice(0, 200)}, which is no registry that packages are taken from`,
+        },
+      ];
+    if (ofRegistry && hashed && integrity === null && !versions.has(`${name}@${version}`))
+      return [{ key: `${name} hash`, message: `${what} has no integrity hash` }];
+    return [];
   });
 }
 
@@ -64,7 +126,7 @@ export function sbomOf(tree: SourceTree): Record<string, unknown> {
         purl: purl(each.name, each.version),
         scope: each.dev ? 'optional' : 'required',
         ...(each.licence === null ? {} : { licenses: [{ expression: each.licence }] }),
-        ...(each.integrity === null
+        ...(each.integrity === null || !/^sha\d+-/.test(each.integrity)
           ? {}
           : {
               hashes: [

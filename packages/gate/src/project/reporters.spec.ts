@@ -11,7 +11,7 @@ afterAll(() => desk.clear());
 async function run(files: Files): Promise<SuiteOutcome> {
   const tests = await treeRunOf(desk, desk.tree(files));
   const outcome = await tests.tests();
-  tests.dispose();
+  await tests.dispose();
   if (outcome === null) throw new Error('nothing to run');
   return outcome;
 }

@@ -1,6 +1,7 @@
 import type { ProjectPolicy, TestCase } from '@muster/contracts';
 import { createHash, randomUUID } from 'node:crypto';
-import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { besideTheChange, withinCheck } from '../check-log.ts';
 import {
@@ -104,12 +105,8 @@ export interface TreeRunOptions {
 }
 
 /** A run may leave folders that only it could open; what cannot be removed now goes with the work folder. */
-const discard = (folder: string): void => {
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // left for whoever owns the work folder
-  }
+const discard = async (folder: string): Promise<void> => {
+  await rm(folder, { recursive: true, force: true }).catch(() => undefined); // left for whoever owns the work folder
 };
 
 /** Adds a file to a copy that a run may have written to: never through a link, never over what is there. */
@@ -152,6 +149,7 @@ export class TreeRun {
   /** Steps that were seen to read nothing that the build has left. */
   private readonly ofSourceAlone = new Set<TreeStep>();
   private readonly folder: string;
+  private removing: Promise<void> = Promise.resolve();
 
   constructor(tree: SourceTree, commands: Commands, installed: Installed, options: TreeRunOptions) {
     this.tree = tree;
@@ -173,7 +171,7 @@ export class TreeRun {
 
   private async prepare(): Promise<CommandOutcome | null> {
     mkdirSync(this.folder, { recursive: true });
-    copyTree(this.tree.dir, this.prepared);
+    await copyTree(this.tree.dir, this.prepared);
     const line = this.commands.build;
     if (line === null) return null;
     const result = await this.runIn(this.prepared, line, { first: true, watched: true });
@@ -291,12 +289,14 @@ export class TreeRun {
 
   private async inCopy<T>(overrides: ReadonlyMap<string, string>, work: (folder: string) => Promise<T>): Promise<T> {
     await this.build();
+    // Removing takes longer than copying where files are many: it goes on beside the next run, and no more than that piles up.
+    await this.removing;
     const folder = join(this.folder, `copy-${randomUUID()}`);
     try {
-      copyTree(this.prepared, folder, overrides);
+      await copyTree(this.prepared, folder, overrides);
       return await work(folder);
     } finally {
-      discard(folder);
+      this.removing = this.removing.then(() => discard(folder));
     }
   }
 
@@ -478,7 +478,7 @@ export class TreeRun {
         return suite;
       } finally {
         await channel.close();
-        discard(harness);
+        await discard(harness);
       }
     });
   }
@@ -536,8 +536,9 @@ export class TreeRun {
     return { ...seen, rewritten: [...this.rewritten], reused: { ...this.reused } };
   }
 
-  dispose(): void {
+  async dispose(): Promise<void> {
     this.options.readings?.save();
-    discard(this.folder);
+    await this.removing;
+    await discard(this.folder);
   }
 }

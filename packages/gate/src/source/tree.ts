@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { breathe } from '../breath.ts';
 
 /** No check looks into a larger file; one that a change brings is said to be one. */
 export const mostReadBytes = 64 * 1024 * 1024;
@@ -87,6 +88,14 @@ export class SourceTree {
     return text;
   }
 
+  /** The text of a plain file that a tool may have written, which can be larger than what anybody reads. */
+  wholeText(path: string): string | null {
+    const text = this.text(path);
+    if (text !== null || this.files.get(path) !== null || this.size(path) > mostReadBytes / 2) return text;
+    const bytes = readFileSync(join(this.dir, path));
+    return bytes.includes(0) ? null : bytes.toString('utf8');
+  }
+
   /** What a path holds: bytes as text, or a link's target; null for none, and for a file that is too large to be looked at. */
   content(path: string): string | null {
     const link = this.files.get(path);
@@ -106,9 +115,9 @@ export class SourceTree {
     return link !== null || sameBytes(join(this.dir, path), join(other.dir, path));
   }
 
-  json(path: string): Record<string, unknown> | null {
+  json(path: string, text: string | null = this.text(path)): Record<string, unknown> | null {
     try {
-      const value: unknown = JSON.parse(this.text(path) ?? '');
+      const value: unknown = JSON.parse(text ?? '');
       return value !== null && typeof value === 'object' && !Array.isArray(value)
         ? (value as Record<string, unknown>)
         : null;
@@ -119,23 +128,24 @@ export class SourceTree {
 }
 
 /** Copies files, folders and links as they are, leaving out pipes and devices; `overrides` replaces the text of files on the way. */
-export function copyTree(
+export async function copyTree(
   from: string,
   to: string,
   overrides: ReadonlyMap<string, string> = new Map(),
   inside = '',
-): void {
+): Promise<void> {
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const path = inside === '' ? entry.name : `${inside}/${entry.name}`;
     if (entry.name === '.git' || path === 'node_modules') continue;
+    await breathe();
     const source = join(from, entry.name);
     const target = join(to, entry.name);
     const text = overrides.get(path);
     if (text !== undefined) {
       writeFileSync(target, text);
     } else if (entry.isDirectory()) {
-      copyTree(source, target, overrides, path);
+      await copyTree(source, target, overrides, path);
     } else if (entry.isSymbolicLink()) {
       symlinkSync(readlinkSync(source), target);
     } else if (entry.isFile()) {
