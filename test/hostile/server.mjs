@@ -19,8 +19,8 @@ const freePort = () =>
     });
   });
 
-/** Starts the built server and answers with a caller, or throws with what it printed. */
-export async function startHostileServer() {
+/** Starts the built server and answers with a caller, or throws with what it printed; `settings` go before our own. */
+export async function startHostileServer(settings = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'muster-hostile-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -37,6 +37,7 @@ export async function startHostileServer() {
       MUSTER_LOG_LEVEL: 'error',
       MUSTER_LOG_PRETTY: 'false',
       MUSTER_BODY_LIMIT_BYTES: String(4 * 1024 * 1024),
+      ...settings,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -49,6 +50,9 @@ export async function startHostileServer() {
   const server = {
     url,
     port,
+    pid: child.pid,
+    dataDir,
+    password,
     alive: () => !ended,
     printed: () => printed,
     /** Resident memory of the server in MiB; null where /proc does not say. */
