@@ -58,6 +58,16 @@ describe('rounds', () => {
     expect(begun).toBe(2);
   });
 
+  test('come soon after one that failed, however long their pause is', async () => {
+    const { rounds: all } = await rounds();
+    let begun = 0;
+    all.begin('rare and broken', 3_600_000, async () => {
+      if (++begun <= 2) throw new Error('no database at the moment');
+    });
+    all.soon('rare and broken');
+    await until(() => begun === 3);
+  });
+
   test('are told to end when the server stops, are waited for, and come no more', async () => {
     const { rounds: all, close } = await rounds();
     let [begun, ended] = [0, 0];

@@ -5,9 +5,12 @@ import { Config } from '#platform/config';
 /** @param signal aborts when the server stops: end after the row at hand */
 export type Round = (signal: AbortSignal) => Promise<unknown>;
 
+/** After a round that failed: the database may have been away for a moment. It doubles while rounds fail, up to the usual pause. */
+const afterFailureMs = 50;
+
 /**
  * Work that comes round again: the looks that keep the promise that nothing is stuck. A round never overlaps itself: the pause
- * begins when it has ended, however it ended. Only servers that do background work (roles all and worker) go on
+ * begins when it has ended, and is short after one that failed. Only servers that do background work (roles all and worker) go on
  * rounds, but for those that are begun everywhere.
  */
 @Injectable()
@@ -17,6 +20,8 @@ export class Rounds implements BeforeApplicationShutdown {
   readonly #running = new Map<string, Promise<void>>();
   readonly #begun = new Map<string, () => void>();
   readonly #hurried = new Set<string>();
+  /** Rounds of this name that failed in a row. */
+  readonly #failed = new Map<string, number>();
 
   constructor(
     private readonly config: Config,
@@ -63,12 +68,17 @@ export class Rounds implements BeforeApplicationShutdown {
   }
 
   async #once(name: string, everyMs: number, round: Round): Promise<void> {
+    let pauseMs = everyMs;
     try {
       await round(this.#stopping.signal);
+      this.#failed.delete(name);
     } catch (error) {
+      const failed = this.#failed.get(name) ?? 0;
+      this.#failed.set(name, failed + 1);
+      pauseMs = Math.min(everyMs, afterFailureMs * 2 ** Math.min(failed, 30));
       if (!this.#stopping.signal.aborted)
         this.#log.error({ err: error, round: name, msg: 'A round failed and comes again' });
     }
-    if (!this.#stopping.signal.aborted) this.#wait(name, everyMs, round, this.#hurried.delete(name) ? 0 : everyMs);
+    if (!this.#stopping.signal.aborted) this.#wait(name, everyMs, round, this.#hurried.delete(name) ? 0 : pauseMs);
   }
 }
