@@ -5,7 +5,7 @@ import { CompiledQuery, type ControlledTransaction } from 'kysely';
 import pg from 'pg';
 import { Ids, type NewEvent, type Tx } from '#kernel';
 import { giveBackLostConnections } from './lost-connections.ts';
-import { resultTypes } from './orm.ts';
+import { idleInTransactionMs, resultTypes } from './orm.ts';
 
 /** A transaction with the ORM at hand: what `em` holds is flushed before the events are written. */
 export interface Transaction extends Tx {
@@ -18,7 +18,7 @@ type AppendListener = (head: number, events: readonly NewEvent[], owed: boolean)
 const retryable = new Set(['40001', '40P01']);
 const attempts = 4;
 /** One for each verb that commits at the same moment, and some for reads between them. */
-const hotConnections = 6;
+const hotConnections = 8;
 
 /**
  * The one way to PostgreSQL. A transaction is for one command: its events are its last statement, and nothing external
@@ -37,12 +37,24 @@ export class Database {
     giveBackLostConnections(pool);
   }
 
-  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#again((onCommit) => this.#once(work, onCommit));
+  }
+
+  /**
+   * The same on the connections of hot verbs, for several statements of theirs that commit together: each text is prepared once
+   * for each connection, so texts are constants and what differs is in parameters. Nothing of the ORM is at hand.
+   */
+  hotTransaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#again((onCommit) => this.#onceHot(work, onCommit));
+  }
+
+  async #again<T>(once: (onCommit: () => void) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       // Lost before its commit was sent, nothing of it is there; after that nobody knows.
       let committing = false;
       try {
-        return await this.#once(work, () => (committing = true));
+        return await once(() => (committing = true));
       } catch (error) {
         const again = retryable.has(sqlState(error) ?? '') || (!committing && isConnectionBroken(error));
         if (attempt >= attempts || !again) throw error;
@@ -70,8 +82,7 @@ export class Database {
    * @param name stands for the text: one name, one text
    */
   async hot<Row extends object>(name: string, text: string, params: readonly unknown[]): Promise<Row[]> {
-    this.#hot ??= this.#openHot();
-    return (await this.#hot.query<Row>({ name, text, values: [...params] })).rows;
+    return (await this.#hotPool().query<Row>({ name, text, values: [...params] })).rows;
   }
 
   /** The connections of hot verbs; MikroORM closes the others. */
@@ -85,16 +96,20 @@ export class Database {
    * move look empty to the planner now and full of dead rows a minute later, and a plan that was right for the one reads
    * everything in the other. Every hot statement has an index for each table that it meets.
    */
-  #openHot(): pg.Pool {
+  #hotPool(): pg.Pool {
+    if (this.#hot !== null) return this.#hot;
     const pool = new pg.Pool({
       ...this.connection,
       types: resultTypes,
       application_name: 'muster hot',
       keepAlive: true,
       max: hotConnections,
+      idle_in_transaction_session_timeout: idleInTransactionMs,
       options: '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off',
     });
     pool.on('error', () => {});
+    giveBackLostConnections(pool);
+    this.#hot = pool;
     return pool;
   }
 
@@ -164,18 +179,62 @@ export class Database {
     this.appended(head, true, events);
     return result;
   }
+
+  async #onceHot<T>(work: (tx: Tx) => Promise<T>, onCommit: () => void): Promise<T> {
+    const events: NewEvent[] = [];
+    const client = await this.#hotPool().connect();
+    let left = false;
+    try {
+      await client.query('begin');
+      const value = await work({
+        sql: async <Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> =>
+          (await client.query<Row>({ name: preparedName(text), text, values: [...params] })).rows,
+        append: (...more) => void events.push(...more),
+      });
+      onCommit();
+      const appended = events.length === 0 ? null : this.drafts(events);
+      // One message, so that nobody who appends next waits for this process.
+      const [answer] = asMany(
+        await client.query(appended === null ? 'commit' : `select ${appending(appended)} as head; commit`),
+      );
+      left = true;
+      if (appended !== null) this.appended(answer?.rows[0]?.head ?? null, true, events);
+      return value;
+    } finally {
+      if (!left)
+        await client.query('rollback').then(
+          () => (left = true),
+          () => undefined,
+        );
+      client.release(!left);
+    }
+  }
 }
+
+/** Of a text with several statements, which node-postgres answers with as many results. */
+const asMany = (answer: unknown): readonly pg.QueryResult<{ head: number }>[] =>
+  (Array.isArray(answer) ? answer : [answer]) as pg.QueryResult<{ head: number }>[];
+
+const preparedNames = new Map<string, string>();
+/** Constant texts, so that there are as many as are written in the code. */
+function preparedName(text: string): string {
+  const known = preparedNames.get(text);
+  if (known !== undefined) return known;
+  const name = `hot ${preparedNames.size + 1}`;
+  preparedNames.set(text, name);
+  return name;
+}
+
+/** @param drafts as `Database.drafts` makes them */
+const appending = (drafts: string): string =>
+  `append_events(array(select e from jsonb_populate_recordset(null::event_draft, ${pg.escapeLiteral(drafts)}::jsonb) as e))`;
 
 /**
  * Appending and committing in one message: whoever appends next waits for this commit, and must not wait for a process that
  * is slow, paused or gone in between. The transaction that PostgreSQL begins behind it has nothing left to do but to end.
  */
 async function appendAndCommit(sql: Tx['sql'], drafts: string): Promise<number | null> {
-  await sql(
-    `select set_config('muster.appended', append_events(array(
-       select e from jsonb_populate_recordset(null::event_draft, ${pg.escapeLiteral(drafts)}::jsonb) as e))::text, false);
-     commit and chain`,
-  );
+  await sql(`select set_config('muster.appended', ${appending(drafts)}::text, false); commit and chain`);
   const [row] = await sql<{ head: number }>(`select current_setting('muster.appended')::bigint as head`);
   return row?.head ?? null;
 }

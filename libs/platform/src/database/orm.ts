@@ -22,7 +22,7 @@ export interface DatabaseOptions {
 }
 
 /** A server that is stopped in a transaction holds others' rows no longer than this; nothing external happens in one, so all else is faster. */
-const idleInTransactionMs = 2_000;
+export const idleInTransactionMs = 2_000;
 
 /** int8 as a number: our counters stay far below 2^53. Numerics as numbers too; timestamps as Date, json parsed (pg's own). */
 export const resultTypes = new pg.TypeOverrides();

@@ -73,7 +73,7 @@ export class Reports {
   }
 
   private async write(items: readonly Item[]): Promise<(Reported | null)[]> {
-    const { answers, stopped } = await this.database.transaction(async (tx) => {
+    const { answers, stopped } = await this.database.hotTransaction(async (tx) => {
       const holders = new Map(items.map(({ by }) => [placeOf(by), by]));
       const rows = await renewAll(tx, [...holders.values()], this.config.leaseSeconds);
       const renewed = new Map(

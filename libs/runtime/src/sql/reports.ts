@@ -5,6 +5,9 @@ import type { Holder } from './leases.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
+// Each statement names its rows in an array as well as in its join: how few they are is what the planner does not guess from a join
+// with what others move, and it would read whole tables.
+
 /** An open attempt, as far as verbs need it. */
 export interface HeldRow {
   readonly task_id: string;
@@ -31,12 +34,13 @@ export const renewAll = (tx: Sql, holders: readonly Holder[], leaseSeconds: numb
        select r.task_id, r.lane, r.ready_seq
        from unnest($1::text[], $2::bigint[], $3::text[]) as g(task_id, fence, holder_id)
        join task_running r on r.task_id = g.task_id and r.fence = g.fence and r.holder_id = g.holder_id
-       order by r.task_id for update of r
+       where r.task_id = any ($1::text[]) order by r.task_id for update of r
      ), unoffered as (
-       delete from task_ready r using held h where r.lane = -h.lane and r.seq = h.ready_seq
+       delete from task_ready r using held h
+       where r.lane = any (array(select -lane from held)) and r.seq = any (array(select ready_seq from held)) and r.lane = -h.lane and r.seq = h.ready_seq
      ), renewed as (
        update task_running r set lease_until = muster_now() + make_interval(secs => $4), expiry_told = false, ready_seq = null
-       from held h where r.task_id = h.task_id returning r.*
+       from held h where r.task_id = h.task_id and r.task_id = any ($1::text[]) returning r.*
      )
      select r.task_id, r.fence, r.number, r.lease_until, r.instance_id, r.holder_id, l.team_id, l.project_id, l.capability, i.limits
      from renewed r join task_lanes l on l.id = r.lane left join instances i on i.id = r.instance_id`,
@@ -63,7 +67,8 @@ export async function writeProgress(tx: Sql, reports: readonly ProgressReport[])
   const rows = [...last.values()];
   await tx.sql(
     `update task_running r set progress = coalesce(p.ratio, r.progress), progress_message = p.message
-     from unnest($1::text[], $2::float8[], $3::text[]) as p(task_id, ratio, message) where r.task_id = p.task_id`,
+     from unnest($1::text[], $2::float8[], $3::text[]) as p(task_id, ratio, message)
+     where r.task_id = p.task_id and r.task_id = any ($1::text[])`,
     [rows.map(({ taskId }) => taskId), rows.map(({ ratio }) => ratio), rows.map(({ message }) => message)],
   );
 }
@@ -76,7 +81,7 @@ export async function writeCheckpoints(
   const last = new Map(reports.map(({ taskId, state }) => [taskId, state]));
   await tx.sql(
     `update task_running r set checkpoint = c.state::jsonb
-     from unnest($1::text[], $2::text[]) as c(task_id, state) where r.task_id = c.task_id`,
+     from unnest($1::text[], $2::text[]) as c(task_id, state) where r.task_id = c.task_id and r.task_id = any ($1::text[])`,
     [[...last.keys()], [...last.values()]],
   );
 }
@@ -98,7 +103,8 @@ export async function writeLogs(tx: Sql, reports: readonly LogReport[], limit: n
      ), before as (
        select r.task_id, r.fence, r.log_lines as lines from task_running r where r.task_id = any($1::text[])
      ), counted as (
-       update task_running r set log_lines = least(r.log_lines + g.lines, $4 + 1) from given g where g.task_id = r.task_id and g.place = 1
+       update task_running r set log_lines = least(r.log_lines + g.lines, $4 + 1) from given g
+       where g.task_id = r.task_id and g.place = 1 and r.task_id = any ($1::text[])
      )
      insert into task_log_lines (task_id, fence, number, stream, line, logged_at)
      select b.task_id, b.fence, b.lines + g.place, g.stream,
@@ -156,7 +162,7 @@ export async function writeCosts(tx: Sql, reports: readonly CostReport[]): Promi
     }),
   );
   if (counted.size === 0) return { counted, spent: new Map() };
-  // From each task up to its root, and all of them locked in one order.
+  // From each task up to its root, and all of them locked in one order, before the first is written.
   const totals = await tx.sql<{ id: string; spent: number }>(
     `with recursive given as materialized (
        select task_id, sum(usd::numeric(14, 6)) as usd from unnest($1::text[], $2::numeric[]) as g(task_id, usd) group by task_id
@@ -167,13 +173,13 @@ export async function writeCosts(tx: Sql, reports: readonly CostReport[]): Promi
      ), added as (
        select id, sum(usd) as usd from up group by id
      ), locked as materialized (
-       select id from tasks where id in (select id from added) order by id for update
+       select id from tasks where id = any (array(select id from added)) order by id for update
      ), running as (
-       update task_running r set cost_usd = r.cost_usd + g.usd from given g where r.task_id = g.task_id
+       update task_running r set cost_usd = r.cost_usd + g.usd from given g where r.task_id = g.task_id and r.task_id = any ($1::text[])
      )
      update tasks t set cost_usd = t.cost_usd + a.usd, own_cost_usd = t.own_cost_usd + coalesce(g.usd, 0)
-     from locked l join added a on a.id = l.id left join given g on g.task_id = l.id
-     where t.id = l.id
+     from added a left join given g on g.task_id = a.id
+     where t.id = a.id and t.id = any (array(select id from locked))
      returning t.id, (t.own_cost_usd - t.forgiven_cost_usd)::float8 as spent`,
     [[...counted].map(({ taskId }) => taskId), [...counted].map(({ usd }) => usd)],
   );
