@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util';
 import { buildIsThere } from './torture/ground.ts';
 import { summaryOf, type Report, tortureOnce } from './torture/run.ts';
+import { summaryOfSeeds } from './torture/summary.ts';
 import { faketimeLibrary } from './torture/wall-clock.ts';
 
 const { values } = parseArgs({
@@ -52,19 +53,23 @@ if (faketimeLibrary() === null) {
 
 const reports: Report[] = [];
 const first = number('seed', values.seed, 0);
-for (let seed = first; seed < first + number('seeds', values.seeds, 1); seed += 1) {
+const seeds = number('seeds', values.seeds, 1);
+const documentOf = (report: Report): object => (values.details ? report : summaryOf(report));
+/** A pipe takes its time; what is not written when the process exits is lost. */
+const print = (text: string): Promise<void> => new Promise((done) => process.stdout.write(`${text}\n`, () => done()));
+for (let seed = first; seed < first + seeds; seed += 1) {
   const report = await tortureOnce({ ...options, seed });
   reports.push(report);
   say(
     `seed ${seed}: ${report.ok ? 'ok' : 'NOT OK'} ${JSON.stringify({ ...report, reasons: undefined, findings: undefined })}`,
   );
   for (const finding of report.findings.slice(0, 20)) say(`    ${finding}`);
+  // Many take long: each is printed when it is over, so that a run that is broken off has said what it knew.
+  if (values.json && seeds > 1) await print(JSON.stringify(documentOf(report)));
 }
-const code = reports.every(({ ok }) => ok) ? 0 : 1;
-// A pipe takes its time; what is not written when the process exits is lost.
-const documents = reports.map((report) => (values.details ? report : summaryOf(report)));
-if (values.json)
-  process.stdout.write(`${JSON.stringify(documents.length === 1 ? documents[0] : documents, null, 2)}\n`, () =>
-    process.exit(code),
-  );
-else process.exit(code);
+if (values.json) {
+  const [only] = reports;
+  if (seeds > 1) await print(JSON.stringify({ summary: summaryOfSeeds(reports) }));
+  else if (only !== undefined) await print(JSON.stringify(documentOf(only), null, 2));
+}
+process.exit(reports.every(({ ok }) => ok) ? 0 : 1);

@@ -344,7 +344,8 @@ async function drained(ground: Ground, token: string, lastFaultAtMs: number): Pr
   while (Date.now() < lastFaultAtMs + patienceMs) {
     const url = ground.directUrl();
     if (url !== null && (await isAnyOpen(url, token)) === false) return Math.max(0, Date.now() - lastFaultAtMs);
-    await sleep(100);
+    // A look costs what is looked at: it may not be what the drain waits for.
+    await sleep(250);
   }
   return null;
 }
