@@ -8,6 +8,7 @@ import type { InstanceRow } from '../domain/task-row.ts';
 import { currentTraceparent } from '../domain/traceparent.ts';
 import {
   claim,
+  claimEach,
   closeExpired,
   dropEndedOffers,
   lockInstanceForClaim,
@@ -153,7 +154,25 @@ export class Claims {
     };
   }
 
-  /** Of what was picked for this instance among tasks with conditions of their own, what it may still have. */
+  /** Of what was picked for these instances among tasks with conditions of their own and without a limit, what they may still have. */
+  async each(picks: readonly Choice<InstanceRow>[]): Promise<{ claimed: Claimed[]; outdated: boolean }> {
+    const instances = [...new Set(picks.map(({ taker }) => taker))];
+    return claimEach(this.database, {
+      picks: picks.map(({ task, taker }) => ({
+        lane: numberOf(task),
+        seq: task.seq,
+        taker: instances.indexOf(taker),
+        attemptId: this.ids.next('attempt'),
+      })),
+      instances,
+      leaseSeconds: this.config.leaseSeconds,
+      silentAfterSeconds: silentAfterSeconds(this.config.leaseSeconds),
+      traceparent: currentTraceparent(),
+      limitVersion: this.limits.version,
+    });
+  }
+
+  /** The same for one instance, where limits are to be asked about them. */
   async particular(instance: InstanceRow, picks: readonly Choice<unknown>[]): Promise<Claimed[]> {
     return this.database.transaction(async (tx) => {
       const room = await this.lockedRoom(tx, instance);

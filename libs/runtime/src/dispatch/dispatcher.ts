@@ -46,6 +46,8 @@ export interface Places {
 }
 
 const everyMs = 1_000;
+/** After a round that failed; it doubles while rounds fail. */
+const afterFailureMs = 25;
 /** Tasks in one claim: enough to share one commit, few enough to leave the others their turn. */
 const perClaim = 1_000;
 /** After a pause; it doubles while claims come back full. */
@@ -67,6 +69,8 @@ export class Dispatcher {
   private soon: NodeJS.Timeout | undefined;
   private round: Promise<void> | null = null;
   private again = false;
+  /** Rounds that failed in a row. */
+  private failed = 0;
   private stopped = true;
   private turn = 0;
   /** Tasks to ask for in the next claim. */
@@ -151,7 +155,10 @@ export class Dispatcher {
     // The log's hint comes a moment before the one that names lanes, which saves a look at the table.
     this.round = new Promise((resolve) => setImmediate(resolve))
       .then(() => this.run())
-      .catch((error: unknown) => this.log.error({ err: error }, 'a round failed; the next one is a second away'))
+      .then(
+        () => (this.failed = 0),
+        (error: unknown) => this.comeBack(error),
+      )
       .then(() => {
         this.round = null;
         if (this.again) {
@@ -159,6 +166,13 @@ export class Dispatcher {
           this.poke();
         }
       });
+  }
+
+  /** The database may have been away for a moment: what waits need not wait for the look each second. */
+  private comeBack(error: unknown): void {
+    this.log.error({ err: error }, 'a round failed and comes again');
+    this.lookSoon(Math.min(everyMs, afterFailureMs * 2 ** this.failed));
+    this.failed += 1;
   }
 
   private lookAnywhere(): void {
@@ -273,8 +287,8 @@ export class Dispatcher {
   }
 
   /** Something was told of and the last look is too recent for another, or a limit may allow something again. */
-  private lookSoon(): void {
-    const waits = [this.readyLanes.lookIn, this.limits.restsFor].filter((ms) => ms !== null);
+  private lookSoon(atTheLatestMs: number | null = null): void {
+    const waits = [atTheLatestMs ?? this.readyLanes.lookIn, this.limits.restsFor].filter((ms) => ms !== null);
     if (waits.length === 0 || this.stopped) return;
     clearTimeout(this.soon);
     this.soon = setTimeout(() => this.poke(), Math.min(...waits)).unref();
@@ -351,30 +365,44 @@ export class Dispatcher {
     const gone = new Set([...nobodys, ...empty]);
     const asked = new Set(nobodys.size === 0 ? [] : able.map(({ instance }) => instance.id));
     for (const number of nobodys) this.passedOver.set(number, asked);
-    const own = Map.groupBy(
-      picks.filter(({ task }) => task.particular !== null),
-      ({ taker }) => taker,
-    );
-    for (const [receiver, some] of own) {
+    const refuse = (receiver: Receiver, some: readonly Choice<Receiver>[]): void => {
+      const numbers = some.map(({ task }) => numberOf(task));
+      for (const number of numbers) gone.add(number);
+      this.touch(receiver, numbers);
+    };
+    const own = picks.filter(({ task }) => task.particular !== null);
+    const free = own.filter(({ limits }) => limits.length === 0);
+    let isOutdated = false;
+    if (free.length > 0 && !this.stopped) {
+      const { claimed, outdated } = await this.claims.each(
+        free.map((pick) => ({ ...pick, taker: pick.taker.instance })),
+      );
+      isOutdated = outdated;
+      handed += claimed.length;
+      this.deliverAll(
+        free.map(({ taker }) => taker),
+        claimed,
+      );
+      const given = new Set(claimed.map((row) => row.instance_id));
+      if (!outdated)
+        for (const [receiver, some] of Map.groupBy(free, ({ taker }) => taker))
+          if (!given.has(receiver.instance.id)) refuse(receiver, some);
+    }
+    const underLimits = own.filter(({ limits }) => limits.length > 0);
+    for (const [receiver, some] of Map.groupBy(underLimits, ({ taker }) => taker)) {
       if (this.stopped) break;
       const claimed = await this.claims.particular(receiver.instance, some);
       handed += claimed.length;
       if (claimed.length > 0) this.deliver(new Map([[receiver, claimed]]), claimed);
-      else {
-        for (const { task } of some) gone.add(numberOf(task));
-        this.touch(
-          receiver,
-          some.map(({ task }) => numberOf(task)),
-        );
-      }
+      else refuse(receiver, some);
     }
     // What nobody here may have now is asked about again when somebody else has room, and by the look each second.
     for (const number of gone)
       this.readyLanes.taken(number, { last: null, emptied: true, hints: hints.get(number) ?? 0 });
     const limited = picks.filter(({ task, limits }) => task.particular === null && limits.length > 0);
-    if (limited.length === 0 || this.stopped) return { handed, outdated: false };
+    if (limited.length === 0 || this.stopped) return { handed, outdated: isOutdated };
     const { claimed, outdated } = await this.handLimited(limited);
-    return { handed: handed + claimed, outdated };
+    return { handed: handed + claimed, outdated: outdated || isOutdated };
   }
 
   private async handLimited(picks: readonly Choice<Receiver>[]): Promise<{ claimed: number; outdated: boolean }> {

@@ -3,8 +3,9 @@ import { Database } from '#platform/database';
 import { lanesWithTasks } from '../sql/lanes.ts';
 
 const lookEveryMs = 1_000;
-/** Told of something new by others, it looks no more often than this. */
+/** Told of something new by others, it looks no more often than this: with nothing at hand, and with something to go on with. */
 const lookAgainMs = 20;
+const lookBesideMs = 250;
 /** A look, or a start from the beginning, takes at most this share of the time. */
 const patience = 20;
 const beginAgainMs = 30_000;
@@ -66,12 +67,7 @@ export class ReadyLanes {
     const since = performance.now() - this.lookedAt;
     const now = this.known();
     const due = since >= Math.max(lookEveryMs, patience * this.lookTookMs);
-    if (
-      !fresh &&
-      !due &&
-      !(this.advanced && now.length === 0 && since >= Math.max(lookAgainMs, patience * this.lookTookMs))
-    )
-      return now;
+    if (!fresh && !due && !(this.advanced && since >= this.lookPauseMs(now))) return now;
     await this.look(due);
     return this.known();
   }
@@ -86,7 +82,12 @@ export class ReadyLanes {
   /** Milliseconds until a look that was asked for is allowed; null when none was. */
   get lookIn(): number | null {
     if (!this.advanced) return null;
-    return Math.max(0, Math.max(lookAgainMs, patience * this.lookTookMs) - (performance.now() - this.lookedAt));
+    return Math.max(0, this.lookPauseMs(this.known()) - (performance.now() - this.lookedAt));
+  }
+
+  /** What came back goes before what waits, and whoever was to say so may be gone: a look is due also beside something to go on with. */
+  private lookPauseMs(known: readonly number[]): number {
+    return Math.max(known.length === 0 ? lookAgainMs : lookBesideMs, patience * this.lookTookMs);
   }
 
   /** A claim begins. */
@@ -112,9 +113,15 @@ export class ReadyLanes {
 
   private async look(onTime: boolean): Promise<void> {
     const from = performance.now();
+    const { lookedAt, advanced } = this;
     this.lookedAt = from;
     this.advanced = false;
-    const rows = await lanesWithTasks(this.database, maxLanes);
+    const rows = await lanesWithTasks(this.database, maxLanes).catch((error: unknown) => {
+      // Nothing was seen: whoever looks next is to see it.
+      this.lookedAt = lookedAt;
+      this.advanced ||= advanced;
+      throw error;
+    });
     this.lookTookMs = performance.now() - from;
     const found = new Set(rows.map((row) => row.lane));
     for (const lane of found) {

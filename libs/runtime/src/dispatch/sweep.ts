@@ -1,10 +1,11 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import type { Tx } from '#kernel';
+import { Ids, type Tx } from '#kernel';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
 import { afterFailure, offlineAfterSeconds } from '../domain/lease-rules.ts';
 import type { TaskRow } from '../domain/task-row.ts';
+import { currentTraceparent } from '../domain/traceparent.ts';
 import { applyFailure, wait } from '../sql/outcomes.ts';
 import {
   anythingDue,
@@ -14,6 +15,7 @@ import {
   markSilentOffline,
   offerExpired,
   overdue,
+  passedOver,
   queueDelayed,
   requeueDue,
   sweepLimit,
@@ -47,6 +49,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
     private readonly config: Config,
     private readonly wakeUps: WakeUps,
     private readonly rounds: Rounds,
+    private readonly ids: Ids,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -80,23 +83,24 @@ export class LeaseSweep implements OnApplicationBootstrap {
         this.offeredUntil = new Date(lookedAt.getTime() - overlapMs);
         return;
       }
-      const { rows, now, passedOver } = await this.database.transaction(async (tx) => {
-        const late = await offerExpired(tx, { after, leaseSeconds: this.config.leaseSeconds });
-        for (const { task_id, team_id, project_id, number, fence, instance_id } of late.rows) {
-          tx.append({
-            type: 'task.lease_expired',
-            teamId: team_id,
-            projectId: project_id,
-            subject: task_id,
-            data: { taskId: task_id, attempt: number, fence, instanceId: instance_id },
-          });
-        }
-        return late;
-      });
-      if (rows.length > 0)
-        this.wakeUps.somethingToClaim([...new Set(rows.map(({ lane }) => lane))].map((lane) => ({ lane: -lane })));
-      more = rows.length === sweepLimit;
-      if (!more) this.offeredUntil = new Date(Math.min(now.getTime() - overlapMs, passedOver?.getTime() ?? Infinity));
+      const lanes = await this.offer({ after, now: lookedAt });
+      if (lanes.length > 0) this.wakeUps.somethingToClaim([...new Set(lanes)].map((lane) => ({ lane: -lane })));
+      more = lanes.length === sweepLimit;
+      if (more) continue;
+      const left = await passedOver(this.database, { after, now: lookedAt });
+      this.offeredUntil = new Date(Math.min(lookedAt.getTime() - overlapMs, left?.getTime() ?? Infinity));
+    }
+  }
+
+  private async offer(q: { after: Date | null; now: Date }): Promise<number[]> {
+    const eventIds = Array.from({ length: sweepLimit }, () => this.ids.next('event'));
+    const { leaseSeconds } = this.config;
+    try {
+      return await offerExpired(this.database, { ...q, leaseSeconds, eventIds, traceparent: currentTraceparent() });
+    } catch (error) {
+      // The answer was lost, and maybe nothing else: then they are offered, and nobody else tells of them.
+      this.wakeUps.somethingToClaim();
+      throw error;
     }
   }
 

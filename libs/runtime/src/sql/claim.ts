@@ -173,7 +173,13 @@ export async function claim(
   ]);
   db.appended(answer?.head ?? null, answer?.owed);
   if (answer === undefined) return { claimed: [], last: new Map(), refused: false, outdated: false };
-  const claimed = split(answer.claimed).map((words): Claimed => {
+  const claimed = claimedIn(answer);
+  const last = new Map(split(answer.places).map((words) => words.split(' ').map(Number) as [number, number]));
+  return { claimed, last, refused: claimed.length < answer.locked, outdated: !answer.current };
+}
+
+const claimedIn = ({ claimed, leaseUntil }: Pick<ClaimAnswer, 'claimed' | 'leaseUntil'>): Claimed[] =>
+  split(claimed).map((words) => {
     const [task_id = '', fence, lane, number, attempt_id = '', instance_id = ''] = words.split(' ');
     return {
       task_id,
@@ -182,12 +188,9 @@ export async function claim(
       number: Number(number),
       attempt_id,
       instance_id,
-      lease_until: answer.leaseUntil,
+      lease_until: leaseUntil,
     };
   });
-  const last = new Map(split(answer.places).map((words) => words.split(' ').map(Number) as [number, number]));
-  return { claimed, last, refused: claimed.length < answer.locked, outdated: !answer.current };
-}
 
 const split = (words: string | null): string[] => (words === null ? [] : words.split(','));
 
@@ -276,6 +279,132 @@ export const lookAtPlain = (
     [lanes.map(({ id }) => id), lanes.map(({ after }) => after), limit],
   );
 
+/** What a taker may not have at this moment; `r` is the place in `task_ready`, `s` what it sticks to. */
+const mayHave = (instanceId: string, agent: string): string => `
+  not (${avoided} and ${instanceId} = any (r.avoid_instances)) and not (${kept} and r.preferred_instance_id <> ${instanceId})
+  and (s.sticky_to is null or ${kept} or case s.sticky_to when 'instance' then s.instance_id = ${instanceId} else s.agent = ${agent} end)`;
+
+/**
+ * Tasks with conditions of their own, each for the instance that it was picked for, in one statement that commits by itself: what lost
+ * its holder waits for one commit, however many take it on, and a server that is stopped meanwhile holds nothing. Expired attempts are
+ * closed where nobody writes under them at this very moment; an offer whose attempt has ended or was renewed is taken away: whoever
+ * ended or renewed it could not see an offer that was written while they waited for the attempt's row.
+ */
+const claimPicked = `
+  with clock as materialized (select muster_now() as now),
+  picked as (
+    select * from unnest($1::int[], $2::bigint[], $3::int[], $4::text[]) as p(lane, seq, taker, attempt_id) where ${limitVersion} = $11::bigint
+  ),
+  locked as materialized (
+    select r.*, p.attempt_id, i.id as instance_id, i.actor_id, i.agent, i.agent_version, (i.limits ->> 'attempts')::int as max_attempts,
+      (i.limits ->> 'timeoutSeconds')::float8 as timeout
+    from picked p
+    cross join lateral (
+      select i.* from instances i
+      where i.id = ($5::text[])[p.taker] and i.connection = ($6::text[])[p.taker] and i.state = 'idle'
+        and i.last_seen_at > (select now from clock) - make_interval(secs => $7)
+      limit 1
+    ) i
+    cross join lateral (
+      select r.lane, r.seq, r.task_id, r.attempts, r.expired_fence from task_ready r ${sticky}
+      where r.lane = p.lane and r.seq = p.seq and ${mayHave('i.id', 'i.agent')}
+      for update of r skip locked
+    ) r
+  ),
+  late as materialized (
+    select r.* from locked l cross join lateral (
+      select r.* from task_running r
+      where r.task_id = l.task_id and r.fence = l.expired_fence and r.lease_until < (select now from clock) for update skip locked
+    ) r
+    where l.expired_fence is not null
+  ),
+  closed as (
+    delete from task_running r using late l where r.task_id = l.task_id and r.task_id = any (array(select task_id from late)) returning r.task_id
+  ),
+  kept as (
+    insert into attempts (id, task_id, number, fence, instance_id, holder_id, agent, agent_version, outcome, error, progress, progress_message, checkpoint,
+      cost_usd, log_lines, started_at, ended_at)
+    select attempt_id, task_id, number, fence, instance_id, holder_id, agent, agent_version, 'expired', 'the lease expired', progress, progress_message,
+      checkpoint, cost_usd, log_lines, started_at, (select now from clock) from late returning 1
+  ),
+  blamed as (
+    update tasks t set failures = t.failures + 1, max_attempts = least(t.max_attempts, l.max_attempts), attempt = l.number, instance_id = l.instance_id,
+      agent = l.agent, checkpoint = coalesce(l.checkpoint, t.checkpoint), updated_at = (select now from clock)
+    from late l where t.id = l.task_id and t.id = any (array(select task_id from late)) returning 1
+  ),
+  outlived as (
+    delete from task_ready r using locked l
+    where r.lane = any (array(select lane from locked)) and r.seq = any (array(select seq from locked)) and r.lane = l.lane and r.seq = l.seq
+      and l.expired_fence is not null and l.task_id <> all (array(select task_id from late))
+      and not exists (select from task_running a where a.task_id = l.task_id and a.fence = l.expired_fence and a.ready_seq = l.seq)
+    returning 1
+  ),
+  -- only behind the end of the expired attempt: its row has the same key as the one that is opened
+  gone as (
+    delete from task_ready r using locked l left join closed c on c.task_id = l.task_id
+    where r.lane = any (array(select lane from locked)) and r.seq = any (array(select seq from locked)) and r.lane = l.lane and r.seq = l.seq
+      and (l.expired_fence is null or c.task_id is not null)
+    returning l.*
+  ),
+  opened as (
+    insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
+      lease_until, deadline_at)
+    select g.task_id, nextval('task_fences'), abs(g.lane), g.attempts + 1, g.attempt_id, g.instance_id, g.actor_id, g.agent, g.agent_version,
+      g.max_attempts, c.now, c.now + make_interval(secs => $8), c.now + make_interval(secs => g.timeout)
+    from gone g, clock c
+    returning task_id, fence, lane, number, attempt_id, instance_id, agent
+  ),
+  told as (
+    select o.task_id, o.fence, o.lane, o.number, o.attempt_id, o.instance_id,
+      row('evt' || substr(o.attempt_id, 4), 'task.started', l.team_id, l.project_id, o.task_id, 'normal',
+        jsonb_build_object('taskId', o.task_id, 'attempt', o.number, 'fence', o.fence, 'agent', o.agent, 'instanceId', o.instance_id),
+        $9)::event_draft as event
+    from opened o join task_lanes l on l.id = o.lane and l.id = any ($10::int[])
+  )
+  select t.claimed, t.written, ${limitVersion} = $11::bigint as current, (select now from clock) + make_interval(secs => $8) as "leaseUntil", a.head, a.owed
+  from (
+    -- counted so that they are written before the log's lock is taken
+    select (select count(*) from kept) + (select count(*) from blamed) + (select count(*) from outlived) as written,
+      string_agg(concat_ws(' ', task_id, fence, lane, number, attempt_id, instance_id), ',') as claimed, array_agg(event) as events
+    from told
+  ) t, append_events_of(t.events, '{task.started}') a`;
+
+export async function claimEach(
+  db: HotSql,
+  q: {
+    /** `taker` is an index into the instances. */
+    picks: readonly {
+      readonly lane: number;
+      readonly seq: number;
+      readonly taker: number;
+      readonly attemptId: string;
+    }[];
+    instances: readonly { readonly id: string; readonly connection: string }[];
+    leaseSeconds: number;
+    silentAfterSeconds: number;
+    traceparent: string | null;
+    limitVersion: number;
+  },
+): Promise<{ claimed: Claimed[]; outdated: boolean }> {
+  const [answer] = await db.hot<Omit<ClaimAnswer, 'places' | 'locked'>>('claim each for its instance', claimPicked, [
+    plain(q.picks.map(({ lane }) => lane)),
+    plain(q.picks.map(({ seq }) => seq)),
+    plain(q.picks.map(({ taker }) => taker + 1)),
+    plain(q.picks.map(({ attemptId }) => attemptId)),
+    plain(q.instances.map(({ id }) => id)),
+    plain(q.instances.map(({ connection }) => connection)),
+    q.silentAfterSeconds,
+    q.leaseSeconds,
+    q.traceparent,
+    plain([...new Set(q.picks.map(({ lane }) => Math.abs(lane)))]),
+    q.limitVersion,
+  ]);
+  db.appended(answer?.head ?? null, answer?.owed);
+  return answer === undefined
+    ? { claimed: [], outdated: false }
+    : { claimed: claimedIn(answer), outdated: !answer.current };
+}
+
 /** Of these, what this instance may have now. Locked. Nothing where limits have changed since `limitVersion`. */
 export const lockParticular = (
   tx: Sql,
@@ -284,9 +413,7 @@ export const lockParticular = (
   tx.sql<ParticularRow>(
     `select r.lane, r.seq, r.task_id, r.attempts, r.expired_fence, ${expiredAgent} as expired_agent
      from unnest($1::int[], $2::bigint[]) as c(lane, seq) join task_ready r on r.lane = c.lane and r.seq = c.seq ${sticky}
-     where not (${avoided} and $3 = any (r.avoid_instances)) and not (${kept} and r.preferred_instance_id <> $3)
-       and (s.sticky_to is null or ${kept} or case s.sticky_to when 'instance' then s.instance_id = $3 else s.agent = $5 end)
-       and ${limitVersion} = $4::bigint
+     where ${mayHave('$3', '$5')} and ${limitVersion} = $4::bigint
      for update of r skip locked`,
     [q.places.map((place) => place.lane), q.places.map((place) => place.seq), q.instanceId, q.limitVersion, q.agent],
   );

@@ -1,5 +1,6 @@
 import type { Tx } from '#kernel';
 import type { InstanceLimits, InstanceRow } from '../domain/task-row.ts';
+import type { HotSql } from './claim.ts';
 
 type Sql = Pick<Tx, 'sql'>;
 
@@ -48,57 +49,59 @@ export const queueDelayed = (tx: Sql): Promise<About[]> =>
      select id, team_id, project_id, lane, ready_seq from moved`,
   );
 
-export interface ExpiredRow {
-  readonly task_id: string;
-  readonly team_id: string;
-  readonly project_id: string;
-  readonly fence: number;
-  readonly number: number;
-  readonly instance_id: string;
-  readonly lease_until: Date;
-  readonly lane: number;
-}
-
 /**
  * Leases that ran out since `after`: told once, and offered to others from now on while the late holder may still finish. Who
  * let it expire gets it back only when nobody else wanted it for one more lease. With no attempt left there is nothing to
- * offer; what becomes of it is decided when that further lease is over. `passedOver` is the earliest of those that somebody had
- * locked: the next look begins there.
+ * offer; what becomes of it is decided when that further lease is over. One statement that commits by itself: a server that is
+ * stopped in the middle of it holds no row that others would have to pass over.
+ * @param q `now` as it was read a moment ago; `eventIds` as many as there may be rows
  */
 export async function offerExpired(
-  tx: Sql,
-  q: { after: Date | null; leaseSeconds: number },
-): Promise<{ rows: ExpiredRow[]; now: Date; passedOver: Date | null }> {
-  const [clock] = await tx.sql<{ now: Date }>(`select muster_now() as now`);
-  if (clock === undefined) throw new Error('The database told no time.');
-  const rows = await tx.sql<ExpiredRow>(
+  db: HotSql,
+  q: { after: Date | null; now: Date; leaseSeconds: number; eventIds: readonly string[]; traceparent: string | null },
+): Promise<number[]> {
+  const [answer] = await db.hot<{ lanes: number[] | null; head: number | null; owed: boolean }>(
+    'offer expired leases',
     `with late as materialized (
        select task_id, fence, lane, number, instance_id, lease_until, max_attempts from task_running
        where lease_until < $3::timestamptz and ($1::timestamptz is null or lease_until >= $1::timestamptz) and not expiry_told
        order by lease_until limit ${sweepLimit} for update skip locked
      ), judged as materialized (
-       select l.*, t.team_id, t.project_id,
+       select l.*, t.team_id, t.project_id, row_number() over (order by l.lease_until, l.fence) as no,
          case when t.failures + 1 < least(t.max_attempts, l.max_attempts) then nextval('task_ready_seq') end as seq
-       from late l join tasks t on t.id = l.task_id
+       from late l join tasks t on t.id = l.task_id and t.id = any (array(select task_id from late))
      ), told as (
-       update task_running r set expiry_told = true, ready_seq = j.seq from judged j where r.task_id = j.task_id
+       update task_running r set expiry_told = true, ready_seq = j.seq from judged j
+       where r.task_id = j.task_id and r.task_id = any (array(select task_id from late)) returning 1
      ), offered as (
        insert into task_ready (lane, seq, task_id, ready_at, attempts, avoid_instances, avoid_until, avoid_then_person, expired_fence)
        select -lane, seq, task_id, muster_now(), number, array[instance_id], lease_until + make_interval(secs => $2::float8), false, fence
-       from judged where seq is not null
+       from judged where seq is not null returning 1
      ), due as (
        insert into task_due (task_id, kind, at) select task_id, 'exhausted', lease_until + make_interval(secs => $2::float8) from judged where seq is null
-       on conflict (task_id, kind) do update set at = excluded.at
+       on conflict (task_id, kind) do update set at = excluded.at returning 1
      )
-     select task_id, team_id, project_id, fence, number, instance_id, lease_until, lane from judged`,
-    [q.after, q.leaseSeconds, clock.now],
+     select t.lanes, t.written, a.head, a.owed
+     from (
+       -- counted so that they are written before the log's lock is taken
+       select (select count(*) from told) + (select count(*) from offered) + (select count(*) from due) as written, array_agg(lane order by no) as lanes, array_agg(row(($4::text[])[no], 'task.lease_expired', team_id, project_id, task_id, 'normal',
+         jsonb_build_object('taskId', task_id, 'attempt', number, 'fence', fence, 'instanceId', instance_id), $5)::event_draft order by no) as events
+       from judged
+     ) t, append_events_of(t.events, '{task.lease_expired}') a`,
+    [q.after, q.leaseSeconds, q.now, q.eventIds, q.traceparent],
   );
-  const [left] = await tx.sql<{ passedOver: Date | null }>(
+  db.appended(answer?.head ?? null, answer?.owed);
+  return answer?.lanes ?? [];
+}
+
+/** The earliest of those that somebody had locked meanwhile: the next look begins there. */
+export async function passedOver(db: Sql, q: { after: Date | null; now: Date }): Promise<Date | null> {
+  const [left] = await db.sql<{ passedOver: Date | null }>(
     `select min(lease_until) as "passedOver" from task_running
      where lease_until < $2::timestamptz and ($1::timestamptz is null or lease_until >= $1::timestamptz) and not expiry_told`,
-    [q.after, clock.now],
+    [q.after, q.now],
   );
-  return { rows, now: clock.now, passedOver: left?.passedOver ?? null };
+  return left?.passedOver ?? null;
 }
 
 /** The first lease that ran out since `after` and was not told, by one look: most of the time there is none, and nothing more to ask. */
