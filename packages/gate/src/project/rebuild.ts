@@ -9,6 +9,7 @@ import {
   type RebuiltAnswer,
 } from '@muster/contracts';
 import picomatch from 'picomatch';
+import { breathe } from '../breath.ts';
 import type { SandboxDriver } from '../sandbox/driver.ts';
 import { readReportBytes } from '../sandbox/report.ts';
 import { inSlot } from '../sandbox/slots.ts';
@@ -131,16 +132,18 @@ async function make(
   const is = matcher(rules);
   const declared = [...tree.files.keys()].filter(is);
   const installed = install ? await dependenciesOf(tree, options) : null;
-  copyTree(dir, folder);
+  await copyTree(dir, folder);
   for (const path of declared) rmSync(join(folder, path));
   for (const place of installed?.mountPoints ?? []) mkdirSync(join(folder, place), { recursive: true });
   for (const rule of rules) await run(rule, folder, installed, options);
   const after = treeOf(folder);
   const missing = declared.filter((path) => !after.has(path));
   if (missing.length > 0) throw new NotRebuildable(`the declared commands do not make ${named(missing)}`);
-  const touched = [...new Set([...tree.files.keys(), ...after.files.keys()])]
-    .filter((path) => !is(path))
-    .filter((path) => !tree.sameIn(after, path));
+  const touched: string[] = [];
+  for (const path of new Set([...tree.files.keys(), ...after.files.keys()])) {
+    await breathe();
+    if (!is(path) && !tree.sameIn(after, path)) touched.push(path);
+  }
   if (touched.length > 0)
     throw new NotRebuildable(`the declared commands change ${named(touched.sort())}, which is not declared`);
   const made = new Map<string, Buffer>();
