@@ -9,7 +9,9 @@ const MAY_PUSH = 30;
 const mergeRequest = z.object({
   iid: z.int().positive(),
   state: z.enum(['opened', 'closed', 'locked', 'merged']),
-  draft: z.boolean().default(false),
+  draft: z.boolean().optional(),
+  // What older ones say instead, and newer ones no longer.
+  work_in_progress: z.boolean().default(false),
   title: z.string(),
   web_url: z.url(),
   author: z.object({ id: z.int(), username: z.string() }),
@@ -30,7 +32,7 @@ function requestOf(there: z.output<typeof mergeRequest>): RequestThere {
     number: there.iid,
     // Locked is what it is while it is being merged.
     state: there.state === 'opened' || there.state === 'locked' ? 'open' : there.state,
-    draft: there.draft,
+    draft: there.draft ?? there.work_in_progress,
     title: there.title,
     url: there.web_url,
     author: { id: there.author.id, name: there.author.username },
