@@ -39,6 +39,7 @@ import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
 import { ShowEnforcerHandler } from './queries/show-enforcer.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
+import { FindLandingUnderWayHandler } from './queries/find-landing-under-way.ts';
 import { FindTaskChangesHandler } from './queries/find-task-changes.ts';
 import { FindSetHandler, ListSetsHandler } from './queries/show-sets.ts';
 import { FindSubmissionHandler } from './queries/find-submission.ts';
@@ -83,6 +84,7 @@ export const queryHandlers = [
   FindSetHandler,
   ListSetsHandler,
   FindLandingHandler,
+  FindLandingUnderWayHandler,
   FindTaskChangesHandler,
   ReadMergedTreeHandler,
   ListSubmissionsHandler,

@@ -25,6 +25,7 @@ import { ProjectsController } from './http/projects.controller.ts';
 import { RemotesController } from './http/remotes.controller.ts';
 import { streamArchives } from './http/streamed-bodies.ts';
 import { KeepInStep } from './keep-in-step.ts';
+import { RepositoryUpkeep } from './repository-upkeep.ts';
 import { FindAssignedAgentsHandler } from './queries/find-assigned-agents.ts';
 import { FindProjectTeamHandler } from './queries/find-project-team.ts';
 import { FindProjectHandler } from './queries/find-project.ts';
@@ -73,6 +74,7 @@ const queryHandlers = [
     UploadPack,
     PushDoor,
     KeepInStep,
+    RepositoryUpkeep,
     PushWhatLanded,
     LookWhenAForgeWasPushedTo,
     ...commandHandlers,

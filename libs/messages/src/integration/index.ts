@@ -1,4 +1,10 @@
-import type { Approver, ConflictForecast, CreateSubmission, LandingView, SubmissionView } from '@muster/contracts';
+import type {
+  Approver,
+  ConflictForecast,
+  CreateSubmission,
+  LandingView,
+  SubmissionView,
+} from '@muster/contracts';
 import { Command, Query } from '@nestjs/cqrs';
 
 export class ReceiveSubmission extends Command<SubmissionView> {
@@ -82,6 +88,12 @@ export class FindTaskChanges extends Query<
 }
 export class FindLanding extends Query<LandingView | null> {
   constructor(readonly landingId: string) {
+    super();
+  }
+}
+/** Is something of the project's landing at this moment: between the intent and the announcement? */
+export class FindLandingUnderWay extends Query<boolean> {
+  constructor(readonly projectId: string) {
     super();
   }
 }

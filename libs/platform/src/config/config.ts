@@ -175,6 +175,11 @@ const variables = {
     .regex(/^(\d{1,6}[smhd]|forever)$/, 'must be a number with its unit, like 12h or 90d, or forever')
     .default('90d')
     .describe('how long logs and artefacts of a verification are kept after its end; forever keeps them'),
+  MUSTER_REPOSITORIES_UPKEEP: z
+    .string()
+    .regex(/^(\d{1,6}[smhd]|never)$/, 'must be a number with its unit, like 30m or 6h, or never')
+    .default('1h')
+    .describe('how often each repository is looked at and, when it has gathered enough, packed'),
   MUSTER_LANDING_WINDOW: count(1, 100)
     .default(20)
     .describe('most accepted changes of one branch that are verified on top of one another at once'),
@@ -255,6 +260,8 @@ export class Config {
   readonly gatePolicy: GatePolicy;
   readonly reworkLimit: number;
   readonly retryDelaysSeconds: readonly number[];
+  /** Null: never. */
+  readonly repositoriesUpkeepMs: number | null;
   readonly landingWindow: number;
   readonly landingStrategies: Values['MUSTER_LANDING_STRATEGIES'];
   readonly landingProtectedBranches: readonly string[];
@@ -310,6 +317,7 @@ export class Config {
     this.gatePolicy = values.MUSTER_GATE_POLICY ?? gatePolicy.parse({});
     this.reworkLimit = values.MUSTER_REWORK_LIMIT;
     this.retryDelaysSeconds = values.MUSTER_RETRY_DELAYS;
+    this.repositoriesUpkeepMs = millisecondsOf(values.MUSTER_REPOSITORIES_UPKEEP);
     this.landingWindow = values.MUSTER_LANDING_WINDOW;
     this.landingStrategies = values.MUSTER_LANDING_STRATEGIES;
     this.landingProtectedBranches = values.MUSTER_LANDING_PROTECTED_BRANCHES;

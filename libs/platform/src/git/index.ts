@@ -2,6 +2,7 @@ export { Changes, type HandedCommit, type Replay } from './changes.ts';
 export { Git, GitFailed, killGroup, type GitResult, type GitRun } from './git.ts';
 export { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
 export { GitModule } from './git.module.ts';
+export { Packing, type Stored } from './packing.ts';
 export { Repositories } from './repositories.ts';
 export type {
   ChangedFile,

@@ -33,12 +33,13 @@ import {
 } from './conflicts.ts';
 import { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
 import { DiskFull, Git, GitFailed } from './git.ts';
+import { packedRef } from './packed-refs.ts';
 import { roomIn } from './room-in.ts';
 
 /** The old value of a ref that must not exist yet, and the new value of one that is to go. */
 export const NOTHING = '0'.repeat(40);
-/** Many packed refs are read faster by git than by us. */
-const MAX_REF_FILE_BYTES = 256 * 1024;
+/** A ref's own file holds one line. */
+const MAX_REF_FILE_BYTES = 1024;
 /** What is larger goes into an archive in pieces. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 /** What a three-way comparison shows line by line; larger files are named only. */
@@ -243,7 +244,8 @@ export class Repositories {
 
   async remove(projectId: string): Promise<void> {
     this.git.forget(this.path(projectId));
-    await rm(this.path(projectId), { recursive: true, force: true });
+    // Another server may be writing a file into a folder that is being emptied here.
+    await rm(this.path(projectId), { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 
   /** The commit that a full ref name or an object id stands for; null when there is none. */
@@ -274,15 +276,9 @@ export class Repositories {
     if (loose === undefined) return undefined;
     if (loose !== null) return /^([0-9a-f]{40}|[0-9a-f]{64})\n$/.test(loose) ? loose.trim() : undefined;
     // Packing writes the line before it removes the file, so a ref that is in neither was in neither at one moment.
-    const packed = contentOf(join(dir, 'packed-refs'));
-    if (packed === undefined || packed === null) {
-      const otherFormat = statSync(join(dir, 'reftable'), { throwIfNoEntry: false });
-      return packed === null && otherFormat === undefined ? null : undefined;
-    }
-    const end = packed.indexOf(` ${name}\n`);
-    if (end === -1) return null;
-    const object = packed.slice(packed.lastIndexOf('\n', end - 1) + 1, end);
-    return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(object) ? object : undefined;
+    const packed = packedRef(join(dir, 'packed-refs'), name);
+    if (packed !== null) return packed;
+    return statSync(join(dir, 'reftable'), { throwIfNoEntry: false }) === undefined ? null : undefined;
   }
 
   async refs(projectId: string, prefix: string): Promise<Array<{ ref: string; object: string }>> {
@@ -942,7 +938,12 @@ export class Repositories {
     const kind = (mode: string) => (mode === '40000' ? 'tree' : mode === '160000' ? 'commit' : 'blob');
     const lines = entries.map(({ mode, name, oid }) => `${mode} ${kind(mode)} ${oid}\t${name}\0`);
     const question = Buffer.from(`${lines.join('')}\0`, 'latin1');
-    const [tree = ''] = await this.git.ask(dir, trees, question, written(1));
+    const ask = () => this.git.ask(dir, trees, question, written(1));
+    // One that stands knows the packs of when it was started, and no newer ones. The next one does.
+    const [tree = ''] = await ask().catch((error: unknown) => {
+      if (error instanceof GitFailed) return ask();
+      throw error;
+    });
     return object(tree);
   }
 

@@ -2,7 +2,7 @@ import { LockMode } from '@mikro-orm/postgresql';
 import { Command, CommandHandler, type ICommandHandler, QueryBus } from '@nestjs/cqrs';
 import { FindProjectOperations } from '#messages/runtime';
 import { Database } from '#platform/database';
-import { Repositories } from '#platform/git';
+import { Packing, Repositories } from '#platform/git';
 import { Project } from '../domain/project.ts';
 import { OpenWork, ProjectUnknown } from '../projects.errors.ts';
 
@@ -22,6 +22,7 @@ export class DeleteProjectHandler implements ICommandHandler<DeleteProject> {
     private readonly database: Database,
     private readonly queries: QueryBus,
     private readonly repositories: Repositories,
+    private readonly packing: Packing,
   ) {}
 
   async execute({ projectId, by }: DeleteProject): Promise<void> {
@@ -40,6 +41,7 @@ export class DeleteProjectHandler implements ICommandHandler<DeleteProject> {
         data: { projectId, slug: project.slug, by },
       });
     });
+    await this.packing.stop(projectId);
     await this.repositories.remove(projectId);
   }
 }

@@ -84,6 +84,11 @@ export class FoundProject {
             createdAt: now,
             updatedAt: now,
           });
+          await tx.em.flush();
+          await tx.sql(
+            `insert into repository_upkeep (project_id, next_action_at) values ($1, muster_now() + interval '1 hour')`,
+            [id],
+          );
           tx.append({
             type: 'project.created',
             teamId: actor.teamId,
