@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   agentDefinition,
+  type Overlap,
   permissions,
   type AgentDefinition,
   type CreateTask,
@@ -19,7 +20,7 @@ import { Test } from '@nestjs/testing';
 import semver from 'semver';
 import { Clock, Ids, SystemClock, SystemIds } from '#kernel';
 import { type Actor, Authenticator } from '#messages/auth';
-import { FindTaskChanges } from '#messages/integration';
+import { FindOverlaps, FindTaskChanges } from '#messages/integration';
 import { FindAssignedAgents, FindProject, FindProjectTeam } from '#messages/projects';
 import { FindVerdicts } from '#messages/quality';
 import { FindPublishedVersion } from '#messages/registry';
@@ -53,6 +54,8 @@ export interface RuntimeRoom {
   readonly person: Actor;
   readonly definitions: Map<string, AgentDefinition>;
   assigned: { agent: string; versionRange: string }[];
+  /** What the integration room answers. */
+  overlapping: (query: FindOverlaps) => Promise<Overlap[]>;
   actor(more?: Partial<Actor>): Actor;
   /** Another project of the team. */
   addProject(): Promise<string>;
@@ -129,7 +132,10 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
   };
   await addProject(project);
 
-  const room: { assigned: RuntimeRoom['assigned'] } = { assigned: [{ agent: 'coder', versionRange: '*' }] };
+  const room: Pick<RuntimeRoom, 'assigned' | 'overlapping'> = {
+    assigned: [{ agent: 'coder', versionRange: '*' }],
+    overlapping: () => Promise.resolve([]),
+  };
   const definitions = new Map<string, AgentDefinition>();
   const define = (name: string, version: string): void => {
     definitions.set(
@@ -199,6 +205,12 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
       return [];
     }
   }
+  @QueryHandler(FindOverlaps)
+  class Overlapping implements IQueryHandler<FindOverlaps> {
+    execute(query: FindOverlaps) {
+      return room.overlapping(query);
+    }
+  }
   @QueryHandler(FindVerdicts)
   class Verdicts implements IQueryHandler<FindVerdicts> {
     async execute() {
@@ -221,7 +233,7 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
   class Ground {}
   const testing = await Test.createTestingModule({
     imports: [Ground, CqrsModule.forRoot(), HttpModule, EventLogModule, BlobsModule, runtime],
-    providers: [Projects, ProjectTeams, Assigned, Published, Changes, Verdicts],
+    providers: [Projects, ProjectTeams, Assigned, Published, Changes, Overlapping, Verdicts],
   }).compile();
   const app = testing.createNestApplication<NestFastifyApplication>(httpAdapter(config));
   app.useWebSocketAdapter(app.get(SocketAdapter));

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { ForecastConflicts } from '#messages/integration';
+import { FindOverlaps, ForecastConflicts } from '#messages/integration';
 import { ShowQueue } from './queries/show-queue.ts';
 import { startWorld, type World } from '../test/world.ts';
 
@@ -41,6 +41,26 @@ it('tells which open changes will not merge with one another, and merges only th
   expect(forecast).toMatchObject({ changes: 8, pairsMerged: 5 });
   expect(forecast.touching).toEqual([one, two].map((submissionId) => ({ submissionId, paths: ['a.js'] })));
   expect(far).not.toBe(one);
+});
+
+it('tells a task which changes on their way touch what it says it will touch', async () => {
+  const project = await world.project({ 'src/a.js': '1\n', 'src/b.js': '1\n', 'pages/[id].js': '1\n', 'c.js': '1\n' });
+  const one = await world.submit(project, { 'src/a.js': '2\n', 'c.js': '2\n' });
+  const two = await world.submit(project, { 'pages/[id].js': '2\n' });
+  const taskOf = async (id: string) => (await world.row(id)).task_id ?? '';
+  const [first, second] = [await taskOf(one.id), await taskOf(two.id)];
+  const ask = (paths: string[], taskId = 'task_another') =>
+    world.queries.execute(new FindOverlaps(project.id, taskId, paths));
+  expect(await ask(['src/**'])).toEqual([{ submissionId: one.id, taskId: first, paths: ['src/a.js'] }]);
+  expect(await ask(['pages/[id].js'])).toEqual([{ submissionId: two.id, taskId: second, paths: ['pages/[id].js'] }]);
+  expect(await ask(['**'])).toHaveLength(2);
+  expect(await ask(['docs/**'])).toEqual([]);
+  // Its own earlier try is no news to it.
+  expect((await ask(['**'], first)).map(({ submissionId }) => submissionId)).toEqual([two.id]);
+  await world.submissions.run(one.id);
+  await world.judge(one.id, 'accepted');
+  expect((await world.row(one.id)).state).toBe('landed');
+  expect((await ask(['**'])).map(({ submissionId }) => submissionId)).toEqual([two.id]);
 });
 
 it('shows what is tested on top of what, since when, and when it will probably land', async () => {

@@ -30,6 +30,7 @@ import { SubmissionsController } from './http/submissions.controller.ts';
 import { LandingLine } from './landing-line.ts';
 import { LandingSets } from './landing-sets.ts';
 import { OpenConflicts } from './open-conflicts.ts';
+import { TouchedFiles } from './touched-files.ts';
 import { RollbackOutlook } from './outlook.ts';
 import { Provenance } from './provenance.ts';
 import { AuditProjectHandler } from './queries/audit-project.ts';
@@ -39,6 +40,7 @@ import { ForecastConflictsHandler } from './queries/forecast-conflicts.ts';
 import { ShowEnforcerHandler } from './queries/show-enforcer.ts';
 import { ShowQueueHandler } from './queries/show-queue.ts';
 import { FindLandingHandler } from './queries/find-landing.ts';
+import { FindOverlapsHandler } from './queries/find-overlaps.ts';
 import { FindLandingUnderWayHandler } from './queries/find-landing-under-way.ts';
 import { FindTaskChangesHandler } from './queries/find-task-changes.ts';
 import { FindSetHandler, ListSetsHandler } from './queries/show-sets.ts';
@@ -85,6 +87,7 @@ export const queryHandlers = [
   ListSetsHandler,
   FindLandingHandler,
   FindLandingUnderWayHandler,
+  FindOverlapsHandler,
   FindTaskChangesHandler,
   ReadMergedTreeHandler,
   ListSubmissionsHandler,
@@ -119,6 +122,7 @@ export const reactions = [
     Candidates,
     LandingLine,
     OpenConflicts,
+    TouchedFiles,
     Resolutions,
     AgentRecords,
     Reviews,

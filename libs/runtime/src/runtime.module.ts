@@ -37,6 +37,7 @@ import { StopInstanceHandler } from './commands/stop-instance.ts';
 import { StartTaskHandler } from './commands/start-task.ts';
 import { StartTasksHandler } from './commands/start-tasks.ts';
 import { Assignments } from './dispatch/assignments.ts';
+import { OpenWork } from './dispatch/open-work.ts';
 import { Claims } from './dispatch/claims.ts';
 import { DispatchLimits } from './dispatch/dispatch-limits.ts';
 import { DispatchStops } from './dispatch/dispatch-stops.ts';
@@ -150,6 +151,7 @@ const dispatch = [
   Eligibility,
   Claims,
   Assignments,
+  OpenWork,
   Dispatcher,
   LongPoll,
   TaskEnd,

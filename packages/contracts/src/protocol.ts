@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { branchName, capabilityName, idOf, jsonObject, objectId, timestamp } from './ids.ts';
 import { instanceWish } from './instances.ts';
 import { problem } from './problem.ts';
-import { attemptLesson, rework } from './tasks.ts';
+import { attemptLesson, overlap, rework } from './tasks.ts';
 
 /**
  * The agent socket, `GET /api/runtime/connect` upgraded to WebSocket, `Authorization: Bearer <api key>`.
@@ -33,6 +33,8 @@ export const assignmentMessage = z
     lessons: z.array(attemptLesson),
     checkpoint: z.json().nullable(),
     rework: rework.nullable(),
+    /** What is on its way to the branch in the files that the task says it will touch. Absent when there is nothing. */
+    overlaps: z.array(overlap).optional(),
   })
   .meta({ id: 'TaskAssignment' });
 export type TaskAssignment = z.infer<typeof assignmentMessage>;

@@ -53,6 +53,14 @@ export const rework = z.object({
 });
 export type Rework = z.infer<typeof rework>;
 
+/** Work on its way that touches files which a task says it will touch (`paths` of its input, globs): they may conflict. */
+export const overlap = z.object({
+  submissionId: idOf('submission'),
+  taskId: idOf('task').nullable(),
+  paths: z.array(z.string()).describe('the first 20'),
+});
+export type Overlap = z.infer<typeof overlap>;
+
 export const maxDependencies = 100;
 
 /**
@@ -235,6 +243,9 @@ export const taskExplanation = z
     until: timestamp.nullable(),
     /** The task, submission, landing, instance or limit that it is about. */
     ref: z.string().nullable(),
+    overlaps: z
+      .array(overlap)
+      .describe('changes on their way that touch what it says it will touch; empty when it says nothing'),
     /** Connected instances that offer the capability, each with what keeps it from taking the task. */
     instances: z.array(
       z.object({

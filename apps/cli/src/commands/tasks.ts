@@ -252,6 +252,10 @@ export const addTaskCommands = (program: Command, globals: () => Globals): void 
         why: told.summary,
         until: told.until,
         'what would change it': told.change,
+        'may conflict with':
+          told.overlaps
+            .map(({ submissionId, paths }) => `${submissionId} in ${paths.slice(0, 3).join(', ')}`)
+            .join('; ') || null,
       });
       if (told.instances.length > 0)
         printTable(

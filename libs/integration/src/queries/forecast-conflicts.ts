@@ -3,12 +3,12 @@ import type { ConflictForecast } from '@muster/contracts';
 import { ForecastConflicts } from '#messages/integration';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
-import { mayConflict, type Touched, touchedBy } from '../domain/overlap.ts';
+import { mayConflict, type Touched } from '../domain/overlap.ts';
+import { TouchedFiles } from '../touched-files.ts';
 
 /** Open at the same time; more are not compared pair by pair. */
 const MOST_CHANGES = 200;
-/** What a change touches never changes. */
-const TOUCHED_KEPT = 2_000;
+const MERGES_KEPT = 2_000;
 /** git runs side by side; more of them only wait for one another. */
 const AT_ONCE = 4;
 
@@ -21,13 +21,13 @@ interface Open {
 /** Merges the open changes of a project pair by pair, on objects only, and only those pairs that can get into each other's way at all. */
 @QueryHandler(ForecastConflicts)
 export class ForecastConflictsHandler implements IQueryHandler<ForecastConflicts> {
-  private readonly touched = new Map<string, Touched>();
   /** Two commits merge today as they did yesterday. */
   private readonly merged = new Map<string, readonly string[]>();
 
   constructor(
     private readonly database: Database,
     private readonly repositories: Repositories,
+    private readonly files: TouchedFiles,
   ) {}
 
   async execute({ projectId, paths }: ForecastConflicts): Promise<ConflictForecast> {
@@ -37,7 +37,7 @@ export class ForecastConflictsHandler implements IQueryHandler<ForecastConflicts
       [projectId],
     );
     const touched = new Map<string, Touched>();
-    await inTurn(open, async (one) => void touched.set(one.id, await this.touchedBy(projectId, one)));
+    await inTurn(open, async (one) => void touched.set(one.id, await this.files.of(projectId, one)));
     const pairs: [Open, Open][] = [];
     for (const [at, one] of open.entries()) {
       for (const other of open.slice(at + 1)) {
@@ -57,23 +57,14 @@ export class ForecastConflictsHandler implements IQueryHandler<ForecastConflicts
     return { projectId, changes: open.length, pairsMerged: pairs.length, conflicts, touching };
   }
 
-  private async touchedBy(projectId: string, { base, commit }: Open): Promise<Touched> {
-    const key = `${projectId} ${base} ${commit}`;
-    const known = this.touched.get(key) ?? touchedBy(await this.repositories.diffFiles(projectId, base, commit));
-    return keep(this.touched, key, known);
-  }
-
   private async pathsOf(projectId: string, a: string, b: string): Promise<readonly string[]> {
     const key = `${projectId} ${a} ${b}`;
-    return keep(this.merged, key, this.merged.get(key) ?? (await this.repositories.conflictingPaths(projectId, a, b)));
+    const found = this.merged.get(key) ?? (await this.repositories.conflictingPaths(projectId, a, b));
+    const [oldest] = this.merged.keys();
+    if (this.merged.size >= MERGES_KEPT && oldest !== undefined) this.merged.delete(oldest);
+    this.merged.set(key, found);
+    return found;
   }
-}
-
-function keep<T>(cache: Map<string, T>, key: string, value: T): T {
-  const [oldest] = cache.keys();
-  if (cache.size >= TOUCHED_KEPT && oldest !== undefined) cache.delete(oldest);
-  cache.set(key, value);
-  return value;
 }
 
 async function inTurn<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

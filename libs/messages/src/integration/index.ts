@@ -3,6 +3,7 @@ import type {
   ConflictForecast,
   CreateSubmission,
   LandingView,
+  Overlap,
   SubmissionView,
 } from '@muster/contracts';
 import { Command, Query } from '@nestjs/cqrs';
@@ -88,6 +89,17 @@ export class FindTaskChanges extends Query<
 }
 export class FindLanding extends Query<LandingView | null> {
   constructor(readonly landingId: string) {
+    super();
+  }
+}
+/** Which changes on their way to the branch touch files that a task is to touch: what it may conflict with. */
+export class FindOverlaps extends Query<Overlap[]> {
+  constructor(
+    readonly projectId: string,
+    readonly taskId: string,
+    /** Globs. */
+    readonly paths: readonly string[],
+  ) {
     super();
   }
 }

@@ -6,6 +6,7 @@ import { Database } from '#platform/database';
 import { lessonsOf, payloadsOf, type Claimed, type Payload } from '../sql/claim.ts';
 import type { Lane } from '../sql/lanes.ts';
 import { Lanes } from './lanes.ts';
+import { OpenWork } from './open-work.ts';
 
 /** A claimed task as it goes to its agent. */
 export interface Offer {
@@ -36,6 +37,7 @@ export class Assignments {
     private readonly commands: CommandBus,
     private readonly queries: QueryBus,
     private readonly lanes: Lanes,
+    private readonly openWork: OpenWork,
   ) {}
 
   /** A new task, which nobody has tried yet. */
@@ -71,6 +73,12 @@ export class Assignments {
     const lanes = await this.lanes.all([...new Set(claimed.map(({ lane }) => lane))]);
     const projects = await (about ?? this.about([...lanes.values()]));
 
+    const overlaps = await this.openWork.aheadOf(
+      claimed.flatMap(({ task_id: id, lane }) => {
+        const [projectId, input] = [lanes.get(lane)?.projectId, payloads.get(id)?.input];
+        return projectId === undefined || input === undefined ? [] : [{ id, projectId, input }];
+      }),
+    );
     const offers = new Map<number, Offer>();
     for (const row of claimed) {
       const lane = lanes.get(row.lane);
@@ -80,12 +88,14 @@ export class Assignments {
         await this.commands.execute(new CancelTask(row.task_id, 'its project does not exist any more'));
         continue;
       }
+      const ahead = overlaps.get(row.task_id);
+      const overlapping = ahead === undefined ? '' : `,"overlaps":${JSON.stringify(ahead)}`;
       // Ids and capabilities are of the characters that JSON leaves alone.
       const text =
         `{"taskId":"${row.task_id}","attemptId":"${row.attempt_id}","attempt":${row.number},"fence":${row.fence},` +
         `"leaseUntil":"${row.lease_until.toISOString()}","capability":"${lane.capability}","title":${JSON.stringify(payload.title)},` +
         `"input":${payload.input},"project":${project},"lessons":${lessons.get(row.task_id) ?? '[]'},` +
-        `"checkpoint":${payload.checkpoint ?? 'null'},"rework":${payload.rework ?? 'null'}}`;
+        `"checkpoint":${payload.checkpoint ?? 'null'},"rework":${payload.rework ?? 'null'}${overlapping}}`;
       offers.set(row.fence, { taskId: row.task_id, fence: row.fence, lane: row.lane, text });
     }
     return offers;

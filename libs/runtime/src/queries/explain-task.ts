@@ -9,6 +9,7 @@ import { inWords, type LimitRow } from '../domain/limit-view.ts';
 import { isReserved, silentAfterSeconds } from '../domain/lease-rules.ts';
 import type { TaskRow } from '../domain/task-row.ts';
 import { Lanes } from '../dispatch/lanes.ts';
+import { OpenWork } from '../dispatch/open-work.ts';
 import { TaskUnknown } from '../runtime.errors.ts';
 import { placeOf, standingOf, type InstanceStanding, type PlaceRow } from '../sql/explain.ts';
 import type { Lane } from '../sql/lanes.ts';
@@ -36,6 +37,7 @@ export class ExplainTaskHandler implements IQueryHandler<ExplainTask> {
     private readonly queries: QueryBus,
     private readonly lanes: Lanes,
     private readonly config: Config,
+    private readonly openWork: OpenWork,
   ) {}
 
   async execute({ taskId }: ExplainTask): Promise<TaskExplanation> {
@@ -47,7 +49,9 @@ export class ExplainTaskHandler implements IQueryHandler<ExplainTask> {
         : task.state === 'queued'
           ? await this.queued(task)
           : unblocked(task);
-    return { taskId, state: task.state, until: null, ref: null, instances: [], ...said };
+    const open = task.finished_at === null;
+    const overlaps = open ? await this.openWork.of(task.project_id, taskId, task.input) : [];
+    return { taskId, state: task.state, until: null, ref: null, overlaps: [...overlaps], instances: [], ...said };
   }
 
   private async waiting(task: TaskRow): Promise<Said> {
