@@ -3,7 +3,7 @@
 //   npm run crash-points -- [--only landing.moved,landing.attested] [--short] [--at-once 2] [--together] [--json]
 // Each point has a run of its own, of the chapter that passes it: the line (three changes, of which one proves bad and comes out
 // again), the set (two that land together), the resolution (a conflict that tools settle) or the forge (a request that comes in, moves on
-// and lands, and one that goes out). With
+// and lands, and one that goes out). `landing.moved@resolution` is that moment in the landing of what tools have settled. With
 // --together one run goes through all of all three, one kill after another: harder.
 import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -30,7 +30,20 @@ import { migrations } from '../../dist/migrations/index.js';
 import { ForgeHere } from '../support/forge-here.ts';
 import { startCrashServer } from './crash-server.mjs';
 
-const crashPoints = [...landingCrashPoints, ...forgeCrashPoints];
+/** The moments at which the merge is made, looked at or made again with what tools have settled in it. */
+const afterResolution = [
+  'candidate.merged',
+  'candidate.requested',
+  'candidate.recorded',
+  'accepted.recorded',
+  'landing.evidence_read',
+  'landing.intended',
+  'landing.checked',
+  'landing.moved',
+  'landing.signed',
+  'landing.completed',
+].map((point) => `${point}@resolution`);
+const crashPoints = [...landingCrashPoints, ...afterResolution, ...forgeCrashPoints];
 
 const { values } = parseArgs({
   options: {
@@ -42,7 +55,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-const lastOfEach = () => [...new Map(crashPoints.map((point) => [point.split('.')[0], point])).values()];
+const lastOfEach = () => [...new Map(crashPoints.map((point) => [point.replace(/\.\w+/, ''), point])).values()];
 const all = values.short ? lastOfEach() : [...crashPoints];
 const chosen = values.only === undefined ? all : values.only.split(',');
 for (const point of chosen) {
@@ -56,7 +69,7 @@ if (!Number.isInteger(atOnce) || atOnce < 1) {
   process.exit(64);
 }
 const chapters = ['line', 'set', 'resolution', 'forge'];
-const chapterOf = (point) => chapters.find((chapter) => point.split('.')[0] === chapter) ?? 'line';
+const chapterOf = (point) => chapters.find((chapter) => point.split(/[.@]/).includes(chapter)) ?? 'line';
 const chaptersOf = (points) => chapters.filter((chapter) => points.map(chapterOf).includes(chapter));
 const say = (text) => {
   if (!values.json) console.log(text);

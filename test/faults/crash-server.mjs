@@ -117,7 +117,12 @@ if (process.argv[1] === self) {
   const { env } = process;
   const points = new Set(env.CRASH_POINTS.split(','));
 
-  const endAt = (point) => {
+  /** Left by whichever server came to it: what is landed afterwards is what tools have settled. */
+  const resolved = `${env.CRASH_DIED_AT}.resolved`;
+  const endAt = (moment) => {
+    if (moment === 'resolution.recorded') writeFileSync(resolved, '');
+    const later = `${moment}@resolution`;
+    const point = points.has(later) && existsSync(resolved) ? later : moment;
     if (!points.has(point)) return;
     writeFileSync(env.CRASH_DIED_AT, point);
     // Nothing runs after this line, no handler and no promise.

@@ -5,6 +5,8 @@
 // the machine lets us, since what is asked here is what happens and not what survives a power cut.
 // With --keep what was played is written down, seed by seed, and the next run goes on where that one ended (by itself, with --minutes, or
 // killed); what it says at its end is about all of them.
+// In every third project each change also makes a generated file anew, a list of all changes, in which some of them conflict: these are settled
+// by the resolver's answers, but for a few that it has none for.
 // The rooms around are stand-ins, and the verifier's answers come from the model's oracle, which knows what is wrong with each change.
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -51,6 +53,15 @@ const blobOf = (content) =>
     .update(content)
     .digest('hex');
 
+/** What is generated: the names of all changes, in an order in which they stand apart. */
+const LIST = 'list';
+const listOf = (names) =>
+  [...names]
+    .toSorted((one, other) => (blobOf(one) < blobOf(other) ? -1 : 1))
+    .map((name) => `${name}\n`)
+    .join('');
+const rules = [{ files: [LIST], run: 'make list', timeoutSeconds: 60 }];
+
 /** A new repository from time to time: a history begins wherever the one before it ended. */
 const HISTORIES_PER_PROJECT = 20;
 /** Far more rounds than the longest history needs: who is not at its end then is stuck. */
@@ -63,6 +74,7 @@ const nothing = {
   wrongTrees: 0,
   landed: 0,
   ejected: 0,
+  settled: 0,
   reverted: 0,
   stuck: 0,
   unaudited: 0,
@@ -96,7 +108,17 @@ const refuses = (before, after, changes) => {
 class Branch {
   constructor(files) {
     this.files = new Map(Object.entries(files));
+    this.generates = this.files.has(LIST);
     this.states = [new Map(this.files)];
+  }
+  /** What a change brings that is made on these files. */
+  broughtBy(change, files) {
+    const list = this.generates ? { [LIST]: listOf(namesIn(files).add(change.name)) } : {};
+    return { ...change.files(), ...list };
+  }
+  keep() {
+    if (this.generates) this.files.set(LIST, listOf(namesIn(this.files)));
+    this.states.push(new Map(this.files));
   }
   land(change) {
     const undo = new Map();
@@ -104,7 +126,7 @@ class Branch {
       undo.set(path, this.files.get(path) ?? null);
       this.files.set(path, content);
     }
-    this.states.push(new Map(this.files));
+    this.keep();
     return undo;
   }
   revert(undo) {
@@ -112,7 +134,7 @@ class Branch {
       if (content === null) this.files.delete(path);
       else this.files.set(path, content);
     }
-    this.states.push(new Map(this.files));
+    this.keep();
   }
 }
 const namesIn = (files) =>
@@ -140,6 +162,16 @@ async function answer(project, changes, verification) {
   world.finish(verification.id, refuses(before, after, changes) ? 'rejected' : 'accepted');
 }
 
+/** What the generator would make of the merge; null: it has no answer. */
+async function settle(project, task, declines) {
+  const { merged } = task.input.trees;
+  const files = [{ path: LIST, encoding: 'utf8', content: listOf(namesIn(await listingOf(project.id, merged))) }];
+  const output = declines
+    ? { resolved: false, why: 'it does not say' }
+    : { resolved: true, files, lock: null, tool: 'the model' };
+  world.neighbours.tasks.set(task.id, { ...task, state: 'succeeded', output });
+}
+
 async function play(seed, project, branch, known) {
   const random = randomOf(seed);
   const upTo = (n) => Math.floor(random() * n);
@@ -147,12 +179,14 @@ async function play(seed, project, branch, known) {
   // Half of what these agents hand in is bad on purpose; nobody is there to approve what they hand in next.
   world.neighbours.enforcer = { agentSuccess: { percent: 0 } };
   world.neighbours.landing = { strategy: pick(['squash', 'squash', 'merge', 'rebase']) };
+  world.neighbours.generated = branch.generates ? rules : [];
+  const declined = new Set();
   const count = 2 + upTo(5);
   const handedIn = [];
   const byId = new Map();
   const changes = known;
   const begin = async (change, base, baseFiles, task) => {
-    const submission = await world.submit(project, change.files(), base, task);
+    const submission = await world.submit(project, branch.broughtBy(change, baseFiles), base, task);
     const entry = {
       change,
       id: submission.id,
@@ -171,7 +205,7 @@ async function play(seed, project, branch, known) {
   let seenLandings = known.seenLandings;
   const accountLandings = async () => {
     const rows = await world.opened.sql(
-      `select id, submission_id, kind, reverts_landing_id, before, commit, landed_tree, verified_tree from landings
+      `select id, submission_id, kind, reverts_landing_id, before, commit, landed_tree, verified_tree, resolved from landings
        where project_id = $1 and state in ('landed', 'rolled_back') order by landed_at, id`,
       [project.id],
     );
@@ -189,11 +223,23 @@ async function play(seed, project, branch, known) {
       }
       if (row.kind === 'revert') total.reverted += 1;
       else total.landed += 1;
+      if (row.resolved.some(({ how }) => how === 'generated')) total.settled += 1;
     }
     seenLandings = rows.length;
   };
   const open = () =>
     [...world.neighbours.verifications.values()].filter((v) => v.projectId === project.id && v.state !== 'finished');
+  const asked = () =>
+    [...world.neighbours.tasks.values()].filter(
+      ({ projectId, capability, state }) =>
+        projectId === project.id && capability === 'muster.resolve' && state === 'queued',
+    );
+  const settleOne = async (task) => {
+    const declines = random() < 0.1;
+    if (declines) declined.add(task.input.submissionId);
+    await settle(project, task, declines);
+    await world.submissions.run(task.input.submissionId);
+  };
   const step = async () => {
     const choice = random();
     if (made < count && choice < 0.45) {
@@ -215,6 +261,8 @@ async function play(seed, project, branch, known) {
         world.neighbours.tasks.set(task.id, { ...task, priority: pick(['critical', 'high', 'low']) });
       }
     } else if (choice < 0.85) {
+      const question = pick(asked());
+      if (question !== undefined && random() < 0.5) return await settleOne(question);
       const verification = pick(open());
       if (verification === undefined) return;
       await answer(project, changes, verification);
@@ -243,6 +291,7 @@ async function play(seed, project, branch, known) {
   const redone = new Set();
   for (; rounds < MOST_ROUNDS; rounds += 1) {
     await world.settled();
+    for (const question of asked()) await settleOne(question);
     for (const verification of open()) await answer(project, changes, verification);
     await world.settled();
     rows = await rowsOf();
@@ -282,7 +331,7 @@ async function play(seed, project, branch, known) {
     }
     rows = await rowsOf();
     if (
-      open().length === 0 &&
+      open().length + asked().length === 0 &&
       rows.every(({ pending }) => !pending) &&
       rows.every(({ state, id, kind }) => state !== 'conflicted' || kind === 'revert' || redone.has(id)) &&
       rows.every(({ state, task_id: taskId }) => state !== 'rejected' || !waitsForAnAgent(taskId))
@@ -301,14 +350,16 @@ async function play(seed, project, branch, known) {
     const states = branch.states.slice(entry.states);
     const { change } = entry;
     // Guilty: on something that had really landed, with it, the oracle says no; or its lines were rewritten there; or nothing was left to bring.
-    const guilty = states.some((files) => {
-      if (row.state === 'conflicted') return conflicts(change, entry.base, files);
-      const [before, after] = [namesIn(files), new Set([...namesIn(files), change.name])];
-      return (
-        refuses(before, after, changes) ||
-        Object.entries(change.files()).every(([path, content]) => files.get(path) === content)
-      );
-    });
+    const guilty =
+      declined.has(row.id) ||
+      states.some((files) => {
+        if (row.state === 'conflicted') return conflicts(change, entry.base, files);
+        const [before, after] = [namesIn(files), new Set([...namesIn(files), change.name])];
+        return (
+          refuses(before, after, changes) ||
+          Object.entries(change.files()).every(([path, content]) => files.get(path) === content)
+        );
+      });
     if (!guilty) {
       total.innocentEjected += 1;
       tell({ seed, submission: row.id, why: `innocent, ${row.state}` });
@@ -327,6 +378,7 @@ async function playProject(seed, count) {
   for (const kept of [world.neighbours.tasks, world.neighbours.verifications, world.neighbours.askedUnder])
     kept.clear();
   const files = Object.fromEntries(Array.from({ length: SLOTS }, (_, slot) => [`slot${slot}`, 'base\n']));
+  if (Math.floor(seed / HISTORIES_PER_PROJECT) % 3 === 0) files[LIST] = '';
   const project = await world.project(files);
   const branch = new Branch(files);
   // The oracle's knowledge, and where the history before this one ended.
@@ -371,7 +423,7 @@ async function playInProcesses() {
   const kept = values.keep === undefined ? new Map() : keptIn(values.keep);
   const rest = [];
   const add = (played) => {
-    for (const name of Object.keys(total)) total[name] += played[name];
+    for (const name of Object.keys(total)) total[name] += played[name] ?? 0;
   };
   for (let from = 0; from < histories; from += HISTORIES_PER_PROJECT) {
     const [seed, count] = [firstSeed + from, Math.min(HISTORIES_PER_PROJECT, histories - from)];
