@@ -160,6 +160,35 @@ describe('what a change and its tests can see', () => {
     expect(around(python, { ...python, 'src/shop/stars.py': 'def stars():\n    return open("s")\n' })).toBeNull();
   });
 
+  it.each<[string, Files]>([
+    ['a name that the package gives to its own files', { 'src/half.js': "export { sum } from '#sum';\n" }],
+    ['the name of the package itself', { 'src/half.js': "export { sum } from 'sample/sum';\n" }],
+    ['a name that a compiler gives to a file, like that of a package', {
+      'package.json': JSON.stringify({ name: 'sample', type: 'module', dependencies: { lodash: '1.0.0' }, scripts: { test: 'node --test' } }),
+      'tsconfig.json': '{ // of ours\n "compilerOptions": { "paths": { "lodash/*": ["./src/*"] } } }',
+      'src/half.js': "export { sum } from 'lodash/sum';\n",
+    }],
+    ['a name below the folder in which a compiler begins to look', {
+      'package.json': JSON.stringify({ name: 'sample', type: 'module', dependencies: { sum: '1.0.0' }, scripts: { test: 'node --test' } }),
+      'src/tsconfig.json': '{ "compilerOptions": { "baseUrl": "." } }',
+      'src/half.js': "export { sum } from 'sum';\n",
+    }],
+    ['a name that a bundler gives to a file', {
+      'package.json': JSON.stringify({ name: 'sample', type: 'module', dependencies: { lodash: '1.0.0' }, scripts: { test: 'node --test' } }),
+      'vite.config.js': "export default { resolve: { alias: { lodash: './src/sum.js' } } };\n",
+      'src/half.js': "export { sum } from 'lodash';\n",
+    }],
+    ['what the build makes', { 'src/half.js': "export { sum } from '../dist/sum.js';\n" }],
+  ])('cannot be told where somebody, whom nothing else leads to, imports by %s', (_what, more) => {
+    const tree = { ...landed, ...more };
+    expect(around(tree, { ...tree, 'src/sum.js': 'export const sum = (a, b) => a + b;\n' })).toBeNull();
+  }); // prettier-ignore
+
+  it('is told beside settings of a compiler that give names to other files', () => {
+    const tree = { ...landed, 'tsconfig.json': '{ "compilerOptions": { "paths": { "@app/*": ["./src/*"] } } }' };
+    expect(around(tree, { ...tree, ...twice })).toEqual(['package.json', 'src/sum.js', 'tsconfig.json']);
+  });
+
   it.each([
     ['reads files', "import fs from 'node:fs';\n"],
     ['starts programs', "import { execFileSync } from 'child_process';\n"],

@@ -1,4 +1,6 @@
 import { builtinModules } from 'node:module';
+import { posix } from 'node:path';
+import ts from 'typescript';
 import type { FileChange } from './changes.ts';
 import { isProductSource, isPython, isScript, isTestFile } from './paths.ts';
 import { fileOf, importsIn } from './reached.ts';
@@ -21,7 +23,7 @@ const relative = /(['"`])(\.{1,2}\/[^'"`\s$]*)\1/g;
 /**
  * The files, besides those of the change, on which it can depend what tests say about the change: settings, data, and what is reached by
  * imports from whatever reaches the change. Null where that cannot be told from the text: somebody loads by a computed name, reads files, or
- * imports what is not there before the build.
+ * imports what is not there before the build; or somebody anywhere imports by a name that may mean a file of the change.
  */
 export function surroundingsOf(tree: SourceTree, changes: readonly FileChange[]): ReadonlySet<string> | null {
   if (tree.files.size > mostFiles) return null;
@@ -48,6 +50,12 @@ export function surroundingsOf(tree: SourceTree, changes: readonly FileChange[])
       )
     )
       around.add(path);
+  const packages = packagesOf(tree.json('package.json') ?? {});
+  // Whoever imports by another name may reach the change, and is found by no name.
+  for (const path of paths.filter(isScript)) {
+    if (importsByAlias(tree, path)) return null;
+    if (!around.has(path) && !importsAreKnown(tree, path, packages)) return null;
+  }
   const named = new Map<string, string[]>();
   const importers = new Map<string, string[]>();
   for (const path of paths.filter((each) => isScript(each) || isPython(each))) {
@@ -59,7 +67,6 @@ export function surroundingsOf(tree: SourceTree, changes: readonly FileChange[])
   for (const path of reaching) for (const from of importers.get(path) ?? []) reaching.add(from);
   const reached = new Set(reaching);
   for (const path of reached) for (const target of named.get(path) ?? []) reached.add(target);
-  const packages = packagesOf(tree.json('package.json') ?? {});
   for (const path of reached) {
     if (isPython(path) && readsInPython.test(tree.text(path) ?? '')) return null;
     if (!isScript(path)) continue;
@@ -124,6 +131,39 @@ export function textsAround(tree: SourceTree, changes: readonly FileChange[]): R
   for (const path of changed) around.delete(path);
   return around;
 }
+
+const aliases = new WeakMap<SourceTree, (name: string) => boolean>();
+/** Settings of bundlers and runners by which a name may mean something else; they are programs, and not read any further. */
+const renamesInPrograms = /\b(?:alias|moduleNameMapper|modulePaths|moduleDirectories)\b/;
+
+/** Names that settings of a compiler, or the project's own package, give to its files, though they look like those of packages. */
+function aliasIn(tree: SourceTree): (name: string) => boolean {
+  const known = aliases.get(tree);
+  if (known !== undefined) return known;
+  const manifest = tree.json('package.json') ?? {};
+  const begins = typeof manifest['name'] === 'string' ? [manifest['name']] : [];
+  let all = manifest['workspaces'] !== undefined;
+  for (const path of tree.files.keys()) {
+    if (/(?:^|\/)(?:[^/]*\.config\.[cm]?[jt]s|package\.json)$/.test(path)) all ||= renamesInPrograms.test(tree.text(path) ?? '');
+    if (!isTsconfig(path)) continue;
+    const { compilerOptions = {} } = Object(ts.parseConfigFileTextToJson(path, tree.text(path) ?? '').config) as { compilerOptions?: Record<string, unknown> };
+    begins.push(...Object.keys(Object(compilerOptions['paths']) as object).map((name) => name.split('*')[0]!));
+    if (typeof compilerOptions['baseUrl'] === 'string') {
+      const from = posix.join(posix.dirname(path), compilerOptions['baseUrl']);
+      for (const file of tree.files.keys()) {
+        const inside = posix.relative(from, file);
+        if (!inside.startsWith('..')) begins.push(inside.split('/')[0]!.replace(/\.\w+$/, ''));
+      }
+    }
+  }
+  const found = (name: string): boolean => all || begins.some((each) => name.startsWith(each));
+  aliases.set(tree, found);
+  return found;
+} // prettier-ignore
+
+/** Whether one of its imports looks like a package, and may mean a file. */
+const importsByAlias = (tree: SourceTree, path: string): boolean =>
+  importsIn(tree, path).some((name) => !/^[./]/.test(name) && !builtins.has(name) && aliasIn(tree)(name));
 
 const packagesOf = (manifest: Record<string, unknown>): ReadonlySet<string> =>
   new Set(
