@@ -47,8 +47,15 @@ class Answers<T> {
 export const keptFacts = (cacheDir: string, verification: string | null): Answers<TreeFacts> =>
   new Answers(join(cacheDir, 'trees'), verification);
 
-/** What these say is about the change: which of its faults a test would notice, and whether it lets tests fail. */
-const aboutTheChange: ReadonlySet<string> = new Set(['canaries', 'honesty', 'new-tests', 'coverage', 'mutation']);
+/** What these say is about the change: which of its faults a test would notice, whether it lets tests fail, whether its files parse. */
+const aboutTheChange: ReadonlySet<string> = new Set([
+  'canaries',
+  'honesty',
+  'new-tests',
+  'coverage',
+  'mutation',
+  'syntax',
+]);
 
 export interface Reads {
   /** What every check reads besides the trees: tools, rules, packages, what was declared. */

@@ -1,6 +1,7 @@
 import type { CheckFacts, FirstLook } from '@muster/contracts';
 import type { CheckContext } from './checks/check.ts';
-import { affectedTests, lineForFiles } from './project/affected.ts';
+import { affectedTests } from './project/affected.ts';
+import type { CommandOutcome, TreeRun } from './project/tree-run.ts';
 import { everyText } from './storable.ts';
 
 /** Checks that only read, and refuse the weightiest things. */
@@ -9,18 +10,19 @@ export const needsNoRun: ReadonlySet<string> = new Set(['secrets', 'concealment'
 /**
  * The tests that a change has to do with, on the change alone, beside what reading it has shown. Minutes may lie between this and
  * the verdict, and none follows from it.
- * @param seen what the checks that only read have said
+ * @param read looks with the checks that only read, while the tests run
  * @param started when the verification began, by `performance.now()`
  */
 export async function lookFirst(
   { candidate, changes, run }: CheckContext,
-  seen: readonly CheckFacts[],
+  read: () => Promise<readonly CheckFacts[]>,
   started: number,
 ): Promise<FirstLook> {
   const files = run === null ? null : affectedTests(candidate, changes);
-  const line = run?.commands.tests == null || files === null ? null : lineForFiles(run.commands.tests, files);
-  const built = run === null || line === null ? null : await run.showBuild();
-  const tests = run === null || line === null || built?.ok === false ? null : await run.show(line, { first: true });
+  const running = run === null || files === null || files.length === 0 ? null : testsOf(run, files);
+  running?.catch(() => undefined); // it is waited for below
+  const seen = await read();
+  const { built, tests } = (await running) ?? { built: null, tests: null };
   const failing = [
     ...seen.flatMap(({ findings }) =>
       findings.filter((each) => each.veto).map((each) => `${each.rule}: ${each.message.split('\n')[0]}`),
@@ -36,3 +38,8 @@ export async function lookFirst(
     ms: Math.round(performance.now() - started),
   });
 }
+
+async function testsOf(run: TreeRun, files: readonly string[]): Promise<Record<'built' | 'tests', CommandOutcome | null>> {
+  const built = await run.showBuild();
+  return { built, tests: built?.ok === false ? null : await run.lookAt(files) };
+} // prettier-ignore

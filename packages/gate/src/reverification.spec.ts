@@ -29,7 +29,7 @@ const elsewhere: Files = {
   'src/half.js': 'export function half(a) {\n  return a / 2;\n}\n',
   'test/half.test.js': `${head}import { half } from '../src/half.js';\ntest('halves', () => {\n  assert.equal(half(4), 2);\n});\n`,
 };
-const aboutTheChange = ['canaries', 'honesty', 'new-tests', 'coverage', 'mutation'];
+const aboutTheChange = ['canaries', 'honesty', 'new-tests', 'coverage', 'mutation', 'syntax'];
 
 let sandbox: Sandbox;
 const desk = new GateDesk();

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { breathe } from './breath.ts';
 import { checks as allChecks } from './checks/all.ts';
 import { loggedDriver, withinCheck, type CheckLog } from './check-log.ts';
@@ -108,6 +109,8 @@ interface FactsInTurn {
 }
 const nothing: FactsInTurn = { tested: Promise.resolve(null), whole: Promise.resolve(null), before: null };
 const readsTypesOrLint: ReadonlySet<string> = new Set(['types', 'lint']);
+/** Nothing that was run says anything to these, and they ask nobody else. */
+const readsTreesOnly: ReadonlySet<string> = new Set(['tampering', 'claims', 'dependencies', 'structure', 'documentation', 'enforcer']); // prettier-ignore
 
 /** Establishes the facts about a candidate. Gives no score and no verdict: `judge` does, where nothing of the change can reach it. */
 export async function runVerification(options: VerificationOptions): Promise<VerificationFacts> {
@@ -248,11 +251,23 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     };
     const firstLook = options.onFirstLook;
     let looking: Promise<void> | undefined;
+    let reading: Promise<unknown> = Promise.resolve();
+    const readyBefore =
+      purpose === 'post_landing' || base === null || input.baseTree === null ? null : await preparedBase();
+    const seenThere = readyBefore === null ? null : (knownOf(input.baseTree!, readyBefore).known?.answer ?? null);
+    if (purpose !== 'revert' && prepared.run !== null && readyBefore?.run != null && seenThere?.tests != null)
+      prepared.run.landed = { run: readyBefore.run, suite: seenThere.tests };
     if (firstLook !== undefined && (purpose === 'admission' || purpose === 'landing')) {
       say(0.04, 'looking at what the change has to do with');
-      for (const check of allChecks)
-        if (needsNoRun.has(check.name)) keep(check, await runCheck(check, before, sandbox, null));
-      looking = lookFirst(before, [...ended.values()], started)
+      const read = async (): Promise<readonly CheckFacts[]> => {
+        for (const check of allChecks) {
+          if (!needsNoRun.has(check.name)) continue;
+          await setImmediate(); // what was begun before goes on meanwhile
+          keep(check, await runCheck(check, before, sandbox, null));
+        }
+        return [...ended.values()];
+      };
+      looking = lookFirst(before, () => (reading = read()), started)
         .then(firstLook)
         .catch((error: unknown) =>
           options.onLog?.(`the first look was given up: ${error instanceof Error ? error.message : String(error)}`),
@@ -262,8 +277,6 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     let ofBase = nothing;
     if (purpose !== 'post_landing') {
       say(0.1, 'running build, tests, types and lint');
-      const readyBefore = base === null || input.baseTree === null ? null : await preparedBase();
-      const seenThere = readyBefore === null ? null : (knownOf(input.baseTree!, readyBefore).known?.answer ?? null);
       const ofTheChange =
         purpose === 'revert' || fresh.size > 0 || base === null
           ? null
@@ -278,7 +291,15 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       if (readyBefore !== null) ofBase = factsOf(input.baseTree!, readyBefore);
       if (purpose === 'revert') await restoresFacts();
     }
-    const [candidateFacts, baseFacts] = await Promise.all([ofCandidate.tested, ofBase.tested]);
+    // Much of what only reads is done by the time that the tests have run.
+    const readMeanwhile = async (): Promise<void> => {
+      await reading;
+      for (const check of all.filter((each) => own.has(each) && readsTreesOnly.has(each.name))) {
+        await setImmediate();
+        keep(check, await runCheck(check, before, sandbox, null));
+      }
+    };
+    const [candidateFacts, baseFacts] = await Promise.all([ofCandidate.tested, ofBase.tested, readMeanwhile()]);
     say(0.5, 'judging what changed');
     const context: CheckContext = { ...before, candidateFacts, baseFacts };
     const kept = keptOutcomes(options.cacheDir, verification, fresh, onCheckLog, {
@@ -329,6 +350,11 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     const last = left.filter((check) => check.afterTheOthers === true);
     const soon = left.filter((check) => own.has(check) && !readsTypesOrLint.has(check.name) && !last.includes(check));
     const begun = Promise.all(soon.map((check) => runOne(check, context)));
+    const suite = candidateFacts?.tests ?? null;
+    // No verdict hangs on it: what is not known of a test file today makes it run another time.
+    const alone = (
+      suite === null || ofCandidate.before !== null ? undefined : prepared.run?.readTestFiles(suite)
+    )?.catch((error: unknown) => options.onLog?.(`test files could not be read one by one: ${String(error)}`));
     begun.catch(() => undefined); // it is waited for below, whatever comes before
     const [allOfCandidate, allOfBase] = await Promise.all([ofCandidate.whole, ofBase.whole]);
     tell(allOfCandidate, ['types', 'lint']);
@@ -337,6 +363,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     await Promise.all([begun, ...rest.map((check) => runOne(check, later))]);
     for (const check of last) await runOne(check, later);
     await looking;
+    await alone;
     const checks = all
       .map((check) => ended.get(check)!)
       .map((facts) => ({

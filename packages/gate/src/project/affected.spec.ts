@@ -62,10 +62,19 @@ describe('the tests that a change has to do with', () => {
     ['python3 -m pytest -q tests', /-m pytest -q 'test\/a\.test\.js'$/, / tests( |$)/],
   ])('are run as the project runs its own: %s', (script, wanted, unwanted) => {
     const plan = detectTests(desk.tree(files), { test: script }, true, false);
-    const line = lineForFiles(plan!, ['test/a.test.js']);
+    const line = lineForFiles(plan!, ['test/a.test.js'], desk.tree(files));
     expect(line).toMatch(wanted);
     expect(line).not.toMatch(unwanted);
   });
+
+  it.each<[string, Files, string]>([
+    ['as options, but for the files and the reporter that they name', { '.mocharc.json': `{ "spec": "test/**/*.js", "reporter": "dot", "timeout": 9, "bail": false, "require": ["./a b.js", "tsx"] }` }, "mocha --no-config --no-package --timeout='9' --no-bail --require='./a b.js' --require='tsx' 'test/a.test.js'"],
+    ['by mocha itself, where they name no files', { '.mocharc.json': '{ "timeout": 9 }' }, "mocha 'test/a.test.js'"],
+    ['by mocha itself, where they are a program', { '.mocharc.cjs': "module.exports = { spec: 'test/**/*.js' };\n" }, "mocha 'test/a.test.js'"],
+  ])('take settings of mocha %s', (_how, more, wanted) => {
+    const tree = desk.tree({ ...files, ...more });
+    expect(lineForFiles(detectTests(tree, { test: 'mocha' }, true, false)!, ['test/a.test.js'], tree)).toBe(wanted);
+  }); // prettier-ignore
 });
 
 describe('a first look', () => {

@@ -50,8 +50,26 @@ export function affectedTests(tree: SourceTree, changes: readonly FileChange[]):
 
 const quoted = (path: string): string => `'${path.replaceAll("'", "'\\''")}'`;
 
+/**
+ * The project's settings for mocha as options, but for the files that they name, which would be run beside those that are asked for. Where they are
+ * written as a program, or say more than options say, these files are run as well.
+ */
+function mochaSettings(tree: SourceTree): string[] {
+  if ([...tree.files.keys()].some((path) => /^\.mocharc\.(?:c?js|ya?ml|jsonc)$/.test(path))) return [];
+  const settings = { ...Object(tree.json('package.json')?.['mocha']), ...tree.json('.mocharc.json') } as Record<string, unknown>;
+  if (settings['spec'] === undefined) return [];
+  const words = ['--no-config', '--no-package'];
+  for (const [name, value] of Object.entries(settings).filter(([name]) => name !== 'spec' && name !== 'reporter')) {
+    for (const each of [value].flat()) {
+      if (!/^[a-z][a-z-]*$/i.test(name) || !['string', 'number', 'boolean'].includes(typeof each)) return [];
+      words.push(typeof each === 'boolean' ? `--${each ? '' : 'no-'}${name}` : `--${name}=${quoted(String(each))}`);
+    }
+  }
+  return words;
+} // prettier-ignore
+
 /** The project's own test line for these files only; null where the gate does not know the runner well enough. */
-export function lineForFiles(plan: TestPlan, files: readonly string[]): string | null {
+export function lineForFiles(plan: TestPlan, files: readonly string[], tree: SourceTree): string | null {
   const runner = runnerOf[plan.runner];
   if (runner === undefined || files.length === 0) return null;
   const parts = plan.bare.split(/(\s*(?:&&|;)\s*)/);
@@ -63,7 +81,14 @@ export function lineForFiles(plan: TestPlan, files: readonly string[]): string |
     if (index <= begins || word.startsWith('-') || takesValue.test(words[index - 1] ?? '')) return true;
     return plan.runner === 'vitest' && word === 'run';
   });
-  const own = plan.runner === 'jest' ? ['--runTestsByPath'] : plan.runner === 'vitest' ? ['--run'] : [];
+  const own =
+    plan.runner === 'jest'
+      ? ['--runTestsByPath']
+      : plan.runner === 'vitest'
+        ? ['--run']
+        : plan.runner === 'mocha' && !/\s--(?:no-)?config\b/.test(parts[at]!)
+          ? mochaSettings(tree)
+          : [];
   parts[at] = [...kept, ...own, ...files.map(quoted)].join(' ');
   return parts.join('');
 } // prettier-ignore

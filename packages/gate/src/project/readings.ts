@@ -13,6 +13,8 @@ export type Reused = NonNullable<CheckFacts['reused']>;
 interface Step {
   readonly sight: Sight;
   readonly outcome: unknown;
+  /** The test files that were run, where these were named; else what is run is the step's name. */
+  readonly files?: readonly string[];
   readonly since: string;
   readonly verification: string | null;
 }
@@ -44,6 +46,14 @@ export interface Found<T> {
 export interface OfTheChange {
   find(step: TreeStep): Found<unknown> | null;
   keep(step: TreeStep, outcome: unknown): void;
+}
+
+/** What is to be run on a tree of which two others have shown the rest. */
+export interface Rest<T> {
+  /** Those that have seen, or could have seen, what the change touches or what has landed. */
+  readonly files: readonly string[];
+  /** What the whole suite has shown of the same change, before that landed. */
+  readonly whole: Found<T>;
 }
 
 /**
@@ -104,12 +114,89 @@ export class Readings {
     return null;
   }
 
-  /** @param tree as the command found it */
-  keep(step: string, line: string, reads: Reads | undefined, tree: SourceTree, outcome: unknown): void {
+  /**
+   * @param tree as the command found it
+   * @param files the test files that it was to run, where these were named
+   */
+  keep(step: string, line: string, reads: Reads | undefined, tree: SourceTree, outcome: unknown, files?: readonly string[]): void {
     const sight = reads === undefined ? null : sightOf(reads, tree, line);
     if (sight === null) return;
     const since = new Date().toISOString();
-    this.steps[step] = { sight, outcome, since, verification: this.verification };
+    this.steps[step] = { sight, outcome, since, verification: this.verification, ...(files === undefined ? {} : { files }) };
+  } // prettier-ignore
+
+  /**
+   * Which test files have to be run where a change stands on something that has landed: whatever lies here lies as well on an earlier tree
+   * with the change, or on the one that it is compared with now; the suite has been run on both; so that a test which has seen nothing of
+   * that by which the three differ comes out as it did. Null where there is no such tree.
+   * @param here as this tree is when they are run
+   * @param tests all test files
+   * @param agrees whether test files came to the same by themselves as in the whole suite: what needs others to pass is run with them
+   */
+  restAfter<T>(
+    landed: Readings,
+    here: 'built' | 'source',
+    tests: (whole: T) => ReadonlySet<string> | null,
+    agrees: (whole: T, alone: T, files: readonly string[]) => boolean,
+  ): Rest<T> | null {
+    const changed = new Set(differing(landed.source, this.source));
+    const own = here === 'source' ? this.source : this.built;
+    if (own === null || changed.size === 0) return null;
+    const head = this.trees().find(({ source }) => differing(source, landed.source).length === 0);
+    const before = this.trees().find(
+      ({ source, steps }) =>
+        steps['tests'] !== undefined && differing(source, this.source).every((path) => !changed.has(path)),
+    );
+    if (head === undefined || before === undefined) return null;
+    if (![before, head].every((each) => this.isAccountedFor(each))) return null;
+    const { outcome, since, verification } = before.steps['tests']!;
+    const all = tests(outcome as T);
+    if (all === null) return null;
+    const agreeing = (step: Step): boolean => agrees(outcome as T, step.outcome as T, step.files ?? []);
+    const standing = this.standing(own, [before.built, head.built], agreeing);
+    const files = [...all].filter((path) => !standing.has(path)).sort();
+    const because = `of ${all.size} test files ${files.length === 0 ? 'none had to be run again' : `${files.length} were run again, together`}; the others passed with the change before and with what has landed since, and have read nothing by which these differ, nor could have looked it up`;
+    return { files, whole: { outcome: outcome as T, reused: { since, because, verification } } };
+  }
+
+  /** What the suite has read as a whole, of what is another here, has been read by test files by themselves: otherwise they do something else then. */
+  private isAccountedFor({ source, steps }: Earlier): boolean {
+    const whole = new Set(steps['tests']?.sight.read);
+    const alone = new Set(Object.values(steps).flatMap(({ files, sight }) => (files === undefined ? [] : sight.read)));
+    return differing(source, this.source).every((path) => !whole.has(path) || alone.has(path));
+  }
+
+  /** Test files of which it is known, by themselves, what they read, and that this is the same in a place and in others. */
+  private standing(here: Inventory, others: readonly Inventory[], counts: (step: Step) => boolean): ReadonlySet<string> {
+    const found = new Set<string>();
+    const look = (from: Inventory, name: string, step: Step): void => {
+      if (step.files === undefined || step.files.every((path) => found.has(path))) return;
+      if (seenDifference(step.sight, from, here) !== null) return;
+      if (here === this.built) this.steps[name] ??= step; // it holds on this tree as well
+      if (others.some((other) => seenDifference(step.sight, from, other) !== null) || !counts(step)) return;
+      for (const path of step.files) found.add(path);
+    };
+    if (here === this.built) for (const [name, step] of Object.entries(this.steps)) look(here, name, step);
+    for (const each of this.trees()) for (const [name, step] of Object.entries(each.steps)) look(each.built, name, step);
+    return found;
+  } // prettier-ignore
+
+  /** Test files of which it is known what they read here. */
+  read(): ReadonlySet<string> {
+    return this.built === null ? new Set() : this.standing(this.built, [], () => true);
+  }
+
+  get knowsBuilt(): boolean {
+    return this.built !== null;
+  }
+
+  /** Whether a step that was run before the build would have come out the same after it; what would not is forgotten. */
+  holdsOnceBuilt(step: string): boolean {
+    const known = this.steps[step];
+    if (known !== undefined && this.built !== null && seenDifference(known.sight, this.source, this.built) === null)
+      return true;
+    delete this.steps[step];
+    return false;
   }
 
   /** So that the next tree finds it. */
@@ -125,6 +212,13 @@ export class Readings {
     writeFileSync(draft, JSON.stringify(reading));
     renameSync(draft, join(this.folder, `${randomUUID()}.json`));
     for (const path of this.newestFirst().slice(mostKept)) rmSync(path, { force: true });
+  }
+
+  /** Whether some of these test files were run without reading all of them; a runner that does otherwise tells nothing of any. */
+  tellsApart(files: readonly string[]): boolean {
+    const steps = [this.steps, ...this.trees().map((each) => each.steps)].flatMap((each) => Object.values(each));
+    const some = steps.filter((step) => step.files !== undefined && step.files.length < files.length);
+    return some.every(({ sight }) => files.some((path) => !sight.read.includes(path)));
   }
 
   private compared<T>(step: string, each: Earlier, before: Inventory, after: Inventory): Found<T> | null {

@@ -223,6 +223,23 @@ def pytest_configure(config):
         config.pluginmanager.register(_Reporter(_own.pop()), "muster-reporter")
 `;
 
+/**
+ * Loaded before all else where single test files are run: Python asks for each module that it looks for, instead of listing the folders in which it may
+ * lie. What it finds is the same, and what a program lists by itself can be told from that. Whoever undoes it has listed more, not less.
+ */
+export const asksForModules = `
+from importlib.machinery import FileFinder
+
+class _Any:
+    def __contains__(self, _name):
+        return True
+
+def _fill_cache(self):
+    self._path_cache = self._relaxed_path_cache = _Any()
+
+FileFinder._fill_cache = _fill_cache
+`;
+
 /** File names below the harness's folder, and what they hold. */
 export const reporters: Readonly<Record<string, string>> = {
   'node.mjs': node,

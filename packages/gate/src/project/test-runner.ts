@@ -34,7 +34,7 @@ const wirings: readonly Wiring[] = [
     runner: 'vitest',
     matches: /(^|\s)vitest(\s|$)/,
     wire: (step, reporters, stop) =>
-      `${step.replace(/--watch\b|\bvitest\s+watch\b/, (word) => (word.startsWith('--') ? '' : 'vitest'))} --run --reporter=default --reporter=${reporters}/vitest.mjs${stop ? ' --bail=1 --coverage.enabled=false' : ''}`,
+      `${step.replace(/ --run\b/, '').replace(/--watch\b|\bvitest\s+watch\b/, (word) => (word.startsWith('--') ? '' : 'vitest'))} --run --reporter=default --reporter=${reporters}/vitest.mjs${stop ? ' --bail=1 --coverage.enabled=false' : ''}`,
   },
   {
     runner: 'mocha',
@@ -59,7 +59,7 @@ const wirings: readonly Wiring[] = [
   },
 ];
 
-function planFor(label: string, line: string): TestPlan {
+export function planFor(label: string, line: string): TestPlan {
   const parts = line.split(/(\s*(?:&&|;)\s*)/);
   const at = parts.findIndex((part) => wirings.some((wiring) => wiring.matches.test(part)) && !/\|/.test(part));
   const wiring = at < 0 ? undefined : wirings.find((each) => each.matches.test(parts[at]!));

@@ -21,9 +21,11 @@ import { copyTree, SourceTree } from '../source/tree.ts';
 import type { Installed } from './dependencies.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
-import { reporters } from './reporters.ts';
-import type { Found, OfTheChange, Readings, Reused, TreeStep } from './readings.ts';
-import { casesOf, contradictionIn, detectTests, type TestPlan } from './test-runner.ts';
+import { asksForModules, reporters } from './reporters.ts';
+import type { Found, OfTheChange, Readings, Rest, Reused, TreeStep } from './readings.ts';
+import { lineForFiles } from './affected.ts';
+import { filesOf, sameOutcomes } from './test-files.ts';
+import { casesOf, contradictionIn, detectTests, planFor, type TestPlan } from './test-runner.ts';
 
 export interface CommandOutcome {
   line: string;
@@ -104,6 +106,25 @@ export interface TreeRunOptions {
   readings?: Readings | null;
 }
 
+/** What the change stands on: its tree as it was run, and what the whole suite came to there. */
+export interface Landed {
+  readonly run: TreeRun;
+  readonly suite: SuiteOutcome;
+}
+
+/** What is known of the suite without running it as a whole. */
+interface Again {
+  readonly outcome: SuiteOutcome | null;
+  readonly reused?: Reused;
+  /** The same change was run before something landed. */
+  readonly repeats: boolean;
+}
+const nothingKnown: Again = { outcome: null, repeats: false };
+const stepOf = (files: readonly string[]): string => `files ${JSON.stringify(files)}`;
+
+/** So many test files of a tree are read one by one at most; those of larger projects become known over several trees. */
+const mostAlone = 24;
+
 /** A run may leave folders that only it could open; what cannot be removed now goes with the work folder. */
 const discard = async (folder: string): Promise<void> => {
   await rm(folder, { recursive: true, force: true }).catch(() => undefined); // left for whoever owns the work folder
@@ -121,6 +142,10 @@ function addFile(folder: string, path: string, text: string): void {
   const target = join(folder, path);
   if (lstatSync(target, { throwIfNoEntry: false }) === undefined) writeFileSync(target, text);
 }
+
+/** Passed, told case by case by the reporter itself, and to the end. */
+const proves = (suite: SuiteOutcome): boolean =>
+  suite.ok && suite.detailed && suite.forged == null && suite.cutShort !== true;
 
 const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stderr}`.trim().slice(-6000);
 const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
@@ -144,6 +169,10 @@ export class TreeRun {
   private readonly options: TreeRunOptions;
   private built: Promise<CommandOutcome | null> | undefined;
   private shown: Promise<CommandOutcome | null> | undefined;
+  private again: Promise<Again> | undefined;
+  private whole: Promise<SuiteOutcome | null> | undefined;
+  /** Set before anything is run. */
+  landed: Landed | null = null;
   private rewritten: readonly string[] = [];
   private readonly reused: Partial<Record<TreeStep, Reused>> = {};
   /** Steps that were seen to read nothing that the build has left. */
@@ -211,15 +240,22 @@ export class TreeRun {
     return readings.find<T>(step);
   }
 
-  private keep(step: string, line: string, { reads }: SandboxResult, found: SourceTree, outcome: unknown): void {
+  private keep(
+    step: string,
+    line: string,
+    { reads }: SandboxResult,
+    found: SourceTree,
+    outcome: unknown,
+    files?: readonly string[],
+  ): void {
     if ((step === 'types' || step === 'lint') && reads?.read.every((path) => this.tree.has(path)) === true)
       this.ofSourceAlone.add(step);
-    this.options.readings?.keep(step, line, reads, found, outcome);
+    this.options.readings?.keep(step, line, reads, found, outcome, files);
   }
 
   /** A step of `facts`: found, or run and kept where it succeeds. */
   private async foundOrRun<T extends CommandOutcome>(
-    step: TreeStep,
+    step: 'types' | 'lint',
     run: () => Promise<T | null>,
     elsewhere: OfTheChange | null,
   ): Promise<T | null> {
@@ -287,13 +323,17 @@ export class TreeRun {
     });
   }
 
-  private async inCopy<T>(overrides: ReadonlyMap<string, string>, work: (folder: string) => Promise<T>): Promise<T> {
-    await this.build();
+  private async inCopy<T>(
+    overrides: ReadonlyMap<string, string>,
+    work: (folder: string) => Promise<T>,
+    from = this.prepared,
+  ): Promise<T> {
+    if (from === this.prepared) await this.build();
     // Removing takes longer than copying where files are many: it goes on beside the next run, and no more than that piles up.
     await this.removing;
     const folder = join(this.folder, `copy-${randomUUID()}`);
     try {
-      await copyTree(this.prepared, folder, overrides);
+      await copyTree(from, folder, overrides);
       return await work(folder);
     } finally {
       this.removing = this.removing.then(() => discard(folder));
@@ -341,7 +381,7 @@ export class TreeRun {
 
   /**
    * The same as `print`, where it is enough to know what it came to: not run where an earlier run that succeeded has read nothing
-   * that is another here.
+   * that is another here. What is added stands beside what the build has left, and is not built.
    */
   async show(
     line: string,
@@ -353,7 +393,7 @@ export class TreeRun {
       .digest('hex')}`;
     const found = await this.find<CommandOutcome & { stdout: string }>(step);
     if (found !== null) return { ...found.outcome, reused: found.reused };
-    return await this.print(line, { ...options, kept: step });
+    return await this.print(line, { ...options, kept: step, asBuilt: true });
   }
 
   /** One command, with all that it printed to its standard output up to a cap. Overridden files are built again first. */
@@ -367,16 +407,24 @@ export class TreeRun {
       first?: boolean;
       /** Under which name it is kept where it succeeds. */
       kept?: string;
+      asBuilt?: boolean;
     } = {},
   ): Promise<CommandOutcome & { stdout: string }> {
-    const { overrides = new Map<string, string>(), added = new Map<string, string>(), kept, ...limits } = options;
-    const rebuilt = overrides.size + added.size > 0 && this.commands.build !== null;
+    const {
+      overrides = new Map<string, string>(),
+      added = new Map<string, string>(),
+      kept,
+      asBuilt,
+      ...limits
+    } = options;
+    const rebuilt = asBuilt !== true && overrides.size + added.size > 0 && this.commands.build !== null;
     return await this.inCopy(overrides, async (folder) => {
       for (const [path, text] of added) addFile(folder, path, text);
       const whole = rebuilt ? `( ${this.commands.build} ) >/dev/null 2>&1; ${line}` : line;
       const result = await this.runIn(folder, whole, { ...limits, watched: kept !== undefined });
       const outcome = { ...this.outcome(line, result), stdout: plain(result.stdout) };
-      if (kept !== undefined && outcome.ok) this.keep(kept, whole, result, new SourceTree(this.prepared), outcome);
+      if (kept !== undefined && outcome.ok)
+        this.keep(kept, [whole, ...added.values()].join('\n'), result, new SourceTree(this.prepared), outcome);
       return outcome;
     });
   }
@@ -404,12 +452,19 @@ export class TreeRun {
       first?: boolean;
       /** Under which name it is kept where it succeeds. */
       kept?: string;
+      /** These test files, by name, instead of all. */
+      files?: readonly string[];
+      /** On what the build would be made of. */
+      unbuilt?: boolean;
     } = {},
   ): Promise<SuiteOutcome | null> {
-    const plan = this.commands.tests;
+    const all = this.commands.tests;
+    const named = all === null || options.files === undefined ? null : lineForFiles(all, options.files, this.tree);
+    const plan = all === null || options.files === undefined ? all : named === null ? null : planFor(all.label, named);
     if (plan === null) return null;
     const overrides = options.overrides ?? new Map<string, string>();
-    return await this.inCopy(overrides, async (folder) => {
+    const from = options.unbuilt === true ? this.tree.dir : this.prepared;
+    const inFolder = async (folder: string): Promise<SuiteOutcome> => {
       for (const [path, text] of options.added ?? []) addFile(folder, path, text);
       const harness = join(this.folder, `harness-${randomUUID()}`);
       const reportDir = join(harness, 'report');
@@ -417,6 +472,7 @@ export class TreeRun {
       const told = join(harness, 'reporters');
       mkdirSync(told);
       for (const [name, text] of Object.entries(reporters)) writeFileSync(join(told, name), text, { mode: 0o644 });
+      if (options.files !== undefined) writeFileSync(join(told, 'sitecustomize.py'), asksForModules);
       const tracing = options.traced !== undefined && plan.runner === 'pytest';
       if (tracing) writeFileSync(join(told, 'muster_lines.py'), pytestLines);
       const channel = await Channel.open(join(told, 'channel'));
@@ -474,13 +530,96 @@ export class TreeRun {
           lines: readReport(join(reportDir, 'lines')),
         };
         if (options.kept !== undefined && suite.ok && suite.forged === null)
-          this.keep(options.kept, line, result, new SourceTree(this.prepared), suite);
+          this.keep(options.kept, line, result, new SourceTree(from), suite, options.files);
         return suite;
       } finally {
         await channel.close();
         await discard(harness);
       }
-    });
+    };
+    return await this.inCopy(overrides, inFolder, from);
+  }
+
+  /** The test files that a change has to do with: not run where it follows from earlier runs, or from what has to be run anyway. */
+  async lookAt(files: readonly string[]): Promise<SuiteOutcome | null> {
+    const { outcome, repeats } = await this.afterLanding();
+    if (outcome !== null) return outcome;
+    return repeats ? await this.suite() : await this.testFiles(files);
+  }
+
+  private async testFiles(files: readonly string[]): Promise<SuiteOutcome | null> {
+    const kept = stepOf(files);
+    return (await this.find<SuiteOutcome>(kept))?.outcome ?? (await this.tests({ files, first: true, kept }));
+  }
+
+  /**
+   * The suite, where it was run on a tree that is the same for it, or where the change and what has landed meanwhile were run one without
+   * the other: then only test files that have seen of either are run, all of them together, since they have never been. Null where
+   * anything of it is not known, or does not pass.
+   */
+  private afterLanding(): Promise<Again> {
+    return (this.again ??= withinCheck('tests', () => this.runAgain()));
+  }
+
+  private async runAgain(): Promise<Again> {
+    const building = this.showBuild();
+    const early = this.options.readings?.knowsBuilt === false ? this.restOf('source') : null;
+    // While it is built, on what it is built from; whether that makes a difference shows afterwards.
+    const meanwhile = early === null || early.files.length === 0 ? null : this.runRest(early.files, true);
+    meanwhile?.catch(() => undefined); // it is waited for below
+    const built = await building;
+    const ran = await meanwhile;
+    if (built?.ok === false) return nothingKnown;
+    const alike = await this.find<SuiteOutcome>('tests');
+    if (alike !== null) return { ...alike, repeats: true };
+    const stands = ran != null && this.options.readings!.holdsOnceBuilt(stepOf(early!.files));
+    const rest = this.restOf('built');
+    if (rest === null) return nothingKnown;
+    const { files, whole } = rest;
+    const done = stands && files.join() === early!.files.join();
+    const again = files.length === 0 ? null : done ? ran : await this.runRest(files, false);
+    if (files.length > 0 && again === null) return { outcome: null, repeats: true };
+    const kept = whole.outcome.cases.filter(({ file }) => this.tree.has(file!) && !files.includes(file!));
+    const cases = [...kept, ...(again?.cases ?? []).filter(({ file }) => file !== null && files.includes(file))];
+    const outcome = { ...whole.outcome, cases, ...(again === null ? {} : { output: again.output }) };
+    return { outcome, reused: whole.reused, repeats: true };
+  }
+
+  private restOf(here: 'source' | 'built'): Rest<SuiteOutcome> | null {
+    const { landed } = this;
+    const { readings } = this.options;
+    const before = landed?.run.options.readings;
+    if (readings == null || before == null || !proves(landed!.suite)) return null;
+    const tests = (whole: SuiteOutcome): ReadonlySet<string> | null =>
+      proves(whole) ? filesOf(this.tree, [...whole.cases, ...landed!.suite.cases]) : null;
+    const agrees = (whole: SuiteOutcome, alone: SuiteOutcome, files: readonly string[]): boolean =>
+      proves(alone) && sameOutcomes(files, alone.cases, whole.cases);
+    return readings.restAfter<SuiteOutcome>(before, here, tests, agrees);
+  }
+
+  /** Null where they do not all pass, or where they are all that there is: then the suite is run as it is. */
+  private async runRest(files: readonly string[], unbuilt: boolean): Promise<SuiteOutcome | null> {
+    const all = filesOf(this.tree, this.landed!.suite.cases);
+    if (all !== null && [...all].every((path) => files.includes(path))) return null;
+    const ran = await this.tests({ files, first: true, kept: stepOf(files), unbuilt });
+    const told = new Set(ran?.cases.map(({ file }) => file));
+    return ran !== null && proves(ran) && files.every((path) => told.has(path)) ? ran : null;
+  }
+
+  /** Each test file by itself, so that it is known what it reads: what stands on a tree after this need not be asked again. */
+  async readTestFiles(suite: SuiteOutcome): Promise<void> {
+    const { readings } = this.options;
+    if (readings == null || !proves(suite)) return;
+    await this.showBuild();
+    const files = [...(filesOf(this.tree, suite.cases) ?? [])].sort();
+    const known = readings.read();
+    for (const path of files.filter((each) => !known.has(each)).slice(0, mostAlone)) {
+      this.options.signal?.throwIfAborted();
+      if (files.length > 1 && !readings.tellsApart(files)) return;
+      await withinCheck('tests', () =>
+        besideTheChange('alone', () => this.tests({ files: [path], kept: stepOf([path]) })),
+      );
+    }
   }
 
   private async types(): Promise<TreeFacts['types']> {
@@ -501,6 +640,17 @@ export class TreeRun {
     return types;
   }
 
+  private suite(): Promise<SuiteOutcome | null> {
+    return (this.whole ??= withinCheck('tests', () => this.runSuite()));
+  }
+
+  private async runSuite(): Promise<SuiteOutcome | null> {
+    const { outcome, reused } = await this.afterLanding();
+    if (outcome === null) return await this.tests({ first: true, kept: 'tests' });
+    if (reused !== undefined) this.reused.tests = reused;
+    return outcome;
+  }
+
   /** Tests, types and lint side by side once it is built: `tested` does not wait for the latter two. */
   facts(ofTheChange: OfTheChange | null = null): { tested: Promise<TreeFacts>; whole: Promise<TreeFacts> } {
     const notes: string[] = [];
@@ -516,11 +666,11 @@ export class TreeRun {
     };
     const build = guarded('build', () => this.showBuild());
     const step = <T extends CommandOutcome>(
-      name: TreeStep,
+      name: 'types' | 'lint',
       run: () => Promise<T | null>,
       elsewhere: OfTheChange | null,
     ): Promise<T | null> => build.then(() => guarded(name, () => this.foundOrRun(name, run, elsewhere)));
-    const tests = step('tests', () => this.tests({ first: true, kept: 'tests' }), null);
+    const tests = build.then(() => guarded('tests', () => this.suite()));
     const types = step('types', () => this.types(), ofTheChange);
     const lint = step('lint', () => this.lint(), this.lintsFileByFile() ? ofTheChange : null);
     const all = Promise.all([build, tests, types, lint]);

@@ -1,17 +1,28 @@
 import { posix } from 'node:path';
 import type { Reads } from '../sandbox/watch.ts';
 import { differing, type Inventory } from './inventory.ts';
+import { isPython, isScript, isTestFile } from './paths.ts';
 import type { SourceTree } from './tree.ts';
 
 /** What a run has seen of a tree: what the kernel says, and the words of all that it read there. */
 export interface Sight extends Reads {
   /** In small letters, each once, between spaces. */
   readonly words: string;
+  /** Something that was read asks for files by names that need not stand in it. */
+  readonly asks: boolean;
 }
 
-/** Files that are looked at by people. Anything else may be found by its name, by tools that look for more than anybody can list. */
+/** Files that are looked at by people. */
 const prose =
   /\.(?:md|mdx|markdown|rst|txt|adoc|png|jpe?g|gif|svg|ico|webp|pdf)$|(?:^|\/)(?:LICENSE|NOTICE|AUTHORS|CODEOWNERS)$/i;
+/** With these a program can ask for files that it does not name. */
+const asksForFiles =
+  /\b(?:import|require)\s*\(\s*(?!['"][^'"]*['"]\s*\))|\bimport\.meta\.(?:glob|resolve)|['"](?:node:)?(?:fs|child_process|worker_threads|cluster|vm|fs-extra|graceful-fs|execa|cross-spawn|shelljs|jiti|import-fresh|resolve(?:-from)?)(?:\/promises)?['"]|['"]node:(?:module|sqlite)['"]|\bcreateRequire\b|\bgetBuiltinModule\b|\bprocess\.(?:binding|dlopen)\b|\beval\s*\(|\bnew\s+Function\b/;
+const asksInPython =
+  /\b(?:open|exec|eval|compile|__import__)\s*\(|\b(?:pathlib|glob|os|subprocess|importlib|shutil|runpy|pkgutil)\b/;
+/** Names that tools look for by themselves, whatever a project says: settings, what stands for a folder, what is loaded before all else. */
+const lookedFor =
+  /^\.|^node_modules$|^__|^(?:index|main|package|app|server|register|preload|globals?|env|test|tests|types?|babel|gulpfile|gruntfile|sitecustomize|usercustomize|conftest)$|config|rc$|setup|teardown|mock|hook|plugin|workspace|opts/i;
 /** Words without which nobody learns how large something is that they do not read. */
 const asksForSizes =
   / (?:[lf]?stat(?:sync|s)?|statx|getsize|st_size|child_process|execa|exec[lv]\w*|spawn\w*|subprocess|popen|system|fork|du|ls|wc) /;
@@ -23,26 +34,40 @@ const mostWords = 1024 * 1024;
  */
 export function sightOf(reads: Reads, tree: SourceTree, line: string): Sight | null {
   const words = new Set<string>();
-  const add = (text: string): void => {
+  let asks = false;
+  const add = (text: string, path: string): void => {
+    asks ||= (isPython(path) ? asksInPython : asksForFiles).test(text);
     for (const [word] of text.toLowerCase().matchAll(/[\p{L}\p{N}_]+/gu)) words.add(word);
   };
-  add(line);
+  add(line, '');
   for (const path of reads.read) {
     const text = tree.text(path);
     // What is too large to be taken for text could name anything.
     if (text === null && tree.size(path) > 2 * 1024 * 1024) return null;
-    add(text ?? '');
+    add(text ?? '', path);
   }
   const joined = ` ${[...words].join(' ')} `;
-  return joined.length > mostWords ? null : { ...reads, words: joined };
+  return joined.length > mostWords ? null : { ...reads, words: joined, asks };
 }
 
+/** The words of a name; numbers are counted up, and said by nobody. */
 const partsOf = (name: string): string[] =>
   name
     .toLowerCase()
     .replace(/\.\w+$/, '')
-    .split(/[^\p{L}\p{N}_]+/u)
+    .split(/[^\p{L}]+/u)
     .filter((part) => part !== '');
+
+/**
+ * A module that is loaded by who names it and by nobody else. In Python what lies beside packages may stand for a module of the same name
+ * that something installed imports; what lies in one may not.
+ */
+const isPlainModule = (path: string, place: string, both: (path: string) => boolean): boolean => {
+  const added = posix.relative(place, path).split('/');
+  if (!(isScript(path) || isPython(path)) || added.some((name) => lookedFor.test(name.replace(/\.\w+$/, ''))))
+    return false;
+  return isScript(path) || isTestFile(path) || both(posix.join(place, '__init__.py'));
+};
 
 const foldersOf = (tree: Inventory): ReadonlySet<string> => {
   const folders = new Set(['.']);
@@ -55,14 +80,14 @@ const foldersOf = (tree: Inventory): ReadonlySet<string> => {
  * What of the difference between two trees a run on the one has seen, or could have: null where the same run on the other can only come
  * out the same. Where it is not known it counts as seen. That is
  * - what was read, and what has become something else than a file;
- * - what has come or gone, unless it is prose, lies where nothing was listed, and is named by nothing that was read: whether
- *   something is there can be asked without a trace;
+ * - what has come or gone, unless it is prose, or a plain module where nothing asks for files, lies where nothing was listed, and is named by nothing that
+ *   was read: whether something is there can be asked without a trace. Anything else may be found by its name, by tools that look for more than anybody can list;
  * - another size, where something that was read asks for such things, and names it or has listed where it lies.
  */
 export function seenDifference(sight: Sight, before: Inventory, after: Inventory): string | null {
   const [read, listed] = [new Set(sight.read), new Set(sight.listed)];
-  const named = (path: string): boolean =>
-    path.split('/').some((name) => partsOf(name).every((part) => sight.words.includes(part)));
+  /** Whether the first of these names is said: without it nothing below can be asked for. */
+  const named = (path: string): boolean => partsOf(path.split('/')[0]!).every((part) => sight.words.includes(part));
   const folders = [foldersOf(before), foldersOf(after)] as const;
   const placeOf = (path: string): string => {
     let at = posix.dirname(path);
@@ -72,9 +97,16 @@ export function seenDifference(sight: Sight, before: Inventory, after: Inventory
   const saw = (path: string): boolean => {
     if (read.has(path)) return true;
     const [was, is] = [before.get(path), after.get(path)];
-    if (was === undefined || is === undefined) return !prose.test(path) || listed.has(placeOf(path)) || named(path);
+    if (was === undefined || is === undefined) {
+      const place = placeOf(path);
+      const plain = !sight.asks && isPlainModule(path, place, (each) => before.has(each) && after.has(each));
+      const unasked = prose.test(path) || plain;
+      // The folders above were there before, and still are.
+      return !unasked || listed.has(place) || named(posix.relative(place, path));
+    }
     if (was[0] !== is[0]) return true;
-    return was[1] !== is[1] && asksForSizes.test(sight.words) && (named(path) || listed.has(posix.dirname(path)));
+    const folder = posix.dirname(path);
+    return was[1] !== is[1] && asksForSizes.test(sight.words) && (named(posix.basename(path)) || listed.has(folder));
   };
   return differing(before, after).find(saw) ?? null;
 }
