@@ -7,6 +7,7 @@ import { Beats } from './batches/beats.ts';
 import { Completions } from './batches/completions.ts';
 import { Creations } from './batches/creations.ts';
 import { Reports } from './batches/reports.ts';
+import { Returns } from './batches/returns.ts';
 import { TaskStarts } from './batches/task-starts.ts';
 import { TermedCreations } from './batches/termed-creations.ts';
 import { AppendLogHandler } from './commands/append-log.ts';
@@ -143,7 +144,7 @@ const queryHandlers = [
 ];
 const retention = [TaskRetention];
 const blobs = [TaskBlobs];
-const batches = [Creations, Completions, Beats, Reports, TaskStarts, TermedCreations];
+const batches = [Creations, Completions, Returns, Beats, Reports, TaskStarts, TermedCreations];
 const dispatch = [
   WakeUps,
   Lanes,

@@ -3,6 +3,7 @@ import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import type { z } from 'zod';
 import { Config } from '#platform/config';
 import { Database, storable } from '#platform/database';
+import { Returns } from '../batches/returns.ts';
 import { WakeUps } from '../dispatch/wake-ups.ts';
 import { afterFailure } from '../domain/lease-rules.ts';
 import { endedOf, type Ended } from '../domain/verb-answers.ts';
@@ -25,10 +26,17 @@ export class FailAttemptHandler implements ICommandHandler<FailAttempt> {
   constructor(
     private readonly database: Database,
     private readonly config: Config,
+    private readonly returns: Returns,
     private readonly wakeUps: WakeUps,
   ) {}
 
   async execute({ by, body }: FailAttempt): Promise<Ended> {
+    const returned = body.retryable ? await this.returns.add(by, 'failed', storable(body.error)) : null;
+    return returned ?? this.settle(by, body);
+  }
+
+  /** What is not simply tried again; and who asks again is answered as before. */
+  private async settle(by: Holder, body: z.infer<typeof failBody>): Promise<Ended> {
     const answer = await this.database.transaction(async (tx) => {
       const task = await lock(tx, by);
       const attempt = await attemptOf(tx, by);

@@ -30,9 +30,9 @@ export interface Claimed {
 /** Where each group takes from one lane: what it locks is what it gets, past what others have locked. */
 const fromOneLane = `
   locked as materialized (
-    select l.first + row_number() over (partition by l.grp order by r.seq) as slot, r.lane, r.seq, r.task_id, r.attempts
+    select l.first + row_number() over (partition by l.grp order by r.seq) as slot, r.at, r.lane, r.seq, r.task_id, r.attempts
     from lanes l cross join lateral (
-      select r.lane, r.seq, r.task_id, r.attempts from task_ready r where r.lane = l.lane and r.seq > l.after
+      select r.ctid as at, r.lane, r.seq, r.task_id, r.attempts from task_ready r where r.lane = l.lane and r.seq > l.after
       order by r.seq limit l.size for update skip locked
     ) r
   ),`;
@@ -47,9 +47,9 @@ const fromManyLanes = `
   turns as (select c.*, row_number() over (partition by grp, team order by rank, seq) as turn from candidates c),
   ordered as (select t.*, row_number() over (partition by grp order by turn, rank, seq) as place from turns t),
   locked as materialized (
-    select o.first + o.place as slot, r.lane, r.seq, r.task_id, r.attempts
+    select o.first + o.place as slot, r.at, r.lane, r.seq, r.task_id, r.attempts
     from ordered o cross join lateral (
-      select r.lane, r.seq, r.task_id, r.attempts from task_ready r where r.lane = o.lane and r.seq = o.seq for update skip locked
+      select r.ctid as at, r.lane, r.seq, r.task_id, r.attempts from task_ready r where r.lane = o.lane and r.seq = o.seq for update skip locked
     ) r
     where o.place <= o.size
   ),`;
@@ -68,7 +68,7 @@ const claimText = (taking: string): string => `
   ),
   ${taking}
   given as materialized (
-    select p.lane, p.seq, p.task_id, p.attempts + 1 as number, ($9::text[])[p.slot] as attempt_id, i.id as instance_id, i.actor_id, i.agent,
+    select p.at, p.lane, p.seq, p.task_id, p.attempts + 1 as number, ($9::text[])[p.slot] as attempt_id, i.id as instance_id, i.actor_id, i.agent,
       i.agent_version, (i.limits ->> 'attempts')::int as max_attempts, (i.limits ->> 'timeoutSeconds')::float8 as timeout
     -- one look into the index for each task, however many instances there are
     from locked p cross join lateral (
@@ -79,8 +79,9 @@ const claimText = (taking: string): string => `
     ) i
   ),
   gone as (
-    -- by their keys: a join would be planned by what a table whose rows move was last seen to hold
-    delete from task_ready r where r.lane = any (array(select lane from given)) and r.seq = any (array(select seq from given)) returning 1
+    -- By where they are: rows of this table are never updated, and these are locked. A join would be planned by what a table whose rows move
+    -- was last seen to hold.
+    delete from task_ready r where r.ctid = any (array(select at from given)) returning 1
   ),
   opened as (
     insert into task_running (task_id, fence, lane, number, attempt_id, instance_id, holder_id, agent, agent_version, max_attempts, started_at,
