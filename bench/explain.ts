@@ -24,9 +24,10 @@ const inACall = 500;
 
 /** How each is told from the others, and what the page calls it. */
 const statements = [
-  { title: 'Create', holds: 'insert into tasks (' },
-  { title: 'Claim', holds: 'insert into task_running (' },
-  { title: 'Complete', holds: 'delete from task_running r using given i' },
+  { title: 'Create', holds: `select m.lane, m.ready_seq, m.id` },
+  { title: 'Create one that begins', holds: '= $9::int' },
+  { title: 'Claim', holds: 'delete from task_ready r where r.ctid' },
+  { title: 'Complete', holds: `'task.succeeded', t.team_id` },
   { title: 'Heartbeat', holds: 'update instances i set last_seen_at' },
 ] as const;
 
@@ -86,6 +87,11 @@ async function load(server: ServerUnderTest): Promise<void> {
       Array.from({ length: 4 }, () => producer.many(Array.from({ length: inACall }, (_, n) => ({ n, at: 0 })))),
     );
   await until('the last acceptance', 120, () => accepted >= tasks, 50);
+  // Alone and with nothing before it, one begins with the commit that makes it.
+  for (let alone = 1; alone <= 20; alone += 1) {
+    await producer.one({ n: 0, at: 0 });
+    await until('the acceptance of one', 20, () => accepted >= tasks + alone, 10);
+  }
   // Until the agent has beaten, too.
   await sleep(8_000);
   await consumer.stop();

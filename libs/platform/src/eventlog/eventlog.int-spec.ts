@@ -193,6 +193,60 @@ describe('the event log', () => {
     expect((await log.read({ after: start, limit: 9 })).map(({ subject }) => subject)).toEqual(['a', 'b', 'c']);
   });
 
+  test('owes reactions the same whether a statement says which types it appends or not', async () => {
+    const wishes: [string, string[], object][] = [
+      ['all', ['*'], {}],
+      ['all but the room', ['*', '!task.*'], {}],
+      ['all but the room, and one of it', ['*', '!task.*', 'task.failed'], {}],
+      ['the room', ['task.*'], {}],
+      ['one', ['task.succeeded'], {}],
+      ['another room', ['landing.*', 'landing.landed'], {}],
+      ['one field', ['task.succeeded', 'task.failed'], { capability: ['a.b', 'a.c'] }],
+      ['two fields', ['task.*'], { capability: ['a.b'], reason: ['x'] }],
+      ['a field that no event has', ['task.*'], { nothing: ['x'] }],
+    ];
+    for (const [name, types, where] of wishes)
+      await testing.sql('insert into event_reactions (name, types, conditions) values ($1, $2, $3)', [
+        name,
+        types,
+        JSON.stringify(where),
+      ]);
+    const data = [
+      '{}',
+      '{"capability":"a.b"}',
+      '{"capability":"a.d","reason":"x"}',
+      '{"capability":"a.b","reason":"y"}',
+    ];
+    const drafts = ['task.succeeded', 'task.failed', 'task.succeeded', 'task.waiting'].flatMap((type, n) =>
+      data.map((own, m) => `('evt_${n}_${m}','${type}','team_x',null,'${type} ${own}','high','${own}',null)`),
+    );
+    const owed: unknown[] = [];
+    for (const append of [
+      'append_events_owing(drafts)',
+      "append_events_of(drafts, '{task.succeeded,task.failed,task.waiting}')",
+    ]) {
+      const [row] = await testing.sql<{ head: number; owed: boolean }>(
+        `select a.head::int, a.owed from (select array[${drafts.join(',')}]::event_draft[] as drafts) d, ${append} a`,
+      );
+      expect(row?.owed).toBe(true);
+      owed.push(
+        await testing.sql(
+          `select d.reaction, d.rank, e.subject, $1::int - d.position::int as place from event_deliveries d join events e using (position)
+           where d.position > $1::int - ${drafts.length} order by d.reaction, d.position`,
+          [row?.head],
+        ),
+      );
+      await testing.sql('delete from event_deliveries');
+    }
+    expect(owed[0]).not.toEqual([]);
+    expect(owed[1]).toEqual(owed[0]);
+    await testing.sql("delete from event_reactions where name <> 'another room'");
+    const nobody = await testing.sql(
+      `select a.owed from append_events_of(array[${drafts.join(',')}]::event_draft[], '{task.succeeded,task.failed,task.waiting}') a`,
+    );
+    expect(nobody).toEqual([{ owed: false }]);
+  });
+
   test('tells readers of every process how far they may read', async () => {
     const logs = [process(one), process(two)];
     const told = [0, 0];
