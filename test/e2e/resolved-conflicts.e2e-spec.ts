@@ -158,5 +158,10 @@ test('generated files that two changes made anew are made once more, by the comm
   expect(await landed('parts.txt')).toBe('middle.txt\nnearly.txt\nnext.txt');
   // What somebody has written into it by hand is nobody's to lose.
   const byHand = { 'parts/other.txt': 'other\n', 'parts.txt': 'middle.txt\nother.txt # mine\n' };
-  expect(await handIn('Add other', byHand)).toMatchObject({ state: 'conflicted', resolved: [] });
+  const why = /^No tool could settle the conflict: "parts\.txt" of the change is not what the declared commands make/;
+  expect(await handIn('Add other', byHand)).toMatchObject({
+    state: 'conflicted',
+    resolved: [],
+    reasons: [expect.stringMatching(why)],
+  });
 }, 300_000);

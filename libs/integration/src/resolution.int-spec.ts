@@ -167,6 +167,13 @@ describe('a conflict in a lock file alone', () => {
     const row = await world.row(id);
     expect(row).toMatchObject({ state: 'conflicted', resolution: { files: null, why: expect.any(String) } });
     expect(row.conflicts.map(({ path }) => path)).toEqual(['package-lock.json']);
+    // With why no tool had settled it, for whoever does now.
+    const told = world.neighbours.settled.find(({ submissionId }) => submissionId === id)?.outcome;
+    expect(told).toMatchObject({ kind: 'rework', rework: { reason: 'conflicted', conflicts: row.conflicts } });
+    expect(told?.kind === 'rework' && told.rework.summary.split('\n')).toEqual([
+      'It conflicts with what landed on main in the meantime, in package-lock.json.',
+      `No tool could settle the conflict: ${row.resolution?.why ?? ''}`,
+    ]);
   });
 
   it('is made anew for the head that it meets, never taken over from another one', async () => {

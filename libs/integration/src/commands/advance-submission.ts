@@ -241,7 +241,7 @@ export class AdvanceSubmission {
     const candidate = { candidate_head: on, candidate_base: base, candidate_on: ground.on, strategy };
     if (!merged.clean) {
       return ground.final
-        ? await this.settleOr(row, ground, () => this.conflicted(row, merged.conflicts))
+        ? await this.settleOr(row, ground, (why) => this.conflicted(row, merged.conflicts, why))
         : await this.suspect(
             { ...row, ...candidate },
             null,
@@ -521,7 +521,7 @@ export class AdvanceSubmission {
     if (head === null) return await this.end(row, 'failed', [`The branch ${row.branch} is gone.`]);
     const resolved = resolvedOn(row, head.commit);
     const merged = await this.candidates.tree(row.project_id, row.strategy, head.commit, row, resolved);
-    if (!merged.clean) return await this.settleOr(row, head, () => this.conflicted(row, merged.conflicts));
+    if (!merged.clean) return await this.settleOr(row, head, (why) => this.conflicted(row, merged.conflicts, why));
     return (await this.change(row, { held: null, candidate_head: null, suspect: false, wait: 0 })) ? 'again' : 'wait';
   }
 
@@ -689,10 +689,10 @@ export class AdvanceSubmission {
   private async settleOr(
     row: SubmissionRow,
     { commit: on, policy }: Pick<Ground, 'commit' | 'policy'>,
-    otherwise: () => Promise<'again' | 'wait'>,
+    otherwise: (unresolved: string | null) => Promise<'again' | 'wait'>,
   ): Promise<'again' | 'wait'> {
     const resolution = await this.resolutions.next(row, on, policy);
-    if (resolution === null) return await otherwise();
+    if (resolution === null) return await otherwise(row.resolution?.on === on ? row.resolution.why : null);
     if (resolution === row.resolution) {
       await this.lookAgain(row, LOOK_AGAIN_SECONDS);
       return 'wait';
@@ -706,7 +706,11 @@ export class AdvanceSubmission {
     return written && !asked ? 'again' : 'wait';
   }
 
-  private async conflicted(row: SubmissionRow, conflicts: SubmissionRow['conflicts']): Promise<'again' | 'wait'> {
+  private async conflicted(
+    row: SubmissionRow,
+    conflicts: SubmissionRow['conflicts'],
+    unresolved: string | null,
+  ): Promise<'again' | 'wait'> {
     const paths = [...new Set(conflicts.map((hunk) => hunk.path))];
     const before = await this.conflicts.underWay(row, paths);
     if (before !== null) {
@@ -720,8 +724,11 @@ export class AdvanceSubmission {
       }
       return 'wait';
     }
-    const written = await this.change(row, { state: 'conflicted', held: null, conflicts, wait: 0 }, async (tx) => {
-      tx.append(this.event(row, 'submission.conflicted', { paths }));
+    // Whoever redoes it may learn from it: a generated file that somebody has written in is one to look at.
+    const reasons = unresolved === null ? [] : [`No tool could settle the conflict: ${unresolved}`];
+    const end = { state: 'conflicted' as const, held: null, conflicts, reasons, wait: 0 };
+    const written = await this.change(row, end, async (tx) => {
+      tx.append(this.event(row, 'submission.conflicted', { paths, unresolved }));
       if (row.kind === 'revert') tx.append(rollbackConflicted(row, paths));
       if (row.turn !== null) {
         const nextStep = `Redo it on the head of ${row.branch}, with what both sides wrote in its conflicts, and submit again.`;

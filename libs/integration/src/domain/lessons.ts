@@ -29,13 +29,11 @@ export function reworkOf(row: SubmissionRow, verification: VerificationView | nu
   const refused = row.turn === null ? 'rejected' : 'ejected';
   const reason = row.state === 'conflicted' ? 'conflicted' : refused;
   const paths = [...new Set(row.conflicts.map((hunk) => hunk.path))];
+  const conflict = `It conflicts with what landed on ${row.branch} in the meantime, in ${paths.join(', ')}.`;
   return {
     submissionId: row.id,
     reason,
-    summary:
-      row.reasons.length > 0
-        ? row.reasons.join('\n')
-        : `It conflicts with what landed on ${row.branch} in the meantime, in ${paths.join(', ')}.`,
+    summary: [...(row.state === 'conflicted' ? [conflict] : []), ...row.reasons].join('\n') || conflict,
     findings: tellingFindings(verification),
     conflicts: row.conflicts,
     commit: row.commit,
