@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { TellAudit } from './commands/tell-audit.ts';
 import { NOTES_REF } from './domain/landing.ts';
 import { startWorld, type World } from '../test/world.ts';
 
@@ -34,6 +35,36 @@ describe('the audit', () => {
     const rows = await world.database.sql<{ pem: string }>('select pem from provenance_keys');
     expect(rows).toHaveLength(1);
     expect(rows[0]?.pem).toContain('BEGIN PUBLIC KEY');
+  });
+
+  it('is told in the stream where it is asked to, and names what it found', async () => {
+    const { project, second } = await two();
+    const told = async () => {
+      const report = await world.commands.execute(new TellAudit(project.id, 'user_ada'));
+      const [event] = await world.database.sql<{ type: string; priority: string; data: Record<string, unknown> }>(
+        `select type, priority, data from events where subject = $1 order by position desc limit 1`,
+        [project.id],
+      );
+      return { report, event };
+    };
+    const well = await told();
+    expect(well.report).toEqual(await world.audit(project));
+    expect(well.event).toMatchObject({ type: 'landing.audit_passed', data: { checked: 3, wrong: 0, problems: [], by: 'user_ada' } }); // prettier-ignore
+    const tree = await world.repositories.applyFiles(project.id, second.commit, [{ path: 'x', content: 'evil\n' }]);
+    const forced = await world.repositories.commitTree(project.id, {
+      tree, parents: [second.commit], message: 'Innocent', author: someone, committer: someone, date: new Date(0),
+    }); // prettier-ignore
+    await world.repositories.updateRef(project.id, 'refs/heads/main', forced, second.commit);
+    const { report, event } = await told();
+    expect(report.ok).toBe(false);
+    expect(event).toMatchObject({
+      type: 'landing.audit_failed',
+      data: {
+        wrong: 1,
+        problems: [{ commit: forced, problems: [expect.stringContaining('no provenance')] }],
+      },
+    });
+    expect(event?.priority).not.toBe(well.event?.priority);
   });
 
   it('finds a commit that was forced onto the branch', async () => {

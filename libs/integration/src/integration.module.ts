@@ -18,6 +18,7 @@ import { WithdrawSubmissionsHandler } from './commands/withdraw-submissions.ts';
 import { ReviewSubmissionHandler } from './commands/review-submission.ts';
 import { RollBackLandingHandler } from './commands/roll-back-landing.ts';
 import { RollBackSetHandler } from './commands/roll-back-set.ts';
+import { TellAuditHandler } from './commands/tell-audit.ts';
 import { RotateProvenanceKeyHandler } from './commands/rotate-provenance-key.ts';
 import { SettleSubmission } from './commands/settle-submission.ts';
 import { CrashPoints, NoCrashPoints } from './crash-points.ts';
@@ -80,6 +81,7 @@ export const commandHandlers = [
   CreateSetHandler,
   RollBackSetHandler,
   RotateProvenanceKeyHandler,
+  TellAuditHandler,
 ];
 export const queryHandlers = [
   FindSubmissionHandler,

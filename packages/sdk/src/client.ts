@@ -622,10 +622,10 @@ export class MusterClient {
       }),
   };
 
-  /** Re-checks every commit of the project's branch against its evidence. */
-  audit(projectId: string): Promise<AuditReport> {
+  /** Re-checks every commit of the project's branch against its evidence. @param tell the stream, too, what was found */
+  audit(projectId: string, { tell = false }: { readonly tell?: boolean } = {}): Promise<AuditReport> {
     return this.#http.call({
-      method: 'GET',
+      method: tell ? 'POST' : 'GET',
       path: `/api/projects/${part(projectId)}/audit`,
       answer: auditReport,
       timeoutMs: 600_000,

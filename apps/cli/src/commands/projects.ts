@@ -122,9 +122,10 @@ export const addProjectCommands = (program: Command, globals: () => Globals): vo
   program
     .command('audit <project>')
     .description('re-check every commit of a project’s branch against its evidence; exit code 1 on problems')
-    .action(async (idOrSlug: string) => {
+    .option('--tell', 'tell the event stream, too, what was found')
+    .action(async (idOrSlug: string, { tell }: { tell?: boolean }) => {
       const client = await connect(globals());
-      const report = await client.audit(await findProject(client, idOrSlug));
+      const report = await client.audit(await findProject(client, idOrSlug), { tell: tell === true });
       if (globals().json) printJson(report);
       else {
         printTable(

@@ -1,6 +1,6 @@
 import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { CommandBus, QueryBus } from '@nestjs/cqrs';
-import { ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import {
   type AuditReport,
   auditReport,
@@ -12,8 +12,10 @@ import {
   type TrustPolicy,
   trustPolicy,
 } from '@muster/contracts';
-import { Public, Requires } from '#platform/http';
+import type { Actor } from '#messages/auth';
+import { CurrentActor, Public, Requires } from '#platform/http';
 import { RotateProvenanceKey } from '../commands/rotate-provenance-key.ts';
+import { TellAudit } from '../commands/tell-audit.ts';
 import { AuditProject } from '../queries/audit-project.ts';
 import { ExportTrust } from '../queries/export-trust.ts';
 import { ListProvenanceKeys } from '../queries/list-provenance-keys.ts';
@@ -33,6 +35,15 @@ export class ProvenanceController {
   @ApiResponse({ status: 200, standardSchema: auditReport })
   audit(@Param('projectId', { schema: projectId }) id: string): Promise<AuditReport> {
     return this.queries.execute(new AuditProject(id));
+  }
+
+  @Post('projects/:projectId/audit')
+  @HttpCode(200)
+  @Requires('audit.read')
+  @ApiOperation({ summary: 'Audits as GET does, and tells the stream: landing.audit_passed or landing.audit_failed' })
+  @ApiResponse({ status: 200, standardSchema: auditReport })
+  tellAudit(@CurrentActor() actor: Actor, @Param('projectId', { schema: projectId }) id: string): Promise<AuditReport> {
+    return this.commands.execute(new TellAudit(id, actor.id));
   }
 
   @Get('projects/:projectId/trust')
