@@ -30,6 +30,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     only: { type: 'string' },
     name: { type: 'string' },
+    project: { type: 'string' },
     short: { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
     lanes: { type: 'string', default: '2' },
@@ -138,7 +139,8 @@ async function main(): Promise<number> {
   let cases = all.filter(
     (each) =>
       (values.only === undefined || each.kind === values.only) &&
-      (values.name === undefined || each.name.includes(values.name)),
+      (values.name === undefined || each.name.includes(values.name)) &&
+      (values.project === undefined || each.project === values.project),
   );
   if (cases.length === 0) {
     say(`There is no case of that name or kind. Kinds: ${[...new Set(all.map((each) => each.kind))].join(', ')}`);

@@ -32,7 +32,7 @@ export const without: Readonly<Record<SampleProject, Readonly<Record<string, str
   courier: {},
   tally: {},
   gazette: {},
-  stockroom: { types: 'the project has no tsconfig.json' },
+  stockroom: {},
 };
 
 export interface Outcome {

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { CheckFacts } from '@muster/contracts';
+import { spawnSync } from 'node:child_process';
+import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
+import { typesCheck } from './types.ts';
+
+const missing = spawnSync('mypy', ['--version']).error !== undefined;
+if (missing && process.env['CI'] === 'true') throw new Error('CI needs mypy');
+if (missing) process.stderr.write('\n*** SKIPPED: types of Python: mypy is not there ***\n');
+
+jest.setTimeout(180_000);
+const desk = new GateDesk();
+afterAll(() => desk.clear());
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await detectSandbox('auto');
+});
+const look = (base: Files, candidate: Files): Promise<CheckFacts> => desk.verify(typesCheck, sandbox, base, candidate);
+const seen = ({ findings }: CheckFacts): string[] =>
+  findings.map(({ rule, level, path, line }) => `${rule} ${level} ${path}:${line}`);
+
+const shop = (answer: string): Files => ({
+  'src/shop/__init__.py': '',
+  'src/shop/price.py': `def price(count: int) -> int:\n    return ${answer}\n`,
+  'src/shop/order.py': 'from shop.price import price\n\n\ndef order() -> int:\n    return price(2)\n',
+  'tools/make-it.py': 'this is: no module(\n',
+});
+const settings: Files = { 'mypy.ini': '[mypy]\nstrict = true\n' };
+
+(missing ? describe.skip : describe)('types of Python', () => {
+  it('that do not agree any more are errors where the project has mypy look at it, and hints elsewhere', async () => {
+    const told = await look({ ...settings, ...shop('count * 2') }, { ...settings, ...shop('count / 2') });
+    expect(told).toMatchObject({ status: 'failed', tool: { name: 'mypy' }, metrics: { errors: 1, new: 1 } });
+    expect(seen(told)).toEqual(['types.return-value error src/shop/price.py:2']);
+    const hinted = await look(shop('count * 2'), shop('count / 2'));
+    expect({ status: hinted.status, seen: seen(hinted) }).toEqual({
+      status: 'passed',
+      seen: ['types.return-value warning src/shop/price.py:2'],
+    });
+  });
+
+  it('that a change breaks elsewhere are found there', async () => {
+    const after = { ...settings, ...shop('count * 2') };
+    after['src/shop/price.py'] = 'def price(count: str) -> int:\n    return len(count)\n';
+    expect(seen(await look({ ...settings, ...shop('count * 2') }, after))).toEqual([
+      'types.arg-type error src/shop/order.py:5',
+    ]);
+  });
+
+  it('are judged by the branch’s settings and its debt', async () => {
+    const debt = { ...settings, ...shop('count / 2') };
+    const moved = { ...debt, 'src/shop/price.py': `# A word more.\n${debt['src/shop/price.py']!}` };
+    expect(seen(await look(debt, moved))).toEqual([]);
+    const loose = { ...shop('count / 2'), 'mypy.ini': '[mypy]\nignore_errors = true\n' };
+    expect(seen(await look({ ...settings, ...shop('count * 2') }, loose))).toEqual([
+      'types.return-value error src/shop/price.py:2',
+    ]);
+  });
+
+  it('are no reason to refuse anything where mypy could read the branch no more than the change', async () => {
+    const broken: Files = { 'src/shop/old.py': 'print "as it was done once"\n' };
+    const told = async (before: Files, after: Files): Promise<string> =>
+      (await look({ ...before, ...shop('count * 2') }, { ...after, ...shop('count * 3') })).status;
+    expect(await told({ ...settings, ...broken }, { ...settings, ...broken })).toBe('not_run');
+    expect(await told(broken, broken)).toBe('not_run');
+    expect(await told({}, broken)).toBe('not_run');
+    expect(await told(settings, { ...settings, ...broken })).toBe('inconclusive');
+  });
+
+  it('are not asked for where the change touches none', async () => {
+    const whole = shop('count / 2');
+    expect(await look(whole, { ...whole, 'README.md': 'words\n' })).toMatchObject({
+      status: 'passed',
+      summary: 'the change touches no Python',
+    });
+  });
+});
