@@ -1,4 +1,5 @@
 import type { HotSql } from './claim.ts';
+import { goneFromTheQueue } from './gone.ts';
 import type { Holder } from './leases.ts';
 
 export interface Return extends Holder {
@@ -31,14 +32,7 @@ const returnText = `
       select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update
     ) r
   ),
-  closed as (
-    delete from task_running r where r.task_id = any (array(select task_id from gone))
-  ),
-  unoffered as (
-    delete from task_ready q
-    where q.lane = any (array(select -lane from gone where ready_seq is not null))
-      and q.seq = any (array(select ready_seq from gone where ready_seq is not null))
-  ),
+  ${goneFromTheQueue},
   kept as (
     insert into attempts (id, task_id, number, fence, instance_id, holder_id, agent, agent_version, outcome, error, answer, progress, progress_message,
       checkpoint, cost_usd, log_lines, started_at, ended_at)

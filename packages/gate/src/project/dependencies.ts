@@ -8,7 +8,7 @@ import { sandboxPaths, type SandboxMount } from '../sandbox/driver.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { SourceTree } from '../source/tree.ts';
 import { foreignLockNames } from './foreign-locks.ts';
-import { npmLock, npmLockNames } from './lock.ts';
+import { npmLock, npmLockNames, publicRegistries } from './lock.ts';
 import { dependenciesOf } from './scripts.ts';
 
 export interface Installed {
@@ -41,7 +41,6 @@ export const notInstalled = (reason: string): Installed => without('not_run', re
 type Json = Record<string, unknown>;
 const record = (value: unknown): Json =>
   value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
-const publicRegistries = new Set(['registry.npmjs.org', 'registry.yarnpkg.com']);
 
 /** A workspace's folder as the lock names it; anything that leads out of the project, or into nowhere, is none. */
 const staysInside = (path: string): boolean =>
@@ -70,7 +69,9 @@ export function lockProblems(lock: Json, registryHost: string | null): string[] 
       // not an address at all
     }
     const known =
-      url !== null && /^https?:$/.test(url.protocol) && (publicRegistries.has(url.host) || url.host === registryHost);
+      url !== null &&
+      /^https?:$/.test(url.protocol) &&
+      (publicRegistries.includes(url.host) || url.host === registryHost);
     if (!known || !url!.pathname.includes('/-/'))
       problems.push(`${place} is resolved from ${resolved.slice(0, 200)}, which is not a registry tarball`);
     else if (typeof entry['integrity'] !== 'string' && entry['inBundle'] !== true)

@@ -54,7 +54,8 @@ export function lockedPackages(tree: SourceTree | null): LockedPackage[] {
   });
 }
 
-const publicHosts = ['registry.npmjs.org', 'registry.yarnpkg.com'];
+/** Where the world takes packages from. */
+export const publicRegistries = ['registry.npmjs.org', 'registry.yarnpkg.com'];
 /** The host that a source names; null for one that is no address. */
 function hostOf(source: string): string | null {
   const url = /^https?:/.test(source) && URL.canParse(source) ? new URL(source) : null;
@@ -77,7 +78,7 @@ export function foreignLockProblems(
   operatorsHost: string | null,
 ): { key: string; message: string }[] {
   const hosts = new Set([
-    ...publicHosts,
+    ...publicRegistries,
     ...(operatorsHost === null ? [] : [operatorsHost]),
     ...before.flatMap(({ source }) => (source !== null && isOfRegistry(source) ? (hostOf(source) ?? []) : [])),
   ]);

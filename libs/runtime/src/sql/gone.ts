@@ -1,0 +1,9 @@
+/** Takes attempts that are over, as `gone`, from what runs and from what is still offered; by their keys, whatever the planner believes. */
+export const goneFromTheQueue = `closed as (
+    delete from task_running r where r.task_id = any (array(select task_id from gone))
+  ),
+  unoffered as (
+    delete from task_ready q
+    where q.lane = any (array(select -lane from gone where ready_seq is not null))
+      and q.seq = any (array(select ready_seq from gone where ready_seq is not null))
+  )`;
