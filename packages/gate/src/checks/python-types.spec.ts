@@ -64,8 +64,21 @@ const settings: Files = { 'mypy.ini': '[mypy]\nstrict = true\n' };
       (await look({ ...before, ...shop('count * 2') }, { ...after, ...shop('count * 3') })).status;
     expect(await told({ ...settings, ...broken }, { ...settings, ...broken })).toBe('not_run');
     expect(await told(broken, broken)).toBe('not_run');
-    expect(await told({}, broken)).toBe('not_run');
-    expect(await told(settings, { ...settings, ...broken })).toBe('inconclusive');
+  });
+
+  it('are told of the line that mypy could not read on from', async () => {
+    const broken: Files = { 'src/shop/old.py': 'print "as it was done once"\n' };
+    const before = { ...settings, ...shop('count * 2') };
+    const told = await look(before, { ...before, ...broken });
+    expect({ status: told.status, seen: seen(told) }).toEqual({
+      status: 'failed',
+      seen: ['types.syntax error src/shop/old.py:1'],
+    });
+    const hinted = await look(shop('count * 2'), { ...shop('count * 2'), ...broken });
+    expect({ status: hinted.status, seen: seen(hinted) }).toEqual({
+      status: 'passed',
+      seen: ['types.syntax warning src/shop/old.py:1'],
+    });
   });
 
   it('are not asked for where the change touches none', async () => {

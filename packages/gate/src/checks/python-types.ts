@@ -82,9 +82,11 @@ export async function pythonTypes(context: CheckContext): Promise<CheckOutcome> 
   if (now === null) return outcome('not_run', 'mypy is not installed where checks run');
   const tool = { name: 'mypy', version: now.version };
   const before = purpose === 'base' || against === null ? null : await baseRun();
-  const lookBefore = async (): Promise<Looked | null> =>
-    before === null || against === null ? null : await lookAt(before, against, settings);
-  if (gaveUp(now)) {
+  let looked: Promise<Looked | null> | undefined;
+  const lookBefore = (): Promise<Looked | null> =>
+    (looked ??= before === null || against === null ? Promise.resolve(null) : lookAt(before, against, settings));
+  // What it could read before and cannot now is an error like any other, where it says which line it is.
+  if (gaveUp(now) && (purpose === 'base' || now.errors.length === 0 || gaveUp(await lookBefore()))) {
     // Nobody there has promised that mypy can read it, or it could not before either.
     const never = settings === null || purpose === 'base' || gaveUp(await lookBefore());
     const why = `mypy gave up: ${now.said.trim().slice(0, 500)}`;
