@@ -1,6 +1,7 @@
 import type { CorpusCase } from '../case.ts';
 import { claimCases } from './claims.ts';
 import { codeCases } from './code.ts';
+import { inEverySize } from './every-size.ts';
 import { forgeryCases } from './forgeries.ts';
 import { moreFeatures } from './honest-features.ts';
 import { housekeeping } from './honest-housekeeping.ts';
@@ -11,7 +12,7 @@ import { honestCases } from './honest.ts';
 import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';
 
-export const cases: readonly CorpusCase[] = [
+const written: readonly CorpusCase[] = [
   ...testCases,
   ...codeCases,
   ...claimCases,
@@ -24,3 +25,5 @@ export const cases: readonly CorpusCase[] = [
   ...housekeeping,
   ...testTools,
 ];
+
+export const cases: readonly CorpusCase[] = [...written, ...inEverySize(written)];
