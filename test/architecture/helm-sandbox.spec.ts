@@ -1,5 +1,4 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -16,6 +15,7 @@ import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { loadConfig } from '#platform/config';
 import { renderChart } from '#test/chart';
 import { Cluster, type Rule } from '#test/cluster';
+import { missingPrograms, needing } from '#test/needing';
 
 interface Manifest {
   kind: string;
@@ -138,11 +138,9 @@ describe('the Helm chart, when runs are to be pods', () => {
   });
 });
 
-const walls = spawnSync('bwrap', ['--version']).status === 0;
-if (!walls && process.env['CI'] === 'true') throw new Error('bwrap is not installed, and CI needs it');
-if (!walls) process.stderr.write('\n*** SKIPPED: the driver against what the chart allows: bwrap is not there ***\n');
+const withWalls = needing('the driver against what the chart allows', missingPrograms('bwrap'));
 
-(walls ? describe : describe.skip)('the driver of pods, with what the chart gives it', () => {
+withWalls.describe('the driver of pods, with what the chart gives it', () => {
   let root: string;
   let cluster: Cluster;
   beforeAll(async () => {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { GateDesk, suiteOf, type Files } from '../../../test/support/gate-desk.ts';
+import { needing } from '../../../test/support/needing.ts';
 import { testsCheck } from './checks/tests.ts';
 import { weakenedTestsCheck } from './checks/weakened-tests.ts';
 import { judge, type Judgement } from './judge.ts';
@@ -165,7 +166,7 @@ describe('evidence about a change', () => {
       expect(judge(facts, projectPolicy.parse({}), 'admission')).toEqual(facts.judgement);
   });
 
-  (toolchain().pytest ? it : it.skip)('does all of it for Python', async () => {
+  needing('all of it for Python', toolchain().pytest ? [] : ['pytest']).it('does all of it for Python', async () => {
     const more =
       'def add(a, b):\n    return a + b\n\n\ndef grade(points):\n    if points >= 90:\n        return "A"\n    if points >= 80:\n        return "B"\n    return "F"\n';
     const tests = (body: string): string =>

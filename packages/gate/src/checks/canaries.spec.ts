@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { GateDesk, treeRunOf, type Files } from '../../../../test/support/gate-desk.ts';
+import { needing } from '../../../../test/support/needing.ts';
 import type { TreeFacts } from '../project/tree-run.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { canariesCheck } from './canaries.ts';
@@ -179,8 +180,8 @@ describe.each(Object.entries(samples))('with %s', (name, { files, broken, setup 
   });
 });
 
-const pytest = toolchain().pytest ? describe : describe.skip;
-pytest('with pytest', () => {
+const withPytest = needing('canaries in tests of Python', toolchain().pytest ? [] : ['pytest']);
+withPytest.describe('with pytest', () => {
   it('a test that becomes one with parameters has not been hidden, and one that ends the run before others has hidden them', async () => {
     const files: Files = {
       'src/sums.py': 'def total(a, b):\n    return a + b\n',

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
-import { lockedPackages, sbomOf } from '../project/lock.ts';
+import { lockedPackages, publicRegistries, sbomOf } from '../project/lock.ts';
 import { dependenciesCheck } from './dependencies.ts';
 import { tamperingCheck } from './tampering.ts';
 
@@ -17,6 +17,8 @@ type Entries = Record<string, Entry>;
 /** `wants`: the ranges that the lock is made for, by name. */
 type Write = (wants: Record<string, string>, entries: Entries) => Files;
 
+const resolutionOf = ({ hash, source }: Entry): string =>
+  `resolution: {${[hash === null ? [] : `integrity: ${hash}`, source === undefined ? [] : `tarball: ${source}`].flat().join(', ')}}`;
 const pnpm9: Write = (wants, entries) => ({
   'pnpm-lock.yaml': `lockfileVersion: '9.0'
 
@@ -30,10 +32,7 @@ ${Object.entries(wants)
 packages:
 
 ${Object.entries(entries)
-  .map(
-    ([name, { version, hash, source }]) =>
-      `  '${name}@${version}':\n    resolution: {${[hash === null ? [] : `integrity: ${hash}`, source === undefined ? [] : `tarball: ${source}`].flat().join(', ')}}\n`,
-  )
+  .map(([name, entry]) => `  '${name}@${entry.version}':\n    ${resolutionOf(entry)}\n`)
   .join('\n')}`,
 });
 const pnpm6: Write = (wants, entries) => ({
@@ -46,10 +45,7 @@ ${Object.entries(wants)
 packages:
 
 ${Object.entries(entries)
-  .map(
-    ([name, { version, hash, source }]) =>
-      `  /${name}@${version}(react@18.0.0):\n    resolution: {${[hash === null ? [] : `integrity: ${hash}`, source === undefined ? [] : `tarball: ${source}`].flat().join(', ')}}\n    dev: false\n`,
-  )
+  .map(([name, entry]) => `  /${name}@${entry.version}(react@18.0.0):\n    ${resolutionOf(entry)}\n    dev: false\n`)
   .join('\n')}`,
 });
 const yarn1: Write = (wants, entries) => ({
@@ -60,7 +56,7 @@ const yarn1: Write = (wants, entries) => ({
 ${Object.entries(entries)
   .map(
     ([name, { version, hash, source }]) =>
-      `"${name}@${wants[name] ?? '*'}":\n  version "${version}"\n  resolved "${source ?? `https://registry.yarnpkg.com/${name}/-/${name}-${version}.tgz#abc`}"\n${hash === null ? '' : `  integrity ${hash}\n`}`,
+      `"${name}@${wants[name] ?? '*'}":\n  version "${version}"\n  resolved "${source ?? `https://${publicRegistries[0]}/${name}/-/${name}-${version}.tgz#abc`}"\n${hash === null ? '' : `  integrity ${hash}\n`}`,
   )
   .join('\n')}`,
 });

@@ -1,13 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import type { CheckFacts } from '@muster/contracts';
-import { spawnSync } from 'node:child_process';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { missingPrograms, needing } from '../../../../test/support/needing.ts';
 import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { typesCheck } from './types.ts';
 
-const missing = spawnSync('mypy', ['--version']).error !== undefined;
-if (missing && process.env['CI'] === 'true') throw new Error('CI needs mypy');
-if (missing) process.stderr.write('\n*** SKIPPED: types of Python: mypy is not there ***\n');
+const withMypy = needing('types of Python', missingPrograms('mypy'));
 
 jest.setTimeout(180_000);
 const desk = new GateDesk();
@@ -28,7 +26,7 @@ const shop = (answer: string): Files => ({
 });
 const settings: Files = { 'mypy.ini': '[mypy]\nstrict = true\n' };
 
-(missing ? describe.skip : describe)('types of Python', () => {
+withMypy.describe('types of Python', () => {
   it('that do not agree any more are errors where the project has mypy look at it, and hints elsewhere', async () => {
     const told = await look({ ...settings, ...shop('count * 2') }, { ...settings, ...shop('count / 2') });
     expect(told).toMatchObject({ status: 'failed', tool: { name: 'mypy' }, metrics: { errors: 1, new: 1 } });

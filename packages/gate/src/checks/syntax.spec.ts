@@ -2,13 +2,11 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { CheckFacts } from '@muster/contracts';
 import { spawnSync } from 'node:child_process';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { missingPrograms, needing } from '../../../../test/support/needing.ts';
 import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { syntaxCheck } from './syntax.ts';
 
-const missing = ['shellcheck', 'pyflakes3'].filter((name) => spawnSync(name, ['--version']).error !== undefined);
-if (missing.length > 0 && process.env['CI'] === 'true') throw new Error(`CI needs ${missing.join(' and ')}`);
-if (missing.length > 0)
-  process.stderr.write(`\n*** SKIPPED: what linters say: ${missing.join(', ')} is not there ***\n`);
+const withLinters = needing('what linters say', missingPrograms('shellcheck', 'pyflakes3'));
 
 jest.setTimeout(120_000);
 const desk = new GateDesk();
@@ -47,7 +45,7 @@ describe('files in languages of their own tools', () => {
     expect(plain).toMatchObject({ status: 'passed', summary: expect.stringContaining('holds nothing') });
   });
 
-  (missing.length > 0 ? it.skip : it)(
+  withLinters.it(
     'hear from linters about added lines only, whatever the project’s settings and marks say',
     async () => {
       const before = { 'a.sh': '#!/bin/bash\ncd "$1"\necho done\n', 'b.py': 'import os\n\nprint(1)\n' };

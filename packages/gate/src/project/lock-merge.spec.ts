@@ -7,7 +7,7 @@ import { detectSandbox } from '../sandbox/detect.ts';
 import type { SandboxDriver } from '../sandbox/driver.ts';
 import { mergedPackages, mergeLock } from './lock-merge.ts';
 
-const registry = 'https://registry.example.org';
+const registry = 'https://packages.example';
 type Json = Record<string, unknown>;
 const entry = (name: string, version: string, more: Json = {}): Json => ({
   version,

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { GateDesk, treeRunOf, type Files } from '../../../../test/support/gate-desk.ts';
+import { needing } from '../../../../test/support/needing.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import type { SuiteOutcome } from './tree-run.ts';
 
@@ -136,8 +137,8 @@ describe.each(runners)('the reporter of $name', (runner) => {
   });
 });
 
-const pytest = toolchain().pytest ? describe : describe.skip;
-pytest('the reporter of pytest', () => {
+const withPytest = needing('the reporter of pytest', toolchain().pytest ? [] : ['pytest']);
+withPytest.describe('the reporter of pytest', () => {
   const tests =
     'import pytest\n\n\ndef test_holds():\n    assert True\n\n\ndef test_breaks():\n    assert 1 == 2\n\n\n@pytest.mark.skip\ndef test_waits():\n    pass\n\n\nclass TestKnown:\n    @pytest.mark.parametrize("n", [1])\n    def test_bug(self, n):\n        assert n == 1\n';
   it('tells of each case, with its file, in a class or not, and of a file that cannot be run', async () => {

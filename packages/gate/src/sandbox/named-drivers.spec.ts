@@ -1,20 +1,16 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { spawnSync } from 'node:child_process';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cluster } from '../../../../test/support/cluster.ts';
+import { missingPrograms, needing } from '../../../../test/support/needing.ts';
 import { commandDriver } from './command.ts';
 import { detectSandbox } from './detect.ts';
 import { kubernetesDriver, kubernetesSettings, type KubernetesSettings } from './kubernetes.ts';
 import { sandboxPaths } from './driver.ts';
 import { proveSandbox } from './proof.ts';
 
-const there = spawnSync('bwrap', ['--version']).status === 0;
-if (!there && process.env['CI'] === 'true') throw new Error('bwrap is not installed, and CI needs it');
-if (!there)
-  process.stderr.write('\n*** SKIPPED: the sandboxes that an operator names, because bwrap is not installed ***\n');
-const suite = there ? describe : describe.skip;
+const { describe: suite } = needing('the sandboxes that an operator names', missingPrograms('bwrap'));
 
 let root: string;
 beforeAll(() => {
