@@ -7,18 +7,18 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { permissions, type ProjectView, type SubmissionView } from '@muster/contracts';
+import type { ProjectView, SubmissionView } from '@muster/contracts';
 import { Global, Module } from '@nestjs/common';
 import { CommandBus, CommandHandler, CqrsModule, type ICommandHandler } from '@nestjs/cqrs';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { typeid } from 'typeid-js';
-import { type Actor, Authenticator } from '#messages/auth';
+import { Authenticator } from '#messages/auth';
 import { ReceivePush } from '#messages/integration';
 import { ConfigModule, loadConfig } from '#platform/config';
 import { DatabaseModule } from '#platform/database';
 import { Git, GitModule, Repositories } from '#platform/git';
 import { HttpModule } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
+import { ada, Nobody } from '#test/nobody';
 import { CreateProject } from './commands/create-project.ts';
 import { SetRemote } from './commands/set-remote.ts';
 import { SyncRemote } from './commands/sync-remote.ts';
@@ -26,35 +26,13 @@ import { fetchBranch, headThere, pushBranch, reach } from './domain/remote-trans
 import { projectsEntities, ProjectsModule } from './index.ts';
 
 const run = promisify(execFile);
-const actor: Actor = {
-  kind: 'user',
-  id: typeid('user').toString(),
-  name: 'Ada',
-  teamId: typeid('team').toString(),
-  permissions: new Set(permissions),
-  projects: new Map(),
-  onlyProjectId: null,
-};
+const actor = ada();
 const pushes: Array<ReceivePush['push']> = [];
 @CommandHandler(ReceivePush)
 class TakePush implements ICommandHandler<ReceivePush> {
   execute({ push }: ReceivePush): Promise<SubmissionView> {
     pushes.push(push);
     return Promise.resolve({ id: 'sub_01jd9x0m4ve2tbk6x3h2v4q8zr', state: 'received' } as SubmissionView);
-  }
-}
-class Nobody extends Authenticator {
-  authenticate(): Promise<null> {
-    return Promise.resolve(null);
-  }
-  allows(): boolean {
-    return false;
-  }
-  onRevoked(): () => void {
-    return () => undefined;
-  }
-  issueSystemKey(): Promise<string> {
-    return Promise.reject(new Error('no keys here'));
   }
 }
 @Global()

@@ -3,12 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { permissions, type ProjectView } from '@muster/contracts';
+import type { ProjectView } from '@muster/contracts';
 import { Global, Module } from '@nestjs/common';
 import { CommandBus, CqrsModule, type IQueryHandler, QueryHandler } from '@nestjs/cqrs';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { typeid } from 'typeid-js';
-import { type Actor, Authenticator } from '#messages/auth';
+import { Authenticator } from '#messages/auth';
 import { FindLandingUnderWay } from '#messages/integration';
 import { FindProjectOperations } from '#messages/runtime';
 import { ConfigModule, loadConfig } from '#platform/config';
@@ -16,35 +15,14 @@ import { DatabaseModule } from '#platform/database';
 import { GitModule, Packing, Repositories } from '#platform/git';
 import { HttpModule } from '#platform/http';
 import { testDatabase, type TestDatabase } from '#test/database';
+import { ada, Nobody } from '#test/nobody';
 import { CreateProject } from './commands/create-project.ts';
 import { DeleteProject } from './commands/delete-project.ts';
 import { MOST_LOOSE_REFS } from './domain/upkeep-rules.ts';
 import { projectsEntities, ProjectsModule } from './index.ts';
 import { RepositoryUpkeep } from './repository-upkeep.ts';
 
-const actor: Actor = {
-  kind: 'user',
-  id: typeid('user').toString(),
-  name: 'Ada',
-  teamId: typeid('team').toString(),
-  permissions: new Set(permissions),
-  projects: new Map(),
-  onlyProjectId: null,
-};
-class Nobody extends Authenticator {
-  authenticate(): Promise<null> {
-    return Promise.resolve(null);
-  }
-  allows(): boolean {
-    return false;
-  }
-  onRevoked(): () => void {
-    return () => undefined;
-  }
-  issueSystemKey(): Promise<string> {
-    return Promise.reject(new Error('no keys here'));
-  }
-}
+const actor = ada();
 const landing = new Set<string>();
 @QueryHandler(FindLandingUnderWay)
 class Landings implements IQueryHandler<FindLandingUnderWay> {
