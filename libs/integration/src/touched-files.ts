@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Repositories } from '#platform/git';
+import { keep } from './domain/kept.ts';
 import { type Touched, touchedBy } from './domain/overlap.ts';
 
 /** What a change touches never changes. */
@@ -14,10 +15,7 @@ export class TouchedFiles {
 
   async of(projectId: string, { base, commit }: { readonly base: string; readonly commit: string }): Promise<Touched> {
     const key = `${projectId} ${base} ${commit}`;
-    const touched = this.known.get(key) ?? touchedBy(await this.repositories.diffFiles(projectId, base, commit));
-    const [oldest] = this.known.keys();
-    if (this.known.size >= KEPT && oldest !== undefined) this.known.delete(oldest);
-    this.known.set(key, touched);
-    return touched;
+    const known = this.known.get(key);
+    return known ?? keep(this.known, key, touchedBy(await this.repositories.diffFiles(projectId, base, commit)), KEPT);
   }
 }

@@ -3,6 +3,7 @@ import type { ConflictForecast } from '@muster/contracts';
 import { ForecastConflicts } from '#messages/integration';
 import { Database } from '#platform/database';
 import { Repositories } from '#platform/git';
+import { keep } from '../domain/kept.ts';
 import { mayConflict, type Touched } from '../domain/overlap.ts';
 import { TouchedFiles } from '../touched-files.ts';
 
@@ -59,11 +60,8 @@ export class ForecastConflictsHandler implements IQueryHandler<ForecastConflicts
 
   private async pathsOf(projectId: string, a: string, b: string): Promise<readonly string[]> {
     const key = `${projectId} ${a} ${b}`;
-    const found = this.merged.get(key) ?? (await this.repositories.conflictingPaths(projectId, a, b));
-    const [oldest] = this.merged.keys();
-    if (this.merged.size >= MERGES_KEPT && oldest !== undefined) this.merged.delete(oldest);
-    this.merged.set(key, found);
-    return found;
+    const known = this.merged.get(key);
+    return known ?? keep(this.merged, key, await this.repositories.conflictingPaths(projectId, a, b), MERGES_KEPT);
   }
 }
 
