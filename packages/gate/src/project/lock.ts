@@ -12,21 +12,26 @@ export const npmLockNames = ['npm-shrinkwrap.json', 'package-lock.json'] as cons
 export const lockFileOf = (tree: SourceTree | null): string | null =>
   [...npmLockNames, ...foreignLockNames].find((path) => tree?.has(path) === true) ?? null;
 
-const read = new WeakMap<SourceTree, Map<string, ForeignLock | null>>();
-/** null: there is none of that name, or it cannot be read as one. */
-export function foreignLock(tree: SourceTree, name: ForeignLockName): ForeignLock | null {
-  const known = read.get(tree) ?? new Map<string, ForeignLock | null>();
-  read.set(tree, known);
-  if (!known.has(name)) {
-    const text = tree.wholeText(name);
-    known.set(name, text === null ? null : readForeignLock(name, text));
-  }
-  return known.get(name) ?? null;
+/** Several checks ask for the same locks, which may be megabytes. */
+function once<T>(known: WeakMap<SourceTree, Map<string, T>>, tree: SourceTree, path: string, read: () => T): T {
+  const ofTree = known.get(tree) ?? new Map<string, T>();
+  known.set(tree, ofTree);
+  if (!ofTree.has(path)) ofTree.set(path, read());
+  return ofTree.get(path)!;
 }
 
+const foreignLocks = new WeakMap<SourceTree, Map<string, ForeignLock | null>>();
+/** null: there is none of that name, or it cannot be read as one. */
+export const foreignLock = (tree: SourceTree, name: ForeignLockName): ForeignLock | null =>
+  once(foreignLocks, tree, name, () => {
+    const text = tree.wholeText(name);
+    return text === null ? null : readForeignLock(name, text);
+  });
+
+const npmLocks = new WeakMap<SourceTree, Map<string, Readonly<Record<string, unknown>> | null>>();
 /** npm's lock, of whatever size. */
-export const npmLock = (tree: SourceTree, path: string): Record<string, unknown> | null =>
-  tree.json(path, tree.wholeText(path));
+export const npmLock = (tree: SourceTree, path: string): Readonly<Record<string, unknown>> | null =>
+  once(npmLocks, tree, path, () => tree.json(path, tree.wholeText(path)));
 
 /** What the lock file pins, one by one; the project itself and its workspaces are not among them. */
 export function lockedPackages(tree: SourceTree | null): LockedPackage[] {

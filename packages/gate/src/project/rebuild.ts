@@ -14,7 +14,7 @@ import type { SandboxDriver } from '../sandbox/driver.ts';
 import { readReportBytes } from '../sandbox/report.ts';
 import { inSlot } from '../sandbox/slots.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
-import { copyTree, SourceTree } from '../source/tree.ts';
+import { copyTree, discard, SourceTree } from '../source/tree.ts';
 import { installDependencies, type Installed } from './dependencies.ts';
 import { mergeLock } from './lock-merge.ts';
 import { environmentAt } from './tree-run.ts';
@@ -79,16 +79,7 @@ export async function rebuildGenerated(
     if (error instanceof NotRebuildable) return { resolved: false, why: error.message.slice(0, 2000) };
     throw error;
   } finally {
-    discard(folder);
-  }
-}
-
-/** A run may leave folders that only it could open; what cannot be removed now goes with the work folder. */
-function discard(folder: string): void {
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // left for whoever owns the work folder
+    await discard(folder);
   }
 }
 

@@ -1,7 +1,6 @@
 import type { ProjectPolicy, TestCase } from '@muster/contracts';
 import { createHash, randomUUID } from 'node:crypto';
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { besideTheChange, withinCheck } from '../check-log.ts';
 import {
@@ -17,7 +16,7 @@ import { inSlot } from '../sandbox/slots.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { isScript, isTestFile } from '../source/paths.ts';
 import { importsIn } from '../source/reached.ts';
-import { copyTree, SourceTree } from '../source/tree.ts';
+import { copyTree, discard, SourceTree } from '../source/tree.ts';
 import type { Installed } from './dependencies.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
@@ -124,11 +123,6 @@ const stepOf = (files: readonly string[]): string => `files ${JSON.stringify(fil
 
 /** So many test files of a tree are read one by one at most; those of larger projects become known over several trees. */
 const mostAlone = 24;
-
-/** A run may leave folders that only it could open; what cannot be removed now goes with the work folder. */
-const discard = async (folder: string): Promise<void> => {
-  await rm(folder, { recursive: true, force: true }).catch(() => undefined); // left for whoever owns the work folder
-};
 
 /** Adds a file to a copy that a run may have written to: never through a link, never over what is there. */
 function addFile(folder: string, path: string, text: string): void {

@@ -14,6 +14,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { breathe } from '../breath.ts';
 
@@ -126,6 +127,10 @@ export class SourceTree {
     }
   }
 }
+
+/** Beside other work, however much it is. A run may leave folders that only it could open: these are left for whoever owns the folder around it. */
+export const discard = async (folder: string): Promise<void> =>
+  await rm(folder, { recursive: true, force: true }).catch(() => undefined);
 
 /** Copies files, folders and links as they are, leaving out pipes and devices; `overrides` replaces the text of files on the way. */
 export async function copyTree(
