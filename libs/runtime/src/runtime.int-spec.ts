@@ -28,6 +28,7 @@ import { testDatabase, type TestDatabase } from '#test/database';
 import { ClaimTasks } from './commands/claim-tasks.ts';
 import { ConnectInstance } from './commands/connect-instance.ts';
 import { DisconnectInstance } from './commands/disconnect-instance.ts';
+import { RenewLeases } from './commands/renew-leases.ts';
 import { RetryTask } from './commands/retry-task.ts';
 import { LeaseSweep } from './dispatch/sweep.ts';
 import type { InstanceRow } from './domain/task-row.ts';
@@ -567,6 +568,20 @@ describe('giving back', () => {
     const again = await takeOnly(await connect(), id);
     expect(again).toMatchObject({ attempt: 3, lessons: [{ outcome: 'released' }, { outcome: 'released' }] });
     expect(await test.sql(`select failures from tasks where id = $1`, [id])).toEqual([{ failures: 0 }]);
+  });
+});
+
+describe('a connection that was lost', () => {
+  it('is not brought back by a sign of life that was on its way when it closed, and comes back with a new hello', async () => {
+    const agent = await connect();
+    const state = () => test.sql(`select state from instances where id = $1`, [agent.id]);
+    await run(new DisconnectInstance(agent.id, agent.connection, { kind: 'lost' }));
+    await expect(run(new RenewLeases(agent.actor_id, agent.id, agent.connection, []))).rejects.toMatchObject({
+      code: 'runtime.instance_unknown',
+    });
+    expect(await state()).toEqual([{ state: 'offline' }]);
+    await connect({ actor: actorOf(agent), resume: agent.id });
+    expect(await state()).toEqual([{ state: 'idle' }]);
   });
 });
 

@@ -17,9 +17,16 @@ beforeAll(async () => {
   setInterval.mockRestore();
 }, 60_000);
 const sockets: WebSocket[] = [];
-afterEach(() => {
+afterEach(async () => {
   jest.restoreAllMocks();
   for (const socket of sockets.splice(0)) socket.close();
+  // Until the server has heard it too: work of the next test would be handed to who is gone.
+  for (let tries = 0; tries < 400; tries += 1) {
+    const here = await room.test.sql(`select from instances where state <> 'offline'`);
+    if (here.length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error('The server still held an agent to be there 10 s after its socket was closed.');
 });
 afterAll(() => room.close());
 

@@ -488,7 +488,11 @@ export class Dispatcher {
         for (const number of numbers) this.readyLanes.hint(number);
         this.poke();
       },
-      (error: unknown) => this.log.warn({ err: error }, 'could not say that an instance is there; its heartbeat will'),
+      (error: unknown) => {
+        // Its connection closed meanwhile: there is nobody to say it of.
+        if (this.receivers.has(receiver))
+          this.log.warn({ err: error }, 'could not say that an instance is there; its heartbeat will');
+      },
     );
   }
 

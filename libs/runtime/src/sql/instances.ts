@@ -87,13 +87,16 @@ export async function touchInstance(
   return row ?? null;
 }
 
-/** @param gone the instance said goodbye: what it holds goes back and it must say hello again; otherwise it may come back as it was */
+/**
+ * @param gone the instance said goodbye: what it holds goes back and it must say hello again; otherwise it may come back as it was, on
+ * another connection: a sign of life that was on its way when this one closed does not bring it back
+ */
 export async function markOffline(
   tx: Sql,
   q: { instanceId: string; connection: string | null; gone: boolean },
 ): Promise<InstanceRow | null> {
   const [row] = await tx.sql<InstanceRow>(
-    `update instances set state = 'offline', connection = case when $3 then 'gone' else connection end
+    `update instances set state = 'offline', connection = case when $3 then 'gone' else 'lost' end
      where id = $1 and ($2::text is null or connection = $2) and (state <> 'offline' or $3) and connection <> 'gone' returning *`,
     [q.instanceId, q.connection, q.gone],
   );
