@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { OwnedIds } from '#platform/http';
 import { AgentRecords } from './agent-records.ts';
+import { AwaitedPeople } from './awaited-people.ts';
 import { Candidates } from './candidates.ts';
 import { AdvanceIncident } from './commands/advance-incident.ts';
 import { AdvanceLanding } from './commands/advance-landing.ts';
@@ -22,6 +23,8 @@ import { TellAuditHandler } from './commands/tell-audit.ts';
 import { RotateProvenanceKeyHandler } from './commands/rotate-provenance-key.ts';
 import { SettleSubmission } from './commands/settle-submission.ts';
 import { CrashPoints, NoCrashPoints } from './crash-points.ts';
+import { Departures } from './departures.ts';
+import { Grounds } from './grounds.ts';
 import { IncidentsController } from './http/incidents.controller.ts';
 import { LandingsController } from './http/landings.controller.ts';
 import { ProvenanceController } from './http/provenance.controller.ts';
@@ -60,7 +63,9 @@ import { GoOnWhenARevertMoved } from './reactions/go-on-when-a-revert-moved.ts';
 import { WithdrawWhenTaskCancelled } from './reactions/withdraw-when-task-cancelled.ts';
 import { Resolutions } from './resolutions.ts';
 import { Reviews } from './reviews.ts';
+import { Submissions } from './submissions.ts';
 import { Sweep } from './sweep.ts';
+import { Trials } from './trials.ts';
 
 export const controllers = [
   SubmissionsController,
@@ -121,8 +126,13 @@ export const reactions = [
     ...queryHandlers,
     ...reactions,
     KeepSubmission,
+    Submissions,
     Candidates,
     LandingLine,
+    Grounds,
+    Trials,
+    AwaitedPeople,
+    Departures,
     OpenConflicts,
     TouchedFiles,
     Resolutions,

@@ -8,11 +8,16 @@ import { CrashPoints } from '../crash-points.ts';
 import { MUSTER, plainMessage, subjectOf } from '../domain/commit-message.ts';
 import { incidentColumns, type IncidentRow } from '../domain/incident.ts';
 import { landingColumns, type LandingRow } from '../domain/landing.ts';
-import { submissionColumns, submissionRef, type SubmissionRow, submissionViewOf } from '../domain/submission.ts';
+import {
+  rollbackConflicted,
+  submissionColumns,
+  submissionRef,
+  type SubmissionRow,
+  submissionViewOf,
+} from '../domain/submission.ts';
 import { NotFound, NothingToRevert, NotLanded } from '../integration.errors.ts';
 import { incidentEvent, recordIncident } from '../incidents.ts';
 import { RollbackOutlook } from '../outlook.ts';
-import { rollbackConflicted } from './advance-submission.ts';
 import { RollBackSet } from './roll-back-set.ts';
 import { dropRefOfRefused, insertSubmission, receivedEvent } from './keep-submission.ts';
 

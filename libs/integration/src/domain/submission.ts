@@ -6,6 +6,7 @@ import type {
   ReviewNeed,
   SubmissionView,
 } from '@muster/contracts';
+import type { NewEvent } from '#kernel';
 import { isoTime } from '#platform/database';
 
 /** A row of `submissions`. `step` counts its transitions: a writer that read an older step writes nothing. */
@@ -130,4 +131,22 @@ export const submissionViewOf = (row: SubmissionRow): SubmissionView => ({
   landingId: row.landing_id,
   createdAt: row.created_at,
   updatedAt: row.updated_at,
+});
+
+export const submissionEvent = (row: SubmissionRow, type: string, data: Record<string, unknown>): NewEvent => ({
+  type,
+  teamId: row.team_id,
+  projectId: row.project_id,
+  subject: row.id,
+  data: { submissionId: row.id, taskId: row.task_id, ...data },
+});
+
+/** A person has to look: what landed on top of it stands in the way of taking it back. */
+export const rollbackConflicted = (row: SubmissionRow, paths: readonly string[]): NewEvent => ({
+  type: 'landing.rollback_conflicted',
+  teamId: row.team_id,
+  projectId: row.project_id,
+  subject: row.reverts_landing_id,
+  priority: 'high',
+  data: { landingId: row.reverts_landing_id, submissionId: row.id, paths },
 });
