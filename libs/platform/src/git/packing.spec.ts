@@ -8,7 +8,8 @@ import { typeid } from 'typeid-js';
 import { loadConfig } from '#platform/config';
 import { Git } from './git.ts';
 import { Packing } from './packing.ts';
-import { NOTHING, Repositories } from './repositories.ts';
+import { NOTHING } from './objects.ts';
+import { Repositories } from './repositories.ts';
 
 const run = promisify(execFile);
 const someone = { name: 'Ada', email: 'ada@example.org' };

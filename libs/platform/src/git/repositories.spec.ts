@@ -7,7 +7,9 @@ import { typeid } from 'typeid-js';
 import { loadConfig } from '#platform/config';
 import { Changes } from './changes.ts';
 import { Git } from './git.ts';
-import { NOTHING, Repositories, type FileChange } from './repositories.ts';
+import type { FileChange } from './edits.ts';
+import { NOTHING } from './objects.ts';
+import { Repositories } from './repositories.ts';
 
 const someone = { name: 'Ada', email: 'ada@example.org' };
 const git = new Git();

@@ -1,11 +1,8 @@
-import { spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { idOf, repositoryPath, type ConflictHunk } from '@muster/contracts';
 import { Injectable } from '@nestjs/common';
-import { pack } from 'tar-stream';
 import { Config } from '#platform/config';
 import {
   committed,
@@ -19,31 +16,16 @@ import {
   written,
   type Commit,
   type Difference,
-  type ObjectInfo,
-  type TreeEntry,
 } from './answers.ts';
-import {
-  hunksOf,
-  limited,
-  MARKER_SIZE,
-  parseMarkers,
-  parseMergeTree,
-  type ConflictedPath,
-  type MergeMessage,
-} from './conflicts.ts';
-import { FileTooLarge, NotAnObject, PatchDoesNotApply, PathRefused } from './git.errors.ts';
+import { archiveOf } from './archive.ts';
+import { limited, parseMergeTree, type ConflictedPath } from './conflicts.ts';
+import { edited, type FileChange } from './edits.ts';
+import { FileTooLarge, PatchDoesNotApply, PathRefused } from './git.errors.ts';
 import { DiskFull, Git, GitFailed } from './git.ts';
-import { packedRef } from './packed-refs.ts';
-import { roomIn } from './room-in.ts';
+import { conflictHunks, shareHunk } from './hunks.ts';
+import { entriesOf, infoOf, makeTree, NOTHING, object, objects } from './objects.ts';
+import { refFile } from './ref-files.ts';
 
-/** The old value of a ref that must not exist yet, and the new value of one that is to go. */
-export const NOTHING = '0'.repeat(40);
-/** A ref's own file holds one line. */
-const MAX_REF_FILE_BYTES = 1024;
-/** What is larger goes into an archive in pieces. */
-const MAX_BUFFERED_BYTES = 1024 * 1024;
-/** What a three-way comparison shows line by line; larger files are named only. */
-const MAX_COMPARED_BYTES = 1024 * 1024;
 const TREES_KEPT = 10_000;
 /** git holds a ref's lock for milliseconds. */
 const LOCK_IS_DEAD_MS = 60_000;
@@ -68,13 +50,6 @@ export interface ChangedFile {
   /** A added, M modified, D deleted, T type changed. Renames show as D and A. */
   readonly status: string;
 }
-export interface FileChange {
-  readonly path: string;
-  /** Null deletes. */
-  readonly content: string | null;
-  readonly encoding?: 'utf8' | 'base64';
-  readonly executable?: boolean;
-}
 export interface LoggedCommit {
   readonly commit: string;
   readonly tree: string;
@@ -94,10 +69,6 @@ export type MergeResult =
   { readonly clean: true; readonly tree: string } | { readonly clean: false; readonly conflicts: ConflictHunk[] };
 
 const projectIdSchema = idOf('project');
-const object = (id: string): string => {
-  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(id)) throw new NotAnObject();
-  return id;
-};
 /** A full ref name that no command can take for an option, a range or an expression. */
 const refName = (ref: string): string => {
   if (!/^refs\/(?!.*(\.\.|\/\/|@\{|\/\.|\.lock(\/|$)))[\w./+@=-]+(?<![/.])$/.test(ref))
@@ -117,10 +88,8 @@ const identity = (who: Person, date: Date): string => {
   return `${plain(who.name, 'unknown')} <${plain(who.email, 'unknown@localhost')}> ${seconds} +0000`;
 };
 /** Questions to processes that stay: see `Git.ask`. */
-const objects = ['cat-file', '--batch-command', '-z'];
 const merges = ['merge-tree', '--write-tree', '-z', '--messages', '--stdin'];
 const files = (type: 'blob' | 'commit') => ['hash-object', '-t', type, '-w', '--no-filters', '--stdin-paths'];
-const trees = ['mktree', '-z', '--batch'];
 const refs = ['update-ref', '--no-deref', '--stdin'];
 const diffs = ['diff-tree', '--stdin', '-r', '-z', '--raw', '--no-renames', '--no-ext-diff'];
 /** What is handed in was mostly made not long ago: so many commits are looked at before git searches all history. */
@@ -150,15 +119,6 @@ const repositorySettings: ReadonlyArray<readonly [string, string]> = [
   ['transfer.hideRefs', '!refs/notes/muster'],
   ['transfer.hideRefs', '!refs/muster/submissions'],
 ];
-
-/** One file's change on its way down the folders. */
-interface Edit {
-  readonly change: FileChange;
-  /** Null deletes. */
-  readonly blob: string | null;
-  readonly parts: readonly string[];
-}
-const parts = (edits: readonly Edit[], depth: number): string => (edits[0]?.parts ?? []).slice(0, depth + 1).join('/');
 
 /** The bare repositories of the projects. Everything here works on objects: nothing is ever checked out. */
 @Injectable()
@@ -257,28 +217,7 @@ export class Repositories {
     const held = name.startsWith('refs/') ? await this.value(dir, name) : name;
     // Branches hold commits and nothing else.
     if (held === null || name.startsWith('refs/heads/')) return held;
-    return (await this.info(dir, `${held}^{commit}`))?.oid ?? null;
-  }
-
-  /** @param expression made of full object ids */
-  private async info(dir: string, expression: string): Promise<ObjectInfo | null> {
-    const [info = null] = await this.git.ask(dir, objects, `info ${expression}\0`, infos(1));
-    return info;
-  }
-
-  /**
-   * A ref as it stands in git's files, which are replaced as a whole: a file of its own when it moved since refs were last
-   * packed, and a line of `packed-refs` when not. Null when it is in neither, undefined when git has to be asked. Saves a process
-   * for each task that is created and each that is handed out.
-   */
-  private refFile(dir: string, name: string): string | null | undefined {
-    const loose = contentOf(join(dir, name));
-    if (loose === undefined) return undefined;
-    if (loose !== null) return /^([0-9a-f]{40}|[0-9a-f]{64})\n$/.test(loose) ? loose.trim() : undefined;
-    // Packing writes the line before it removes the file, so a ref that is in neither was in neither at one moment.
-    const packed = packedRef(join(dir, 'packed-refs'), name);
-    if (packed !== null) return packed;
-    return statSync(join(dir, 'reftable'), { throwIfNoEntry: false }) === undefined ? null : undefined;
+    return (await infoOf(this.git, dir, `${held}^{commit}`))?.oid ?? null;
   }
 
   async refs(projectId: string, prefix: string): Promise<Array<{ ref: string; object: string }>> {
@@ -300,7 +239,7 @@ export class Repositories {
     const key = `${projectId} ${object(commit)}`;
     const known = this.trees.get(key);
     if (known !== undefined) return known;
-    const tree = await this.info(this.path(projectId), `${commit}^{tree}`);
+    const tree = await infoOf(this.git, this.path(projectId), `${commit}^{tree}`);
     if (tree === null) throw new GitFailed('cat-file', 128, `${commit} has no tree here`, Buffer.alloc(0));
     this.remember(key, tree.oid);
     return tree.oid;
@@ -329,7 +268,7 @@ export class Repositories {
       if (entry === undefined || !(last ? /^100(644|755)$/ : /^40000$/).test(entry.mode)) return null;
       above = entry.oid;
     }
-    const info = await this.info(dir, above);
+    const info = await infoOf(this.git, dir, above);
     if (info === null) throw new GitFailed('cat-file', 128, `${above} is not here`, Buffer.alloc(0));
     if (info.size > maxBytes) throw new FileTooLarge(path, info.size, maxBytes);
     return (await this.git.ask(dir, objects, `contents ${above}\0`, contents))?.bytes ?? null;
@@ -376,82 +315,9 @@ export class Repositories {
     return code === 0;
   }
 
-  /**
-   * The tree as a tar stream, exactly its bytes: blobs are read one by one, large ones piece by piece. `git archive` is not used because attributes
-   * inside the tree could drop or rewrite files, and what is verified must be what lands.
-   */
+  /** The tree as a tar stream, exactly its bytes. */
   tar(projectId: string, tree: string): Readable {
-    const archive = pack();
-    void this.fill(archive, this.path(projectId), object(tree)).then(
-      () => archive.finalize(),
-      (error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))),
-    );
-    return Readable.from(archive, { objectMode: false });
-  }
-
-  private async fill(archive: ReturnType<typeof pack>, dir: string, tree: string): Promise<void> {
-    const { stdout } = await this.git.run(dir, ['ls-tree', '-r', '-z', '--full-tree', `${tree}^{tree}`]);
-    const entries = stdout
-      .toString('utf8')
-      .split('\0')
-      .filter((line) => line !== '')
-      .map((line) => {
-        const [meta = '', ...name] = line.split('\t');
-        const [mode = '', type = '', oid = ''] = meta.split(' ');
-        return { mode, type, oid, name: name.join('\t') };
-      });
-    const mtime = new Date(0);
-    const add = (headers: Parameters<typeof archive.entry>[0], body: Buffer) =>
-      new Promise<void>((resolve, reject) =>
-        archive.entry(headers, body, (error) => (error ? reject(error) : resolve())),
-      );
-    const child = spawn('git', [...this.git.prefix(), 'cat-file', '--batch'], {
-      cwd: dir,
-      env: this.git.environment(dir),
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
-    const failed = new Promise<never>((_, reject) => child.on('error', reject));
-    failed.catch(() => undefined);
-    child.stdin.on('error', () => undefined);
-    archive.once('close', () => child.kill('SIGKILL'));
-    try {
-      const blobs = new Blobs(child.stdout);
-      for (const { mode, type, oid, name } of entries) {
-        // A submodule is a folder whose content lives elsewhere.
-        if (type !== 'blob') {
-          await add({ name: `${name}/`, type: 'directory', mode: 0o755, mtime }, Buffer.alloc(0));
-          continue;
-        }
-        child.stdin.write(`${oid}\n`);
-        const size = await Promise.race([blobs.next(), failed]);
-        if (mode !== '120000' && size > MAX_BUFFERED_BYTES) {
-          const headers = { name, type: 'file' as const, mode: mode === '100755' ? 0o755 : 0o644, size, mtime };
-          await new Promise<void>((resolve, reject) => {
-            const entry = archive.entry(headers, (error) => (error ? reject(error) : resolve()));
-            void this.pour(blobs, size, entry).catch(reject);
-          });
-          continue;
-        }
-        const body = await blobs.whole(size);
-        if (mode === '120000')
-          await add(
-            { name, type: 'symlink', linkname: body.toString('utf8'), mode: 0o777, mtime, size: 0 },
-            Buffer.alloc(0),
-          );
-        else await add({ name, type: 'file', mode: mode === '100755' ? 0o755 : 0o644, size: body.length, mtime }, body);
-      }
-    } finally {
-      child.stdin.end();
-      child.kill();
-    }
-  }
-
-  private async pour(blobs: Blobs, size: number, into: ReturnType<ReturnType<typeof pack>['entry']>): Promise<void> {
-    for await (const part of blobs.parts(size)) {
-      if (into.destroyed) throw new Error('nobody reads the archive any more');
-      if (!into.write(part)) await roomIn(into);
-    }
-    into.end(null);
+    return archiveOf(this.git, this.path(projectId), tree);
   }
 
   /** Merges two commits without a checkout. Conflicts come with what each side wrote. */
@@ -462,7 +328,8 @@ export class Repositories {
     const merged = parseMergeTree(output);
     if (clean) return { clean: true, tree: object(merged.tree) };
     const hunks: ConflictHunk[] = [];
-    for (const path of merged.paths) hunks.push(...(await this.hunks(dir, path, merged.messages)));
+    for (const path of merged.paths)
+      hunks.push(...(await conflictHunks(this.git, dir, () => this.scratch('merge'), path, merged.messages)));
     if (hunks.length === 0)
       hunks.push(
         ...merged.messages
@@ -511,12 +378,12 @@ export class Repositories {
       blob: object(blob),
       parts: path.split('/'),
     }));
-    return await this.makeTree(dir, await this.edited(dir, found.tree, edits, 0));
+    return await makeTree(this.git, dir, await edited(this.git, dir, found.tree, edits));
   }
 
   async readBlob(projectId: string, blob: string, maxBytes: number): Promise<Buffer | null> {
     const dir = this.path(projectId);
-    const info = await this.info(dir, object(blob));
+    const info = await infoOf(this.git, dir, object(blob));
     if (info?.type !== 'blob' || info.size > maxBytes) return null;
     return (await this.git.ask(dir, objects, `contents ${blob}\0`, contents))?.bytes ?? null;
   }
@@ -541,25 +408,11 @@ export class Repositories {
       const { path } = other;
       const own = mine.get(path);
       if (own === undefined || !own.mode.startsWith('100') || !other.mode.startsWith('100')) continue;
-      if (own.oid !== other.oid && !(await this.shareHunk(dir, own, other))) continue;
-      const there = await this.info(dir, `${object(merged)}:${path}`);
+      if (own.oid !== other.oid && !(await shareHunk(this.git, dir, own, other))) continue;
+      const there = await infoOf(this.git, dir, `${object(merged)}:${path}`);
       if (there?.type === 'blob') found.push({ path, blob: there.oid });
     }
     return found;
-  }
-
-  private async shareHunk(dir: string, one: Difference, other: Difference): Promise<boolean> {
-    // A file that both made is merged line by line without a common start.
-    if (one.before !== other.before || one.before === NOTHING) return false;
-    for (const oid of [one.before, one.oid, other.oid])
-      if (((await this.info(dir, object(oid)))?.size ?? 0) > MAX_COMPARED_BYTES) return false;
-    const hunks = async ({ before, oid }: Difference): Promise<string[]> => {
-      const options = ['--unified=0', '--no-color', '--no-ext-diff', '--no-textconv', '--no-indent-heuristic'];
-      const { stdout } = await this.git.run(dir, ['diff', ...options, object(before), object(oid), '--']);
-      return hunksOf(stdout.toString('latin1'));
-    };
-    const known = new Set(await hunks(one));
-    return (await hunks(other)).some((hunk) => known.has(hunk));
   }
 
   /** Which git this is, for those who write down what did something. */
@@ -577,58 +430,6 @@ export class Repositories {
     const question = `${object(a)} ${object(b)}\n${a} ${a}\n`;
     const { clean, output } = await this.git.ask(this.path(projectId), merges, question, mergeAnswer);
     return clean ? [] : parseMergeTree(output).paths.map(({ path }) => path);
-  }
-
-  private async hunks(
-    dir: string,
-    { path, stages }: ConflictedPath,
-    messages: readonly MergeMessage[],
-  ): Promise<ConflictHunk[]> {
-    const side = async (stage: number): Promise<Buffer | 'none' | 'large' | 'other'> => {
-      const entry = stages.get(stage);
-      if (!entry) return 'none';
-      if (!entry.mode.startsWith('100')) return 'other';
-      const size = (await this.info(dir, object(entry.oid)))?.size ?? 0;
-      if (size > MAX_COMPARED_BYTES) return 'large';
-      return (await this.git.ask(dir, objects, `contents ${entry.oid}\0`, contents))?.bytes ?? 'none';
-    };
-    const [base, ours, theirs] = [await side(1), await side(2), await side(3)];
-    const plain = (x: typeof base): x is Buffer => Buffer.isBuffer(x) && !x.subarray(0, 8000).includes(0);
-    if (plain(ours) && plain(theirs) && (base === 'none' || plain(base))) {
-      const folder = await this.scratch('merge');
-      try {
-        await writeFile(join(folder, 'base'), base === 'none' ? '' : base);
-        await writeFile(join(folder, 'ours'), ours);
-        await writeFile(join(folder, 'theirs'), theirs);
-        // The exit code counts the conflicts, up to 127.
-        const { stdout } = await this.git.run(
-          folder,
-          ['merge-file', '-p', '--diff3', `--marker-size=${MARKER_SIZE}`, 'ours', 'base', 'theirs'],
-          { ok: Array.from({ length: 128 }, (_, code) => code) },
-        );
-        const found = parseMarkers(path, stdout.toString('utf8'));
-        if (found.length > 0) return found;
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
-    }
-    const describe = (x: typeof base, stage: number): string => {
-      if (x === 'none') return stage === 1 ? '' : '[not there]';
-      if (x === 'other')
-        return `[${stages.get(stage)?.mode === '120000' ? 'a symbolic link' : 'a submodule'} ${stages.get(stage)?.oid ?? ''}]`;
-      if (plain(x)) return x.toString('utf8');
-      return `[${x === 'large' ? 'a large file' : 'a binary file'} ${stages.get(stage)?.oid ?? ''}]`;
-    };
-    const text = messages.find((m) => m.type.startsWith('CONFLICT') && m.paths.includes(path))?.text.trim();
-    return [
-      {
-        path,
-        startLine: 1,
-        base: describe(base, 1),
-        ours: describe(ours, 2) || text || '',
-        theirs: describe(theirs, 3),
-      },
-    ];
   }
 
   /** Byte for byte what `git commit-tree` makes of it. */
@@ -725,7 +526,7 @@ export class Repositories {
 
   /** What a ref holds, unpeeled. */
   private async value(dir: string, ref: string): Promise<string | null> {
-    const file = this.refFile(dir, refName(ref));
+    const file = refFile(dir, refName(ref));
     if (file !== undefined) return file;
     const { stdout, code } = await this.git.run(dir, ['show-ref', '--verify', '--hash', '--', ref], {
       ok: [0, 1, 128],
@@ -799,43 +600,8 @@ export class Repositories {
         .filter(({ content }) => content === null)
         .map((change) => ({ change, blob: null, parts: change.path.split('/') })),
     ];
-    const entries = await this.edited(dir, await this.treeOf(projectId, baseCommit), edits, 0);
-    return await this.makeTree(dir, entries);
-  }
-
-  /** What a folder holds after the edits below it; folders that are left empty are gone. */
-  private async edited(dir: string, tree: string | null, edits: readonly Edit[], depth: number): Promise<TreeEntry[]> {
-    const entries = new Map((tree === null ? [] : await this.entries(dir, tree)).map((entry) => [entry.name, entry]));
-    const byName = Map.groupBy(edits, ({ parts }) => nameOf(parts[depth] ?? ''));
-    for (const [name, here] of byName) {
-      const before = entries.get(name);
-      const isFolder = before?.mode === '40000';
-      const own = here.find(({ parts }) => parts.length === depth + 1);
-      const below = here.filter(({ parts }) => parts.length > depth + 1);
-      if (own !== undefined && own.blob === null && (before === undefined || isFolder))
-        throw new PathRefused(own.change.path, 'it is to be deleted but is not there on this base');
-      const stays = before !== undefined && !isFolder && own?.blob !== null;
-      const first = below.find(({ blob }) => blob !== null) ?? below[0];
-      const folder = parts(here, depth);
-      if (first !== undefined && (stays || (own !== undefined && own.blob !== null)) && !isFolder)
-        throw new PathRefused(first.change.path, `${folder} is a file`);
-      const inFolder =
-        first === undefined && !isFolder ? [] : await this.edited(dir, isFolder ? before.oid : null, below, depth + 1);
-      if (own !== undefined && own.blob !== null && inFolder.length > 0)
-        throw new PathRefused(
-          `${folder}/${Buffer.from(inFolder[0]?.name ?? '', 'latin1').toString('utf8')}`,
-          `${folder} is a file`,
-        );
-      entries.delete(name);
-      if (own !== undefined && own.blob !== null) {
-        if (before !== undefined && !isFolder && !before.mode.startsWith('100'))
-          throw new PathRefused(own.change.path, 'only regular files can be submitted');
-        const executable = own.change.executable ?? before?.mode === '100755';
-        entries.set(name, { mode: executable ? '100755' : '100644', name, oid: own.blob });
-      } else if (inFolder.length > 0)
-        entries.set(name, { mode: '40000', name, oid: await this.makeTree(dir, inFolder) });
-    }
-    return [...entries.values()];
+    const entries = await edited(this.git, dir, await this.treeOf(projectId, baseCommit), edits);
+    return await makeTree(this.git, dir, entries);
   }
 
   /**
@@ -914,37 +680,18 @@ export class Repositories {
 
   /** Notes lie in folders by the first two digits; one that another program wrote flat is replaced, not joined. */
   private async treeWithNote(dir: string, tip: string | null, commit: string, blob: string): Promise<string> {
-    const top = tip === null ? [] : await this.entries(dir, `${tip}^{tree}`);
+    const top = tip === null ? [] : await entriesOf(this.git, dir, `${tip}^{tree}`);
     const [folder, name] = [commit.slice(0, 2), commit.slice(2)];
     const below = top.find((entry) => entry.mode === '40000' && entry.name === folder);
-    const notes = below === undefined ? [] : await this.entries(dir, below.oid);
-    const inFolder = await this.makeTree(dir, [
+    const notes = below === undefined ? [] : await entriesOf(this.git, dir, below.oid);
+    const inFolder = await makeTree(this.git, dir, [
       ...notes.filter((entry) => entry.name !== name),
       { mode: '100644', name, oid: blob },
     ]);
-    return this.makeTree(dir, [
+    return makeTree(this.git, dir, [
       ...top.filter((entry) => entry.name !== folder && entry.name !== commit),
       { mode: '40000', name: folder, oid: inFolder },
     ]);
-  }
-
-  private async entries(dir: string, tree: string): Promise<TreeEntry[]> {
-    const found = await this.git.ask(dir, objects, `contents ${tree}\0`, contents);
-    if (found === null) throw new GitFailed('cat-file', 128, `${tree} is not here`, Buffer.alloc(0));
-    return parseTree(found.bytes, found.oid.length / 2);
-  }
-
-  private async makeTree(dir: string, entries: readonly TreeEntry[]): Promise<string> {
-    const kind = (mode: string) => (mode === '40000' ? 'tree' : mode === '160000' ? 'commit' : 'blob');
-    const lines = entries.map(({ mode, name, oid }) => `${mode} ${kind(mode)} ${oid}\t${name}\0`);
-    const question = Buffer.from(`${lines.join('')}\0`, 'latin1');
-    const ask = () => this.git.ask(dir, trees, question, written(1));
-    // One that stands knows the packs of when it was started, and no newer ones. The next one does.
-    const [tree = ''] = await ask().catch((error: unknown) => {
-      if (error instanceof GitFailed) return ask();
-      throw error;
-    });
-    return object(tree);
   }
 
   async readNote(projectId: string, ref: string, commit: string): Promise<string | null> {
@@ -961,77 +708,8 @@ export class Repositories {
   }
 }
 
-/** Reads the answers of `git cat-file --batch` one after another, without taking more from the pipe than is asked for. */
-class Blobs {
-  private readonly chunks: AsyncIterator<Buffer, undefined>;
-  private rest: Buffer = Buffer.alloc(0);
-
-  constructor(stream: Readable) {
-    this.chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
-  }
-
-  /** The size of the next, of which every byte has to be taken. */
-  async next(): Promise<number> {
-    let end = this.rest.indexOf(10);
-    while (end < 0) {
-      await this.more();
-      end = this.rest.indexOf(10);
-    }
-    const [oid = '', kind = '', size = ''] = this.rest.subarray(0, end).toString('latin1').split(' ');
-    this.rest = this.rest.subarray(end + 1);
-    if (kind !== 'blob') throw new Error(`object ${oid} is ${kind}, not a blob`);
-    return Number(size);
-  }
-
-  async whole(size: number): Promise<Buffer> {
-    if (this.rest.length > size) {
-      const whole = this.rest.subarray(0, size);
-      this.rest = this.rest.subarray(size + 1);
-      return whole;
-    }
-    const parts: Buffer[] = [];
-    for await (const part of this.parts(size)) parts.push(part);
-    return Buffer.concat(parts);
-  }
-
-  async *parts(size: number): AsyncGenerator<Buffer> {
-    for (let missing = size; missing > 0;) {
-      if (this.rest.length === 0) await this.more();
-      const part = this.rest.subarray(0, missing);
-      missing -= part.length;
-      this.rest = this.rest.subarray(part.length);
-      yield part;
-    }
-    // The end of the line that it ends with.
-    if (this.rest.length === 0) await this.more();
-    this.rest = this.rest.subarray(1);
-  }
-
-  private async more(): Promise<void> {
-    const { value, done } = await this.chunks.next();
-    if (done === true) throw new Error('git cat-file ended early');
-    this.rest = this.rest.length === 0 ? value : Buffer.concat([this.rest, value]);
-  }
-}
-
 /** What a full disk says to us, as what it says to git. */
 function throwNoRoom(error: unknown): never {
   const { code } = error as NodeJS.ErrnoException;
   throw code === 'ENOSPC' || code === 'EDQUOT' ? new DiskFull(error as Error) : error;
-}
-
-/**
- * Null when there is no such file; undefined when it is no small file. Read at once: what git wrote a moment ago is in memory, and five
- * trips to a thread cost ten times as much as the calls themselves, for each task that is handed out.
- */
-function contentOf(path: string): string | null | undefined {
-  try {
-    const file = statSync(path, { throwIfNoEntry: false });
-    if (file === undefined) return null;
-    return file.size > MAX_REF_FILE_BYTES ? undefined : readFileSync(path, 'utf8');
-  } catch (error) {
-    // Gone between the two, or a part of the path is a file.
-    const { code } = error as NodeJS.ErrnoException;
-    return code === 'ENOENT' || code === 'ENOTDIR' ? null : undefined;
-  }
 }
