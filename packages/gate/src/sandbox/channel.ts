@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, type ExecFileException } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, constants, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,6 +19,7 @@ export interface Heard {
 
 const mostBytes = 64 * 1024 * 1024;
 const sealLength = 32;
+const mostStarts = 5;
 
 /** The seal of the n-th record: only who read the key can make it. The same is written into each reporter. */
 export const sealOf = (key: string, n: number, text: string): string =>
@@ -40,6 +41,19 @@ export function readChannel(text: string, key: string): Heard {
     else heard.records.push(record);
   }
   return heard;
+}
+
+/** Whoever ends it from outside, as a machine short of memory does, has said nothing about the tests: it is started again. */
+async function makePipes(paths: readonly string[]): Promise<void> {
+  for (let starts = 1; ; starts += 1) {
+    try {
+      await promisify(execFile)('mkfifo', ['-m', '600', ...paths]);
+      return;
+    } catch (error) {
+      if (starts === mostStarts || (error as ExecFileException).signal == null) throw error;
+      for (const path of paths) rmSync(path, { force: true });
+    }
+  }
 }
 
 /**
@@ -81,7 +95,7 @@ export class Channel {
 
   static async open(folder: string): Promise<Channel> {
     mkdirSync(folder);
-    await promisify(execFile)('mkfifo', ['-m', '600', join(folder, 'results'), join(folder, 'key')]);
+    await makePipes([join(folder, 'results'), join(folder, 'key')]);
     chmodSync(folder, 0o755);
     return new Channel(folder);
   }

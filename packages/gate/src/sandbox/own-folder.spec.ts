@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -31,6 +31,18 @@ describe('a folder of our own', () => {
     const last = another();
     expect(readdirSync(base)).toEqual([basename(last)]);
   });
+
+  (process.getuid?.() === 0 ? it : it.skip)(
+    'goes with the next one of root as well when a user of a sandbox was given it',
+    () => {
+      const [start, end] = /^(.*-\d+-\d+-)\d+(-.*)$/.exec(basename(another()))!.slice(1) as [string, string];
+      const given = join(base, `${start}1${end}`);
+      mkdirSync(given);
+      chownSync(given, 61_000, 61_000);
+      const last = another();
+      expect(readdirSync(base)).toEqual([basename(last)]);
+    },
+  );
 
   it('is known by more than a number: a pid given out again keeps nothing, and what others made stays', () => {
     const [before, after] = /^(.*-\d+-\d+-)\d+(-.*)$/.exec(basename(another()))!.slice(1) as [string, string];

@@ -29,12 +29,14 @@ const swept = new Set<string>();
 
 /** Takes away what processes left that were killed; where it cannot be known who lives, nothing. */
 function sweep(base: string, ours: string): void {
+  const self = process.getuid?.();
   for (const name of readdirSync(base)) {
     const [, where, pid, began] = /^\.?muster-gate-(\d+)-(\d+)-(\d+)-/.exec(name) ?? [];
     if (where !== ours || beginningOf(Number(pid)) === began) continue;
     const path = join(base, name);
     try {
-      if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
+      // What root makes may belong to the user of a sandbox by now.
+      if (self === 0 || lstatSync(path).uid === self) rmSync(path, { recursive: true, force: true });
     } catch {
       // somebody else was quicker, or it is not ours to remove
     }
