@@ -18,6 +18,13 @@ const pluginRules: Readonly<Record<string, string>> = {
   'detect-unsafe-regex': 'Some inputs keep this pattern busy for ages.',
 };
 
+/**
+ * What a file must hold for one of these rules to have anything to say: a direction mark, a name that they look for (or an escape, in which
+ * one can be written), or what may be a pattern. Parsing is most of what they cost, and most files of a large change are data.
+ */
+const mayMatter =
+  /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]|\\u|(?:read|write)(?:U?Int|Float|Double)|Buffer|escapeMarkup|require|pseudoRandomBytes|RegExp|password|secret|api|token|auth|pass|hash|\/(?![/*])[^\n]*\//i;
+
 /** ESLint as a library on text: no configuration but ours is looked for, and nothing of the project is loaded. */
 async function pluginReader(): Promise<(path: string, text: string) => Hit[]> {
   const [{ Linter }, { default: plugin }, parser] = await Promise.all([
@@ -28,6 +35,7 @@ async function pluginReader(): Promise<(path: string, text: string) => Hit[]> {
   const linter = new Linter({ configType: 'flat' });
   const rules = Object.fromEntries(Object.keys(pluginRules).map((name) => [`security/${name}`, 'warn' as const]));
   return (path, text) => {
+    if (!mayMatter.test(text)) return [];
     const script = /\.c[jt]s$/.test(path) ? 'commonjs' : 'module';
     const messages = linter.verify(
       text,

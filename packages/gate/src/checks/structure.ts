@@ -181,6 +181,8 @@ function tokensOfText(path: string, text: string): Token[] {
 
 const windowTokens = 60;
 const mostScannedFiles = 5000;
+/** Of the same run of tokens. */
+const mostPlaces = 50;
 
 /** A number for every run of `windowTokens` tokens, rolled along; equal runs have equal numbers. */
 function windowsOf(tokens: readonly Token[], ids: Map<string, number>): number[] {
@@ -238,7 +240,11 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
       if (earlier === undefined) first.set(window, { path: each.path, at, line });
       else if (earlier.path !== each.path || at - earlier.at >= windowTokens)
         each.originals.set(at, { path: earlier.path, line: earlier.line });
-      if (each.lines.has(line)) places.set(window, [...(places.get(window) ?? []), { of: each, at }]);
+      if (!each.lines.has(line)) continue;
+      const known = places.get(window);
+      if (known === undefined) places.set(window, [{ of: each, at }]);
+      // Data repeats itself without end, and one copy is told by a few places.
+      else if (known.length < mostPlaces) known.push({ of: each, at });
     }
   }
   let scanned = 0;
