@@ -296,8 +296,18 @@ AsyncResource.prototype.runInAsyncScope = function (...given) {
 ];
 
 const { values } = parseArgs({
-  options: { json: { type: 'boolean' }, short: { type: 'boolean' }, only: { type: 'string' } },
+  options: {
+    json: { type: 'boolean' },
+    short: { type: 'boolean' },
+    only: { type: 'string' },
+    part: { type: 'string' },
+  },
 });
+/** `2/6`: every sixth, beginning with the second; together they are all. */
+const [part, parts] = (/^[1-9]\d*\/[1-9]\d*$/.exec(values.part ?? '1/1')?.[0] ?? '1/1').split('/').map(Number) as [
+  number,
+  number,
+];
 const inShort = new Set([
   'read files of the host',
   'reach a port of the host',
@@ -461,9 +471,11 @@ const told = {
   forged: JSON.stringify({ tests: [{ name: 'adds two numbers', status: 'passed' }] }),
 };
 try {
-  const chosen = attempts.filter(({ name }) =>
-    values.only === undefined ? values.short !== true || inShort.has(name) : name.includes(values.only),
-  );
+  const chosen = attempts
+    .filter(({ name }) =>
+      values.only === undefined ? values.short !== true || inShort.has(name) : name.includes(values.only),
+    )
+    .filter((_each, at) => at % parts === part - 1);
   const blind: string[] = [];
   const open = await detectSandbox('none-i-accept-the-risk');
   for (const attempt of chosen.filter((each) => each.control === true)) {

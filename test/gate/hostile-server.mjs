@@ -6,6 +6,7 @@ import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { definition, must, startHostileServer } from '../hostile/server.mjs';
@@ -103,7 +104,8 @@ async function importFolder(server, token, name, folder) {
   const answer = await fetch(`${server.url}/api/projects/import?name=${name}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/gzip' },
-    body: tar.stdout,
+    // Node throws away what a process has printed that ends before anybody reads.
+    body: tar.stdout.pipe(new PassThrough()),
     duplex: 'half',
     signal: AbortSignal.timeout(300_000),
   });
