@@ -48,6 +48,7 @@ beforeAll(async () => {
     sandboxes: {},
     npmRegistry: null,
     npmCache: null,
+    pythonWheels: null,
   } as const;
   // Nothing of this project is run, so it needs no sandbox.
   const sandbox = { driver: null, proven: false, notes: ['nothing to run'] };

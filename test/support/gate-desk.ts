@@ -53,6 +53,7 @@ export class GateDesk {
         mounts: [],
         mountPoints: [],
         has: () => false,
+        python: null,
         digest: '',
       },
       candidateFacts: null,
@@ -105,6 +106,7 @@ export function repositoryPackages(): Installed {
     ],
     mountPoints: ['node_modules'],
     has: () => true,
+    python: null,
     digest: '',
   };
 }
@@ -113,7 +115,8 @@ export function repositoryPackages(): Installed {
 export async function treeRunOf(desk: GateDesk, tree: SourceTree): Promise<TreeRun> {
   const sandbox = await detectSandbox('auto');
   if (sandbox.driver === null) throw new Error(sandbox.notes.join('; '));
-  return new TreeRun(tree, commandsFor(tree, scriptsOf(tree), projectPolicy.parse({})), repositoryPackages(), {
+  const installed = repositoryPackages();
+  return new TreeRun(tree, commandsFor(tree, scriptsOf(tree), projectPolicy.parse({}), installed), installed, {
     driver: sandbox.driver,
     workDir: mkdtempSync(join(desk.root, 'work-')),
     timeoutMs: 60_000,

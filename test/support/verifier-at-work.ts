@@ -21,6 +21,7 @@ export async function startVerifier(server: TestServer): Promise<() => Promise<v
     sandboxes: {},
     npmRegistry: null,
     npmCache: null,
+    pythonWheels: null,
   } as const;
   const agent = defineAgent({
     name: 'muster-verifier',

@@ -68,6 +68,7 @@ export class VerifierSupervisor {
     if (this.config.sandboxKubernetes !== null) settings['MUSTER_SANDBOX_KUBERNETES'] = this.config.sandboxKubernetes;
     if (this.config.npmRegistry !== null) settings['MUSTER_NPM_REGISTRY'] = this.config.npmRegistry;
     if (this.config.npmCache !== null) settings['MUSTER_NPM_CACHE'] = this.config.npmCache;
+    if (this.config.pythonWheels !== null) settings['MUSTER_PYTHON_WHEELS'] = this.config.pythonWheels;
     const child = spawn(process.execPath, [program], {
       env: childEnvironment(settings),
       stdio: ['pipe', 'pipe', 'pipe'],

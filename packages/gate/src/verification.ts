@@ -55,6 +55,8 @@ export interface VerificationOptions {
   npmRegistry?: string | null;
   /** See `InstallOptions`. */
   npmCache?: string | null;
+  /** See `InstallOptions`. */
+  pythonWheels?: string | null;
   checks?: readonly Check[];
   signal?: AbortSignal;
   onProgress?: (ratio: number, message: string) => void;
@@ -141,6 +143,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       cacheDir: options.cacheDir,
       registry: options.npmRegistry ?? null,
       npmCache: options.npmCache ?? null,
+      pythonWheels: options.pythonWheels ?? null,
       signal,
       onLog: (line) => {
         options.onLog?.(line);
@@ -160,7 +163,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
         : await install(tree);
     if (driver === null || installed.status === 'not_run' || installed.status === 'refused')
       return { installed, run: null };
-    const commands = commandsFor(tree, scripts, policy);
+    const commands = commandsFor(tree, scripts, policy, installed);
     const run = new TreeRun(tree, commands, installed, {
       driver,
       side,
@@ -461,6 +464,7 @@ async function runCheck(
   }
   try {
     await breathe();
+    context.signal?.throwIfAborted();
     const work = (): ReturnType<Check['run']> => withinCheck(check.name, () => check.run(context));
     const result = await (outcomes === null ? work() : outcomes(check, work));
     // What the sandbox gave up on is noted by the name of the step; emptied functions need the tests.

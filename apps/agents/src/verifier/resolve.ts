@@ -51,6 +51,7 @@ async function rebuild(
       cacheDir: join(settings.dir, 'cache'),
       registry: settings.npmRegistry,
       npmCache: settings.npmCache,
+      pythonWheels: settings.pythonWheels,
       signal: context.signal,
       onLog: (line) => context.log(line),
     });

@@ -24,6 +24,7 @@ const settings = z.object({
   /** For `kubernetes`: how runs become pods, as JSON. */
   MUSTER_SANDBOX_KUBERNETES: json.pipe(kubernetesSettings).optional(),
   MUSTER_NPM_CACHE: z.string().startsWith('/').nullable().default(null),
+  MUSTER_PYTHON_WHEELS: z.string().startsWith('/').nullable().default(null),
   MUSTER_NPM_REGISTRY: z
     .union([z.url(), z.literal('').transform(() => null)])
     .nullable()
@@ -38,6 +39,7 @@ export interface Settings {
   sandboxes: NamedDrivers;
   npmRegistry: string | null;
   npmCache: string | null;
+  pythonWheels: string | null;
 }
 
 /** The one place where this program reads its environment. The token is taken out of it, so that nothing started later inherits it. */
@@ -56,5 +58,6 @@ export function readSettings(): Settings {
     sandboxes: { command: parsed.data.MUSTER_SANDBOX_COMMAND, kubernetes: parsed.data.MUSTER_SANDBOX_KUBERNETES },
     npmRegistry: parsed.data.MUSTER_NPM_REGISTRY,
     npmCache: parsed.data.MUSTER_NPM_CACHE,
+    pythonWheels: parsed.data.MUSTER_PYTHON_WHEELS,
   };
 }

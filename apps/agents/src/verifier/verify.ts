@@ -68,6 +68,7 @@ export async function verify(
       sandbox,
       npmRegistry: settings.npmRegistry,
       npmCache: settings.npmCache,
+      pythonWheels: settings.pythonWheels,
       signal: context.signal,
       onProgress,
       onLog: (line) => context.log(line),

@@ -143,6 +143,12 @@ const variables = {
     .startsWith('/', 'must be an absolute path')
     .optional()
     .describe('an npm cache that they come from instead, and no registry is asked'),
+  MUSTER_PYTHON_WHEELS: z
+    .string()
+    .max(4096)
+    .startsWith('/', 'must be an absolute path')
+    .optional()
+    .describe('a folder of wheels, from which comes what projects pin by hash for Python'),
   MUSTER_REWORK_LIMIT: count(0, 100).default(3).describe('how often refused work goes back before its task fails'),
   MUSTER_RETRY_DELAYS: list(',')
     .pipe(z.array(z.coerce.number<string>().min(0).max(86_400)).min(1))
@@ -257,6 +263,7 @@ export class Config {
   readonly supervised: readonly string[];
   readonly npmRegistry: string | null;
   readonly npmCache: string | null;
+  readonly pythonWheels: string | null;
   readonly gatePolicy: GatePolicy;
   readonly reworkLimit: number;
   readonly retryDelaysSeconds: readonly number[];
@@ -314,6 +321,7 @@ export class Config {
     this.supervised = values.MUSTER_SUPERVISED;
     this.npmRegistry = values.MUSTER_NPM_REGISTRY ?? null;
     this.npmCache = values.MUSTER_NPM_CACHE ?? null;
+    this.pythonWheels = values.MUSTER_PYTHON_WHEELS ?? null;
     this.gatePolicy = values.MUSTER_GATE_POLICY ?? gatePolicy.parse({});
     this.reworkLimit = values.MUSTER_REWORK_LIMIT;
     this.retryDelaysSeconds = values.MUSTER_RETRY_DELAYS;

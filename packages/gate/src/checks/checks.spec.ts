@@ -326,6 +326,7 @@ describe('tampering', () => {
           refused: [],
           mounts: [],
           mountPoints: [],
+          python: null,
           has: () => false,
           digest: '',
         },

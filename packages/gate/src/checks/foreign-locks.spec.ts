@@ -228,7 +228,7 @@ it('A lock of npm larger than what anybody reads is read all the same', async ()
   const evil = { version: '1.0.0', resolved: 'https://evil.example/x.tgz', integrity: 'sha512-AAAA' };
   const [before, after] = [lock({}), lock({ 'node_modules/x': evil })];
   expect(after['package-lock.json']!.length).toBeGreaterThan(2 * 1024 * 1024);
-  const installed = { status: 'refused' as const, reason: '', refused: [], mounts: [], mountPoints: [], has: () => false, digest: '' }; // prettier-ignore
+  const installed = { status: 'refused' as const, reason: '', refused: [], mounts: [], mountPoints: [], has: () => false, python: null, digest: '' }; // prettier-ignore
   expect((await desk.run(tamperingCheck, before, after, { installed })).findings).toMatchObject([
     { rule: 'tampering.lock_source', veto: true },
   ]);

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,6 +9,8 @@ import { toolchain } from '../sandbox/toolchain.ts';
 import { SourceTree } from '../source/tree.ts';
 import { foreignLockNames } from './foreign-locks.ts';
 import { npmLock, npmLockNames, publicRegistries } from './lock.ts';
+import { installPython } from './python-packages.ts';
+import { makeReadable } from './readable.ts';
 import { dependenciesOf } from './scripts.ts';
 
 export interface Installed {
@@ -22,6 +24,8 @@ export interface Installed {
   /** Folders of the project that the mounts need to exist. */
   mountPoints: string[];
   has(packageName: string): boolean;
+  /** The host's folder of packages for Python, which a run finds at `sandboxPaths.python`; null: there are none. */
+  python: string | null;
   digest: string;
 }
 
@@ -32,6 +36,7 @@ const without = (status: Installed['status'], reason: string, refused: string[] 
   mounts: [],
   mountPoints: [],
   has: () => false,
+  python: null,
   digest: status,
 });
 
@@ -132,15 +137,41 @@ export interface InstallOptions {
   registry: string | null;
   /** An npm cache that the operator fills: packages come from there, and no registry is asked. */
   npmCache?: string | null;
+  /** A folder of wheels that the operator fills: what a project pins by hash for Python comes from there. */
+  pythonWheels?: string | null;
   signal?: AbortSignal | undefined;
   onLog?: ((line: string) => void) | undefined;
+}
+
+/** What a tree needs to be run, of npm's packages and of Python's, each once per content and read-only for every run. */
+export async function installDependencies(tree: SourceTree, options: InstallOptions): Promise<Installed> {
+  const node = await installNode(tree, options);
+  if (node.status === 'refused' || node.status === 'not_run') return node;
+  const python = await installPython(tree, { ...options, wheels: options.pythonWheels ?? null });
+  switch (python.status) {
+    case 'nothing_needed':
+      return node;
+    case 'refused':
+      return without('refused', python.reason, [...python.refused]);
+    case 'not_run':
+      return { ...without('not_run', python.reason), blocked: python.blocked };
+    case 'installed':
+      return {
+        ...node,
+        status: 'installed',
+        reason: node.status === 'installed' ? `${node.reason}; ${python.reason}` : python.reason,
+        mounts: [...node.mounts, { from: python.folder, to: sandboxPaths.python, mode: 'ro' }],
+        python: python.folder,
+        digest: `${node.digest} ${python.digest}`,
+      };
+  }
 }
 
 /**
  * Installs what the lock file names, once per content: `npm ci` with scripts off, in a folder that holds the manifests and the
  * lock and nothing else of the project, from the operator's registry. The result is mounted read-only into every run.
  */
-export async function installDependencies(tree: SourceTree, options: InstallOptions): Promise<Installed> {
+async function installNode(tree: SourceTree, options: InstallOptions): Promise<Installed> {
   const plan = planInstall(tree, options.registry);
   if ('status' in plan) return plan;
   const key = `${options.cacheDir} ${plan.digest}`;
@@ -331,6 +362,7 @@ async function install(
     ],
     mountPoints: places,
     has: (name) => existsSync(join(home, 'node_modules', name)),
+    python: null,
     digest,
   };
 }
@@ -341,15 +373,3 @@ export const isOutage = (error: unknown, said: string): boolean =>
   /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|EPIPE|ERR_SOCKET_TIMEOUT|ENOSPC|EDQUOT|EROFS|EMFILE|ENOMEM|ENOTCACHED|E429|E5\d\d|EIDLETIMEOUT)\b/.test(
     said,
   );
-
-/** Readable for the unprivileged user of a run, whatever the umask of the server was. */
-function makeReadable(path: string): void {
-  const about = lstatSync(path);
-  if (about.isSymbolicLink()) return;
-  if (about.isDirectory()) {
-    chmodSync(path, 0o755);
-    for (const name of readdirSync(path)) makeReadable(join(path, name));
-  } else {
-    chmodSync(path, (about.mode & 0o111) === 0 ? 0o644 : 0o755);
-  }
-}

@@ -36,6 +36,7 @@ export interface RebuildOptions {
   readonly cacheDir: string;
   readonly registry: string | null;
   readonly npmCache: string | null;
+  readonly pythonWheels?: string | null;
   readonly signal?: AbortSignal | undefined;
   readonly onLog?: ((line: string) => void) | undefined;
 }
@@ -186,7 +187,7 @@ async function run(
       command,
       workDir,
       mounts: installed?.mounts ?? [],
-      env: environmentAt(driver.paths({ workDir }).work, driver),
+      env: environmentAt(driver.paths({ workDir }).work, driver, { python: installed?.python ?? null }),
       network: 'none',
       limits: { timeoutMs: timeoutSeconds * 1000, outputBytes: 100_000 },
       ...(signal === undefined ? {} : { signal }),

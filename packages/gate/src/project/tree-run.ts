@@ -1,7 +1,7 @@
 import type { ProjectPolicy, TestCase } from '@muster/contracts';
 import { createHash, randomUUID } from 'node:crypto';
-import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { besideTheChange, withinCheck } from '../check-log.ts';
 import {
   SandboxError,
@@ -17,6 +17,7 @@ import { toolchain } from '../sandbox/toolchain.ts';
 import { isScript, isTestFile } from '../source/paths.ts';
 import { importsIn } from '../source/reached.ts';
 import { copyTree, discard, SourceTree } from '../source/tree.ts';
+import { Copies } from './copies.ts';
 import type { Installed } from './dependencies.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
@@ -77,12 +78,18 @@ export interface Commands {
   types: boolean;
 }
 
-export function commandsFor(tree: SourceTree, scripts: Scripts, policy: ProjectPolicy): Commands {
+export function commandsFor(
+  tree: SourceTree,
+  scripts: Scripts,
+  policy: ProjectPolicy,
+  { python }: Pick<Installed, 'python'>,
+): Commands {
+  const pytest = toolchain().pytest || (python !== null && existsSync(join(python, 'pytest')));
   const chosen = (wish: boolean | string, name: string): string | null =>
     wish === false ? null : typeof wish === 'string' ? wish : lineOf(scripts, name);
   return {
     build: chosen(policy.checks.build, 'build'),
-    tests: detectTests(tree, scripts, policy.checks.test, toolchain().pytest),
+    tests: detectTests(tree, scripts, policy.checks.test, pytest),
     lint: chosen(policy.checks.lint, 'lint'),
     types: policy.checks.types && tree.has('tsconfig.json'),
   };
@@ -145,15 +152,24 @@ const tail = (result: SandboxResult): string => `${result.stdout}\n${result.stde
 const plain = (text: string): string => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, '');
 
 /** What a command of the project sees of an environment. `modules`: where Python finds modules of ours. */
-export const environmentAt = (work: string, driver: SandboxDriver, modules?: string): Record<string, string> => ({
-  PATH: `${work}/node_modules/.bin:${driver.name === 'none-i-accept-the-risk' ? `${toolchain().node.replace(/\/[^/]*$/, '')}:${process.env['PATH'] ?? ''}` : toolchain().path}`,
-  NO_COLOR: '1',
-  FORCE_COLOR: '0',
-  PYTHONDONTWRITEBYTECODE: '1',
-  // A package below src is installed nowhere here; its tests import it all the same.
-  PYTHONPATH: `${modules === undefined ? '' : `${modules}:`}${work}/src`,
-  NODE_DISABLE_COMPILE_CACHE: '1',
-});
+export function environmentAt(
+  work: string,
+  driver: SandboxDriver,
+  { modules, python }: { modules?: string | undefined; python: string | null },
+): Record<string, string> {
+  const direct = driver.name === 'none-i-accept-the-risk';
+  const packages = python === null ? [] : [direct ? python : sandboxPaths.python];
+  const programs = direct ? `${dirname(toolchain().node)}:${process.env['PATH'] ?? ''}` : toolchain().path;
+  return {
+    PATH: [`${work}/node_modules/.bin`, ...packages.map((folder) => `${folder}/bin`), programs].join(':'),
+    NO_COLOR: '1',
+    FORCE_COLOR: '0',
+    PYTHONDONTWRITEBYTECODE: '1',
+    // A package below src is installed nowhere here; its tests import it all the same.
+    PYTHONPATH: [...(modules === undefined ? [] : [modules]), `${work}/src`, ...packages].join(':'),
+    NODE_DISABLE_COMPILE_CACHE: '1',
+  };
+}
 
 /** One tree made ready to run: copied, its dependencies mounted, built. Every command then gets a fresh copy of what the build left. */
 export class TreeRun {
@@ -172,7 +188,9 @@ export class TreeRun {
   /** Steps that were seen to read nothing that the build has left. */
   private readonly ofSourceAlone = new Set<TreeStep>();
   private readonly folder: string;
-  private removing: Promise<void> = Promise.resolve();
+  /** What the build has left. */
+  private readonly prepared: string;
+  private readonly copies: Copies;
 
   constructor(tree: SourceTree, commands: Commands, installed: Installed, options: TreeRunOptions) {
     this.tree = tree;
@@ -180,10 +198,9 @@ export class TreeRun {
     this.installed = installed;
     this.options = options;
     this.folder = join(options.workDir, `tree-${randomUUID()}`);
-  }
-
-  private get prepared(): string {
-    return join(this.folder, 'prepared');
+    // Where nothing is built, every run's copy is one of the tree itself.
+    this.prepared = commands.build === null ? tree.dir : join(this.folder, 'prepared');
+    this.copies = new Copies(this.prepared, this.folder);
   }
 
   /** The build's outcome; runs it once. */
@@ -194,14 +211,19 @@ export class TreeRun {
 
   private async prepare(): Promise<CommandOutcome | null> {
     mkdirSync(this.folder, { recursive: true });
-    await copyTree(this.tree.dir, this.prepared);
     const line = this.commands.build;
     if (line === null) return null;
-    const result = await this.runIn(this.prepared, line, { first: true, watched: true });
+    await copyTree(this.tree.dir, this.prepared);
+    const result = await inSlot(() => this.runIn(this.prepared, line, { watched: true }), { first: true });
     const outcome = this.outcome(line, result);
     this.rewritten = [...this.rewrittenTests()];
     if (outcome.ok) this.keep('build', line, result, this.tree, { outcome, rewritten: this.rewritten } satisfies Built);
     return outcome;
+  }
+
+  /** What the build has left, as data that nobody trusts. */
+  private left(): SourceTree {
+    return this.commands.build === null ? this.tree : new SourceTree(this.prepared);
   }
 
   /** The build's outcome, seen here or on an earlier tree, on which it had read the same. */
@@ -222,7 +244,7 @@ export class TreeRun {
       return found.outcome.outcome;
     }
     const outcome = await this.build();
-    readings?.leaves(new SourceTree(this.prepared));
+    readings?.leaves(this.left());
     return outcome;
   }
 
@@ -262,7 +284,7 @@ export class TreeRun {
 
   /** Test files in whose place the build left others; reads the copy as data, without following a link. */
   private *rewrittenTests(): Generator<string> {
-    const after = new SourceTree(this.prepared);
+    const after = this.left();
     for (const [path, link] of this.tree.files)
       if (link === null && isTestFile(path) && !this.tree.sameIn(after, path)) yield path;
   }
@@ -290,7 +312,6 @@ export class TreeRun {
       outputBytes?: number;
       /** Where Python finds modules of ours. */
       modules?: string;
-      first?: boolean;
       watched?: boolean;
     } = {},
   ): Promise<SandboxResult> {
@@ -305,32 +326,38 @@ export class TreeRun {
         mounts: [...this.installed.mounts, ...(more.mounts ?? [])],
         ...(more.reportDir === undefined ? {} : { reportDir: more.reportDir }),
         watched: more.watched === true && this.options.readings != null,
-        env: environmentAt(work, driver, more.modules),
+        env: environmentAt(work, driver, { modules: more.modules, python: this.installed.python }),
         limits: {
           timeoutMs: more.timeoutMs ?? this.options.timeoutMs,
           ...(more.outputBytes === undefined ? {} : { outputBytes: more.outputBytes }),
         },
         ...(this.options.signal ? { signal: this.options.signal } : {}),
       });
-    return await inSlot(() => (side === undefined ? run() : besideTheChange(side, run)), {
-      first: more.first === true,
-    });
+    const result = await (side === undefined ? run() : besideTheChange(side, run));
+    this.copies.ran(workDir, result);
+    return result;
   }
 
+  /** A slot is taken first, so that there are no more copies than runs at a time. */
   private async inCopy<T>(
     overrides: ReadonlyMap<string, string>,
     work: (folder: string) => Promise<T>,
-    from = this.prepared,
+    { first = false, unbuilt = false } = {},
   ): Promise<T> {
-    if (from === this.prepared) await this.build();
-    // Removing takes longer than copying where files are many: it goes on beside the next run, and no more than that piles up.
-    await this.removing;
-    const folder = join(this.folder, `copy-${randomUUID()}`);
+    if (!unbuilt) await this.build();
+    return await inSlot(
+      async () => (unbuilt ? await this.inUnbuilt(overrides, work) : await this.copies.use(overrides, work)),
+      { first },
+    );
+  }
+
+  private async inUnbuilt<T>(overrides: ReadonlyMap<string, string>, work: (folder: string) => Promise<T>): Promise<T> {
+    const folder = join(this.folder, `unbuilt-${randomUUID()}`);
     try {
-      await copyTree(from, folder, overrides);
+      await copyTree(this.tree.dir, folder, overrides);
       return await work(folder);
     } finally {
-      this.removing = this.removing.then(() => discard(folder));
+      await discard(folder);
     }
   }
 
@@ -341,7 +368,7 @@ export class TreeRun {
     return await this.inCopy(new Map(), async (folder) => {
       const result = await this.runIn(folder, line, { watched: true });
       const outcome = this.outcome(line, result);
-      if (outcome.ok) this.keep('lint', line, result, new SourceTree(this.prepared), outcome);
+      if (outcome.ok) this.keep('lint', line, result, this.left(), outcome);
       return outcome;
     });
   }
@@ -409,24 +436,28 @@ export class TreeRun {
       added = new Map<string, string>(),
       kept,
       asBuilt,
+      first = false,
       ...limits
     } = options;
     const rebuilt = asBuilt !== true && overrides.size + added.size > 0 && this.commands.build !== null;
-    return await this.inCopy(overrides, async (folder) => {
-      for (const [path, text] of added) addFile(folder, path, text);
-      const whole = rebuilt ? `( ${this.commands.build} ) >/dev/null 2>&1; ${line}` : line;
-      const result = await this.runIn(folder, whole, { ...limits, watched: kept !== undefined });
-      const outcome = { ...this.outcome(line, result), stdout: plain(result.stdout) };
-      if (kept !== undefined && outcome.ok)
-        this.keep(kept, [whole, ...added.values()].join('\n'), result, new SourceTree(this.prepared), outcome);
-      return outcome;
-    });
+    return await this.inCopy(
+      overrides,
+      async (folder) => {
+        for (const [path, text] of added) addFile(folder, path, text);
+        const whole = rebuilt ? `( ${this.commands.build} ) >/dev/null 2>&1; ${line}` : line;
+        const result = await this.runIn(folder, whole, { ...limits, watched: kept !== undefined });
+        const outcome = { ...this.outcome(line, result), stdout: plain(result.stdout) };
+        if (kept !== undefined && outcome.ok)
+          this.keep(kept, [whole, ...added.values()].join('\n'), result, this.left(), outcome);
+        return outcome;
+      },
+      { first },
+    );
   }
 
-  /** What the build left, as data that nobody trusts. */
   async artefacts(): Promise<SourceTree> {
     await this.build();
-    return new SourceTree(this.prepared);
+    return this.left();
   }
 
   /**
@@ -457,7 +488,7 @@ export class TreeRun {
     const plan = all === null || options.files === undefined ? all : named === null ? null : planFor(all.label, named);
     if (plan === null) return null;
     const overrides = options.overrides ?? new Map<string, string>();
-    const from = options.unbuilt === true ? this.tree.dir : this.prepared;
+    const unbuilt = options.unbuilt === true;
     const inFolder = async (folder: string): Promise<SuiteOutcome> => {
       for (const [path, text] of options.added ?? []) addFile(folder, path, text);
       const harness = join(this.folder, `harness-${randomUUID()}`);
@@ -488,7 +519,6 @@ export class TreeRun {
           mounts: [{ from: told, to: sandboxPaths.reporters, mode: 'ro' }],
           reportDir,
           modules: seen,
-          first: options.first === true,
           watched: options.kept !== undefined,
           ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
         });
@@ -524,14 +554,14 @@ export class TreeRun {
           lines: readReport(join(reportDir, 'lines')),
         };
         if (options.kept !== undefined && suite.ok && suite.forged === null)
-          this.keep(options.kept, line, result, new SourceTree(from), suite, options.files);
+          this.keep(options.kept, line, result, unbuilt ? this.tree : this.left(), suite, options.files);
         return suite;
       } finally {
         await channel.close();
         await discard(harness);
       }
     };
-    return await this.inCopy(overrides, inFolder, from);
+    return await this.inCopy(overrides, inFolder, { first: options.first === true, unbuilt });
   }
 
   /** The test files that a change has to do with: not run where it follows from earlier runs, or from what has to be run anyway. */
@@ -630,7 +660,7 @@ export class TreeRun {
       }),
     );
     const types = { ...outcome, errors };
-    if (outcome.ok) this.keep('types', line, result, new SourceTree(this.prepared), types);
+    if (outcome.ok) this.keep('types', line, result, this.left(), types);
     return types;
   }
 
@@ -682,7 +712,7 @@ export class TreeRun {
 
   async dispose(): Promise<void> {
     this.options.readings?.save();
-    await this.removing;
+    await this.copies.dispose();
     await discard(this.folder);
   }
 }

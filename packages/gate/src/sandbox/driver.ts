@@ -73,6 +73,11 @@ export interface SandboxResult {
   ms: number;
   /** What was read of the work folder, as the kernel has it; absent: not known, and so everything. */
   reads?: Reads;
+  /**
+   * When its folders were still as it was given them, by the clock that the kernel dates changes with. Absent: that is not known, or
+   * something of it may still be alive and change them.
+   */
+  begunMs?: number;
 }
 
 /** Runs one command that nobody trusts. A driver is used only after `detectSandbox` has seen it withstand escapes. */
@@ -100,6 +105,8 @@ export const sandboxPaths = {
   report: '/muster/report',
   reporters: '/muster/reporters',
   node: '/opt/node/bin',
+  /** Packages for Python. */
+  python: '/opt/python',
 } as const;
 
 export const isRoot = (): boolean => userInfo().uid === 0;
