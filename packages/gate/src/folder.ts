@@ -2,9 +2,9 @@ import {
   projectPolicy,
   type DeclaredWork,
   type FirstLook,
+  type GatePolicy,
   type ProjectPolicy,
   type VerificationFacts,
-  type VerifyInput,
 } from '@muster/contracts';
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -30,8 +30,12 @@ export interface VerifyFolderOptions {
   sandbox: Sandbox;
   /** What the work says that it is; default: the subjects of the commits since the base. */
   declared?: DeclaredWork;
-  server?: VerifyInput['server'];
+  /** What the operator asks of every project, as the server has it. */
+  server?: GatePolicy;
   npmRegistry?: string | null;
+  /** Where packages come from, as the operator has set it for the server's verifiers. */
+  npmCache?: string | null;
+  pythonWheels?: string | null;
   signal?: AbortSignal;
   onProgress?: (ratio: number, message: string) => void;
   onLog?: (line: string) => void;
@@ -138,7 +142,8 @@ export async function verifyFolder(
   return await inFolder(options, async (verification, policy) => {
     const facts = await runVerification(verification);
     const ran = new Set(verification.checks?.map(({ name }) => name));
-    const required = options.checks === undefined ? policy.required : policy.required.filter((name) => ran.has(name));
+    const wanted = [...new Set([...policy.required, ...(options.server?.required ?? [])])];
+    const required = options.checks === undefined ? wanted : wanted.filter((name) => ran.has(name));
     return { facts, policy, judgement: judge(facts, { ...policy, required }, 'admission') };
   });
 }
@@ -224,7 +229,9 @@ async function inFolder<T>(
         workDir: join(folder, 'runs'),
         cacheDir: options.cacheDir,
         sandbox: options.sandbox,
-        ...(options.npmRegistry === undefined ? {} : { npmRegistry: options.npmRegistry }),
+        npmRegistry: options.npmRegistry ?? null,
+        npmCache: options.npmCache ?? null,
+        pythonWheels: options.pythonWheels ?? null,
         ...(options.signal === undefined ? {} : { signal: options.signal }),
         ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
         ...(options.onLog === undefined ? {} : { onLog: options.onLog }),

@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
-import type { FirstLook, VerificationFacts } from '@muster/contracts';
+import { join, resolve } from 'node:path';
+import { gatePolicy, type FirstLook, type GatePolicy, type VerificationFacts } from '@muster/contracts';
 import {
   chargesOf,
   detectSandbox,
@@ -17,6 +17,8 @@ import {
 } from '@muster/gate';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import colors from 'picocolors';
+import { parse } from 'yaml';
+import { z } from 'zod';
 import { printJson, printLine, printTable, state } from '../output.ts';
 import { UsageError, type Globals } from '../settings.ts';
 
@@ -31,6 +33,9 @@ interface VerifyOptions {
   readonly sandbox: SandboxChoice;
   readonly sarif?: string | true;
   readonly log: boolean;
+  readonly policy?: string;
+  readonly npmCache?: string;
+  readonly pythonWheels?: string;
 }
 
 /** What the exit codes mean, for scripts. */
@@ -51,6 +56,18 @@ const fingerprint = (value: string): string => {
   if (!/^[0-9a-f]{8,40}$/.test(value)) throw new InvalidArgumentError('A finding is named by 8 or more hex digits.');
   return value;
 };
+
+async function readPolicy(path: string): Promise<GatePolicy> {
+  let given: unknown;
+  try {
+    given = parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read as YAML: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const read = gatePolicy.safeParse(given ?? {});
+  if (!read.success) throw new UsageError(`${path} is no policy of the gate:\n${z.prettifyError(read.error)}`);
+  return read.data;
+}
 
 /** Refused for nothing but what this machine could not see. */
 function onlyUnseen({ reasons }: Judgement, facts: VerificationFacts): boolean {
@@ -123,6 +140,9 @@ export const addVerifyCommand = (program: Command, globals: () => Globals): void
         .choices(sandboxChoices.filter((name) => name !== 'command' && name !== 'kubernetes'))
         .default('auto' as const),
     )
+    .option('--policy <file>', 'what the operator asks of every project, as the server has it in MUSTER_GATE_POLICY')
+    .option('--npm-cache <folder>', 'an npm cache that packages come from, as MUSTER_NPM_CACHE of the server')
+    .option('--python-wheels <folder>', 'wheels that packages come from, as MUSTER_PYTHON_WHEELS of the server')
     .option('--sarif [file]', 'write the findings as SARIF, into the file or to standard output')
     .option('--log', 'print what the checks print, to standard error, while they run', false)
     .addHelpText('after', exitCodes)
@@ -143,6 +163,9 @@ export const addVerifyCommand = (program: Command, globals: () => Globals): void
         sandbox: await detectSandbox(options.sandbox),
         ...(options.check === undefined ? {} : { checks: options.check }),
         ...(options.draw === undefined ? {} : { draw: options.draw }),
+        ...(options.policy === undefined ? {} : { server: await readPolicy(options.policy) }),
+        npmCache: options.npmCache === undefined ? null : resolve(options.npmCache),
+        pythonWheels: options.pythonWheels === undefined ? null : resolve(options.pythonWheels),
         ...(declared ? { declared: { title: options.title ?? null, paths: options.path ?? null } } : {}),
         onProgress: (ratio, message) => {
           if (shown) process.stderr.write(`\r\x1b[K${Math.round(ratio * 100)} % ${message}`);
