@@ -3,6 +3,7 @@ import picomatch from 'picomatch';
 /** Files that hold tests, by the customs of the runners that the gate knows. */
 const tests = picomatch([
   '**/*.{test,spec,int-spec,e2e-spec}.{js,mjs,cjs,jsx,ts,mts,cts,tsx}',
+  '**/*.{tst,test-d}.{ts,mts,cts,tsx}', // of types: a compiler looks at them, and nothing runs them
   '**/{test,tests,__tests__}/**/*.{js,mjs,cjs,jsx,ts,mts,cts,tsx}',
   '**/{test,tests}.{js,mjs,cjs,ts,mts,cts}',
   '**/test-*.{js,mjs,cjs,ts,mts,cts}',

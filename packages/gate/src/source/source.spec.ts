@@ -8,6 +8,7 @@ import { lineOf } from '../project/scripts.ts';
 import { addedLines } from './changes.ts';
 import { extractTree } from './extract.ts';
 import { functionsIn } from './functions.ts';
+import { isProductSource, isTestFile } from './paths.ts';
 
 type Entry = Partial<Header> & { name: string };
 
@@ -16,6 +17,18 @@ beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'gate-source-'));
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describe('paths', () => {
+  it.each(['types/index.tst.ts', 'index.test-d.ts', 'test-d/shapes.test-d.tsx'])(
+    'know a test of types, which no test run could cover: %s',
+    (path) => expect([isTestFile(path), isProductSource(path)]).toEqual([true, false]),
+  );
+
+  it.each(['src/tst.ts', 'src/first.ts', 'src/test-d/shapes.ts'])(
+    'take for the product what only looks like one: %s',
+    (path) => expect([isTestFile(path), isProductSource(path)]).toEqual([false, true]),
+  );
+});
 
 describe('functions of a file', () => {
   it('are found with their names, and what cannot be emptied is left out', () => {
