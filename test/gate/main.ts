@@ -20,6 +20,7 @@ import { cases as allCases } from './cases/index.ts';
 import type { CorpusCase } from './case.ts';
 import { realCommits } from './history.ts';
 import { Packages } from './packages.ts';
+import { realReleases, Releases, type RealRelease } from './releases.ts';
 import { Workshop, type Outcome } from './workshop.ts';
 
 const leastRefused = 0.95;
@@ -34,17 +35,20 @@ const { values } = parseArgs({
     short: { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
     lanes: { type: 'string', default: '2' },
+    part: { type: 'string', default: '1/1' },
   },
 });
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A case of ours, or a real commit. */
+/** A case of ours, a real commit, or a real release. */
 interface Item {
   name: string;
   kind: string;
   project: string;
   refusedBy?: string[];
+  /** Has to be fetched first. */
+  release?: RealRelease;
   judge: (workshop: Workshop) => Promise<Outcome>;
 }
 
@@ -135,7 +139,18 @@ async function main(): Promise<number> {
       return workshop.compare(before, after, { title: subject, paths: null }, {}, 'its author');
     },
   }));
-  const all = [...ours, ...real];
+  const releases = new Releases(packages);
+  const published = realReleases.map((release): Item => ({
+    name: `${release.project} ${release.from.version} → ${release.to.version}`,
+    kind: 'honest real release',
+    project: release.project,
+    release,
+    judge: (workshop) => {
+      const { before, after } = releases.trees(release);
+      return workshop.compare(before, after, { title: `Release ${release.to.version}`, paths: null }, {}, 'its author');
+    },
+  }));
+  const all = [...ours, ...real, ...published];
   let cases = all.filter(
     (each) =>
       (values.only === undefined || each.kind === values.only) &&
@@ -147,11 +162,25 @@ async function main(): Promise<number> {
     return 2;
   }
   if (values.short) cases = shortOf(cases);
+  const [part = 1, parts = 1] = values.part.split('/').map(Number);
+  if (!(Number.isInteger(part) && Number.isInteger(parts) && part >= 1 && part <= parts)) {
+    say(`--part ${values.part}: give it as 2/8, the second of eight parts.`);
+    return 2;
+  }
+  cases = cases.filter((_, at) => at % parts === part - 1);
   if (!hasPytest()) {
     const left = cases.filter((each) => each.project !== 'stockroom');
     say(
       `SKIPPED: ${cases.length - left.length} cases, because there is no pytest on this machine (Debian: python3-pytest).`,
     );
+    if (process.env['CI'] === 'true') return 1;
+    cases = left;
+  }
+  try {
+    releases.fetch(cases.flatMap(({ release }) => (release === undefined ? [] : [release])));
+  } catch (error) {
+    const left = cases.filter(({ release }) => release === undefined);
+    say(`SKIPPED: ${cases.length - left.length} real releases, which npm could not bring: ${String(error)}`);
     if (process.env['CI'] === 'true') return 1;
     cases = left;
   }

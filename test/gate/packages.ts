@@ -42,6 +42,10 @@ export class Packages {
     this.locked = new Map(Object.entries(lock.packages).filter(([place]) => place.startsWith('node_modules/')));
   }
 
+  has(name: string): boolean {
+    return this.locked.has(`node_modules/${name}`);
+  }
+
   version(name: string): string {
     const entry = this.locked.get(`node_modules/${name}`);
     if (entry === undefined) throw new Error(`this repository does not install ${name}; add it to its devDependencies`);
@@ -49,11 +53,17 @@ export class Packages {
   }
 
   /** The part of the repository's lock that these packages and all below them need. */
-  lockFor(manifest: { name: string; version: string; devDependencies: Record<string, string> }): unknown {
+  lockFor(manifest: {
+    name: string;
+    version: string;
+    dependencies?: Record<string, string>;
+    devDependencies: Record<string, string>;
+  }): unknown {
+    const { name, version, dependencies = {}, devDependencies } = manifest;
     const packages: Record<string, unknown> = {
-      '': { name: manifest.name, version: manifest.version, devDependencies: manifest.devDependencies },
+      '': { name, version, ...(Object.keys(dependencies).length > 0 && { dependencies }), devDependencies },
     };
-    const open = Object.keys(manifest.devDependencies).map((name) => `node_modules/${name}`);
+    const open = Object.keys({ ...dependencies, ...devDependencies }).map((name) => `node_modules/${name}`);
     for (let place = open.pop(); place !== undefined; place = open.pop()) {
       const entry = this.locked.get(place);
       if (entry === undefined || packages[place] !== undefined) continue;
