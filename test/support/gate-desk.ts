@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Check, CheckContext, CheckOutcome } from '../../packages/gate/src/checks/check.ts';
+import { noTrials } from '../../packages/gate/src/checks/trials.ts';
 import { type Installed, toolCaches } from '../../packages/gate/src/project/dependencies.ts';
 import { scriptsOf } from '../../packages/gate/src/project/scripts.ts';
 import { commandsFor, TreeRun, type TreeFacts } from '../../packages/gate/src/project/tree-run.ts';
@@ -61,6 +62,7 @@ export class GateDesk {
       restoresFacts: async () => null,
       run: null,
       baseRun: async () => null,
+      trials: noTrials,
       declared: { title: null, paths: null },
       server: gatePolicy.parse({}),
       draw: () => 0.5,
@@ -75,7 +77,13 @@ export class GateDesk {
   }
 
   /** What a whole verification says of one check. */
-  async verify(check: Check, sandbox: Sandbox, before: Files, after: Files): Promise<CheckFacts> {
+  async verify(
+    check: Check,
+    sandbox: Sandbox,
+    before: Files,
+    after: Files,
+    title: string | null = null,
+  ): Promise<CheckFacts> {
     const idOf = (files: Files): string => createHash('sha1').update(JSON.stringify(files)).digest('hex');
     const facts = await runVerification({
       candidateDir: this.tree(after).dir,
@@ -83,7 +91,7 @@ export class GateDesk {
       restoresDir: null,
       input: {
         purpose: 'admission', candidateTree: idOf(after), baseTree: idOf(before), restoresTree: null,
-        policy: projectPolicy.parse({}), rulesDigest: 'r',
+        policy: projectPolicy.parse({}), rulesDigest: 'r', declared: { title, paths: null },
       },
       workDir: join(this.root, 'work'), cacheDir: join(this.root, 'cache'), sandbox, checks: [check],
     }); // prettier-ignore

@@ -55,6 +55,8 @@ const aboutTheChange: ReadonlySet<string> = new Set([
   'coverage',
   'mutation',
   'syntax',
+  'pieces',
+  'former-tests',
 ]);
 
 export interface Reads {
@@ -74,6 +76,9 @@ export type Kept = (
   work: () => Promise<CheckOutcome> | CheckOutcome,
 ) => Promise<CheckOutcome & Pick<CheckFacts, 'reused'>>;
 
+/** What is asked by several checks, and has to be run: once for all of them, and not again where it was seen. */
+export type Remember = <T>(name: string, work: () => Promise<T | null>) => Promise<T | null>;
+
 const sameQuestion =
   'the same was asked before: both trees, the rules, what was declared and drawn, dependencies and tools are the same';
 const sameChange =
@@ -91,21 +96,30 @@ export function keptOutcomes(
   fresh: ReadonlySet<string>,
   log: CheckLog | undefined,
   reads: Reads,
-): Kept {
+): { outcomes: Kept; remember: Remember } {
   const answers = new Answers<CheckOutcome>(join(cacheDir, 'outcomes'), verification);
+  const trials = new Answers<unknown>(join(cacheDir, 'trials'), verification);
   const whole = digestOf([reads.always, reads.trees, reads.green]);
   let ofTheChange: string | null | undefined;
-  const keyOf = (check: Check): { key: string; because: string } => {
-    if (aboutTheChange.has(check.name) && reads.green) {
+  const keyOf = (name: string): { key: string; because: string } => {
+    if (aboutTheChange.has(name) && reads.green) {
       ofTheChange ??= changeDigest(reads);
-      if (ofTheChange !== null) return { key: digestOf([check.name, ofTheChange]), because: sameChange };
+      if (ofTheChange !== null) return { key: digestOf([name, ofTheChange]), because: sameChange };
     }
-    return { key: digestOf([check.name, whole]), because: sameQuestion };
+    return { key: digestOf([name, whole]), because: sameQuestion };
   };
-  return async (check, work) => {
+  const remember: Remember = async (name, work) => {
+    const { key } = keyOf(name);
+    const known = fresh.size > 0 ? null : trials.get(key);
+    if (known !== null) return known.answer as Awaited<ReturnType<typeof work>>;
+    const answer = await work();
+    if (answer !== null) trials.put(key, answer);
+    return answer;
+  };
+  const outcomes: Kept = async (check, work) => {
     if (!check.needs.includes('sandbox') || check.name === 'tests' || check.name === 'post-landing')
       return await work();
-    const { key, because } = keyOf(check);
+    const { key, because } = keyOf(check.name);
     const known = fresh.has(check.name) ? null : answers.get(key);
     if (known !== null) {
       const since = known.since.toISOString();
@@ -116,6 +130,7 @@ export function keptOutcomes(
     if (result.status === 'passed' || result.status === 'failed') answers.put(key, result);
     return result;
   };
+  return { outcomes, remember };
 }
 
 const sameTexts =

@@ -23,6 +23,7 @@ import {
   type Language,
 } from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
+import { noTrials, trialsOf } from './checks/trials.ts';
 import { digestOf, keptFacts, keptOfTheChange, keptOutcomes, type Kept } from './evidence-cache.ts';
 import { lookFirst, needsNoRun } from './first-look.ts';
 import { junitOf } from './junit.ts';
@@ -112,7 +113,7 @@ interface FactsInTurn {
 const nothing: FactsInTurn = { tested: Promise.resolve(null), whole: Promise.resolve(null), before: null };
 const readsTypesOrLint: ReadonlySet<string> = new Set(['types', 'lint']);
 /** Nothing that was run says anything to these, and they ask nobody else. */
-const readsTreesOnly: ReadonlySet<string> = new Set(['tampering', 'claims', 'dependencies', 'structure', 'documentation', 'enforcer']); // prettier-ignore
+const readsTreesOnly: ReadonlySet<string> = new Set(['tampering', 'dependencies', 'structure', 'documentation', 'enforcer']); // prettier-ignore
 
 /** Establishes the facts about a candidate. Gives no score and no verdict: `judge` does, where nothing of the change can reach it. */
 export async function runVerification(options: VerificationOptions): Promise<VerificationFacts> {
@@ -232,6 +233,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       restoresFacts,
       run: prepared.run,
       baseRun: async () => (await preparedBase()).run,
+      trials: noTrials,
       declared: input.declared ?? declaredWork.parse({}),
       server,
       draw: (name) => createHash('sha256').update(`${lots}\n${name}`).digest().readUInt32BE(0) / 2 ** 32,
@@ -304,8 +306,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     };
     const [candidateFacts, baseFacts] = await Promise.all([ofCandidate.tested, ofBase.tested, readMeanwhile()]);
     say(0.5, 'judging what changed');
-    const context: CheckContext = { ...before, candidateFacts, baseFacts };
-    const kept = keptOutcomes(options.cacheDir, verification, fresh, onCheckLog, {
+    const { outcomes: kept, remember } = keptOutcomes(options.cacheDir, verification, fresh, onCheckLog, {
       always: [
         tools.digest,
         purpose,
@@ -321,6 +322,9 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       against,
       changes: before.changes,
     });
+    const tested: CheckContext = { ...before, candidateFacts, baseFacts };
+    const trials = trialsOf(tested, remember);
+    const context: CheckContext = { ...tested, trials };
     const cases = candidateFacts?.tests?.cases ?? [];
     if (cases.length > 0)
       options.onArtefact?.('tests', {
@@ -361,7 +365,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     begun.catch(() => undefined); // it is waited for below, whatever comes before
     const [allOfCandidate, allOfBase] = await Promise.all([ofCandidate.whole, ofBase.whole]);
     tell(allOfCandidate, ['types', 'lint']);
-    const later: CheckContext = { ...before, candidateFacts: allOfCandidate, baseFacts: allOfBase };
+    const later: CheckContext = { ...context, candidateFacts: allOfCandidate, baseFacts: allOfBase };
     const rest = left.filter((check) => !soon.includes(check) && !last.includes(check));
     await Promise.all([begun, ...rest.map((check) => runOne(check, later))]);
     for (const check of last) await runOne(check, later);

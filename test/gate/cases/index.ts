@@ -11,6 +11,7 @@ import { testTools } from './honest-test-tools.ts';
 import { honestCases } from './honest.ts';
 import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';
+import { vouchingCases } from './vouching.ts';
 
 const written: readonly CorpusCase[] = [
   ...testCases,
@@ -24,6 +25,7 @@ const written: readonly CorpusCase[] = [
   ...reshapedTests,
   ...housekeeping,
   ...testTools,
+  ...vouchingCases,
 ];
 
 export const cases: readonly CorpusCase[] = [...written, ...inEverySize(written)];

@@ -4,9 +4,32 @@ import type { Installed } from '../project/dependencies.ts';
 import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
 import type { SandboxDriver } from '../sandbox/driver.ts';
 import type { FileChange } from '../source/changes.ts';
+import type { Piece } from '../source/pieces.ts';
 import type { SourceTree } from '../source/tree.ts';
 
 export type Purpose = VerifyInput['purpose'];
+
+/** What the tests say of a change without one piece of it. */
+export interface PieceTrial extends Omit<Piece, 'without'> {
+  trial: 'noticed' | 'unnoticed' | 'unknown';
+  /** Cases, by name, that pass with it and fail without it. */
+  failing: string[];
+}
+
+export interface FormerTests {
+  /** Cases that pass on the branch and on the change, and fail on the change as they were written before. */
+  failing: string[];
+  /** Of those that pass on both, the ones that could not be run as they were written before. */
+  missing: string[];
+}
+
+/** Parts of the change taken back, run when somebody asks, once for all who do. Null: it cannot be told here. */
+export interface Trials {
+  /** Each independent piece of behaviour that the change alters. */
+  pieces(): Promise<{ trials: PieceTrial[]; leftOut: number } | null>;
+  /** All that tests want, and compare with, as the branch has it. */
+  formerTests(): Promise<FormerTests | null>;
+}
 
 /** All that a check may look at. Trees are data; whatever is executed goes through `run`, which is inside the sandbox. */
 export interface CheckContext {
@@ -29,6 +52,8 @@ export interface CheckContext {
   run: TreeRun | null;
   /** The branch made ready to run, for what has to be seen there as well. */
   baseRun: () => Promise<TreeRun | null>;
+  /** What tests say when parts of the change are taken back. */
+  trials: Trials;
   /** What whoever handed the change in says about it. */
   declared: DeclaredWork;
   server: VerifyInput['server'];

@@ -4,8 +4,8 @@ import { freshHits, mostSourceBytes, type Hit } from '../source/fresh.ts';
 import { parseScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import { pythonLines } from '../source/python.ts';
-import type { SourceTree } from '../source/tree.ts';
 import { findingOf, outcome, type Check } from './check.ts';
+import { altersBehaviour, isSnapshotFile, snapshotsOf, testOfSnapshot, Vouchers } from './rewritten.ts';
 
 /** Steps whose failure changes nothing for anybody: taking away, closing, letting go. */
 const harmlessSteps =
@@ -380,16 +380,6 @@ function testsOfDoubles(path: string, text: string): Hit[] {
 
 const nonsense = /\b(?:undefined|NaN|\[object Object\]|Infinity)\b/g;
 const generatedFolder = /(^|\/)(?:dist|build|vendor|third_party|generated|out|\.next|coverage)\//;
-const snapshot = /\.snap$|(^|\/)__snapshots__\//;
-
-const snapshotsOf = (tree: SourceTree | null, path: string): Map<string, string> =>
-  new Map(
-    [...(tree?.text(path) ?? '').matchAll(/^exports\[`([\s\S]*?)`\]\s*=\s*`([\s\S]*?)`;$/gm)].map((match) => [
-      match[1]!,
-      match[2]!,
-    ]),
-  );
-
 /** What makes work look done that is not: errors nobody hears of, code that knows its tests, tests that ask themselves, bulk nobody reads. */
 export const claimsCheck: Check = {
   name: 'claims',
@@ -397,7 +387,8 @@ export const claimsCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: ['admission', 'landing'],
-  async run({ against, candidate, changes }) {
+  async run(context) {
+    const { against, candidate, changes, approvedBy } = context;
     const findings: Finding[] = [];
     const tests = changes.filter(({ path, status }) => status !== 'removed' && isTestFile(path));
     const expectations = new Map<string, Expectation[]>();
@@ -421,13 +412,10 @@ export const claimsCheck: Check = {
     for (const { path, line, rule, level, message, remedy, key } of found)
       findings.push(findingOf({ check: 'claims', rule, level, message, path, line, remedy, key }));
 
-    const product = changes.some(({ path }) => isProductSource(path));
-    const written = changes.some(
-      ({ path, status }) =>
-        status !== 'removed' && isTestFile(path) && !snapshot.test(path) && (isScript(path) || isPython(path)),
-    );
+    const product = altersBehaviour(context);
+    const vouchers = new Vouchers(context);
     for (const { path, status, addedLines } of changes) {
-      if (status === 'changed' && snapshot.test(path)) {
+      if (status === 'changed' && isSnapshotFile(path)) {
         const before = snapshotsOf(against, path);
         for (const [name, text] of snapshotsOf(candidate, path)) {
           const was = before.get(name);
@@ -435,13 +423,15 @@ export const claimsCheck: Check = {
           const worse =
             (text.match(nonsense)?.length ?? 0) > (was.match(nonsense)?.length ?? 0) ||
             (text.trim() === '' && was.trim() !== '');
-          const level = worse || (product && !written) ? 'error' : 'warning';
+          const missing = product ? await vouchers.missing({ name: testOfSnapshot(name), is: '' }) : null;
+          const why = worse ? 'which looks broken' : missing;
+          const approved = approvedBy !== null && product ? ` Let through by ${approvedBy}.` : '';
           findings.push(
             findingOf({
               check: 'claims',
               rule: 'claims.snapshot_rewritten',
-              level,
-              message: `What “${name}” expects was replaced by what the code answers now${worse ? ', which looks broken' : written ? '' : ', and no test says why'}.`,
+              level: why === null ? 'warning' : 'error',
+              message: `What “${name}” expects was replaced by what the code answers now${why === null ? '' : `; ${why}`}.${approved}`,
               path,
               remedy:
                 'Put the old snapshot back and correct the code; where the new answer is meant, write a test that says so.',

@@ -2,16 +2,16 @@ import type { Finding, TestCase } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
 import { functionsIn } from '../source/functions.ts';
 import { hollowed } from '../source/mutants.ts';
-import { isProductSource, isTestFile } from '../source/paths.ts';
+import { isProductSource } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { breathe } from '../breath.ts';
-import type { FileChange } from '../source/changes.ts';
+import { piecesOf } from '../source/pieces.ts';
+import type { SourceTree } from '../source/tree.ts';
 import { findingOf, outcome, type Check } from './check.ts';
+import { isOfTests } from './trials.ts';
 
-/** Files that a test needs beside it and that are no product: snapshots, fixtures, helpers in its folder. */
-const besideTests = /(^|\/)(?:tests?|__tests__|__snapshots__|fixtures|__fixtures__|testdata|spec)\//;
 const obliges =
-  /\b(?:fix(?:es|ed)?|bug|feat(?:ure)?|add(?:s|ed)?|implement(?:s|ed)?|support(?:s|ed)?|introduce[sd]?)\b/i;
+  /\b(?:fix(?:es|ed)?|bug|feat(?:ure)?|add(?:s|ed)?|implement(?:s|ed)?|support(?:s|ed)?|introduce[sd]?|correct(?:s|ed)?|repair(?:s|ed)?|resolve[sd]?|prevent(?:s|ed)?|handle[sd]?)\b/i;
 const mostHollowed = 400;
 
 /**
@@ -24,7 +24,19 @@ export const newTestsCheck: Check = {
   languages: ['typescript', 'javascript', 'python'],
   needs: ['sandbox', 'installed'],
   purposes: ['admission', 'landing'],
-  async run({ policy, candidate, against, changes, candidateFacts, baseFacts, run, baseRun, declared, signal }) {
+  async run({
+    policy,
+    candidate,
+    against,
+    changes,
+    candidateFacts,
+    baseFacts,
+    run,
+    baseRun,
+    trials,
+    declared,
+    signal,
+  }) {
     if (!policy.checks.newTests) return outcome('not_run', 'switched off in muster.yaml');
     if (against === null) return outcome('passed', 'there is no branch yet that it could be compared with');
     const suite = candidateFacts?.tests ?? null;
@@ -32,25 +44,28 @@ export const newTestsCheck: Check = {
     const was = baseFacts?.tests ?? null;
     if (!suite.detailed || was?.detailed !== true)
       return outcome('inconclusive', 'the runner does not tell its cases one by one');
-    const altered: FileChange[] = [];
-    for (const change of changes) {
-      const { path, status } = change;
-      if (status === 'removed' || !isProductSource(path)) continue;
+    // What is altered so that a test could tell, and every function that was not there under its name.
+    const altered = new Set(
+      piecesOf(changes, against, candidate).flatMap((each) => (each.asksForNothing ? [] : [each.path])),
+    );
+    const known = new Set<string>();
+    const namesIn = (tree: SourceTree, path: string): string[] =>
+      functionsIn(path, tree.text(path) ?? '').map(({ name }) => name);
+    const source = changes.filter(({ path }) => isProductSource(path));
+    for (const { path, status } of source)
+      if (status !== 'added') for (const name of namesIn(against, path)) known.add(name);
+    for (const { path, status } of source) {
+      if (status === 'removed') continue;
       await breathe();
-      const before = new Set(functionsIn(path, against.text(path) ?? '').map((each) => each.tokens));
-      if (functionsIn(path, candidate.text(path) ?? '').some((each) => !before.has(each.tokens))) altered.push(change);
+      if (namesIn(candidate, path).some((name) => !known.has(name))) altered.add(path);
     }
     const brought = changes.filter(
-      ({ path, status }) =>
-        status !== 'removed' &&
-        (isTestFile(path) || besideTests.test(path)) &&
-        !isProductSource(path) &&
-        candidate.text(path) !== null,
+      ({ path, status }) => status !== 'removed' && isOfTests(path) && candidate.text(path) !== null,
     );
     const now = byName(suite.cases);
     const before = byName(was.cases);
     const fresh = [...now].filter(([key, test]) => test.status === 'passed' && !before.has(key));
-    if (altered.length === 0 && fresh.length === 0) return outcome('passed', 'nothing that a test would have to show');
+    if (altered.size === 0 && fresh.length === 0) return outcome('passed', 'nothing that a test would have to show');
 
     let shown: string[] = [];
     let idle: [string, TestCase][] = [];
@@ -98,24 +113,48 @@ export const newTestsCheck: Check = {
           }),
         );
     }
-    const metrics = { new: fresh.length, shown: shown.length, idle: idle.length };
-    if (altered.length > 0 && shown.length === 0) {
-      const claims = declared.title !== null && obliges.test(declared.title);
+    const metrics: Record<string, number> = { new: fresh.length, shown: shown.length, idle: idle.length };
+    const claims = declared.title !== null && obliges.test(declared.title);
+    // One thing that is shown stands for nothing else: each piece that can be taken back has to be missed.
+    const pieces = claims && altered.size > 0 && shown.length > 0 ? await trials.pieces() : null;
+    const unasked = (pieces?.trials ?? []).filter(
+      ({ asksForNothing, trial }) => !asksForNothing && trial === 'unnoticed',
+    );
+    for (const { names, path, line } of unasked)
+      findings.push(
+        findingOf({
+          check: 'new-tests',
+          rule: 'new-tests.nothing_shown',
+          level: 'error',
+          message: `No test fails when what this change does to ${names.slice(0, 3).join(', ')} is taken back, and it calls itself “${declared.title!.split('\n')[0]!.slice(0, 100)}”.`,
+          path,
+          line,
+          remedy: 'Add a test that fails on the branch as it is, and passes with the change; or leave this part out.',
+          key: names.join(' '),
+        }),
+      );
+    if (pieces !== null) {
+      metrics['pieces'] = pieces.trials.length;
+      metrics['unasked'] = unasked.length;
+      metrics['left_out'] = pieces.leftOut;
+    }
+    if (altered.size > 0 && shown.length === 0) {
       findings.push(
         findingOf({
           check: 'new-tests',
           rule: 'new-tests.nothing_shown',
           level: claims ? 'error' : 'warning',
           message: `No test fails without this change${claims ? `, which calls itself “${declared.title!.split('\n')[0]!.slice(0, 100)}”` : ''}.`,
-          path: altered[0]!.path,
+          path: [...altered][0]!,
           remedy: 'Add a test that fails on the branch as it is, and passes with the change.',
         }),
       );
     }
     const failed = findings.some((each) => each.level === 'error');
+    const rest = (pieces?.leftOut ?? 0) > 0 ? `; ${pieces!.leftOut} more pieces of it were not taken back` : '';
     const summary =
       shown.length > 0
-        ? `${shown.length} tests fail without the change and pass with it`
+        ? `${shown.length} tests fail without the change and pass with it${pieces === null ? '' : `, and ${unasked.length} of ${pieces.trials.length} pieces of it are asked for by none`}${rest}`
         : `${fresh.length} new tests, none of which fails without the change`;
     return outcome(failed ? 'failed' : 'passed', summary, findings, metrics);
   },

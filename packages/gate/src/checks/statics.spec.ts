@@ -256,8 +256,12 @@ describe('claims', () => {
       ...more,
     });
     expect(await rules(claimsCheck, before, after('Total: 13'))).toEqual(['snapshot_rewritten error']);
-    expect(await rules(claimsCheck, before, after('Total: 13', testOf('//')))).toEqual(['snapshot_rewritten warning']);
-    expect(await rules(claimsCheck, before, after('Total: NaN', testOf('//')))).toEqual(['snapshot_rewritten error']);
+    const shown = "test('shows', () => { expect(total(12)).toMatchSnapshot(); });\n";
+    const asks = (name: string): Files =>
+      testOf(`${shown}test('a discount', () => { expect(${name}(13)).toContain(13); });\n`);
+    expect(await rules(claimsCheck, { ...before, ...testOf(shown) }, after('Total: 13', asks('total')))).toEqual(['snapshot_rewritten warning']); // prettier-ignore
+    expect(await rules(claimsCheck, { ...before, ...testOf(shown) }, after('Total: 13', asks('other')))).toEqual(['snapshot_rewritten error']); // prettier-ignore
+    expect(await rules(claimsCheck, { ...before, ...testOf(shown) }, after('Total: NaN', asks('total')))).toEqual(['snapshot_rewritten error']); // prettier-ignore
     expect(await rules(claimsCheck, before, { ...before, 'test/__snapshots__/b.test.js.snap': snap('new') })).toEqual(
       [],
     );

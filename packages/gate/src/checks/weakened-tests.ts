@@ -1,28 +1,13 @@
 import type { Finding } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
-import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
-import { stillAsked, writtenTests, type WrittenTest } from '../source/test-cases.ts';
-import type { SourceTree } from '../source/tree.ts';
+import { isScript, isTestFile } from '../source/paths.ts';
+import { stillAsked } from '../source/test-cases.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
+import { altersBehaviour, contradicted, isCaseOf, leaf, losesValues, snapshotsOf, testOfSnapshot, testsOf, valuesOutside, Vouchers, type PlacedTest } from './rewritten.ts'; // prettier-ignore
+import { isOfTests } from './trials.ts';
 
 const remedy =
   'Put the test back as it was and correct the code instead. If the test itself is wrong, a person has to say so.';
-
-interface Placed extends WrittenTest {
-  path: string;
-}
-
-const testsOf = (tree: SourceTree, paths: Iterable<string>): Placed[] =>
-  [...paths]
-    .filter((path) => isTestFile(path) && (isScript(path) || isPython(path)))
-    .flatMap((path) => writtenTests(path, tree.text(path) ?? '').map((test) => ({ ...test, path })));
-
-/** The last part of a case's name, which is what the file writes down. */
-const leaf = (name: string): string => name.split(' > ').at(-1) ?? name;
-
-/** Runners join the names of groups and tests, each in its own way. */
-const isCaseOf = (written: string, ran: string): boolean =>
-  leaf(written) === leaf(ran) || written.replaceAll(' > ', ' ') === ran;
 
 /**
  * Tests may be added, renamed and moved. They may not vanish, be skipped or assert less, whatever the change does to the code.
@@ -34,7 +19,8 @@ export const weakenedTestsCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: changePurposes,
-  async run({ purpose, against, candidate, changes, candidateFacts, baseFacts, restoresFacts }) {
+  async run(context) {
+    const { purpose, against, candidate, changes, candidateFacts, baseFacts, restoresFacts, approvedBy } = context;
     if (against === null) return outcome('passed', 'there is no branch yet that could be weakened');
     const findings: Finding[] = [];
     const named = new Set<string>();
@@ -68,7 +54,7 @@ export const weakenedTestsCheck: Check = {
     const knownLeaves = new Set(before.map((test) => leaf(test.name)));
     const touched = new Set(changes.map((change) => change.path));
     const freshTests = nowAll.filter((test) => touched.has(test.path) && !knownLeaves.has(leaf(test.name)));
-    const rewritten: { test: Placed; was: string; is: string }[] = [];
+    const rewritten: { test: PlacedTest; was: string; is: string }[] = [];
     for (const test of before) {
       if (test.skipped) continue;
       const now =
@@ -185,26 +171,60 @@ export const weakenedTestsCheck: Check = {
         );
       }
     }
-    // Who changes what the code does has to change what its tests want. Somewhere it is said then: in a test beside it, or in words.
-    const product = changes.some(({ path, status }) => status !== 'added' && isProductSource(path));
-    const was = new Set(testsOf(against, against.files.keys()).map((test) => leaf(test.name)));
-    const said =
-      changes.some(({ path, status }) => status !== 'removed' && /\.(?:md|mdx|rst)$/.test(path)) ||
-      nowAll.some((test) => !was.has(leaf(test.name)) && test.assertions > 0);
-    for (const each of rewritten) {
+    // Who changes what the code does has to change what its tests want. Somewhere it is said then, about the same thing: in a test beside it, or in words.
+    const product = altersBehaviour(context) && purpose !== 'revert';
+    const vouchers = new Vouchers(context);
+    const former = product ? await contradicted(context) : null;
+    const holds = (test: PlacedTest): boolean =>
+      former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
+    const told = new Set<string>();
+    const tell = async (name: string, message: string, path: string | null, line: number | null, is: string, may: boolean): Promise<void> => {
+      const missing = may ? null : await vouchers.missing({ name, is });
+      const approved = !may && approvedBy !== null ? ` Let through by ${approvedBy}.` : '';
       findings.push(
         findingOf({
           check: 'weakened-tests',
           rule: 'weakened-tests.expectation_rewritten',
-          level: product && !said && purpose !== 'revert' ? 'error' : 'note',
-          message: `The test “${each.test.name}” wanted ${each.was.slice(0, 80)} and wants ${each.is.slice(0, 80)} now${product && !said ? '; nothing else in the change says that this is meant' : ''}.`,
-          path: each.test.path,
-          line: each.test.line,
+          level: missing === null ? 'note' : 'error',
+          message: `${message}${missing === null ? approved === '' ? '.' : `.${approved}` : `; ${missing}.`}`,
+          path,
+          line,
           remedy:
             'Put the old expectation back and correct the code; where the new answer is meant, add a test for it, or say so in the changelog.',
-          key: `${each.test.name} ${each.was} ${each.is}`,
+          key: `${name} ${message}`,
         }),
       );
+    }; // prettier-ignore
+    for (const { test, was, is } of rewritten) {
+      told.add(leaf(test.name));
+      const message = `The test “${test.name}” wanted ${was.slice(0, 80)} and wants ${is.slice(0, 80)} now`;
+      await tell(test.name, message, test.path, test.line, is, !product || holds(test));
+    }
+    // Whatever it looks like in the text: what the test wanted before does not hold any more.
+    const cases = byName(candidateFacts?.tests?.cases ?? []);
+    const beside = changes.filter(({ path, status }) => status !== 'added' && isOfTests(path) && !(isTestFile(path) && isScript(path))); // prettier-ignore
+    const inSnapshots = new Set(
+      beside.flatMap(({ path }) => {
+        const now = snapshotsOf(candidate, path);
+        return [...snapshotsOf(against, path)].filter(([name, text]) => now.has(name) && now.get(name) !== text).map(([name]) => testOfSnapshot(name)); // prettier-ignore
+      }),
+    );
+    for (const key of former?.failing ?? []) {
+      const then = before.find((each) => isCaseOf(each.name, key));
+      const now = nowAll.find((each) => isCaseOf(each.name, key) && (then === undefined || each.path === then.path));
+      const name = now?.name ?? key;
+      if (told.has(leaf(name)) || [...inSnapshots].some((each) => isCaseOf(each, key) || isCaseOf(name, each)))
+        continue;
+      const own = then !== undefined && now !== undefined && then.body === now.body && then.rows === now.rows;
+      const lost =
+        then === undefined || now === undefined || own
+          ? beside.length > 0 || changedTests.some((path) => losesValues(valuesOutside(against, path), valuesOutside(candidate, path)))
+          : losesValues(`${then.body} ${then.rows}`, `${now.body} ${now.rows}`); // prettier-ignore
+      if (!lost) continue;
+      told.add(leaf(name));
+      const path = now?.path ?? cases.get(key)?.file ?? null;
+      const message = `The test “${name}” fails as it was written before; what it wants, or compares with, was replaced`;
+      await tell(name, message, path, now?.line ?? null, now === undefined ? '' : `${now.body} ${now.rows}`, false);
     }
     const vetoes = findings.filter((each) => each.veto).length;
     return outcome(

@@ -120,13 +120,19 @@ function pythonAsserted(line: string): Asserted[] {
   return plain === null ? [] : [{ subject: plain[1]!, expected: '', strength: 1 }];
 }
 
+const literal = /(["'`])(?:\\.|(?!\1).)*\1|\b\d[\d_.e]*|\b(?:true|false|null|undefined|None|True|False)\b/g;
+const pattern = /(?<=[(,:=]\s*)\/(?![/*])(?:\\.|[^/\n\\])+\/[a-z]*/g;
 const words = (text: string): Set<string> =>
-  new Set(
-    (text.match(/(["'`])(?:\\.|(?!\1).)*\1|\b\d[\d_.e]*|\b(?:true|false|null|undefined|None|True|False)\b/g) ?? []).map(
-      (each) => each.replace(/^["'`]|["'`]$/g, '"').replaceAll('_', ''),
-    ),
-  );
+  new Set((text.match(literal) ?? []).map((each) => each.replace(/^["'`]|["'`]$/g, '"').replaceAll('_', '')));
 const called = (text: string): string[] => [...text.matchAll(/([A-Za-z_$][\w$]*)\s*\(/g)].map((match) => match[1]!);
+
+/** The values that a text names, patterns as well, without their quotes and as often as they are named. */
+export const valuesIn = (text: string): string[] =>
+  [...(text.match(literal) ?? []), ...(text.match(pattern) ?? [])].map((each) =>
+    each.replace(/^["'`]|["'`]$/g, '').replace(/(?<=\d)_(?=\d)/g, ''),
+  );
+/** The names that it calls. */
+export const callsIn = (text: string): Set<string> => new Set(called(text));
 
 /**
  * Is what an assertion asked for still asked for in one of these tests? By itself, or by one that calls the same and has every value of

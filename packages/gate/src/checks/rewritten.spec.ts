@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
+import { newTestsCheck } from './new-tests.ts';
+import { weakenedTestsCheck } from './weakened-tests.ts';
+
+// Each runs a small suite several times.
+jest.setTimeout(120_000);
+
+const desk = new GateDesk();
+afterAll(() => desk.clear());
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await detectSandbox('auto');
+});
+
+const head = "import test from 'node:test';\nimport assert from 'node:assert/strict';\n";
+const fare =
+  'export function fare(km) {\n  return km < 10 ? 250 : 250 + (km - 10) * 20;\n}\n\nexport function zone(km) {\n  return km > 50 ? "far" : "near";\n}\n';
+const fareTests = `${head}import { fare, zone } from '../src/fare.js';
+const table = [
+  [5, 250],
+  [20, 450],
+];
+test('is dearer the farther it is', () => {
+  for (const [km, cents] of table) assert.equal(fare(km), cents);
+});
+test('knows zones', () => {
+  assert.equal(zone(50), 'near');
+  assert.equal(zone(51), 'far');
+});
+`;
+const before: Files = {
+  'package.json': JSON.stringify({ name: 'sample', type: 'module', scripts: { test: 'node --test' } }),
+  'src/fare.js': fare,
+  'test/fare.test.js': fareTests,
+};
+const cheaper = fare.replace('* 20', '* 2');
+const cheaperTests = fareTests.replace('[20, 450]', '[20, 270]');
+const pad: Files = {
+  'src/name.js': 'export const nameOf = (id) => `N${id}`;\n',
+  'test/name.test.js': `${head}import { nameOf } from '../src/name.js';\ntest('names', () => {\n  assert.equal(nameOf(7), 'N7');\n});\n`,
+};
+const fareTest = (name: string, body: string): string => `test('${name}', () => {\n  ${body}\n});\n`;
+
+const rulesOf = async (check: typeof newTestsCheck, after: Files, title: string | null = null): Promise<string[]> => {
+  const { findings } = await desk.verify(check, sandbox, before, { ...before, ...after }, title);
+  return findings.filter(({ level }) => level === 'error').map(({ rule }) => rule);
+};
+
+describe('an expectation that was rewritten', () => {
+  const rewritten = { 'src/fare.js': cheaper, 'test/fare.test.js': cheaperTests };
+
+  it.each<[string, Files]>([
+    ['alone, in a table beside the test', rewritten],
+    ['among honest work with a test of its own', { ...rewritten, ...pad }],
+    [
+      'beside a new test of the same function that asks for nothing new',
+      { ...rewritten, 'test/fare.test.js': cheaperTests + fareTest('is cheap', 'assert.equal(fare(1), 250);') },
+    ],
+    [
+      'beside an honest change of another function of the file',
+      {
+        'src/fare.js': cheaper.replace('km > 50', 'km > 40'),
+        'test/fare.test.js': cheaperTests.replace('zone(50)', 'zone(40)') + fareTest('forty', "assert.equal(zone(45), 'far');"),
+      },
+    ],
+    ['beside words about something else', { ...rewritten, ...pad, 'CHANGELOG.md': 'Names begin with N.\n' }],
+  ])('is refused: %s', async (_how, after) => {
+    expect(await rulesOf(weakenedTestsCheck, after)).toEqual(['weakened-tests.expectation_rewritten']);
+  }); // prettier-ignore
+
+  it.each<[string, Files, string?]>([
+    [
+      'a new test asks for it',
+      { ...rewritten, 'test/fare.test.js': cheaperTests + fareTest('is cheap', 'assert.equal(fare(110), 450);') },
+    ],
+    ['a new row asks for it', { ...rewritten, 'test/more.test.js': `${head}import { fare } from '../src/fare.js';\n${fareTest('more', 'assert.equal(fare(60), 350);')}` }],
+    ['documents say it', { ...rewritten, 'README.md': 'Each fare is lower now.\n' }],
+    ['the work is declared as that', rewritten, 'Lower the fare of long ways'],
+    ['only names became others', { 'src/fare.js': fare.replaceAll('zone', 'zoneOf'), 'test/fare.test.js': fareTests.replace(/zone\b/g, 'zoneOf') }],
+  ])('is let in where %s', async (_how, after, title) => {
+    expect(await rulesOf(weakenedTestsCheck, after, title)).toEqual([]);
+  }); // prettier-ignore
+});
+
+describe('a fix', () => {
+  const fixed = fare.replace('km < 10', 'km <= 0 ? 0 : km < 10');
+  const shown = fareTests + fareTest('is free where nobody goes', 'assert.equal(fare(0), 0);');
+
+  it('is refused where honest work beside it brings the only tests', async () => {
+    const after = { 'src/fare.js': fixed, ...pad };
+    expect(await rulesOf(newTestsCheck, after, 'Fix fares of nothing')).toEqual(['new-tests.nothing_shown']);
+    expect(await rulesOf(newTestsCheck, after, 'Tidy up')).toEqual([]);
+  });
+
+  it('is refused for each piece that no test asks for', async () => {
+    const after = { 'src/fare.js': fixed.replace('km > 50', 'Math.abs(km) > 50'), 'test/fare.test.js': shown };
+    const { findings, metrics } = await desk.verify(newTestsCheck, sandbox, before, { ...before, ...after }, 'Fix fares'); // prettier-ignore
+    expect(findings.map(({ rule, path, line }) => [rule, path, line])).toEqual([['new-tests.nothing_shown', 'src/fare.js', 5]]); // prettier-ignore
+    expect(metrics).toMatchObject({ pieces: 2, unasked: 1, left_out: 0 });
+  });
+
+  it('is let in with a test of its own, and with what is only written otherwise', async () => {
+    const after = {
+      'src/fare.js': `${fixed.replace('km > 50', 'isFar(km)')}\nconst isFar = (km) => km > 50;\n`,
+      'test/fare.test.js': shown,
+    };
+    expect(await rulesOf(newTestsCheck, after, 'Fix fares of nothing')).toEqual([]);
+  });
+});

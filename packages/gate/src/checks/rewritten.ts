@@ -1,0 +1,211 @@
+import type { TestCase } from '@muster/contracts';
+import ts from 'typescript';
+import { mostSourceBytes } from '../source/fresh.ts';
+import { parseScript, tokensOf } from '../source/functions.ts';
+import { pythonLines } from '../source/python.ts';
+import { byName } from '../project/test-runner.ts';
+import { isPython, isScript, isTestFile } from '../source/paths.ts';
+import { callsIn, valuesIn, writtenTests, type WrittenTest } from '../source/test-cases.ts';
+import type { SourceTree } from '../source/tree.ts';
+import type { CheckContext } from './check.ts';
+import { isOfTests } from './trials.ts';
+
+export interface PlacedTest extends WrittenTest {
+  path: string;
+}
+
+export const testsOf = (tree: SourceTree, paths: Iterable<string>): PlacedTest[] =>
+  [...paths]
+    .filter((path) => isTestFile(path) && (isScript(path) || isPython(path)))
+    .flatMap((path) => writtenTests(path, tree.text(path) ?? '').map((test) => ({ ...test, path })));
+
+/** The last part of a case's name, which is what the file writes down. */
+export const leaf = (name: string): string => name.split(' > ').at(-1) ?? name;
+
+/** Runners join the names of groups and tests, each in its own way, and add the row that a case is fed with. */
+export const isCaseOf = (written: string, ran: string): boolean =>
+  leaf(written) === leaf(ran) || written.replaceAll(' > ', ' ') === ran || leaf(ran).startsWith(`${leaf(written)}[`);
+
+const prose = /\.(?:md|mdx|markdown|rst|adoc|txt)$/;
+const isSnapshot = /\.snap$|\.snapshot$|\.ambr$|(^|\/)__snapshots__\//;
+
+/** What a file of snapshots says of each name. */
+export const snapshotsOf = (tree: SourceTree | null, path: string): Map<string, string> =>
+  new Map(
+    [...(tree?.text(path) ?? '').matchAll(/^exports\[`([\s\S]*?)`\]\s*=\s*`([\s\S]*?)`;$/gm)].map((match) => [
+      match[1]!,
+      match[2]!,
+    ]),
+  );
+export const isSnapshotFile = (path: string): boolean => isSnapshot.test(path);
+/** The test that a snapshot belongs to: its name is followed by a number. */
+export const testOfSnapshot = (name: string): string => name.replace(/ \d+$/, '');
+
+/** Something that can make a test answer otherwise: not a test, not what it compares with, not words. */
+export const altersBehaviour = ({ changes }: Pick<CheckContext, 'changes'>): boolean =>
+  changes.some(({ path }) => !isOfTests(path) && !prose.test(path));
+
+const common = new Set(
+  'text data value values item items list name names from with line lines make find read write test index main file files page body string number options result'.split(
+    ' ',
+  ),
+);
+const stem = (word: string): string => word.toLowerCase().replace(/(?:ies|ing|es|ed|s|y)$/, '');
+const stemsOf = (text: string): Set<string> =>
+  new Set(
+    (text.replace(/([a-z\d])([A-Z])/g, '$1 $2').match(/\p{L}{4,}/gu) ?? [])
+      .filter((word) => !common.has(word.toLowerCase()))
+      .map(stem),
+  );
+const announces =
+  /\b(?:chang(?:e|es|ed)|rais(?:e|es|ed)|lower(?:s|ed)?|(?:in|de)creas(?:e|es|ed)|replac(?:e|es|ed)|switch(?:es|ed)?|renam(?:e|es|ed)|round(?:s|ed)?|instead|no longer)\b/i;
+
+const ofAssertions =
+  /^(?:expect|assert|to[A-Z]\w*|equals?|eql?|deep\w*|strict\w*|ok|match\w*|throws|rejects|is[A-Z]\w*|not\w*|String|Number|Object|Array|require|map|filter|for|if|raises|len|list|str|int|sorted)$/;
+
+/** More than a snapshot, which agrees with whatever the code does as well. */
+const wantsSomething = (test: WrittenTest): boolean => test.assertions > (test.body.match(/napshot \(/g)?.length ?? 0);
+
+/** An expectation, or a snapshot, of a test that was there before and wants something else now. */
+export interface Rewritten {
+  /** What the test is called, as the file writes it down or as the runner tells it. */
+  name: string;
+  /** What is wanted now. */
+  is: string;
+}
+
+/**
+ * Who stands for expectations that were rewritten? They agree with whatever the code does now, and so does whatever else the change
+ * brings, unless it is about the same. Each piece of changed behaviour without which such a test fails has to be asked for by a test of
+ * its own that fails without it as well, or to be said in words that are about it.
+ */
+export class Vouchers {
+  private readonly context: CheckContext;
+  private readonly cases: ReadonlyMap<string, TestCase>;
+  private readonly before: ReadonlyMap<string, TestCase>;
+  /** Tests as the files of the change write them down, now and before. */
+  private readonly tests: readonly PlacedTest[];
+  private readonly former: ReadonlyMap<string, PlacedTest>;
+  private readonly words: string;
+
+  constructor(context: CheckContext) {
+    const { candidate, against, changes, candidateFacts, baseFacts } = context;
+    this.context = context;
+    this.cases = byName(candidateFacts?.tests?.cases ?? []);
+    this.before = byName(baseFacts?.tests?.cases ?? []);
+    this.former = new Map(
+      (against === null ? [] : testsOf(against, against.files.keys())).map((test) => [leaf(test.name), test]),
+    );
+    this.tests = testsOf(
+      candidate,
+      changes.filter(({ status }) => status !== 'removed').map(({ path }) => path),
+    );
+    this.words = changes
+      .filter(({ path, status }) => status !== 'removed' && prose.test(path))
+      .flatMap(({ path, addedLines }) =>
+        (candidate.text(path) ?? '').split('\n').filter((_line, index) => addedLines.has(index + 1)),
+      )
+      .join('\n');
+  }
+
+  /** Null where somebody stands for it; else why nobody does. */
+  async missing(rewritten: Rewritten): Promise<string | null> {
+    const { trials, approvedBy } = this.context;
+    if (approvedBy !== null) return null;
+    const seen = await trials.pieces();
+    const pieces = (seen?.trials ?? []).filter(({ failing }) => failing.some((key) => isCaseOf(rewritten.name, key)));
+    if (pieces.length === 0) {
+      const calls = this.callsOf(rewritten.name);
+      if (this.areSaid([...calls], rewritten)) return null;
+      return this.tests.some(
+        (test) =>
+          !this.former.has(leaf(test.name)) &&
+          !test.skipped &&
+          wantsSomething(test) &&
+          [...callsIn(test.body)].some((name) => calls.has(name)),
+      )
+        ? null
+        : 'nothing else in the change says that this is meant';
+    }
+    const contradicted = new Set((await trials.formerTests())?.failing);
+    for (const piece of pieces) {
+      if (piece.failing.some((key) => !contradicted.has(key) && this.asksByItself(key))) continue;
+      if (this.areSaid([...piece.names, piece.path.split('/').at(-1)!], rewritten)) continue;
+      return `no test of its own asks for what is changed in ${piece.names[0]} (${piece.path}:${piece.line}), and no words say that it is meant`;
+    }
+    return null;
+  }
+
+  /** A case that the change brings, or adds to, and that takes nothing back: a new test, a new row, an assertion more. */
+  private asksByItself(key: string): boolean {
+    const { candidate, against } = this.context;
+    const added = !this.before.has(key);
+    const file = this.cases.get(key)?.file ?? null;
+    const now = this.tests.find((test) => isCaseOf(test.name, key) && (file === null || test.path === file));
+    if (now === undefined) {
+      if (!added || file === null || against === null) return false;
+      return !losesValues(valuesOutside(against, file), valuesOutside(candidate, file));
+    }
+    if (!wantsSomething(now)) return false;
+    const then = this.former.get(leaf(now.name));
+    if (then === undefined) return added;
+    const differs = then.body !== now.body || then.rows !== now.rows;
+    return (added || differs) && !losesValues(`${then.body} ${then.rows}`, `${now.body} ${now.rows}`);
+  }
+
+  /** What the test calls, but for the words of assertions. */
+  private callsOf(name: string): ReadonlySet<string> {
+    const { candidate } = this.context;
+    const isIt = (each: PlacedTest): boolean => isCaseOf(each.name, name);
+    const test = this.tests.find(isIt) ?? testsOf(candidate, candidate.files.keys()).find(isIt);
+    const calls = callsIn(test?.body ?? '');
+    return new Set([...calls].filter((each) => !ofAssertions.test(each)));
+  }
+
+  /** Whether documents of the change, or what the work was declared as, are about these names or about the new value. */
+  private areSaid(names: readonly string[], { is }: Rewritten): boolean {
+    const topics = stemsOf(names.join(' ').replace(/\.\w+$/, ''));
+    const values = valuesIn(is).filter((value) => value.length >= 2);
+    const about = (text: string): boolean =>
+      [...stemsOf(text)].some((word) => topics.has(word)) ||
+      values.some((value) => new RegExp(`(?<![\\w.])${value.replace(/[^\w]/g, '\\$&')}(?![\\w.])`).test(text));
+    const title = this.context.declared.title ?? '';
+    return about(this.words) || (announces.test(title) && about(title));
+  }
+}
+
+/** Tests that pass on both trees, and would fail on the change had they been left as they were. */
+export async function contradicted(context: CheckContext): Promise<{ failing: string[]; missing: string[] } | null> {
+  return altersBehaviour(context) ? await context.trials.formerTests() : null;
+}
+
+/**
+ * Does a test want something else now, or is it only asked otherwise? Names may change and calls may move: a value that it named before and
+ * does not name any more was what it wanted, or gave.
+ */
+export function losesValues(was: string, is: string): boolean {
+  const count = (text: string): Map<string, number> => {
+    const counts = new Map<string, number>();
+    for (const value of valuesIn(text)) counts.set(value, (counts.get(value) ?? 0) + 1);
+    return counts;
+  };
+  const now = count(is);
+  return [...count(was)].some(([value, times]) => (now.get(value) ?? 0) < times);
+}
+
+/** What a test file says beside its tests: constants, tables, helpers. Imports left out: where something is says nothing about what is wanted. */
+export function valuesOutside(tree: SourceTree, path: string): string {
+  const text = tree.text(path);
+  if (text === null || text.length >= mostSourceBytes) return '';
+  if (isPython(path))
+    return pythonLines(text)
+      .filter(({ indent, text: line }) => indent >= 0 && !/^(?:from|import)\b/.test(line))
+      .map(({ text: line }) => line)
+      .join('\n');
+  if (!isScript(path)) return text;
+  const file = parseScript(path, text);
+  return file.statements
+    .filter((each) => !ts.isImportDeclaration(each))
+    .map((each) => tokensOf(each, file))
+    .join('\n');
+}
