@@ -413,7 +413,7 @@ export const claimsCheck: Check = {
       findings.push(findingOf({ check: 'claims', rule, level, message, path, line, remedy, key }));
 
     const product = altersBehaviour(context);
-    const vouchers = new Vouchers(context);
+    let vouchers: Vouchers | undefined;
     for (const { path, status, addedLines } of changes) {
       if (status === 'changed' && isSnapshotFile(path)) {
         const before = snapshotsOf(against, path);
@@ -423,7 +423,9 @@ export const claimsCheck: Check = {
           const worse =
             (text.match(nonsense)?.length ?? 0) > (was.match(nonsense)?.length ?? 0) ||
             (text.trim() === '' && was.trim() !== '');
-          const missing = product ? await vouchers.missing({ name: testOfSnapshot(name), is: '' }) : null;
+          const missing = product
+            ? await (vouchers ??= new Vouchers(context)).missing({ name: testOfSnapshot(name), is: '' })
+            : null;
           const why = worse ? 'which looks broken' : missing;
           const approved = approvedBy !== null && product ? ` Let through by ${approvedBy}.` : '';
           findings.push(

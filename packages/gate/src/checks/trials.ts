@@ -5,6 +5,7 @@ import { byName } from '../project/test-runner.ts';
 import { addedLines } from '../source/changes.ts';
 import { isProductSource, isTestFile } from '../source/paths.ts';
 import { piecesOf } from '../source/pieces.ts';
+import { valuesIn } from '../source/test-cases.ts';
 import type { CheckContext, FormerTests, PieceTrial, Trials } from './check.ts';
 import { noticed } from './honesty.ts';
 
@@ -19,6 +20,10 @@ const mostNamed = 2000;
 const besideTests = /(^|\/)(?:tests?|__tests__|__snapshots__|fixtures|__fixtures__|testdata|spec)\//;
 export const isOfTests = (path: string): boolean =>
   (isTestFile(path) || besideTests.test(path) || /\.(?:snap|snapshot|ambr)$/.test(path)) && !isProductSource(path);
+
+/** A line of a test that names a value, and does not only say where something is. */
+const wants = (line: string): boolean =>
+  valuesIn(line).length > 0 && !/^\s*(?:import\b|from\b|\}\s*from\b)|\brequire\(/.test(line);
 
 export function trialsOf(context: Omit<CheckContext, 'trials'>, remember: Remember): Trials {
   const { purpose, policy, candidate, against, changes, candidateFacts, baseFacts, run, draw, signal } = context;
@@ -39,7 +44,7 @@ export function trialsOf(context: Omit<CheckContext, 'trials'>, remember: Rememb
 
   const takeBack = async (): Promise<{ trials: PieceTrial[]; leftOut: number } | null> => {
     await breathe();
-    const all = piecesOf(changes, against, candidate);
+    const all = await piecesOf(changes, against, candidate);
     const lot = new Map(all.map((each) => [each, draw(`piece ${each.path} ${each.names.join(' ')}`)]));
     const drawn = all
       .sort((a, b) => Number(a.asksForNothing) - Number(b.asksForNothing) || lot.get(a)! - lot.get(b)!)
@@ -53,7 +58,8 @@ export function trialsOf(context: Omit<CheckContext, 'trials'>, remember: Rememb
         const { without, ...piece } = each;
         const late = performance.now() > deadline;
         const after = late ? null : await run.tests({ overrides: without, timeoutMs });
-        const there = after?.detailed === true ? byName(after.cases) : new Map<string, never>();
+        const told = after?.detailed === true && !after.timedOut;
+        const there = told ? byName(after.cases) : new Map<string, never>();
         trials.push({
           ...piece,
           trial: after === null ? 'unknown' : noticed(suite, after),
@@ -74,13 +80,14 @@ export function trialsOf(context: Omit<CheckContext, 'trials'>, remember: Rememb
       if (status === 'added' || !isOfTests(path)) continue;
       const [then, now] = [against.text(path), candidate.text(path)];
       if (then === null || (status !== 'removed' && now === null)) continue;
-      lost ||= addedLines(now ?? '', then).size > 0;
+      const lines = then.split('\n');
+      lost ||= [...addedLines(now ?? '', then)].some((line) => !isTestFile(path) || wants(lines[line - 1] ?? ''));
       if (status === 'removed') added.set(path, then);
       else overrides.set(path, then);
     }
     if (!lost) return { failing: [], missing: [] };
     const after = await run.tests({ overrides, added, timeoutMs });
-    if (after?.detailed !== true) return null;
+    if (after?.detailed !== true || after.timedOut) return null;
     const there = byName(after.cases);
     const before = byName(was.cases);
     const both = [...passed].filter((key) => before.get(key)?.status === 'passed');

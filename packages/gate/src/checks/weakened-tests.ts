@@ -173,13 +173,13 @@ export const weakenedTestsCheck: Check = {
     }
     // Who changes what the code does has to change what its tests want. Somewhere it is said then, about the same thing: in a test beside it, or in words.
     const product = altersBehaviour(context) && purpose !== 'revert';
-    const vouchers = new Vouchers(context);
+    let vouchers: Vouchers | undefined;
     const former = product ? await contradicted(context) : null;
     const holds = (test: PlacedTest): boolean =>
       former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
     const told = new Set<string>();
     const tell = async (name: string, message: string, path: string | null, line: number | null, is: string, may: boolean): Promise<void> => {
-      const missing = may ? null : await vouchers.missing({ name, is });
+      const missing = may ? null : await (vouchers ??= new Vouchers(context)).missing({ name, is });
       const approved = !may && approvedBy !== null ? ` Let through by ${approvedBy}.` : '';
       findings.push(
         findingOf({

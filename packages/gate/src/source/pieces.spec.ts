@@ -6,9 +6,9 @@ import { piecesOf, type Piece } from './pieces.ts';
 const desk = new GateDesk();
 afterAll(() => desk.clear());
 
-function pieces(before: Files, after: Files): Piece[] {
+async function pieces(before: Files, after: Files): Promise<Piece[]> {
   const [was, is] = [desk.tree(before), desk.tree(after)];
-  return piecesOf(changesBetween(was, is), was, is);
+  return await piecesOf(changesBetween(was, is), was, is);
 }
 const namesOf = (found: readonly Piece[]): string[][] => found.map(({ names }) => [...names].sort()).sort();
 
@@ -28,70 +28,72 @@ export const table = { ONE: (c) => c + 1, TWO: (c) => c + 2 };
 `;
 
 describe('pieces of a change', () => {
-  it('are apart where they do not need one another', () => {
+  it('are apart where they do not need one another', async () => {
     const after = source.replace('a > 1', 'a >= 1').replace('b - 1', 'b - 2').replace('c + 2', 'c * 2');
-    const found = pieces({ 'src/a.js': source }, { 'src/a.js': after });
+    const found = await pieces({ 'src/a.js': source }, { 'src/a.js': after });
     expect(namesOf(found)).toEqual([['Second.at'], ['first'], ['table.TWO']]);
     const without = found.find(({ names }) => names[0] === 'first')!.without.get('src/a.js');
     expect(without).toBe(after.replace('a >= 1', 'a > 1'));
     expect(found.map((each) => each.asksForNothing)).toEqual([false, false, false]);
   });
 
-  it('are one where they share a name that the change brings, a parameter, or one that it takes away', () => {
+  it('are one where they share a name that the change brings, a parameter, or one that it takes away', async () => {
     const brought = source
       .replace('near(a)', 'safely(a)')
       .replace('b - 1', 'safely(b) - 2')
       .concat('const safely = (n) => n || 7;\n');
-    expect(namesOf(pieces({ 'src/a.js': source }, { 'src/a.js': brought }))).toEqual([['Second.at', 'first']]);
+    expect(namesOf(await pieces({ 'src/a.js': source }, { 'src/a.js': brought }))).toEqual([['Second.at', 'first']]);
     const bound = source.replace('(a)', '(a, x)').replace('a > 1', 'x').replace('b - 1', 'first(b, 2)');
-    expect(namesOf(pieces({ 'src/a.js': source }, { 'src/a.js': bound }))).toEqual([['Second.at', 'first']]);
+    expect(namesOf(await pieces({ 'src/a.js': source }, { 'src/a.js': bound }))).toEqual([['Second.at', 'first']]);
     const own = source.replace('near(a)', 'help(a)').concat('function help(n) {\n  return n + 3;\n}\n');
-    const taken = pieces({ 'src/a.js': own }, { 'src/a.js': source });
+    const taken = await pieces({ 'src/a.js': own }, { 'src/a.js': source });
     expect(namesOf(taken)).toEqual([['first', 'help']]);
     expect(taken[0]!.without.get('src/a.js')).toContain('return n + 3');
   });
 
-  it('ask for nothing where the same is only said otherwise', () => {
+  it('ask for nothing where the same is only said otherwise', async () => {
     const extracted = source
       .replace('a > 1 ? near(a) : 0', 'isMore(a) ? near(a) : 0')
       .concat('const isMore = (n) => n > 1;\n');
     const renamed = source.replace('first(a)', 'first(value)').replace('a > 1 ? near(a)', 'value > 1 ? near(value)');
     for (const after of [extracted, renamed, source.replace('return b', '// less one\n    return b')])
-      for (const piece of pieces({ 'src/a.js': source }, { 'src/a.js': after }))
+      for (const piece of await pieces({ 'src/a.js': source }, { 'src/a.js': after }))
         expect(piece).toMatchObject({ asksForNothing: true });
     const swapped = 'export const share = (whole, part) => whole / part + whole;\n';
-    expect(pieces({ 'src/b.js': swapped }, { 'src/b.js': swapped.replace('+ whole', '+ part') })).toMatchObject([
+    expect(await pieces({ 'src/b.js': swapped }, { 'src/b.js': swapped.replace('+ whole', '+ part') })).toMatchObject([
       { asksForNothing: false },
     ]);
   });
 
-  it('take no words to people for behaviour', () => {
+  it('take no words to people for behaviour', async () => {
     const before = 'export function f(a) {\n  if (a < 0) throw new RangeError(`no ${a}`);\n  return a;\n}\n';
-    expect(pieces({ 'src/a.js': before }, { 'src/a.js': before.replace('`no ${a}`', "'it is negative'") })).toEqual([]);
+    expect(
+      await pieces({ 'src/a.js': before }, { 'src/a.js': before.replace('`no ${a}`', "'it is negative'") }),
+    ).toEqual([]);
   });
 
-  it('bring back the imports that they need, and find a file that has moved', () => {
+  it('bring back the imports that they need, and find a file that has moved', async () => {
     const after = source.replace("import { near } from './near.js';\n", '').replace('near(a)', '9');
-    const [piece] = pieces({ 'src/a.js': source, 'src/near.js': '' }, { 'src/b.js': after, 'src/near.js': '' });
+    const [piece] = await pieces({ 'src/a.js': source, 'src/near.js': '' }, { 'src/b.js': after, 'src/near.js': '' });
     expect(piece).toMatchObject({ names: ['first'], path: 'src/b.js' });
     expect(piece!.without.get('src/b.js')).toMatch(/^import \{ near \} from '.\/near.js';\n/);
   });
 
-  it('are none where everything is new, or in tests', () => {
+  it('are none where everything is new, or in tests', async () => {
     expect(
-      pieces({ 'src/a.js': source }, { 'src/a.js': source, 'src/b.js': 'export const g = (x) => x * 2;\n' }),
+      await pieces({ 'src/a.js': source }, { 'src/a.js': source, 'src/b.js': 'export const g = (x) => x * 2;\n' }),
     ).toEqual([]);
-    expect(pieces({ 'a.test.js': source }, { 'a.test.js': source.replace('a > 1', 'a < 1') })).toEqual([]);
+    expect(await pieces({ 'a.test.js': source }, { 'a.test.js': source.replace('a > 1', 'a < 1') })).toEqual([]);
   });
 
-  it('are found in Python', () => {
+  it('are found in Python', async () => {
     const before =
       'import math\n\nRATE = 3\n\n\nclass Box:\n    """Holds."""\n\n    size = 2\n\n    @property\n    def half(self):\n        return self.size / 2\n\n    def fits(self, n):\n        if n > self.size:\n            return False\n        return True\n\n\ndef up(x):\n    return math.ceil(x * RATE)\n';
     const after = before
       .replace('n > self', 'n >= self')
       .replace('import math\n\n', '')
       .replace('math.ceil(x * RATE)', 'int(x * RATE)');
-    const found = pieces({ 'box.py': before }, { 'box.py': after });
+    const found = await pieces({ 'box.py': before }, { 'box.py': after });
     expect(namesOf(found)).toEqual([['Box.fits'], ['up']]);
     expect(found.find(({ names }) => names[0] === 'Box.fits')!.without.get('box.py')).toBe(
       after.replace('n >= self', 'n > self'),
@@ -101,6 +103,7 @@ describe('pieces of a change', () => {
       .replace('"""Holds."""', '"""Holds things."""')
       .replace('def up(x)', 'def up(value)')
       .replace('ceil(x', 'ceil(value');
-    for (const piece of pieces({ 'box.py': before }, { 'box.py': worded })) expect(piece.asksForNothing).toBe(true);
+    for (const piece of await pieces({ 'box.py': before }, { 'box.py': worded }))
+      expect(piece.asksForNothing).toBe(true);
   });
 });

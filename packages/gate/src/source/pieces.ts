@@ -1,3 +1,4 @@
+import { breathe } from '../breath.ts';
 import type { FileChange } from './changes.ts';
 import { mostSourceBytes } from './fresh.ts';
 import { isProductSource, isPython, isTypeScript } from './paths.ts';
@@ -31,6 +32,9 @@ interface Sides {
   readonly is: Units;
 }
 
+/** Source files of a change beyond which only those that were there before are taken apart. */
+const mostLinked = 2000;
+
 const lastOf = (key: string): string => key.split(/[.(]/).at(-1)!;
 const identifiers = (text: string): Set<string> => new Set(text.match(/#?[A-Za-z_$][\w$]*/g) ?? []);
 const sameWords = (a: Unit, b: Unit): boolean =>
@@ -48,7 +52,11 @@ function movedFrom(units: Units, gone: ReadonlyMap<string, Units>): string | nul
 }
 
 /** What a change alters of the behaviour that is there, in pieces that do not need one another. New code alone is no piece. */
-export function piecesOf(changes: readonly FileChange[], before: SourceTree, after: SourceTree): Piece[] {
+export async function piecesOf(
+  changes: readonly FileChange[],
+  before: SourceTree,
+  after: SourceTree,
+): Promise<Piece[]> {
   const read = (tree: SourceTree, path: string): Units | null => {
     const text = tree.text(path);
     if (!isProductSource(path) || text === null || text.length >= mostSourceBytes) return null;
@@ -56,7 +64,11 @@ export function piecesOf(changes: readonly FileChange[], before: SourceTree, aft
     return units.ok ? units : null;
   };
   const gone = new Map<string, Units>();
-  for (const { path, status } of changes) {
+  const source = changes.filter(({ path }) => isProductSource(path));
+  // In bulk nobody looks for what hangs together with new files.
+  const looked = source.length > mostLinked ? source.filter(({ status }) => status === 'changed') : source;
+  for (const { path, status } of looked) {
+    await breathe();
     const units = status === 'removed' ? read(before, path) : null;
     if (units !== null) gone.set(path, units);
   }
@@ -65,7 +77,8 @@ export function piecesOf(changes: readonly FileChange[], before: SourceTree, aft
   const learn = (path: string): void => {
     for (const name of identifiers(before.text(path) ?? '')) known.add(name);
   };
-  for (const { path, status } of changes) {
+  for (const { path, status } of looked) {
+    await breathe();
     if (status === 'removed') {
       learn(path);
       continue;
