@@ -51,6 +51,16 @@ describe('pieces of a change', () => {
     expect(taken[0]!.without.get('src/a.js')).toContain('return n + 3');
   });
 
+  it('are one where a type brings the name that they share', async () => {
+    const before =
+      'interface Way {\n  km: number;\n}\nexport const cost = (way: Way) => way.km * 2;\nexport const show = (way: Way) => way.km + 1;\n';
+    const after = before
+      .replace('number;', 'number;\n  from: string;')
+      .replace('km * 2', 'from.length')
+      .replace('km + 1', 'from');
+    expect(namesOf(await pieces({ 'src/way.ts': before }, { 'src/way.ts': after }))).toEqual([['cost', 'show']]);
+  });
+
   it('ask for nothing where the same is only said otherwise', async () => {
     const extracted = source
       .replace('a > 1 ? near(a) : 0', 'isMore(a) ? near(a) : 0')

@@ -36,6 +36,8 @@ interface Sides {
 const mostLinked = 2000;
 
 const lastOf = (key: string): string => key.split(/[.(]/).at(-1)!;
+/** Words of the language that are names as well. */
+const words = new Set(['from', 'of', 'as', 'is', 'in', 'type', 'get', 'set']);
 const identifiers = (text: string): Set<string> => new Set(text.match(/#?[A-Za-z_$][\w$]*/g) ?? []);
 const sameWords = (a: Unit, b: Unit): boolean =>
   a.words.length === b.words.length && a.words.every((word, at) => word.text === b.words[at]!.text);
@@ -75,7 +77,7 @@ export async function piecesOf(
   const sides: Sides[] = [];
   const known = new Set<string>();
   const learn = (path: string): void => {
-    for (const name of identifiers(before.text(path) ?? '')) known.add(name);
+    for (const name of identifiers(before.text(path) ?? '')) if (!words.has(name)) known.add(name);
   };
   for (const { path, status } of looked) {
     await breathe();
@@ -122,6 +124,8 @@ export async function piecesOf(
   const hold = (name: string, index: number): void => void holders.set(name, [...(holders.get(name) ?? []), index]);
   for (const [index, { brings, takes, binds: bound }] of names.entries())
     for (const name of [...brings, ...takes, ...bound]) hold(name, index);
+  const members = new Set(sides.flatMap(({ is }) => is.members.filter((name) => !known.has(name))));
+  for (const [index, { says }] of names.entries()) for (const name of says) if (members.has(name)) hold(name, index);
   for (const [index, { says, said }] of names.entries())
     for (const name of [...says, ...said])
       for (const holder of holders.get(name) ?? []) heads[headOf(index)] = headOf(holder);

@@ -31,6 +31,8 @@ export interface Units {
   units: readonly Unit[];
   /** What it imports, name by name: as the statement that imports this name alone. */
   imports: ReadonlyMap<string, string>;
+  /** What its types and enumerations name, which is no unit and binds those who say it. */
+  members: readonly string[];
   /** Where a unit that is gone can be put back: at the end of a file, or of the class that held it. */
   placeOf(key: string): number;
   ok: boolean;
@@ -212,10 +214,18 @@ function ofScript(path: string, text: string): Units {
     add(named(ts.isExportAssignment(statement) ? 'default' : ts.SyntaxKind[statement.kind]), statement);
   };
   for (const each of file.statements) visit(each, '');
+  const members = new Set<string>();
+  const ofTypes = (node: ts.Node): void => {
+    if ((ts.isPropertySignature(node) || ts.isMethodSignature(node) || ts.isEnumMember(node)) && ts.isIdentifier(node.name))
+      members.add(node.name.text);
+    ts.forEachChild(node, ofTypes);
+  }; // prettier-ignore
+  ofTypes(file);
   const diagnostics = (file as unknown as { parseDiagnostics?: readonly unknown[] }).parseDiagnostics ?? [];
   return {
     units,
     imports,
+    members: [...members],
     placeOf: (key) => places.get(key.split('.').slice(0, -1).join('.')) ?? text.length,
     ok: diagnostics.length === 0,
   };
@@ -320,6 +330,7 @@ function ofPython(text: string): Units {
   return {
     units,
     imports,
+    members: [],
     placeOf: (key) => places.get(key.split('.').slice(0, -1).join('.')) ?? text.length,
     ok: true,
   };
