@@ -62,26 +62,39 @@ describe('an expectation that was rewritten', () => {
       'beside an honest change of another function of the file',
       {
         'src/fare.js': cheaper.replace('km > 50', 'km > 40'),
-        'test/fare.test.js': cheaperTests.replace('zone(50)', 'zone(40)') + fareTest('forty', "assert.equal(zone(45), 'far');"),
+        'test/fare.test.js':
+          cheaperTests.replace('zone(50)', 'zone(40)') + fareTest('forty', "assert.equal(zone(45), 'far');"),
       },
     ],
     ['beside words about something else', { ...rewritten, ...pad, 'CHANGELOG.md': 'Names begin with N.\n' }],
   ])('is refused: %s', async (_how, after) => {
     expect(await rulesOf(weakenedTestsCheck, after)).toEqual(['weakened-tests.expectation_rewritten']);
-  }); // prettier-ignore
+  });
 
-  it.each<[string, Files, string?]>([
+  it.each<[string, string | null, Files]>([
     [
       'a new test asks for it',
+      null,
       { ...rewritten, 'test/fare.test.js': cheaperTests + fareTest('is cheap', 'assert.equal(fare(110), 450);') },
     ],
-    ['a new row asks for it', { ...rewritten, 'test/more.test.js': `${head}import { fare } from '../src/fare.js';\n${fareTest('more', 'assert.equal(fare(60), 350);')}` }],
-    ['documents say it', { ...rewritten, 'README.md': 'Each fare is lower now.\n' }],
-    ['the work is declared as that', rewritten, 'Lower the fare of long ways'],
-    ['only names became others', { 'src/fare.js': fare.replaceAll('zone', 'zoneOf'), 'test/fare.test.js': fareTests.replace(/zone\b/g, 'zoneOf') }],
-  ])('is let in where %s', async (_how, after, title) => {
+    [
+      'a test of another file asks for it',
+      null,
+      {
+        ...rewritten,
+        'test/more.test.js': `${head}import { fare } from '../src/fare.js';\n${fareTest('more', 'assert.equal(fare(60), 350);')}`,
+      },
+    ],
+    ['documents say it', null, { ...rewritten, 'README.md': 'Each fare is lower now.\n' }],
+    ['the work is declared as that', 'Lower the fare of long ways', rewritten],
+    [
+      'only names became others',
+      null,
+      { 'src/fare.js': fare.replaceAll('zone', 'zoneOf'), 'test/fare.test.js': fareTests.replace(/zone\b/g, 'zoneOf') },
+    ],
+  ])('is let in where %s', async (_how, title, after) => {
     expect(await rulesOf(weakenedTestsCheck, after, title)).toEqual([]);
-  }); // prettier-ignore
+  });
 });
 
 describe('a fix', () => {
