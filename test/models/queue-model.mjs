@@ -199,6 +199,7 @@ async function play(seed, project, branch, known) {
     await world.submissions.run(submission.id);
   };
   const startHead = await world.head(project);
+  known.head ??= startHead;
   const startFiles = new Map(branch.files);
   let made = 0;
   let reverts = 0;
@@ -219,13 +220,26 @@ async function play(seed, project, branch, known) {
       const same = listing.size === expected.size && [...expected].every(([path, blob]) => listing.get(path) === blob);
       if (!same || tree !== row.verified_tree || row.landed_tree !== row.verified_tree) {
         total.wrongTrees += 1;
-        tell({ seed, landing: row.id, why: 'tree' });
+        const paths = new Set([...listing.keys(), ...expected.keys()]);
+        const differs = [...paths].filter((path) => listing.get(path) !== expected.get(path));
+        tell({ seed, landing: row.id, why: 'tree', tree, differs, row });
       }
+      known.head = row.commit;
       if (row.kind === 'revert') total.reverted += 1;
       else total.landed += 1;
       if (row.resolved.some(({ how }) => how === 'generated')) total.settled += 1;
     }
     seenLandings = rows.length;
+  };
+  /** The head and what is in it by the model. Landings go on meanwhile, and one may have moved the branch without being told of yet. */
+  const stand = async () => {
+    for (let tries = 0; tries < 1000; tries += 1) {
+      const head = await world.head(project);
+      await accountLandings();
+      if (head === known.head) return { head, files: new Map(branch.files) };
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error(`The head of ${project.id} is no landing that anybody was told of.`);
   };
   const open = () =>
     [...world.neighbours.verifications.values()].filter((v) => v.projectId === project.id && v.state !== 'finished');
@@ -253,8 +267,8 @@ async function play(seed, project, branch, known) {
       // Some were made on an older state of the branch.
       if (random() < 0.6) await begin(change, startHead, startFiles);
       else {
-        await accountLandings();
-        await begin(change, await world.head(project), new Map(branch.files));
+        const { head, files } = await stand();
+        await begin(change, head, files);
       }
       if (random() < 0.15) {
         const task = world.neighbours.task(handedIn.at(-1).taskId);
@@ -320,13 +334,8 @@ async function play(seed, project, branch, known) {
       const task = world.neighbours.task(entry.taskId);
       if (random() < 0.5) world.neighbours.tasks.set(task.id, { ...task, state: 'cancelled' });
       else {
-        await accountLandings();
-        await begin(
-          entry.change,
-          await world.head(project),
-          new Map(branch.files),
-          await world.heldAgain(entry.taskId),
-        );
+        const { head, files } = await stand();
+        await begin(entry.change, head, files, await world.heldAgain(entry.taskId));
       }
     }
     rows = await rowsOf();
