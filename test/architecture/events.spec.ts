@@ -10,7 +10,7 @@ const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const toldIn = (pattern: string): string[] => {
   const files = globSync(pattern, { cwd: root }).filter((file) => !/spec\.ts$/.test(file));
   const types = files.flatMap((file) =>
-    [...read(file).matchAll(/(?:type: |event\(row, )'([a-z]+\.[a-z_]+)'(?: : '([a-z]+\.[a-z_]+)')?/g)].flatMap(
+    [...read(file).matchAll(/(?:type: |[eE]vent\(\s*row,\s*)'([a-z]+\.[a-z_]+)'(?: : '([a-z]+\.[a-z_]+)')?/g)].flatMap(
       ([, ...told]) => told,
     ),
   );
