@@ -1,2 +1,2 @@
 /** Goes up whenever a check or the score could answer differently: evidence of another version is not reused. */
-export const GATE_VERSION = '0.4.0';
+export const GATE_VERSION = '0.4.1';

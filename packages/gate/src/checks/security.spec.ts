@@ -163,6 +163,16 @@ describe('security', () => {
     ]);
   });
 
+  it.each(['js', 'mjs', 'cjs', 'jsx', 'ts', 'mts', 'cts', 'tsx'])(
+    'asks it about files that end in .%s',
+    async (end) => {
+      const text = 'export const f = (s) => /^(a+)+$/.test(s);\n';
+      expect(await look({}, { [`src/a.${end}`]: text })).toEqual([
+        { rule: 'security.unsafe_regex', level: 'warning', veto: false },
+      ]);
+    },
+  );
+
   it('does not look at tests', async () => {
     expect(await look({}, { 'test/a.test.js': critical[0]![2] })).toEqual([]);
   });

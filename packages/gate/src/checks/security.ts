@@ -41,7 +41,7 @@ async function pluginReader(): Promise<(path: string, text: string) => Hit[]> {
       text,
       [
         {
-          files: ['**/*'],
+          files: ['**/*.*'],
           plugins: { security: plugin },
           rules,
           linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: 'off' },

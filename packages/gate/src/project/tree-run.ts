@@ -333,9 +333,7 @@ export class TreeRun {
         },
         ...(this.options.signal ? { signal: this.options.signal } : {}),
       });
-    const result = await (side === undefined ? run() : besideTheChange(side, run));
-    this.copies.ran(workDir, result);
-    return result;
+    return await (side === undefined ? run() : besideTheChange(side, run));
   }
 
   /** A slot is taken first, so that there are no more copies than runs at a time. */

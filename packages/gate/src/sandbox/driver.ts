@@ -73,11 +73,6 @@ export interface SandboxResult {
   ms: number;
   /** What was read of the work folder, as the kernel has it; absent: not known, and so everything. */
   reads?: Reads;
-  /**
-   * When its folders were still as it was given them, by the clock that the kernel dates changes with. Absent: that is not known, or
-   * something of it may still be alive and change them.
-   */
-  begunMs?: number;
 }
 
 /** Runs one command that nobody trusts. A driver is used only after `detectSandbox` has seen it withstand escapes. */

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, lchownSync, lstatSync, opendirSync, rmdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, lchownSync, opendirSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   commandLine,
@@ -96,21 +96,15 @@ fi
 exit $?
 `;
 
-/** What is theirs already is left as it is, with the time of its last change. */
-function give(uid: number, path: string): void {
-  const about = lstatSync(path);
-  if (about.uid !== uid || about.gid !== uid) lchownSync(path, uid, uid);
-}
-
 /** Gives a tree to the user that a run is dropped to. Links themselves are given, never what they point to. */
 export function giveTo(uid: number, folder: string): void {
-  give(uid, folder);
+  lchownSync(folder, uid, uid);
   const entries = opendirSync(folder);
   try {
     for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) giveTo(uid, path);
-      else give(uid, path);
+      else lchownSync(path, uid, uid);
     }
   } finally {
     entries.closeSync();
@@ -147,15 +141,6 @@ export function giveWritable(mounts: readonly SandboxMount[], uid: number): void
   }
 }
 
-/** A clock that was set meanwhile, or is not the one by which the kernel dates changes here, says nothing about what came first. */
-const mostDriftMs = 5;
-const mostSkewMs = 15;
-function isDatedByUs(folder: string, uid: number): boolean {
-  const before = Date.now();
-  lchownSync(folder, uid, uid);
-  return Math.abs(lstatSync(folder).ctimeMs - before) < mostSkewMs;
-}
-
 /**
  * Sets up walls and runs behind them: as root for an unprivileged user of its own, whose the writable folders become.
  * @param outermost the program that sets them up; `uid` is that user of the host, or null: whoever runs us
@@ -168,11 +153,7 @@ export async function launchWalled(
   { watched = false } = {},
 ): Promise<SandboxResult> {
   const start = async (uid: number | null): Promise<SandboxResult> => {
-    // Only root has a namespace around all of it that does not end before everything in it has.
-    const dated = uid !== null && isDatedByUs(run.workDir, uid);
     const watch = watched ? new Watch(run.workDir) : null;
-    const begunMs = Date.now();
-    const begun = performance.now();
     const result = await launch(outermost(uid), {
       env: { PATH: systemPath, LC_ALL: 'C' },
       limits,
@@ -183,9 +164,7 @@ export async function launchWalled(
       onOutput: run.onOutput,
       handshake: true,
     });
-    const kept = Math.abs(Date.now() - begunMs - (performance.now() - begun)) < mostDriftMs;
-    const known = dated && kept && result.exitCode !== null ? { begunMs } : {};
-    return { ...result, ...known, ...(watch === null ? {} : { reads: watch.reads() }) };
+    return watch === null ? result : { ...result, reads: watch.reads() };
   };
   if (!isRoot()) return await start(null);
   return await withUid(async (uid) => {

@@ -116,4 +116,15 @@ describe('pieces of a change', () => {
     for (const piece of await pieces({ 'box.py': before }, { 'box.py': worded }))
       expect(piece.asksForNothing).toBe(true);
   });
+
+  it('are found where thousands share one new name, and none where a file is nested too deeply to be followed', async () => {
+    const all = Array.from({ length: 3000 }, (_, n) => n);
+    const was = all.map((n) => `export function f${n}(x) {\n  return x;\n}\n`).join('');
+    const is = `import { kind } from './kind.js';\n${was.replaceAll('return x;', 'return kind(x);')}`;
+    const kind = 'export const kind = (x) => x.kind;\n';
+    const shared = await pieces({ 'src/a.js': was }, { 'src/a.js': is, 'src/kind.js': kind });
+    expect(shared.map(({ names }) => names.length)).toEqual([3000]);
+    const deep = (last: string) => `export const x = ${'('.repeat(3000)}${last}${')'.repeat(3000)};\n`;
+    expect(await pieces({ 'src/a.js': deep('1') }, { 'src/a.js': deep('2') })).toEqual([]);
+  });
 });

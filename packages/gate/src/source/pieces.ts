@@ -62,8 +62,14 @@ export async function piecesOf(
   const read = (tree: SourceTree, path: string): Units | null => {
     const text = tree.text(path);
     if (!isProductSource(path) || text === null || text.length >= mostSourceBytes) return null;
-    const units = unitsOf(path, text);
-    return units.ok ? units : null;
+    try {
+      const units = unitsOf(path, text);
+      return units.ok ? units : null;
+    } catch (error) {
+      // Nested so deeply that nobody can follow it: not taken apart.
+      if (error instanceof RangeError) return null;
+      throw error;
+    }
   };
   const gone = new Map<string, Units>();
   const source = changes.filter(({ path }) => isProductSource(path));
@@ -117,20 +123,38 @@ export async function piecesOf(
   const heads = placed.map((_each, index) => index);
   const headOf = (index: number): number => {
     let at = index;
-    while (heads[at] !== at) at = heads[at]!;
+    while (heads[at] !== at) at = heads[at] = heads[heads[at]!]!;
     return at;
   };
   const holders = new Map<string, number[]>();
-  const hold = (name: string, index: number): void => void holders.set(name, [...(holders.get(name) ?? []), index]);
+  const hold = (name: string, index: number): void => {
+    const known = holders.get(name);
+    if (known === undefined) holders.set(name, [index]);
+    else known.push(index);
+  };
+  const join = (one: number, other: number): void => void (heads[headOf(one)] = headOf(other));
   for (const [index, { brings, takes, binds: bound }] of names.entries())
     for (const name of [...brings, ...takes, ...bound]) hold(name, index);
   const members = new Set(sides.flatMap(({ is }) => is.members.filter((name) => !known.has(name))));
   for (const [index, { says }] of names.entries()) for (const name of says) if (members.has(name)) hold(name, index);
-  for (const [index, { says, said }] of names.entries())
-    for (const name of [...says, ...said])
-      for (const holder of holders.get(name) ?? []) heads[headOf(index)] = headOf(holder);
+  // Whoever says a name hangs together with all that hold it, and so do these with one another.
+  const met = new Set<string>();
+  for (const [index, { says, said }] of names.entries()) {
+    await breathe();
+    for (const name of [...says, ...said]) {
+      const known = holders.get(name);
+      if (known === undefined) continue;
+      join(index, known[0]!);
+      if (!met.has(name)) for (const other of known) join(other, known[0]!);
+      met.add(name);
+    }
+  }
   const groups = new Map<number, Placed[]>();
-  for (const [index, each] of placed.entries()) groups.set(headOf(index), [...(groups.get(headOf(index)) ?? []), each]);
+  for (const [index, each] of placed.entries()) {
+    const group = groups.get(headOf(index));
+    if (group === undefined) groups.set(headOf(index), [each]);
+    else group.push(each);
+  }
   const sidesAt = new Map(sides.map((each) => [each.path, each]));
   return [...groups.values()].flatMap((group): Piece[] => {
     const there = group.filter(({ was }) => was !== null);
@@ -143,7 +167,10 @@ export async function piecesOf(
         line: first.is?.line ?? 1,
         asksForNothing:
           decidesTheSame(group) || there.every(({ was, is }) => is === null || (was!.constant && is.constant)),
-        without: takenBack(group, sidesAt, after),
+        // Few of many pieces are taken back.
+        get without() {
+          return takenBack(group, sidesAt, after);
+        },
       },
     ];
   });

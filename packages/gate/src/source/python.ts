@@ -30,7 +30,7 @@ export function pythonLines(source: string): PythonLine[] {
       }
       if (character === '"' || character === "'") {
         const mark = rest === '"""' || rest === "'''" ? rest : character;
-        const raw = /[rR][bBfF]?$|[bBfF][rR]$/.test(text);
+        const raw = /[rR][bBfF]?$|[bBfF][rR]$/.test(text.slice(-2));
         let end = at + mark.length;
         while (end < source.length && !source.startsWith(mark, end) && !(mark.length === 1 && source[end] === '\n'))
           end += source[end] === '\\' && !raw ? 2 : 1;

@@ -13,7 +13,6 @@ import {
   readSync,
   symlinkSync,
   writeFileSync,
-  type Dirent,
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -133,13 +132,10 @@ export class SourceTree {
 export const discard = async (folder: string): Promise<void> =>
   await rm(folder, { recursive: true, force: true }).catch(() => undefined);
 
-/** Not git's own folder, nor packages that somebody put where they are mounted; neither pipes nor devices. */
-export const isCopied = (entry: Dirent, inside: string): boolean =>
-  entry.name !== '.git' &&
-  !(inside === '' && entry.name === 'node_modules') &&
-  (entry.isDirectory() || entry.isSymbolicLink() || entry.isFile());
-
-/** Copies files, folders and links as they are; `overrides` replaces the text of files on the way. */
+/**
+ * Copies files, folders and links as they are, without git's own folder and packages that are mounted, pipes and devices; `overrides` replaces the
+ * text of files on the way.
+ */
 export async function copyTree(
   from: string,
   to: string,
@@ -148,32 +144,21 @@ export async function copyTree(
 ): Promise<void> {
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
-    if (!isCopied(entry, inside)) continue;
+    const path = inside === '' ? entry.name : `${inside}/${entry.name}`;
+    if (entry.name === '.git' || path === 'node_modules') continue;
     await breathe();
-    await copyEntry(entry, from, to, overrides, inside);
-  }
-}
-
-/** One of the entries of a folder; `inside` is where that folder lies in its tree. */
-export async function copyEntry(
-  entry: Dirent,
-  from: string,
-  to: string,
-  overrides: ReadonlyMap<string, string>,
-  inside: string,
-): Promise<void> {
-  const path = inside === '' ? entry.name : `${inside}/${entry.name}`;
-  const source = join(from, entry.name);
-  const target = join(to, entry.name);
-  const text = overrides.get(path);
-  if (text !== undefined) {
-    writeFileSync(target, text);
-  } else if (entry.isDirectory()) {
-    await copyTree(source, target, overrides, path);
-  } else if (entry.isSymbolicLink()) {
-    symlinkSync(readlinkSync(source), target);
-  } else {
-    copyFileSync(source, target, constants.COPYFILE_FICLONE);
-    chmodSync(target, (lstatSync(source).mode & 0o777) | 0o600);
+    const source = join(from, entry.name);
+    const target = join(to, entry.name);
+    const text = overrides.get(path);
+    if (text !== undefined) {
+      writeFileSync(target, text);
+    } else if (entry.isDirectory()) {
+      await copyTree(source, target, overrides, path);
+    } else if (entry.isSymbolicLink()) {
+      symlinkSync(readlinkSync(source), target);
+    } else if (entry.isFile()) {
+      copyFileSync(source, target, constants.COPYFILE_FICLONE);
+      chmodSync(target, (lstatSync(source).mode & 0o777) | 0o600);
+    }
   }
 }
