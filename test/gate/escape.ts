@@ -21,6 +21,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { admissionOf, plantTree, type PlantedTree } from './handed-in.ts';
+import { noPart, partOf } from './part.ts';
 
 /**
  * Hands in changes that try to get out, through the product's own pipeline. What counts is seen from outside: the bait's secret in what
@@ -300,20 +301,25 @@ const { values } = parseArgs({
     json: { type: 'boolean' },
     short: { type: 'boolean' },
     only: { type: 'string' },
-    part: { type: 'string' },
+    part: { type: 'string', default: '1/1' },
   },
 });
-/** `2/6`: every sixth, beginning with the second; together they are all. */
-const [part, parts] = (/^[1-9]\d*\/[1-9]\d*$/.exec(values.part ?? '1/1')?.[0] ?? '1/1').split('/').map(Number) as [
-  number,
-  number,
-];
 const inShort = new Set([
   'read files of the host',
   'reach a port of the host',
   'leave a process behind',
   'overwrite the report',
 ]);
+const chosen = partOf(
+  values.part,
+  attempts.filter(({ name }) =>
+    values.only === undefined ? values.short !== true || inShort.has(name) : name.includes(values.only),
+  ),
+);
+if (chosen === null) {
+  console.error(noPart(values.part));
+  process.exit(2);
+}
 
 const root = mkdtempSync(join(tmpdir(), 'gate-escape-'));
 // Only the walls stand between the attempts and the bait, not the mode of a folder.
@@ -471,11 +477,6 @@ const told = {
   forged: JSON.stringify({ tests: [{ name: 'adds two numbers', status: 'passed' }] }),
 };
 try {
-  const chosen = attempts
-    .filter(({ name }) =>
-      values.only === undefined ? values.short !== true || inShort.has(name) : name.includes(values.only),
-    )
-    .filter((_each, at) => at % parts === part - 1);
   const blind: string[] = [];
   const open = await detectSandbox('none-i-accept-the-risk');
   for (const attempt of chosen.filter((each) => each.control === true)) {

@@ -20,6 +20,7 @@ import { cases as allCases } from './cases/index.ts';
 import type { CorpusCase } from './case.ts';
 import { realCommits } from './history.ts';
 import { Packages } from './packages.ts';
+import { noPart, partOf } from './part.ts';
 import { realReleases, Releases, type RealRelease } from './releases.ts';
 import { Workshop, type Outcome } from './workshop.ts';
 
@@ -162,12 +163,12 @@ async function main(): Promise<number> {
     return 2;
   }
   if (values.short) cases = shortOf(cases);
-  const [part = 1, parts = 1] = values.part.split('/').map(Number);
-  if (!(Number.isInteger(part) && Number.isInteger(parts) && part >= 1 && part <= parts)) {
-    say(`--part ${values.part}: give it as 2/8, the second of eight parts.`);
+  const chosen = partOf(values.part, cases);
+  if (chosen === null) {
+    say(noPart(values.part));
     return 2;
   }
-  cases = cases.filter((_, at) => at % parts === part - 1);
+  cases = chosen;
   if (!hasPytest()) {
     const left = cases.filter((each) => each.project !== 'stockroom');
     say(

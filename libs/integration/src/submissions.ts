@@ -2,6 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { Database, type Transaction } from '#platform/database';
 import { submissionColumns, type SubmissionRow } from './domain/submission.ts';
 
+/** An event wakes whoever waits for a verification; this is for the event that was missed. */
+export const LOOK_AGAIN_SECONDS = 5;
+
 /** What its driver does after a step: the next one, or nothing until it is called again. */
 export type Next = 'again' | 'wait';
 

@@ -16,10 +16,7 @@ import { CrashPoints } from './crash-points.ts';
 import { approvalOf, resolvedOn, submissionEvent, type SubmissionRow, toolMade } from './domain/submission.ts';
 import type { Ground } from './grounds.ts';
 import { Resolutions } from './resolutions.ts';
-import { Submissions } from './submissions.ts';
-
-/** An event wakes whoever waits for a verification; this is for the event that was missed. */
-const LOOK_AGAIN_SECONDS = 5;
+import { LOOK_AGAIN_SECONDS, Submissions } from './submissions.ts';
 
 type Candidate = Pick<SubmissionRow, 'candidate_head' | 'candidate_base' | 'candidate_on' | 'strategy'>;
 export type Trial =

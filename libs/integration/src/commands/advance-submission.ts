@@ -20,7 +20,7 @@ import { LandingSets } from '../landing-sets.ts';
 import { OpenConflicts } from '../open-conflicts.ts';
 import { Resolutions } from '../resolutions.ts';
 import { Reviews } from '../reviews.ts';
-import { type Changes, type Next, Submissions } from '../submissions.ts';
+import { type Changes, LOOK_AGAIN_SECONDS, type Next, Submissions } from '../submissions.ts';
 import { Trials } from '../trials.ts';
 import { LandSet } from './land-set.ts';
 import { EvidenceMismatch, LandSubmission } from './land-submission.ts';
@@ -30,8 +30,6 @@ import { SettleSubmission } from './settle-submission.ts';
 const STEPS_AT_ONCE = 20;
 /** With the pauses below about twenty minutes of trying before a person is asked. */
 const MOST_FAILURES = 24;
-/** An event wakes us; this is for the event that we missed. */
-const LOOK_AGAIN_SECONDS = 5;
 /** What waits for a person or the end of quiet hours is looked at this often: the rules may have changed meanwhile. */
 const HELD_SECONDS = 60;
 /** Somebody else's rework ends with an event of its own, after which everyone is looked at; this is for the missed one. */

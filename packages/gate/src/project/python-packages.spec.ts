@@ -1,11 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { projectPolicy } from '@muster/contracts';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { needing } from '../../../../test/support/needing.ts';
 import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
+import { toolchain } from '../sandbox/toolchain.ts';
 import { SourceTree } from '../source/tree.ts';
 import { runVerification } from '../verification.ts';
 import { installDependencies } from './dependencies.ts';
@@ -58,19 +60,13 @@ const options = (): Parameters<typeof installDependencies>[1] => ({
 const install = async (requirements: string): ReturnType<typeof installDependencies> =>
   await installDependencies(tree({ 'requirements.txt': requirements, 'app.py': 'x = 1\n' }), options());
 
-const hasPip = spawnSync('python3', ['-m', 'pip', '--version']).status === 0;
-const hasPytest = spawnSync('python3', ['-c', 'import pytest']).status === 0;
-for (const [what, there] of [
-  ['pip', hasPip],
-  ['pytest', hasPytest],
-] as const) {
-  if (!there && process.env['CI'] === 'true') throw new Error(`${what} is not installed, and CI needs it`);
-  if (!there) process.stderr.write(`\n*** SKIPPED: packages of Python, because ${what} is not installed ***\n`);
-}
-const withPip = hasPip ? describe : describe.skip;
-const withPytest = hasPytest ? describe : describe.skip;
+const withPip = needing(
+  'packages of Python',
+  spawnSync('python3', ['-m', 'pip', '--version']).status === 0 ? [] : ['pip'],
+);
+const withPytest = needing('packages of Python in a verification', toolchain().pytest ? [] : ['pytest']);
 
-withPip('packages of Python', () => {
+withPip.describe('packages of Python', () => {
   it('come from the operator’s wheels, each with the hash that the project has pinned, once per content', async () => {
     const installed = await install(
       `# what we need\nsmall==1.0.0 \\\n    --hash=sha256:${none} \\\n    --hash=sha256:${hash}\n`,
@@ -141,7 +137,7 @@ withPip('packages of Python', () => {
     });
   });
 
-  withPytest('in a verification', () => {
+  withPytest.describe('in a verification', () => {
     let sandbox: Sandbox;
     beforeAll(async () => {
       sandbox = await detectSandbox('auto');
