@@ -20,6 +20,12 @@ export type Files = Record<string, string>;
 /** A place where one check looks at one change that lies on the disk, as it would in a verification. */
 export class GateDesk {
   readonly root = mkdtempSync(join(tmpdir(), 'gate-desk-'));
+  private proven: Promise<Sandbox> | undefined;
+
+  /** What this machine has, proven once for a desk. */
+  sandbox(): Promise<Sandbox> {
+    return (this.proven ??= detectSandbox('auto'));
+  }
 
   clear(): void {
     rmSync(this.root, { recursive: true, force: true });
@@ -77,13 +83,7 @@ export class GateDesk {
   }
 
   /** What a whole verification says of one check. */
-  async verify(
-    check: Check,
-    sandbox: Sandbox,
-    before: Files,
-    after: Files,
-    title: string | null = null,
-  ): Promise<CheckFacts> {
+  async verify(check: Check, before: Files, after: Files, title: string | null = null): Promise<CheckFacts> {
     const idOf = (files: Files): string => createHash('sha1').update(JSON.stringify(files)).digest('hex');
     const facts = await runVerification({
       candidateDir: this.tree(after).dir,
@@ -93,7 +93,7 @@ export class GateDesk {
         purpose: 'admission', candidateTree: idOf(after), baseTree: idOf(before), restoresTree: null,
         policy: projectPolicy.parse({}), rulesDigest: 'r', declared: { title, paths: null },
       },
-      workDir: join(this.root, 'work'), cacheDir: join(this.root, 'cache'), sandbox, checks: [check],
+      workDir: join(this.root, 'work'), cacheDir: join(this.root, 'cache'), sandbox: await this.sandbox(), checks: [check],
     }); // prettier-ignore
     return facts.checks[0]!;
   }

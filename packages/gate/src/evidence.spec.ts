@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { projectPolicy, type TestCase, type VerificationFacts } from '@muster/contracts';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,6 @@ import { weakenedTestsCheck } from './checks/weakened-tests.ts';
 import { judge, type Judgement } from './judge.ts';
 import { contradictionIn } from './project/test-runner.ts';
 import type { SuiteOutcome, TreeRun } from './project/tree-run.ts';
-import { detectSandbox, type Sandbox } from './sandbox/detect.ts';
 import { toolchain } from './sandbox/toolchain.ts';
 import { hollowed, mutantsOf } from './source/mutants.ts';
 import { probed } from './source/probes.ts';
@@ -21,10 +20,6 @@ jest.setTimeout(240_000);
 
 const desk = new GateDesk();
 afterAll(() => desk.clear());
-let sandbox: Sandbox;
-beforeAll(async () => {
-  sandbox = await detectSandbox('auto');
-});
 
 const head = "import test from 'node:test';\nimport assert from 'node:assert/strict';\n";
 const project: Files = {
@@ -73,7 +68,7 @@ async function verify(
     },
     workDir: mkdtempSync(join(desk.root, 'work-')),
     cacheDir: join(desk.root, 'cache'),
-    sandbox,
+    sandbox: await desk.sandbox(),
   });
   return {
     ...facts,

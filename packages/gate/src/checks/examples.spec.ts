@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, expect, it, jest, describe } from '@jest/globals';
+import { afterAll, expect, it, jest, describe } from '@jest/globals';
 import type { CheckFacts } from '@muster/contracts';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
-import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { examplesCheck } from './examples.ts';
 
 jest.setTimeout(120_000);
 const desk = new GateDesk();
 afterAll(() => desk.clear());
-let sandbox: Sandbox;
-beforeAll(async () => {
-  sandbox = await detectSandbox('auto');
-});
-const look = (base: Files, candidate: Files): Promise<CheckFacts> =>
-  desk.verify(examplesCheck, sandbox, base, candidate);
+const look = (base: Files, candidate: Files): Promise<CheckFacts> => desk.verify(examplesCheck, base, candidate);
 
 const block = (language: string, code: string): string => `\`\`\`${language}\n${code}\n\`\`\`\n`;
 const readme = (...blocks: string[]): string => `# Sample\n\n${blocks.join('\n')}`;

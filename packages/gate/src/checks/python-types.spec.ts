@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, expect, it, jest } from '@jest/globals';
 import type { CheckFacts } from '@muster/contracts';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
 import { missingPrograms, needing } from '../../../../test/support/needing.ts';
-import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { typesCheck } from './types.ts';
 
 const withMypy = needing('types of Python', missingPrograms('mypy'));
@@ -10,11 +9,7 @@ const withMypy = needing('types of Python', missingPrograms('mypy'));
 jest.setTimeout(180_000);
 const desk = new GateDesk();
 afterAll(() => desk.clear());
-let sandbox: Sandbox;
-beforeAll(async () => {
-  sandbox = await detectSandbox('auto');
-});
-const look = (base: Files, candidate: Files): Promise<CheckFacts> => desk.verify(typesCheck, sandbox, base, candidate);
+const look = (base: Files, candidate: Files): Promise<CheckFacts> => desk.verify(typesCheck, base, candidate);
 const seen = ({ findings }: CheckFacts): string[] =>
   findings.map(({ rule, level, path, line }) => `${rule} ${level} ${path}:${line}`);
 

@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
-import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { newTestsCheck } from './new-tests.ts';
 import { weakenedTestsCheck } from './weakened-tests.ts';
 
@@ -9,10 +8,6 @@ jest.setTimeout(120_000);
 
 const desk = new GateDesk();
 afterAll(() => desk.clear());
-let sandbox: Sandbox;
-beforeAll(async () => {
-  sandbox = await detectSandbox('auto');
-});
 
 const head = "import test from 'node:test';\nimport assert from 'node:assert/strict';\n";
 const fare =
@@ -44,7 +39,7 @@ const pad: Files = {
 const fareTest = (name: string, body: string): string => `test('${name}', () => {\n  ${body}\n});\n`;
 
 const rulesOf = async (check: typeof newTestsCheck, after: Files, title: string | null = null): Promise<string[]> => {
-  const { findings } = await desk.verify(check, sandbox, before, { ...before, ...after }, title);
+  const { findings } = await desk.verify(check, before, { ...before, ...after }, title);
   return findings.filter(({ level }) => level === 'error').map(({ rule }) => rule);
 };
 
@@ -109,7 +104,7 @@ describe('a fix', () => {
 
   it('is refused for each piece that no test asks for', async () => {
     const after = { 'src/fare.js': fixed.replace('km > 50', 'Math.abs(km) > 50'), 'test/fare.test.js': shown };
-    const { findings, metrics } = await desk.verify(newTestsCheck, sandbox, before, { ...before, ...after }, 'Fix fares'); // prettier-ignore
+    const { findings, metrics } = await desk.verify(newTestsCheck, before, { ...before, ...after }, 'Fix fares'); // prettier-ignore
     expect(findings.map(({ rule, path, line }) => [rule, path, line])).toEqual([['new-tests.nothing_shown', 'src/fare.js', 5]]); // prettier-ignore
     expect(metrics).toMatchObject({ pieces: 2, unasked: 1, left_out: 0 });
   });

@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import type { CheckFacts } from '@muster/contracts';
 import { spawnSync } from 'node:child_process';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
 import { missingPrograms, needing } from '../../../../test/support/needing.ts';
-import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { syntaxCheck } from './syntax.ts';
 
 const withLinters = needing('what linters say', missingPrograms('shellcheck', 'pyflakes3'));
@@ -11,11 +10,7 @@ const withLinters = needing('what linters say', missingPrograms('shellcheck', 'p
 jest.setTimeout(120_000);
 const desk = new GateDesk();
 afterAll(() => desk.clear());
-let sandbox: Sandbox;
-beforeAll(async () => {
-  sandbox = await detectSandbox('auto');
-});
-const look = (base: Files, candidate: Files): Promise<CheckFacts> => desk.verify(syntaxCheck, sandbox, base, candidate);
+const look = (base: Files, candidate: Files): Promise<CheckFacts> => desk.verify(syntaxCheck, base, candidate);
 const rules = ({ findings }: CheckFacts): string[] => findings.map(({ rule, path, line }) => `${rule} ${path}:${line}`);
 
 const whole = { 'a.sh': '#!/bin/sh\necho "$1"\n', 'b.py': 'def one():\n    return 1\n' };

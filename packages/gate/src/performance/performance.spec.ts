@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { projectPolicy, type CheckFacts } from '@muster/contracts';
 import { createHash } from 'node:crypto';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
@@ -7,7 +7,6 @@ import { bundleSizeCheck } from '../checks/bundle-size.ts';
 import { queriesCheck, readQueryLog, shapeOf } from '../checks/queries.ts';
 import type { Check } from '../checks/check.ts';
 import { judge } from '../judge.ts';
-import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { runVerification } from '../verification.ts';
 import { compare, leastRounds, signTest } from './comparison.ts';
 import { measuresIn } from './measures.ts';
@@ -15,10 +14,6 @@ import { measuresIn } from './measures.ts';
 jest.setTimeout(240_000);
 const desk = new GateDesk();
 afterAll(() => desk.clear());
-let sandbox: Sandbox;
-beforeAll(async () => {
-  sandbox = await detectSandbox('auto');
-});
 
 /** Numbers between -1 and 1 that come out the same each time. */
 function noise(seed: number): () => number {
@@ -100,7 +95,7 @@ async function look(
     },
     workDir: `${desk.root}/work-${idOf(candidate)}`,
     cacheDir: `${desk.root}/cache`,
-    sandbox,
+    sandbox: await desk.sandbox(),
     checks: [check],
   });
   return { ...facts.checks[0]!, score: judge(facts, policy, 'admission').score };

@@ -1,7 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { projectPolicy, type FirstLook } from '@muster/contracts';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
-import { detectSandbox, type Sandbox } from '../sandbox/detect.ts';
 import { changesBetween } from '../source/changes.ts';
 import { runVerification } from '../verification.ts';
 import { affectedTests, lineForFiles } from './affected.ts';
@@ -10,10 +9,6 @@ import { detectTests } from './test-runner.ts';
 jest.setTimeout(120_000);
 const desk = new GateDesk();
 afterAll(() => desk.clear());
-let sandbox: Sandbox;
-beforeAll(async () => {
-  sandbox = await detectSandbox('auto');
-});
 
 const test = (from: string, body: string): string =>
   `import test from 'node:test';\nimport assert from 'node:assert/strict';\nimport * as it from '${from}';\ntest('${from}', () => { ${body} });\n`;
@@ -88,7 +83,7 @@ describe('a first look', () => {
         purpose: 'admission', candidateTree: `${Object.values(after).join('').length}`.padStart(40, 'c'), baseTree: 'b'.repeat(40), restoresTree: null,
         policy: projectPolicy.parse({}), rulesDigest: 'r',
       },
-      workDir: `${desk.root}/work`, cacheDir: `${desk.root}/cache`, sandbox, checks: [], onFirstLook: (seen) => looks.push(seen),
+      workDir: `${desk.root}/work`, cacheDir: `${desk.root}/cache`, sandbox: await desk.sandbox(), checks: [], onFirstLook: (seen) => looks.push(seen),
     }); // prettier-ignore
     return looks;
   };
