@@ -1,10 +1,10 @@
 import type { Finding } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
-import { isScript, isTestFile } from '../source/paths.ts';
+import { isTestFile } from '../source/paths.ts';
 import { stillAsked } from '../source/test-cases.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
-import { altersBehaviour, contradicted, isCaseOf, leaf, losesValues, snapshotsOf, testOfSnapshot, testsOf, valuesOutside, Vouchers, type PlacedTest } from './rewritten.ts'; // prettier-ignore
-import { isOfTests } from './trials.ts';
+import { isCaseOf, leaf, testsOf } from './rewritten.ts';
+import { rewrittenExpectations, type RewrittenTest } from './rewritten-expectations.ts';
 
 const remedy =
   'Put the test back as it was and correct the code instead. If the test itself is wrong, a person has to say so.';
@@ -20,7 +20,7 @@ export const weakenedTestsCheck: Check = {
   needs: [],
   purposes: changePurposes,
   async run(context) {
-    const { purpose, against, candidate, changes, candidateFacts, baseFacts, restoresFacts, approvedBy } = context;
+    const { purpose, against, candidate, changes, candidateFacts, baseFacts, restoresFacts } = context;
     if (against === null) return outcome('passed', 'there is no branch yet that could be weakened');
     const findings: Finding[] = [];
     const named = new Set<string>();
@@ -54,7 +54,7 @@ export const weakenedTestsCheck: Check = {
     const knownLeaves = new Set(before.map((test) => leaf(test.name)));
     const touched = new Set(changes.map((change) => change.path));
     const freshTests = nowAll.filter((test) => touched.has(test.path) && !knownLeaves.has(leaf(test.name)));
-    const rewritten: { test: PlacedTest; was: string; is: string }[] = [];
+    const rewritten: RewrittenTest[] = [];
     for (const test of before) {
       if (test.skipped) continue;
       const now =
@@ -171,61 +171,7 @@ export const weakenedTestsCheck: Check = {
         );
       }
     }
-    // Who changes what the code does has to change what its tests want. Somewhere it is said then, about the same thing: in a test beside it, or in words.
-    const product = altersBehaviour(context) && purpose !== 'revert';
-    let vouchers: Vouchers | undefined;
-    const former = product ? await contradicted(context) : null;
-    const holds = (test: PlacedTest): boolean =>
-      former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
-    const told = new Set<string>();
-    const tell = async (name: string, message: string, path: string | null, line: number | null, is: string, may: boolean): Promise<void> => {
-      const missing = may ? null : await (vouchers ??= new Vouchers(context)).missing({ name, is });
-      const approved = !may && approvedBy !== null ? ` Let through by ${approvedBy}.` : '';
-      findings.push(
-        findingOf({
-          check: 'weakened-tests',
-          rule: 'weakened-tests.expectation_rewritten',
-          level: missing === null ? 'note' : 'error',
-          message: `${message}${missing === null ? approved === '' ? '.' : `.${approved}` : `; ${missing}.`}`,
-          path,
-          line,
-          remedy:
-            'Put the old expectation back and correct the code; where the new answer is meant, add a test for it, or say so in the changelog.',
-          key: `${name} ${message}`,
-        }),
-      );
-    }; // prettier-ignore
-    for (const { test, was, is } of rewritten) {
-      told.add(leaf(test.name));
-      const message = `The test “${test.name}” wanted ${was.slice(0, 80)} and wants ${is.slice(0, 80)} now`;
-      await tell(test.name, message, test.path, test.line, is, !product || holds(test));
-    }
-    // Whatever it looks like in the text: what the test wanted before does not hold any more.
-    const cases = byName(candidateFacts?.tests?.cases ?? []);
-    const beside = changes.filter(({ path, status }) => status !== 'added' && isOfTests(path) && !(isTestFile(path) && isScript(path))); // prettier-ignore
-    const inSnapshots = new Set(
-      beside.flatMap(({ path }) => {
-        const now = snapshotsOf(candidate, path);
-        return [...snapshotsOf(against, path)].filter(([name, text]) => now.has(name) && now.get(name) !== text).map(([name]) => testOfSnapshot(name)); // prettier-ignore
-      }),
-    );
-    for (const key of former?.failing ?? []) {
-      const then = before.find((each) => isCaseOf(each.name, key));
-      const now = nowAll.find((each) => isCaseOf(each.name, key) && (then === undefined || each.path === then.path));
-      const name = now?.name ?? key;
-      if (told.has(leaf(name)) || [...inSnapshots].some((each) => isCaseOf(each, key) || isCaseOf(name, each)))
-        continue;
-      const own = then !== undefined && now !== undefined && then.body === now.body && then.rows === now.rows;
-      const lost =
-        then === undefined || now === undefined || own
-          ? beside.length > 0 || changedTests.some((path) => losesValues(valuesOutside(against, path), valuesOutside(candidate, path)))
-          : losesValues(`${then.body} ${then.rows}`, `${now.body} ${now.rows}`); // prettier-ignore
-      if (!lost) continue;
-      told.add(leaf(name));
-      const path = now?.path ?? cases.get(key)?.file ?? null;
-      const message = `The test “${name}” fails as it was written before; what it wants, or compares with, was replaced`;
-      await tell(name, message, path, now?.line ?? null, now === undefined ? '' : `${now.body} ${now.rows}`, false);
-    }
+    findings.push(...(await rewrittenExpectations(context, against, { before, now: nowAll, changedTests, rewritten })));
     const vetoes = findings.filter((each) => each.veto).length;
     return outcome(
       vetoes > 0 || findings.some((each) => each.level === 'error') ? 'failed' : 'passed',

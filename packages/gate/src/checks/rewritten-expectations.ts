@@ -1,0 +1,115 @@
+import type { Finding } from '@muster/contracts';
+import { byName } from '../project/test-runner.ts';
+import { isScript, isTestFile } from '../source/paths.ts';
+import type { SourceTree } from '../source/tree.ts';
+import { findingOf, type CheckContext } from './check.ts';
+import {
+  altersBehaviour,
+  contradicted,
+  isCaseOf,
+  leaf,
+  losesValues,
+  snapshotsOf,
+  testOfSnapshot,
+  valuesOutside,
+  Vouchers,
+  type PlacedTest,
+  type Rewritten,
+} from './rewritten.ts';
+import { isOfTests } from './trials.ts';
+
+/** A test whose text says that it wants something else now. */
+export interface RewrittenTest {
+  test: PlacedTest;
+  was: string;
+  is: string;
+}
+
+interface Compared {
+  before: readonly PlacedTest[];
+  now: readonly PlacedTest[];
+  changedTests: readonly string[];
+  rewritten: readonly RewrittenTest[];
+}
+interface Told extends Rewritten {
+  message: string;
+  path: string | null;
+  line: number | null;
+}
+
+/** Who changes what the code does has to change what its tests want. Somewhere it is said then, about the same thing: in a test beside it, or in words. */
+export async function rewrittenExpectations(
+  context: CheckContext,
+  against: SourceTree,
+  { before, now: nowAll, changedTests, rewritten }: Compared,
+): Promise<Finding[]> {
+  const { purpose, candidate, changes, candidateFacts, approvedBy } = context;
+  const product = altersBehaviour(context) && purpose !== 'revert';
+  const former = product ? await contradicted(context) : null;
+  const holds = (test: PlacedTest): boolean =>
+    former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
+  // It reads every test of the branch.
+  let vouchers: Vouchers | undefined;
+  const finding = ({ name, message, path, line }: Told, ending: string, level: 'note' | 'error'): Finding =>
+    findingOf({
+      check: 'weakened-tests',
+      rule: 'weakened-tests.expectation_rewritten',
+      level,
+      message: `${message}${ending}`,
+      path,
+      line,
+      remedy:
+        'Put the old expectation back and correct the code; where the new answer is meant, add a test for it, or say so in the changelog.',
+      key: `${name} ${message}`,
+    });
+  const judged = async (each: Told): Promise<Finding> => {
+    const missing = await (vouchers ??= new Vouchers(context)).missing(each);
+    if (missing !== null) return finding(each, `; ${missing}.`, 'error');
+    return finding(each, approvedBy === null ? '.' : `. Let through by ${approvedBy}.`, 'note');
+  };
+  const findings: Finding[] = [];
+  const told = new Set<string>();
+  for (const { test, was, is } of rewritten) {
+    told.add(leaf(test.name));
+    const message = `The test “${test.name}” wanted ${was.slice(0, 80)} and wants ${is.slice(0, 80)} now`;
+    const each = { name: test.name, is, message, path: test.path, line: test.line };
+    findings.push(!product || holds(test) ? finding(each, '.', 'note') : await judged(each));
+  }
+  // Whatever it looks like in the text: what the test wanted before does not hold any more.
+  const cases = byName(candidateFacts?.tests?.cases ?? []);
+  const beside = changes.filter(
+    ({ path, status }) => status !== 'added' && isOfTests(path) && !(isTestFile(path) && isScript(path)),
+  );
+  const inSnapshots = new Set(
+    beside.flatMap(({ path }) => {
+      const now = snapshotsOf(candidate, path);
+      return [...snapshotsOf(against, path)]
+        .filter(([name, text]) => now.has(name) && now.get(name) !== text)
+        .map(([name]) => testOfSnapshot(name));
+    }),
+  );
+  for (const key of former?.failing ?? []) {
+    const then = before.find((each) => isCaseOf(each.name, key));
+    const now = nowAll.find((each) => isCaseOf(each.name, key) && (then === undefined || each.path === then.path));
+    const name = now?.name ?? key;
+    if (told.has(leaf(name)) || [...inSnapshots].some((each) => isCaseOf(each, key) || isCaseOf(name, each))) continue;
+    const own = then !== undefined && now !== undefined && then.body === now.body && then.rows === now.rows;
+    const lost =
+      then === undefined || now === undefined || own
+        ? beside.length > 0 ||
+          changedTests.some((path) => losesValues(valuesOutside(against, path), valuesOutside(candidate, path)))
+        : losesValues(`${then.body} ${then.rows}`, `${now.body} ${now.rows}`);
+    if (!lost) continue;
+    told.add(leaf(name));
+    findings.push(
+      await judged({
+        name,
+        is: now === undefined ? '' : `${now.body} ${now.rows}`,
+        message: `The test “${name}” fails as it was written before; what it wants, or compares with, was replaced`,
+        path: now?.path ?? cases.get(key)?.file ?? null,
+        line: now?.line ?? null,
+      }),
+    );
+  }
+  return findings;
+}
