@@ -18,7 +18,13 @@ type AppendListener = (head: number, events: readonly NewEvent[], owed: boolean)
 const retryable = new Set(['40001', '40P01']);
 const attempts = 4;
 /** One for each verb that commits at the same moment, and some for reads between them. */
-const hotConnections = 8;
+export const hotConnections = 8;
+/**
+ * Plans do not change with what the statistics of the moment say: tables through which rows move look empty to the planner now and full
+ * of dead rows a minute later, and a plan that was right for the one reads everything in the other. Every hot statement has an index for
+ * each table that it meets.
+ */
+export const hotPlanning = '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off';
 
 /**
  * The one way to PostgreSQL. A transaction is for one command: its events are its last statement, and nothing external
@@ -91,11 +97,7 @@ export class Database {
     this.#hot = null;
   }
 
-  /**
-   * Connections of their own, whose plans do not change with what the statistics of the moment say: tables through which rows
-   * move look empty to the planner now and full of dead rows a minute later, and a plan that was right for the one reads
-   * everything in the other. Every hot statement has an index for each table that it meets.
-   */
+  /** Connections of their own, for how they plan. */
   #hotPool(): pg.Pool {
     if (this.#hot !== null) return this.#hot;
     const pool = new pg.Pool({
@@ -105,7 +107,7 @@ export class Database {
       keepAlive: true,
       max: hotConnections,
       idle_in_transaction_session_timeout: idleInTransactionMs,
-      options: '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off',
+      options: hotPlanning,
     });
     pool.on('error', () => {});
     giveBackLostConnections(pool);

@@ -1,4 +1,12 @@
-export { Database, isConnectionBroken, sqlState, violatedConstraint, type Transaction } from './database.ts';
+export {
+  Database,
+  hotConnections,
+  hotPlanning,
+  isConnectionBroken,
+  sqlState,
+  violatedConstraint,
+  type Transaction,
+} from './database.ts';
 export { DatabaseModule } from './database.module.ts';
 export { type DatabaseOptions, DatabaseUnusable, migrate, openOrm, type MigrationList } from './orm.ts';
 export { PostgresUnavailable, startPostgres, type PostgresOptions, type PostgresServer } from './embedded-postgres.ts';

@@ -1,5 +1,5 @@
 import type { HotSql } from './claim.ts';
-import { goneFromTheQueue } from './gone.ts';
+import { goneFromTheQueue, looksLikeOne } from './gone.ts';
 
 export interface Completion {
   readonly actorId: string;
@@ -28,6 +28,7 @@ const completeText = `
     from given i cross join lateral (
       select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update
     ) r
+    where ${looksLikeOne('i.fence')}
   ),
   ${goneFromTheQueue},
   kept as (

@@ -26,7 +26,8 @@ export interface NewTaskRow {
 
 /** Null: all of them were made. What was made under the same id before, when the answer was lost, counts as made. */
 const allButMade = `case when count(*) < (select count(*) from given) then coalesce(array_agg(id), '{}') || array(
-        select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i join tasks t on t.id = i.id
+        select t.id from (select i.id from given i left join made m on m.id = i.id where m.id is null offset 0) i
+        cross join lateral (select t.id from tasks t where t.id = i.id offset 0) t
       ) end as made`;
 
 /** The moment as it is answered: to the millisecond, which is what callers can read. */
@@ -34,9 +35,9 @@ const moment = `to_char((select now from clock) at time zone 'UTC', 'YYYY-MM-DD"
 
 /** A key that stands for a task which has left for the archive, or for an earlier request: there is none to make. */
 const keyIsFree = (team: string): string => `(i."idempotencyKey" is null
-        or not exists (select from task_archive_keys k where k.team_id = ${team} and k.idempotency_key = i."idempotencyKey"))
+        or not exists (select from task_archive_keys k where k.team_id = ${team} and k.idempotency_key = i."idempotencyKey" offset 0))
       and (i.keep is null or not exists (select from idempotency_keys k
-        where (k.team_id, k.actor_id, k.route, k.key) = (${team}, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key')))`;
+        where (k.team_id, k.actor_id, k.route, k.key) = (${team}, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key') offset 0))`;
 /**
  * Answers are kept in the commit of what they tell. Where somebody else begins with the same key for something else at this very moment,
  * the constraint refuses the statement; the next time it finds that key taken.
@@ -66,7 +67,7 @@ const createText = (keyed: boolean): string => `
     select i.id, l.team_id, l.project_id, l.capability, i.title, i.input, l.priority, 'open', i.lane,
       case when i."notBefore" is null or i."notBefore" <= c.now then nextval('task_ready_seq') end, i."maxAttempts", i."parentId", i.depth, i.reopens,
       i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
-    from given i join task_lanes l on l.id = i.lane, clock c
+    from given i cross join lateral (select l.* from task_lanes l where l.id = i.lane offset 0) l, clock c
     ${
       keyed
         ? `where ${keyIsFree('l.team_id')}
@@ -133,7 +134,7 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
       (n.limits ->> 'attempts')::int as attempts, (n.limits ->> 'timeoutSeconds')::float8 as timeout
     from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
       depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text${of === 'fresh' ? ', keep jsonb' : ''}, "attemptId" text, place int)
-    join task_lanes l on l.id = i.lane cross join clock c
+    cross join lateral (select l.* from task_lanes l where l.id = i.lane offset 0) l cross join clock c
     ${all ? 'join' : 'left join'} lateral (
       select n.* from instances n
       where i.lane = any (array(select lane from free)) and n.id = ($4::text[])[i.place] and n.connection = ($5::text[])[i.place]

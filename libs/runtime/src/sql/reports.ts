@@ -169,7 +169,7 @@ export async function writeCosts(tx: Sql, reports: readonly CostReport[]): Promi
      ), up as (
        select task_id collate "C" as id, usd from given
        union all
-       select t.parent_id, up.usd from up join tasks t on t.id = up.id where t.parent_id is not null
+       select t.parent_id, up.usd from up cross join lateral (select t.parent_id from tasks t where t.id = up.id and t.parent_id is not null offset 0) t
      ), added as (
        select id, sum(usd) as usd from up group by id
      ), locked as materialized (

@@ -1,5 +1,5 @@
 import type { HotSql } from './claim.ts';
-import { goneFromTheQueue } from './gone.ts';
+import { goneFromTheQueue, looksLikeOne } from './gone.ts';
 import type { Holder } from './leases.ts';
 
 export interface Return extends Holder {
@@ -31,6 +31,7 @@ const returnText = `
     from given i cross join clock c cross join lateral (
       select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update
     ) r
+    where ${looksLikeOne('i.fence')}
   ),
   ${goneFromTheQueue},
   kept as (

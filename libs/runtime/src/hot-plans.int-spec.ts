@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { SystemIds } from '#kernel';
+import { Database, hotConnections, hotPlanning } from '#platform/database';
+import { runtimeRoom, type RuntimeRoom, type Worker } from '#test/runtime-room';
+import { LeaseSweep } from './dispatch/sweep.ts';
+import { RuntimeModule } from './runtime.module.ts';
+import { claim, claimEach } from './sql/claim.ts';
+import { create, type NewTaskRow, type Starts } from './sql/create.ts';
+
+let room: RuntimeRoom;
+const ids = new SystemIds();
+beforeAll(async () => {
+  room = await runtimeRoom(RuntimeModule);
+}, 60_000);
+afterAll(() => room.close());
+
+/** Those without which nothing is shown; others were prepared as well. */
+const usual = [
+  'create tasks',
+  'create tasks without keys',
+  'create tasks that all begin',
+  'create tasks that begin',
+  'create tasks that all begin, some with keys',
+  'create tasks that begin, some with keys',
+  'claim from one lane',
+  'claim each for its instance',
+  'complete tasks',
+  'return tasks',
+  'beats of instances',
+  'payloads of tasks',
+  'offer expired leases',
+];
+
+interface Node {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Index Cond'?: string;
+  readonly 'TID Cond'?: string;
+  readonly Plans?: readonly Node[];
+}
+
+/** Tables that are read from one end to the other, whatever is asked; what a limit ends is none of them. */
+function readWhole(node: Node): string[] {
+  if (node['Node Type'] === 'Limit') return [];
+  const within = node.Plans ?? [];
+  const byKey = [node, ...(node['Node Type'] === 'Bitmap Heap Scan' ? within : [])].some(
+    (one) => one['Index Cond'] !== undefined || one['TID Cond'] !== undefined,
+  );
+  const table = node['Relation Name'];
+  const isScan = table !== undefined && node['Node Type'].endsWith('Scan');
+  return [...(isScan && !byKey ? [`${node['Node Type']} of ${table}`] : []), ...within.flatMap(readWhole)];
+}
+
+/** Every verb once, on a database that was made a moment ago. */
+async function doEverything(): Promise<void> {
+  const database = room.app.get(Database);
+  const worker = await room.connect({ capacity: 20 });
+  for (const priority of ['high', 'normal', 'normal', 'low'] as const) await room.create({ priority });
+  await room.create({ deadline: new Date(Date.now() + 3_600_000).toISOString() });
+  const body = { projectId: room.project, capability: 'code.change', input: { file: 'a.ts' } };
+  await room.call(room.person, 'POST', '/tasks', body, { 'idempotency-key': 'one' });
+  const [first, second, third, fourth] = await room.claim(worker, 20);
+  if (first === undefined || second === undefined || third === undefined || fourth === undefined)
+    throw new Error('Fewer tasks were claimed than there are.');
+  await room.verb(worker, first, 'progress', { message: 'half', ratio: 0.5 });
+  await room.verb(worker, first, 'log', { lines: ['a line'] });
+  await room.verb(worker, first, 'cost', { key: 'k', usd: 0.1 });
+  await room.verb(worker, first, 'checkpoint', { state: { at: 1 } });
+  await room.verb(worker, first, 'complete', { output: { ok: true } });
+  await room.verb(worker, second, 'fail', { error: 'not yet' });
+  await room.verb(worker, third, 'release', { reason: 'not now' });
+  await room.call(worker.actor, 'POST', `/runtime/instances/${worker.instanceId}/heartbeat`, {
+    held: [{ taskId: fourth.taskId, fence: fourth.fence }],
+  });
+  await room.test.sql(`update task_running set lease_until = muster_now() - interval '1 second' where task_id = $1`, [
+    fourth.taskId,
+  ]);
+  await room.app.get(LeaseSweep).once();
+  await room.claim(await room.connect({ capacity: 20 }), 20);
+  const [lane] = await room.test.sql<{ lane: number }>(`select lane from tasks where id = $1`, [first.taskId]);
+  for (const key of [null, 'a key'])
+    for (const places of [[0], [0, -1]])
+      await create(
+        database,
+        places.map((_, no) => row(lane?.lane ?? 0, key === null ? null : `${key} ${places.length} ${no}`)),
+        await startsAt(worker, lane?.lane ?? 0, places),
+      );
+  const { instances, leaseSeconds, silentAfterSeconds, limitVersion } = await startsAt(worker, lane?.lane ?? 0, []);
+  const asked = { instances, leaseSeconds, silentAfterSeconds, limitVersion, traceparent: null };
+  const attemptId = ids.next('attempt');
+  const lanes = [{ id: lane?.lane ?? 0, after: 0, handicap: 0, teamId: room.team }];
+  await claim(database, { ...asked, groups: [{ lanes, slots: [0] }], attemptIds: [attemptId] });
+  await claimEach(database, { ...asked, picks: [{ lane: -lanes[0]!.id, seq: 0, taker: 0, attemptId }] });
+}
+const row = (lane: number, idempotencyKey: string | null): NewTaskRow => ({
+  id: ids.next('task'),
+  attemptId: ids.next('attempt'),
+  lane,
+  title: null,
+  input: '{"file":"a.ts"}',
+  maxAttempts: 5,
+  notBefore: null,
+  parentId: null,
+  depth: 0,
+  reopens: null,
+  requestedBy: room.person.id,
+  idempotencyKey,
+  keep: null,
+  traceparent: null,
+});
+async function startsAt({ instanceId }: Worker, lane: number, places: readonly number[]): Promise<Starts> {
+  const [instance] = await room.test.sql<{ connection: string }>(`select connection from instances where id = $1`, [
+    instanceId,
+  ]);
+  const [limits] = await room.test.sql<{ version: string }>(`select version from dispatch_limit_version`);
+  return {
+    lanes: [{ id: lane, after: 0 }],
+    instances: [{ id: instanceId, connection: instance?.connection ?? '' }],
+    places,
+    leaseSeconds: 30,
+    silentAfterSeconds: 30,
+    limitVersion: Number(limits?.version),
+  };
+}
+
+/** What was prepared on the connections of hot verbs, by name. */
+async function prepared(): Promise<Map<string, string>> {
+  const database = room.app.get(Database);
+  const asked = await Promise.all(
+    Array.from({ length: hotConnections }, () =>
+      database.hot<{ name: string; statement: string }>(
+        'what is prepared',
+        // Slow enough that each is asked on a connection of its own.
+        `select name, statement from pg_prepared_statements, pg_sleep(0.2) where name <> 'what is prepared'`,
+        [],
+      ),
+    ),
+  );
+  return new Map(asked.flat().map(({ name, statement }) => [name, statement]));
+}
+
+describe('a hot statement', () => {
+  it('goes to every table by its keys, also in a plan that was made while there was nothing in it', async () => {
+    await doEverything();
+    const statements = await prepared();
+    expect(usual.filter((name) => !statements.has(name))).toEqual([]);
+    const client = new pg.Client({ ...room.app.get(Database).connection, options: hotPlanning });
+    await client.connect();
+    try {
+      const whole: string[] = [];
+      for (const [name, text] of statements) {
+        const { rows } = await client.query<{ 'QUERY PLAN': readonly [{ readonly Plan: Node }] }>(
+          `explain (generic_plan, format json) ${text}`,
+        );
+        const [answer] = rows;
+        if (answer === undefined) throw new Error(`PostgreSQL has no plan for ${name}.`);
+        whole.push(...readWhole(answer['QUERY PLAN'][0].Plan).map((scan) => `${name}: ${scan}`));
+      }
+      expect(whole).toEqual([]);
+    } finally {
+      await client.end();
+    }
+  });
+});
