@@ -27,6 +27,8 @@ const project: Record<string, string> = {
   'src/sum.js': 'export function sum(a, b) {\n  return a + b;\n}\n',
   'test/sum.test.js': `${head}import { sum } from '../src/sum.js';\ntest('adds', () => {\n  assert.equal(sum(1, 2), 3);\n});\n`,
 };
+/** Deeper than what calls itself for each level comes back from. */
+const deep = 20_000;
 const notRun = { tests: 'not_run', canaries: 'not_run' };
 
 /** `short`: fewer files and less output. */
@@ -42,6 +44,35 @@ export const hostileCases = (short: boolean): HostileCase[] => {
       name: 'a path with a new line',
       files: { ...project, 'a\nb.js': 'export const a = 1;\n', '\r\n': 'x' },
       refusedAtTheDoor: /must be a relative path|holds paths|path/,
+    },
+    {
+      name: 'source and data nested 20,000 deep',
+      base: project,
+      files: {
+        ...project,
+        ...Object.fromEntries(
+          [
+            ['(', ')'],
+            ['[', ']'],
+            ['f(', ')'],
+            ['{ a: ', '}'],
+            ['`${', '}`'],
+            ['() => ', ''],
+            ['a ? 1 : ', ''],
+            ['!', ''],
+          ].map(([open = '', close = ''], n) => [
+            `src/deep-${n}.js`,
+            `export const deep = (a, f) => ${open.repeat(deep)}1${close.repeat(deep)};\n`,
+          ]),
+        ),
+        'src/sum.js': `${project['src/sum.js']}export const all = (a) => ${'a + '.repeat(deep)}a;\n`,
+        'test/deep.test.js': `${head}test('is deep', () => {\n  assert.ok(${'['.repeat(deep)}1${']'.repeat(deep)});\n});\n`,
+        'src/deep.py': `deep = ${'('.repeat(deep)}1${')'.repeat(deep)}\n`,
+        'data.json': `${'['.repeat(deep)}1${']'.repeat(deep)}\n`,
+        'tsconfig.json': `{ "compilerOptions": { "paths": ${'{ "a": '.repeat(deep)}1${'}'.repeat(deep)} } }\n`,
+      },
+      timeoutSeconds: 30,
+      found: 'concealment.unreadable',
     },
     {
       name: `${many} files`,

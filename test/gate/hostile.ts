@@ -81,6 +81,8 @@ try {
     for (const [name, status] of Object.entries(each.ends ?? {}))
       if (checks.get(name)?.status !== status)
         problems.push(`${name} is ${checks.get(name)?.status}: ${checks.get(name)?.summary.slice(0, 200)}`);
+    for (const { check, summary } of checks.values())
+      if (summary.startsWith('the check itself failed')) problems.push(`${check}: ${summary.slice(0, 200)}`);
     const found = facts?.checks.flatMap((check) => check.findings.map(({ rule }) => rule)) ?? [];
     if (each.found !== undefined && !found.includes(each.found)) problems.push(`${each.found} was not found`);
     const verdict = facts === null ? 'none' : judge(facts, policy, 'admission').verdict;

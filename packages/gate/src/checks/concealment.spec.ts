@@ -51,6 +51,10 @@ describe('concealment', () => {
       { 'src/a.js': "argv.find((a) => a.startsWith('--test-reporter-destination'));\n" },
       ['report'],
     ],
+    ['parentheses within parentheses', { 'src/a.js': `${'('.repeat(9000)}1${')'.repeat(9000)};\n` }, ['unreadable']],
+    ['lists within lists, in a test', { 'test/a.test.js': `${'['.repeat(600)}${']'.repeat(600)};\n` }, ['unreadable']],
+    ['a chain of thousands of calls', { 'src/a.ts': `make${'.next()'.repeat(3000)};\n` }, ['unreadable']],
+    ['a sum of thousands', { 'src/a.js': `export const a = ${'x + '.repeat(5000)}1;\n` }, ['unreadable']],
   ])('refuses %s', async (_what, change, expected) => {
     expect(await rulesOf(change as Files)).toEqual(expected);
   });
@@ -61,6 +65,8 @@ describe('concealment', () => {
         'src/same.js': '->a.js',
         README: '->docs/notes.txt',
         'logo.png': '\u0000\u0001',
+        // Nested as deeply as tables of code points are by their tools.
+        'src/wide.js': `export const wide = (c) => ${Array.from({ length: 200 }, (_each, n) => `c === ${n}`).join(' || ')};\n`,
         'data.json': `"${'x'.repeat(3 * 1024 * 1024)}"`,
       }),
     ).toEqual([]);

@@ -2,7 +2,7 @@ import type { Finding } from '@muster/contracts';
 import { existsSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { mostSourceBytes } from '../source/fresh.ts';
-import { parseScript, tokensOf } from '../source/functions.ts';
+import { readScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import { mostReadBytes, type SourceTree } from '../source/tree.ts';
 import { breathe } from '../breath.ts';
@@ -12,16 +12,6 @@ import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 const harness = /\/muster\/report|muster_report\b|--test-reporter-destination/;
 const isCode = (path: string): boolean => isScript(path) || isPython(path);
 const holdsPackages = (tree: SourceTree | null): boolean => tree !== null && existsSync(join(tree.dir, 'node_modules'));
-
-function isReadable(path: string, text: string): boolean {
-  try {
-    const file = parseScript(path, text);
-    tokensOf(file, file);
-    return true;
-  } catch {
-    return false; // the parser gave up, whatever its words for it are
-  }
-}
 
 /** What a link stands for when it would make code of something that the other checks do not read as code. */
 function hiddenBehind(tree: SourceTree, path: string, link: string): string | null {
@@ -115,10 +105,10 @@ export const concealmentCheck: Check = {
         );
         continue;
       }
-      if (isScript(path) && !isReadable(path, text))
+      if (isScript(path) && readScript(path, text) === null)
         veto(
           'unreadable',
-          `${path} is nested so deeply that no parser gets through it.`,
+          `${path} is nested so deeply that no check takes it apart.`,
           path,
           'Write it so that people and tools can read it.',
         );

@@ -20,7 +20,11 @@ export function functionsIn(path: string, text: string): SourceFunction[] {
   return isPython(path) ? pythonFunctions(text) : scriptFunctions(path, text);
 }
 
-export function parseScript(path: string, text: string): ts.SourceFile {
+/** Nobody nests like this, and what walks a tree of syntax, one call within the other, does not come back from much more. */
+const mostDepth = 500;
+
+/** How a script is taken apart; null where it is nested so deeply that what walks it would not come back. */
+export function readScript(path: string, text: string): ts.SourceFile | null {
   const kind = /\.[mc]?tsx?$/.test(path)
     ? path.endsWith('x')
       ? ts.ScriptKind.TSX
@@ -28,7 +32,30 @@ export function parseScript(path: string, text: string): ts.SourceFile {
     : path.endsWith('x')
       ? ts.ScriptKind.JSX
       : ts.ScriptKind.JS;
-  return ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true, kind);
+  try {
+    const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true, kind);
+    return text.length > mostDepth && isDeeper(file, mostDepth) ? null : file;
+  } catch (error) {
+    if (error instanceof RangeError) return null; // the parser itself did not come back
+    throw error;
+  }
+}
+
+/** Walked with a list, so that depth costs no stack. */
+function isDeeper(file: ts.SourceFile, most: number): boolean {
+  let row: ts.Node[] = [file];
+  for (let depth = 0; row.length > 0; depth++) {
+    if (depth > most) return true;
+    const next: ts.Node[] = [];
+    for (const node of row) ts.forEachChild(node, (child) => void next.push(child));
+    row = next;
+  }
+  return false;
+}
+
+/** One that is nested too deeply holds nothing: the check on concealment refuses it, and nothing else breaks on it. */
+export function parseScript(path: string, text: string): ts.SourceFile {
+  return readScript(path, text) ?? ts.createSourceFile(path, '', ts.ScriptTarget.Latest, true);
 }
 
 /** Tokens without comments and layout. */

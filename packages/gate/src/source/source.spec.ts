@@ -7,8 +7,12 @@ import { pack, type Header } from 'tar-stream';
 import { lineOf } from '../project/scripts.ts';
 import { addedLines } from './changes.ts';
 import { extractTree } from './extract.ts';
-import { functionsIn } from './functions.ts';
+import { complexityOf } from '../checks/structure.ts';
+import { scriptSecurity } from '../checks/security-script.ts';
+import { functionsIn, readScript, reworded } from './functions.ts';
 import { isProductSource, isTestFile } from './paths.ts';
+import { writtenTests } from './test-cases.ts';
+import { unitsOf } from './units.ts';
 
 type Entry = Partial<Header> & { name: string };
 
@@ -93,6 +97,26 @@ describe('functions of a file', () => {
       ['g', 7, 'empty'],
     ]);
     expect(found[0]?.emptied).toContain('          x):\n        return None\n\ndef g');
+  });
+});
+
+describe('a script that is nested thousands of levels deep', () => {
+  const deep = `export function g(a) {\n  return ${'f('.repeat(20_000)}a${')'.repeat(20_000)};\n}\n`;
+
+  it('holds nothing for whoever takes scripts apart, and says so to whoever asks', () => {
+    expect(readScript('a.ts', deep)).toBeNull();
+    expect(functionsIn('a.ts', deep)).toEqual([]);
+    expect(complexityOf('a.ts', deep)).toEqual([]);
+    expect(scriptSecurity('a.ts', deep)).toEqual([]);
+    expect(writtenTests('a.test.ts', deep)).toEqual([]);
+    expect(unitsOf('a.ts', deep)?.units).toEqual([]);
+    expect(reworded('a.ts', deep)).toContain(deep.trim());
+  });
+
+  it('is taken apart as far as anybody nests', () => {
+    const much = `export function g(a) {\n  return ${'f('.repeat(400)}a${')'.repeat(400)};\n}\n`;
+    expect(functionsIn('a.ts', much)).toMatchObject([{ name: 'g', shape: 'full' }]);
+    expect(complexityOf('a.ts', much)).toEqual([{ name: 'g', line: 1, paths: 1 }]);
   });
 });
 
