@@ -11,6 +11,14 @@ export function needing(what: string, missing: readonly string[]): Suite {
   if (missing.length === 0) return { describe, it };
   const why = `${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} not there`;
   if (process.env['CI'] === 'true') throw new Error(`${why}, and CI needs it for ${what}.`);
+  return leavingOut(what, why);
+}
+
+/** What a machine cannot always be given, CI's neither: left out loudly, and never a failure. `why` is null where it can be tried. */
+export const wherePossible = (what: string, why: string | null): Suite =>
+  why === null ? { describe, it } : leavingOut(what, why);
+
+function leavingOut(what: string, why: string): Suite {
   process.stderr.write(`\n*** SKIPPED: ${what}: ${why} ***\n`);
   return { describe: describe.skip, it: it.skip };
 }

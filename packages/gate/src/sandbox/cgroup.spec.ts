@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { wherePossible } from '../../../../test/support/needing.ts';
 import { detectCgroups, type Cgroups } from './cgroup.ts';
 import { detectSandbox } from './detect.ts';
 import { isRoot } from './driver.ts';
 import { unshareDriver } from './unshare.ts';
 
 const groups = await detectCgroups();
-if (typeof groups === 'string')
-  process.stderr.write(`\n*** SKIPPED: limits by control groups, which are not to be had here: ${groups} ***\n`);
+const { describe: suite } = wherePossible('limits by control groups', typeof groups === 'string' ? groups : null);
 
 let root: string;
 beforeAll(() => {
@@ -26,7 +26,7 @@ const listsOf = (cgroups: Cgroups): { lists: string[]; end: () => Promise<void> 
   return { lists: group.enter.filter((word) => word.endsWith('cgroup.procs')), end: () => group.remove() };
 };
 
-(typeof groups === 'string' ? describe.skip : describe)('a run in a control group', () => {
+suite('a run in a control group', () => {
   const cgroups = groups as Cgroups;
 
   it('is ended when its processes together want more memory than they may, by the kernel and not by looking', async () => {

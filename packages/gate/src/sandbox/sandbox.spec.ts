@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { missingPrograms, needing } from '../../../../test/support/needing.ts';
 import { bwrapDriver } from './bwrap.ts';
 import { detectSandbox } from './detect.ts';
 import { type SandboxDriver, sandboxPaths } from './driver.ts';
@@ -42,12 +43,7 @@ const drivers: readonly [SandboxDriver, string][] = [
   [bwrapDriver, 'bwrap'],
 ];
 for (const [driver, program] of drivers) {
-  const there = spawnSync(program, ['--version']).status === 0;
-  if (!there && driver === unshareDriver && process.env['CI'] === 'true')
-    throw new Error(`${program} is not installed, and CI needs it`);
-  if (!there)
-    process.stderr.write(`\n*** SKIPPED: the escapes from ${driver.name}, because ${program} is not installed ***\n`);
-  const suite = there ? describe : describe.skip;
+  const { describe: suite } = needing(`the escapes from ${driver.name}`, missingPrograms(program));
   suite(`the ${driver.name} sandbox`, () => {
     it('withstands every escape that is tried at start', async () => {
       expect(await proveSandbox(driver, [root])).toEqual({ proven: true, notes: [] });
