@@ -47,6 +47,20 @@ describe('a batcher', () => {
     expect(answered).toEqual(['A', 'B', 'C', 'D', 'E']);
   });
 
+  test('has the next batch under way before it answers the callers of the last', async () => {
+    const { run, batches, turn, commit } = gate();
+    const batcher = new Batcher({ name: 'words', run });
+    const begunWhenAnswered: number[] = [];
+    const add = (word: string) => void batcher.add(word).then(() => begunWhenAnswered.push(batches.length));
+    add('a');
+    await turn();
+    add('b');
+    await commit();
+    await commit();
+    expect(batches).toEqual([['a'], ['b']]);
+    expect(begunWhenAnswered).toEqual([2, 2]);
+  });
+
   test('that may linger takes along who comes meanwhile, at first and after each commit', async () => {
     const { run, batches, turn, commit } = gate();
     const batcher = new Batcher({ name: 'words', run, lingerMs: 20 });

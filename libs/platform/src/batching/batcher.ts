@@ -104,11 +104,13 @@ export class Batcher<In, Out> {
       // The batch is nobody's request, so it is in nobody's trace.
       void context
         .with(ROOT_CONTEXT, () => this.#write(batch))
-        .finally(() => {
+        .then((answer) => {
           this.#running -= 1;
           for (const group of groups) this.#busy.delete(group);
+          // PostgreSQL is at work on the next batch while this process answers the callers of this one.
           if (this.options.lingerMs === undefined) this.#begin();
           else this.#schedule();
+          answer();
         });
     }
   }
@@ -127,23 +129,28 @@ export class Batcher<In, Out> {
     return new Set(batch.map(({ item }) => beside.groupOf(fairnessKey?.(item) ?? '')));
   }
 
-  /** Never rejects: each of the batch is told. */
-  async #write(batch: readonly Waiting<In, Out>[]): Promise<void> {
+  /** Never rejects. What is returned tells each of the batch. */
+  async #write(batch: readonly Waiting<In, Out>[]): Promise<() => void> {
     const began = performance.now();
+    let answer: () => void;
     try {
       const answers = await this.#tried(batch.map(({ item }) => item));
       if (answers.length !== batch.length)
         throw new Error(`${this.options.name}: ${batch.length} were written and ${answers.length} answered.`);
-      batch.forEach(({ resolve }, place) => resolve(answers[place] as Out));
+      answer = () => batch.forEach(({ resolve }, place) => resolve(answers[place] as Out));
     } catch (error) {
       if (batch.length > 1 && isSomeRowsFault(error)) {
         const half = batch.length >> 1;
-        await this.#write(batch.slice(0, half));
+        const first = await this.#write(batch.slice(0, half));
+        first();
         return this.#write(batch.slice(half));
       }
-      for (const { reject } of batch) reject(error);
+      answer = () => {
+        for (const { reject } of batch) reject(error);
+      };
     }
     this.#measure(batch, began);
+    return answer;
   }
 
   async #tried(items: readonly In[]): Promise<readonly Out[]> {
