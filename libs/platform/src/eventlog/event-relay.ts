@@ -4,6 +4,8 @@ import { Signals } from '#platform/redis';
 import { EventLog } from './event-log.ts';
 
 const topic = 'events.head';
+/** The word for new events of which some reaction is owed one; others need no look at what is owed. */
+const owedWord = 'owed';
 /** What was lost on the way waits for it: a signal, or the word of whoever appended past this program. */
 const lookEveryMs = 1000;
 
@@ -15,7 +17,8 @@ const lookEveryMs = 1000;
 export class EventRelay implements OnApplicationBootstrap, OnApplicationShutdown {
   readonly #log = new Logger('event-log');
   #reading: Promise<void> | null = null;
-  #again = false;
+  /** What the next look is for; null: there is none to come. */
+  #next: { owed: boolean } | null = null;
   #stop: () => void = () => {};
 
   constructor(
@@ -28,11 +31,11 @@ export class EventRelay implements OnApplicationBootstrap, OnApplicationShutdown
     const offs = [
       this.database.onAppended((head, _events, owed) => {
         this.events.announce(head, owed, true);
-        this.signals.publishElsewhere(topic);
+        this.signals.publishElsewhere(topic, owed ? owedWord : '');
       }),
-      this.signals.subscribe(topic, () => this.#look()),
+      this.signals.subscribe(topic, (word) => this.#look(word === null || word === owedWord)),
     ];
-    const timer = setInterval(() => this.#look(), lookEveryMs).unref();
+    const timer = setInterval(() => this.#look(true), lookEveryMs).unref();
     this.#stop = () => {
       clearInterval(timer);
       for (const off of offs) off();
@@ -44,16 +47,17 @@ export class EventRelay implements OnApplicationBootstrap, OnApplicationShutdown
     await this.#reading;
   }
 
-  #look(): void {
-    this.#again = true;
+  #look(owed: boolean): void {
+    this.#next = { owed: owed || this.#next?.owed === true };
     this.#reading ??= this.#read().finally(() => (this.#reading = null));
   }
 
   async #read(): Promise<void> {
     try {
-      while (this.#again) {
-        this.#again = false;
-        this.events.announce(await this.events.head(), true, false);
+      while (this.#next !== null) {
+        const { owed } = this.#next;
+        this.#next = null;
+        this.events.announce(await this.events.head(), owed, false);
       }
     } catch (error) {
       this.#log.debug(`The position could not be read, and is looked for again by itself: ${String(error)}`);

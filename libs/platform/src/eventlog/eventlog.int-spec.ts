@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { CloudEvent } from '@muster/contracts';
 import { Logger } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
@@ -256,6 +256,31 @@ describe('the event log', () => {
       await writer.transaction(async (tx) => tx.append(event('note.kept')));
       expect(told[writer === one ? 0 : 1]).toBe(before + 1);
       await until(() => told.every((position) => position === before + 1));
+    }
+  });
+
+  test('has another process look at what is owed only where something is', async () => {
+    // The look each second would find it as well.
+    jest.useFakeTimers({
+      doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'setTimeout', 'performance', 'Date'],
+    });
+    cleanup.push(async () => void jest.useRealTimers());
+    const [teller, log] = [process(one), process(two)];
+    const told: string[] = [];
+    log.onAdvance(() => told.push('new'));
+    log.onOwed(() => told.push('owed'));
+    // Both look at what they may have missed when the way between them is open.
+    const isOpen = [false, false];
+    [teller, log].forEach((each, n) => each.onOwed(() => (isOpen[n] = true)));
+    await until(() => isOpen.every(Boolean));
+    for (const owed of [false, true]) {
+      told.length = 0;
+      const [row] = await testing.sql<{ head: number }>(
+        `select append_events(array[('evt_${owed}','note.kept','team_x',null,null,'low','{}',null)::event_draft]) as head`,
+      );
+      one.appended(row?.head ?? null, owed);
+      await until(() => told.includes('new'));
+      expect(told).toEqual(owed ? ['owed', 'new'] : ['new']);
     }
   });
 
