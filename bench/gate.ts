@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { projectPolicy, type FirstLook } from '@muster/contracts';
@@ -136,7 +136,9 @@ class Desk {
 
   /** Everything but the packages, which are the operator's to provide. */
   private forget(): void {
-    for (const name of ['trees', 'outcomes']) rmSync(join(this.cacheDir, name), { recursive: true, force: true });
+    const packages = ['dependencies', 'npm', 'python'];
+    for (const name of existsSync(this.cacheDir) ? readdirSync(this.cacheDir) : [])
+      if (!packages.includes(name)) rmSync(join(this.cacheDir, name), { recursive: true, force: true });
   }
 
   private write(files: ProjectFiles): { dir: string; tree: string } {
