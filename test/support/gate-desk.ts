@@ -69,6 +69,7 @@ export class GateDesk {
       run: null,
       baseRun: async () => null,
       trials: noTrials,
+      cleanPython: null,
       declared: { title: null, paths: null },
       server: gatePolicy.parse({}),
       draw: () => 0.5,

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import type { CheckFacts } from '@muster/contracts';
 import type { CheckLog } from './check-log.ts';
 import type { Check, CheckOutcome } from './checks/check.ts';
-import type { OfTheChange, TreeStep } from './project/readings.ts';
+import type { CleanPython, OfTheChange, TreeStep } from './project/readings.ts';
 import type { TreeFacts } from './project/tree-run.ts';
 import type { FileChange } from './source/changes.ts';
+import { pythonTextsAround, topNamesOf } from './source/python-texts.ts';
 import { surroundingsOf, textsAround } from './source/surroundings.ts';
 import type { SourceTree } from './source/tree.ts';
 
@@ -149,11 +150,12 @@ export function keptOfTheChange(
   alike: string,
   { candidate, against, changes }: Pick<Reads, 'candidate' | 'against' | 'changes'>,
   clean: (step: TreeStep) => boolean,
+  around = textsAround,
 ): OfTheChange {
   const answers = new Answers<unknown>(join(cacheDir, 'changes'), verification);
   let digest: string | null | undefined;
   const keyOf = (step: TreeStep): string | null => {
-    digest ??= against === null ? null : digestAround({ candidate, against, changes }, textsAround);
+    digest ??= against === null ? null : digestAround({ candidate, against, changes }, around);
     return digest === null ? null : digestOf([step, alike, digest]);
   };
   return {
@@ -170,6 +172,45 @@ export function keptOfTheChange(
     },
   };
 }
+
+/**
+ * The same for mypy, which is run by a check of its own: so whether it found nothing on what the change is compared with is kept here as well.
+ * @param trees names of both
+ */
+export function keptOfPython(
+  cacheDir: string,
+  verification: string | null,
+  alike: string,
+  trees: readonly [candidate: string, against: string | null],
+  reads: Pick<Reads, 'candidate' | 'against' | 'changes'>,
+): CleanPython {
+  const clean = new Answers<true>(join(cacheDir, 'clean-python'), verification);
+  const tops = [reads.candidate, reads.against].map((tree) => [...(tree === null ? [] : (topNamesOf(tree) ?? []))].sort());
+  const sameTops = JSON.stringify(tops[0]) === JSON.stringify(tops[1]);
+  const of = (settings: unknown): { change: OfTheChange | null; keyOf: (tree: string) => string } => {
+    const all = digestOf([alike, settings]);
+    const keyOf = (tree: string): string => digestOf([tree, all]);
+    const [, against] = trees;
+    const change =
+      against === null || !sameTops
+        ? null
+        : keptOfTheChange(cacheDir, verification, digestOf(['mypy', all, tops]), reads, () => clean.get(keyOf(against)) !== null, pythonTextsAround);
+    return { change, keyOf };
+  };
+  return {
+    find: (settings) => {
+      const { change, keyOf } = of(settings);
+      const found = change?.find('types') ?? null;
+      if (found !== null) clean.put(keyOf(trees[0]), true);
+      return found;
+    },
+    keep: (settings, outcome) => {
+      const { change, keyOf } = of(settings);
+      clean.put(keyOf(trees[0]), true);
+      change?.keep('types', outcome);
+    },
+  };
+} // prettier-ignore
 
 const contentOf = (tree: SourceTree | null, path: string): string =>
   createHash('sha256')

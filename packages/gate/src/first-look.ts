@@ -40,6 +40,7 @@ export async function lookFirst(
 }
 
 async function testsOf(run: TreeRun, files: readonly string[]): Promise<Record<'built' | 'tests', CommandOutcome | null>> {
+  run.beginAgain();
   const built = await run.showBuild();
   return { built, tests: built?.ok === false ? null : await run.lookAt(files) };
 } // prettier-ignore

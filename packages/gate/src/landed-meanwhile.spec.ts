@@ -100,6 +100,20 @@ describe('the suite of a change, once something else has landed', () => {
     expect(lines.map(filesIn)).toEqual([['test/left.test.js', landing === added ? 'test/novel.test.js' : 'test/right.test.js']]);
   }); // prettier-ignore
 
+  it('is not run where a folder came that nothing names, whatever its modules are called', async () => {
+    const { tests, lines } = await onTopOf({ change, landing: { 'src/fresh/index.js': 'export const fresh = 1;\n' } });
+    expect(tests.reused).toMatchObject({ verification: 'first' });
+    expect(lines).toEqual([]);
+  });
+
+  it('is run for those that name a folder that came', async () => {
+    const { tests } = await onTopOf({
+      change: { 'test/absent.test.js': suite("  await assert.rejects(import('../src/fresh/index.js'));") },
+      landing: { 'src/fresh/index.js': 'export const fresh = 1;\n' },
+    });
+    expect(tests.status).toBe('failed');
+  });
+
   it.each<[string, { base?: Files; change: Files; landing: Files }]>([
     [
       'read files of both that they do not import',

@@ -24,7 +24,7 @@ import {
 } from './checks/check.ts';
 import { extraChecks } from './checks/extra.ts';
 import { noTrials, trialsOf } from './checks/trials.ts';
-import { digestOf, keptFacts, keptOfTheChange, keptOutcomes, type Kept } from './evidence-cache.ts';
+import { digestOf, keptFacts, keptOfPython, keptOfTheChange, keptOutcomes, type Kept } from './evidence-cache.ts';
 import { lookFirst, needsNoRun } from './first-look.ts';
 import { junitOf } from './junit.ts';
 import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
@@ -218,6 +218,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     const against = restores ?? base;
     const server = input.server ?? gatePolicy.parse({});
     const lots = `${input.draw ?? ''}\n${input.candidateTree}\n${input.baseTree ?? ''}`;
+    const changes = changesBetween(against, candidate);
     const before: CheckContext = {
       purpose,
       policy,
@@ -226,7 +227,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       base,
       restores,
       against,
-      changes: changesBetween(against, candidate),
+      changes,
       installed: prepared.installed,
       candidateFacts: null,
       baseFacts: null,
@@ -234,6 +235,16 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       run: prepared.run,
       baseRun: async () => (await preparedBase()).run,
       trials: noTrials,
+      cleanPython:
+        purpose === 'revert' || purpose === 'post_landing' || fresh.size > 0
+          ? null
+          : keptOfPython(
+              options.cacheDir,
+              verification,
+              alikeFor(prepared.installed, prepared.run?.commands ?? null),
+              [input.candidateTree, input.baseTree],
+              { candidate, against: base, changes },
+            ),
       declared: input.declared ?? declaredWork.parse({}),
       server,
       draw: (name) => createHash('sha256').update(`${lots}\n${name}`).digest().readUInt32BE(0) / 2 ** 32,

@@ -1,6 +1,7 @@
 import type { CheckFacts, DeclaredWork, Finding, ProjectPolicy, VerifyInput } from '@muster/contracts';
 import { createHash } from 'node:crypto';
 import type { Installed } from '../project/dependencies.ts';
+import type { CleanPython } from '../project/readings.ts';
 import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
 import type { SandboxDriver } from '../sandbox/driver.ts';
 import type { FileChange } from '../source/changes.ts';
@@ -54,6 +55,8 @@ export interface CheckContext {
   baseRun: () => Promise<TreeRun | null>;
   /** What tests say when parts of the change are taken back. */
   trials: Trials;
+  /** Where mypy is known to have nothing to say, from earlier runs; null: it is run in any case. */
+  cleanPython: CleanPython | null;
   /** What whoever handed the change in says about it. */
   declared: DeclaredWork;
   server: VerifyInput['server'];

@@ -28,11 +28,27 @@ function settingsOf(tree: SourceTree): { path: string; text: string; namesFiles:
 }
 type Settings = ReturnType<typeof settingsOf>;
 
+/** With these alone mypy says of each file what follows from it and what it imports. */
+const ofOneFile =
+  /^(?:strict\w*|disallow_\w+|warn_\w+|check_untyped_defs|no_implicit_\w+|implicit_\w+|ignore_missing_imports|ignore_errors|python_version|platform|show_\w+|pretty|(?:enable|disable)_error_code|allow_\w+|local_partial_types|extra_checks|module)$/;
+
+/** Nothing is looked for elsewhere, left out, or made of by a program of the project's. */
+function asksFileByFile(settings: Settings): boolean {
+  let ours = false;
+  return (settings?.text ?? '').split('\n').every((line) => {
+    const section = /^\s*\[+\s*([^\]]+)/.exec(line)?.[1];
+    if (section !== undefined) ours = /^(?:tool\.)?"?mypy\b/.test(section);
+    const key = /^\s*([\w.]+)\s*[=:]/.exec(line)?.[1];
+    return !ours || section !== undefined || key === undefined || ofOneFile.test(key);
+  });
+}
+
 interface Looked {
   errors: TypeError[];
   version: string;
   exitCode: number | null;
   said: string;
+  ofSourceAlone: boolean;
 }
 
 /** null: there is no mypy where checks run. */
@@ -44,7 +60,7 @@ async function lookAt(run: TreeRun, tree: SourceTree, settings: Settings): Promi
   const kept = settings === null ? null : `muster-${settings.path.replace(/^\./, '')}`;
   const what = `--config-file=${kept ?? ''} ${files}`;
   const line = `command -v mypy >/dev/null || { echo '${mark} none'; exit 0; }; echo "${mark} $(mypy --version)"; MYPYPATH=src mypy ${form} ${what}; echo "${mark} ended $?"`;
-  const { stdout } = await run.show(line, {
+  const { stdout, ofSourceAlone } = await run.show(line, {
     added: new Map([
       [list, modulesIn(tree).join('\n')],
       ...(kept === null || settings === null ? [] : [[kept, settings.text] as const]),
@@ -60,6 +76,7 @@ async function lookAt(run: TreeRun, tree: SourceTree, settings: Settings): Promi
     version: new RegExp(`^${mark} mypy (\\S+)`, 'm').exec(stdout)?.[1] ?? 'unknown',
     exitCode: ended === undefined ? null : Number(ended),
     said: stdout.slice(-500),
+    ofSourceAlone,
   };
 }
 
@@ -70,7 +87,7 @@ const gaveUp = (looked: Looked | null): boolean => looked !== null && (looked.ex
  * project has settings of mypy; elsewhere they are hints, since nobody there has promised that types agree.
  */
 export async function pythonTypes(context: CheckContext): Promise<CheckOutcome> {
-  const { purpose, candidate, against, changes, run, baseRun } = context;
+  const { purpose, candidate, against, changes, run, baseRun, cleanPython } = context;
   if (purpose !== 'base' && !changes.some(({ path }) => isPython(path) || /(?:mypy\.ini|pyproject\.toml|setup\.cfg)$/.test(path)))
     return outcome('passed', 'the change touches no Python'); // prettier-ignore
   if (run === null) return outcome('not_run', 'the project could not be made ready to run');
@@ -78,6 +95,9 @@ export async function pythonTypes(context: CheckContext): Promise<CheckOutcome> 
   if (count > mostFiles)
     return outcome('not_run', `mypy is not run on more than ${mostFiles} files; there are ${count}`);
   const settings = settingsOf(against ?? candidate);
+  const clean = asksFileByFile(settings) ? cleanPython : null;
+  const found = clean?.find(settings) ?? null;
+  if (found !== null) return { ...(found.outcome as CheckOutcome), reused: found.reused };
   const now = await lookAt(run, candidate, settings);
   if (now === null) return outcome('not_run', 'mypy is not installed where checks run');
   const tool = { name: 'mypy', version: now.version };
@@ -92,8 +112,11 @@ export async function pythonTypes(context: CheckContext): Promise<CheckOutcome> 
     const why = `mypy gave up: ${now.said.trim().slice(0, 500)}`;
     return outcome(never ? 'not_run' : 'inconclusive', why, [], {}, tool);
   }
-  if (purpose === 'base' || now.errors.length === 0)
-    return outcome(now.errors.length === 0 ? 'passed' : 'failed', `${now.errors.length} type errors in Python`, [], { errors: now.errors.length, new: 0 }, tool); // prettier-ignore
+  if (purpose === 'base' || now.errors.length === 0) {
+    const told = outcome(now.errors.length === 0 ? 'passed' : 'failed', `${now.errors.length} type errors in Python`, [], { errors: now.errors.length, new: 0 }, tool); // prettier-ignore
+    if (now.errors.length === 0 && now.exitCode === 0 && now.ofSourceAlone) clean?.keep(settings, told);
+    return told;
+  }
   const then = await lookBefore();
   if (then !== null && gaveUp(then))
     return outcome('not_run', `mypy gave up on the branch: ${then.said.trim().slice(0, 500)}`, [], {}, tool);

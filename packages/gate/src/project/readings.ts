@@ -48,6 +48,12 @@ export interface OfTheChange {
   keep(step: TreeStep, outcome: unknown): void;
 }
 
+/** What mypy has nothing to say of, by its settings. */
+export interface CleanPython {
+  find(settings: unknown): Found<unknown> | null;
+  keep(settings: unknown, outcome: unknown): void;
+}
+
 /** What is to be run on a tree of which two others have shown the rest. */
 export interface Rest<T> {
   /** Those that have seen, or could have seen, what the change touches or what has landed. */

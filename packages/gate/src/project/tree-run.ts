@@ -71,6 +71,13 @@ export interface TreeFacts {
   reused?: Partial<Record<TreeStep, Reused>>;
 }
 
+/** With all that it printed to its standard output. */
+export interface Printed extends CommandOutcome {
+  readonly stdout: string;
+  /** It was seen to read nothing that the build has left. */
+  readonly ofSourceAlone: boolean;
+}
+
 export interface Commands {
   build: string | null;
   tests: TestPlan | null;
@@ -405,12 +412,12 @@ export class TreeRun {
   async show(
     line: string,
     options: { added?: ReadonlyMap<string, string>; first?: boolean } = {},
-  ): Promise<CommandOutcome & { stdout: string; reused?: Reused }> {
+  ): Promise<Printed & { reused?: Reused }> {
     const added = [...(options.added ?? [])];
     const step = `show ${createHash('sha256')
       .update(JSON.stringify([line, added]))
       .digest('hex')}`;
-    const found = await this.find<CommandOutcome & { stdout: string }>(step);
+    const found = await this.find<Printed>(step);
     if (found !== null) return { ...found.outcome, reused: found.reused };
     return await this.print(line, { ...options, kept: step, asBuilt: true });
   }
@@ -428,7 +435,7 @@ export class TreeRun {
       kept?: string;
       asBuilt?: boolean;
     } = {},
-  ): Promise<CommandOutcome & { stdout: string }> {
+  ): Promise<Printed> {
     const {
       overrides = new Map<string, string>(),
       added = new Map<string, string>(),
@@ -444,7 +451,8 @@ export class TreeRun {
         for (const [path, text] of added) addFile(folder, path, text);
         const whole = rebuilt ? `( ${this.commands.build} ) >/dev/null 2>&1; ${line}` : line;
         const result = await this.runIn(folder, whole, { ...limits, watched: kept !== undefined });
-        const outcome = { ...this.outcome(line, result), stdout: plain(result.stdout) };
+        const ofSourceAlone = result.reads?.read.every((path) => this.tree.has(path) || added.has(path)) === true;
+        const outcome = { ...this.outcome(line, result), stdout: plain(result.stdout), ofSourceAlone };
         if (kept !== undefined && outcome.ok)
           this.keep(kept, [whole, ...added.values()].join('\n'), result, this.left(), outcome);
         return outcome;
@@ -569,6 +577,11 @@ export class TreeRun {
     return repeats ? await this.suite() : await this.testFiles(files);
   }
 
+  /** Begins, where something has landed meanwhile, what need not wait for the build. */
+  beginAgain(): void {
+    if (this.landed !== null) this.afterLanding().catch(() => undefined); // whoever asks for the suite hears of it
+  }
+
   private async testFiles(files: readonly string[]): Promise<SuiteOutcome | null> {
     const kept = stepOf(files);
     return (await this.find<SuiteOutcome>(kept))?.outcome ?? (await this.tests({ files, first: true, kept }));
@@ -686,6 +699,7 @@ export class TreeRun {
         return null;
       }
     };
+    this.beginAgain();
     const build = guarded('build', () => this.showBuild());
     const step = <T extends CommandOutcome>(
       name: 'types' | 'lint',

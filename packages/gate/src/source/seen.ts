@@ -63,9 +63,9 @@ const partsOf = (name: string): string[] =>
  * that something installed imports; what lies in one may not.
  */
 const isPlainModule = (path: string, place: string, both: (path: string) => boolean): boolean => {
-  const added = posix.relative(place, path).split('/');
-  if (!(isScript(path) || isPython(path)) || added.some((name) => lookedFor.test(name.replace(/\.\w+$/, ''))))
-    return false;
+  // What lies in a folder that has come or gone with it is found by that folder's name, or not at all.
+  const [first] = posix.relative(place, path).split('/');
+  if (!(isScript(path) || isPython(path)) || lookedFor.test(first!.replace(/\.\w+$/, ''))) return false;
   return isScript(path) || isTestFile(path) || both(posix.join(place, '__init__.py'));
 };
 

@@ -8,6 +8,8 @@ import type { SourceTree } from './tree.ts';
 
 const prose =
   /\.(?:md|mdx|markdown|rst|txt|adoc|png|jpe?g|gif|svg|ico|webp|pdf)$|(?:^|\/)(?:LICENSE|NOTICE|CODEOWNERS)$/i;
+/** Looked at by people alone. */
+export const isProse = (path: string): boolean => prose.test(path);
 const locks = /(?:package-lock|npm-shrinkwrap)\.json$/;
 /** Beyond this, reading every import costs more than it saves. */
 const mostFiles = 3000;
