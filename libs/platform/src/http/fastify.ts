@@ -28,6 +28,19 @@ const guardedHeaders = {
   'cross-origin-opener-policy': 'same-origin',
 } as const;
 
+const dataHeaders = { ...guardedHeaders, 'content-security-policy': "default-src 'none'; frame-ancestors 'none'" };
+const apiHeaders = { ...dataHeaders, 'cache-control': 'no-store' };
+/** The docs page brings its own scripts and styles; everything else is data. */
+const docsHeaders = {
+  ...guardedHeaders,
+  'content-security-policy':
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'",
+};
+function headersFor(url: string): Record<string, string> {
+  if (!url.startsWith('/api/')) return dataHeaders;
+  return url.startsWith('/api/docs') ? docsHeaders : apiHeaders;
+}
+
 /** Node gives up on what is no HTTP before there is a request: the answer is written by hand, and the connection ends with it. */
 function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
@@ -55,6 +68,9 @@ export function httpAdapter(config: Config): FastifyAdapter {
       const problem = { ...toProblem(error), instance: pathOf(request.url), traceId: traceIdOf(request) };
       void reply.headers(guardedHeaders).status(problem.status).type(problemType).send(JSON.stringify(problem));
     },
+    // Middleware in the manner of Express: there is none, and every request would walk through the place for it.
+    skipMiddie: true,
+    multipart: false,
     requestTimeout: 0,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
@@ -73,19 +89,7 @@ export function httpAdapter(config: Config): FastifyAdapter {
     );
   }
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.headers({
-      ...guardedHeaders,
-      'x-trace-id': traceIdOf(request),
-    });
-    // The docs page brings its own scripts and styles; everything else is data.
-    const docs = request.url.startsWith('/api/docs');
-    void reply.header(
-      'content-security-policy',
-      docs
-        ? "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-        : "default-src 'none'; frame-ancestors 'none'",
-    );
-    if (request.url.startsWith('/api/') && !docs) void reply.header('cache-control', 'no-store');
+    void reply.headers(headersFor(request.url)).header('x-trace-id', traceIdOf(request));
     done();
   });
   // Before schemas look at it: they recurse.
