@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Check, CheckContext, CheckOutcome } from '../../packages/gate/src/checks/check.ts';
 import { noTrials } from '../../packages/gate/src/checks/trials.ts';
-import { type Installed, toolCaches } from '../../packages/gate/src/project/dependencies.ts';
+import { type Installed, toolCaches } from '../../packages/gate/src/project/installed.ts';
 import { scriptsOf } from '../../packages/gate/src/project/scripts.ts';
 import { commandsFor, TreeRun, type TreeFacts } from '../../packages/gate/src/project/tree-run.ts';
 import { detectSandbox, type Sandbox } from '../../packages/gate/src/sandbox/detect.ts';

@@ -47,7 +47,8 @@ export {
   type SandboxRun,
 } from './sandbox/driver.ts';
 export { readReport } from './sandbox/report.ts';
-export { dependenciesHome, toolCaches } from './project/dependencies.ts';
+export { dependenciesHome } from './project/dependencies.ts';
+export { toolCaches } from './project/installed.ts';
 export { sbomOf } from './project/lock.ts';
 export { mergeLock } from './project/lock-merge.ts';
 export { rebuildGenerated } from './project/rebuild.ts';

@@ -27,7 +27,8 @@ import { noTrials, trialsOf } from './checks/trials.ts';
 import { digestOf, keptFacts, keptOfPython, keptOfTheChange, keptOutcomes, type Kept } from './evidence-cache.ts';
 import { lookFirst, needsNoRun } from './first-look.ts';
 import { junitOf } from './junit.ts';
-import { installDependencies, notInstalled, type Installed } from './project/dependencies.ts';
+import { installDependencies } from './project/dependencies.ts';
+import { notInstalled, type Installed } from './project/installed.ts';
 import { scriptsOf } from './project/scripts.ts';
 import { Readings, type OfTheChange, type TreeStep } from './project/readings.ts';
 import { commandsFor, TreeRun, type CommandOutcome, type Commands, type TreeFacts } from './project/tree-run.ts';
@@ -145,6 +146,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
       registry: options.npmRegistry ?? null,
       npmCache: options.npmCache ?? null,
       pythonWheels: options.pythonWheels ?? null,
+      driver,
       signal,
       onLog: (line) => {
         options.onLog?.(line);

@@ -1,6 +1,6 @@
 import type { CheckFacts, DeclaredWork, Finding, ProjectPolicy, VerifyInput } from '@muster/contracts';
 import { createHash } from 'node:crypto';
-import type { Installed } from '../project/dependencies.ts';
+import type { Installed } from '../project/installed.ts';
 import type { CleanPython } from '../project/readings.ts';
 import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
 import type { SandboxDriver } from '../sandbox/driver.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { isOutage, withoutTags } from './dependencies.ts';
+import { withoutTags } from './dependencies.ts';
+import { isOutage } from './npm.ts';
 
 describe('tags in a lock', () => {
   const packages = {

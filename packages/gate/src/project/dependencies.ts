@@ -1,55 +1,21 @@
-import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
-import { promisify } from 'node:util';
-import { sandboxPaths, type SandboxMount } from '../sandbox/driver.ts';
+import { sandboxPaths, type SandboxDriver } from '../sandbox/driver.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { SourceTree } from '../source/tree.ts';
+import { npmLockOfBun, type SpecOf } from './bun-lock.ts';
 import { foreignLockNames } from './foreign-locks.ts';
+import { NotSupported, record, staysInside, type Json } from './foreign-plan.ts';
+import { homeOf, installedAt, toolCaches, without, type Installed } from './installed.ts';
 import { npmLock, npmLockNames, publicRegistries } from './lock.ts';
+import { npm, NpmFailed } from './npm.ts';
+import { installByManager, type ForeignPlan } from './package-manager.ts';
+import { planPnpm } from './pnpm-plan.ts';
 import { installPython } from './python-packages.ts';
 import { makeReadable } from './readable.ts';
 import { dependenciesOf } from './scripts.ts';
-
-export interface Installed {
-  status: 'nothing_needed' | 'installed' | 'refused' | 'not_run';
-  reason: string;
-  /** True: the machine or its registry is why there are none, and neither the manifest nor the lock. */
-  blocked?: boolean;
-  /** What of the lock or the manifest was refused, one sentence each. */
-  refused: string[];
-  mounts: SandboxMount[];
-  /** Folders of the project that the mounts need to exist. */
-  mountPoints: string[];
-  has(packageName: string): boolean;
-  /** The host's folder of packages for Python, which a run finds at `sandboxPaths.python`; null: there are none. */
-  python: string | null;
-  digest: string;
-}
-
-const without = (status: Installed['status'], reason: string, refused: string[] = []): Installed => ({
-  status,
-  reason,
-  refused,
-  mounts: [],
-  mountPoints: [],
-  has: () => false,
-  python: null,
-  digest: status,
-});
-
-/** For a tree that nothing is to be installed for. */
-export const notInstalled = (reason: string): Installed => without('not_run', reason);
-
-type Json = Record<string, unknown>;
-const record = (value: unknown): Json =>
-  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
-
-/** A workspace's folder as the lock names it; anything that leads out of the project, or into nowhere, is none. */
-const staysInside = (path: string): boolean =>
-  !posix.isAbsolute(path) && !posix.normalize(path).startsWith('..') && !path.includes('\\');
+import { planYarn } from './yarn-plan.ts';
 
 /**
  * What in a lock would make npm fetch something else than a tarball of the registry. `resolved` itself is dropped afterwards, so
@@ -116,15 +82,20 @@ function lockedVersion(packages: Json, from: string, name: string): string | nul
  * A manifest or an entry of the lock with its tags replaced by the versions that the lock has for them. A lock pins what a tag
  * meant when it was written; npm would ask again what it means today, since the entries no longer say where they came from.
  */
-export function withoutTags(packages: Json, place: string, manifest: Json): Json {
+export function withoutTags(
+  packages: Json,
+  place: string,
+  manifest: Json,
+  specOf: SpecOf = (_name, spec) => spec,
+): Json {
   const pinned: Json = { ...manifest };
   for (const kind of dependencyKinds) {
     if (manifest[kind] === undefined) continue;
     pinned[kind] = Object.fromEntries(
-      Object.entries(record(manifest[kind])).map(([name, spec]) => [
-        name,
-        isTag(spec) ? (lockedVersion(packages, place, name) ?? spec) : spec,
-      ]),
+      Object.entries(record(manifest[kind])).map(([name, given]) => {
+        const spec = typeof given === 'string' ? specOf(name, given) : given;
+        return [name, isTag(spec) ? (lockedVersion(packages, place, name) ?? spec) : spec];
+      }),
     );
   }
   return pinned;
@@ -139,6 +110,8 @@ export interface InstallOptions {
   npmCache?: string | null;
   /** A folder of wheels that the operator fills: what a project pins by hash for Python comes from there. */
   pythonWheels?: string | null;
+  /** Other tools than npm install in it; null or absent: they do not. */
+  driver?: SandboxDriver | null;
   signal?: AbortSignal | undefined;
   onLog?: ((line: string) => void) | undefined;
 }
@@ -174,10 +147,11 @@ export async function installDependencies(tree: SourceTree, options: InstallOpti
 async function installNode(tree: SourceTree, options: InstallOptions): Promise<Installed> {
   const plan = planInstall(tree, options.registry);
   if ('status' in plan) return plan;
+  if ('manager' in plan) return await installByManager(plan, options);
   const key = `${options.cacheDir} ${plan.digest}`;
   const existing = running.get(key);
   if (existing !== undefined) return await existing;
-  const work = install({ ...plan, tools: toolchain(), options });
+  const work = install({ ...plan, options });
   running.set(key, work);
   try {
     return await work;
@@ -186,19 +160,14 @@ async function installNode(tree: SourceTree, options: InstallOptions): Promise<I
   }
 }
 
-/** Folders of node_modules into which tools write; each run gets fresh ones. */
-export const toolCaches = ['.vite', '.vite-temp', '.cache'] as const;
-
 /**
  * The folder that a tree's packages are mounted from; null where it needs none, or none can be had. Whoever fills its `node_modules`
  * beforehand verifies without a registry.
  */
 export function dependenciesHome(dir: string, cacheDir: string, registry: string | null = null): string | null {
   const plan = planInstall(new SourceTree(dir), registry);
-  return 'status' in plan ? null : homeOf(cacheDir, plan.digest);
+  return 'status' in plan || 'manager' in plan ? null : homeOf(cacheDir, plan.digest);
 }
-
-const homeOf = (cacheDir: string, digest: string): string => join(cacheDir, 'dependencies', digest);
 
 interface InstallPlan {
   manifests: Map<string, Json>;
@@ -207,23 +176,72 @@ interface InstallPlan {
   workspaces: string[];
 }
 
+const planners = { 'pnpm-lock.yaml': planPnpm, 'yarn.lock': planYarn } as const;
+
+/** The same of a lock of another tool. */
+function planForeign(tree: SourceTree, path: keyof typeof planners, registry: string | null): ForeignPlan | Installed {
+  try {
+    const { plan, problems } = planners[path](tree, registry === null ? null : new URL(registry).host);
+    for (const each of plan.files.keys())
+      if (each.endsWith('package.json')) problems.push(...specProblems(tree.json(each) ?? {}, each));
+    if (problems.length > 0) return refusedFor(path, problems);
+    return plan;
+  } catch (error) {
+    return unreadable(error, path);
+  }
+}
+
+/** Deeper than anything can be read, or with signs that stand for none, a lock is none. */
+function unreadable(error: unknown, path: string): Installed {
+  if (error instanceof NotSupported) return without('not_run', error.message);
+  if (error instanceof RangeError || error instanceof URIError)
+    return without('not_run', `${path} cannot be read: ${error.message}`);
+  throw error;
+}
+
+const refusedFor = (path: string, problems: readonly string[]): Installed =>
+  without('refused', `${path} asks for what does not come from the registry`, problems.slice(0, 50));
+
 /** What would be installed, known by its content; or why nothing is. */
-function planInstall(tree: SourceTree, registry: string | null): InstallPlan | Installed {
+function planInstall(tree: SourceTree, registry: string | null): InstallPlan | ForeignPlan | Installed {
   const manifest = tree.json('package.json');
-  if (manifest === null || (Object.keys(dependenciesOf(tree)).length === 0 && manifest['workspaces'] === undefined)) {
+  const alone =
+    manifest?.['workspaces'] === undefined && !(tree.has('pnpm-workspace.yaml') && tree.has('pnpm-lock.yaml'));
+  if (manifest === null || (Object.keys(dependenciesOf(tree)).length === 0 && alone)) {
     return without('nothing_needed', 'the project has no dependencies');
   }
   const lockPath = npmLockNames.find((path) => tree.has(path));
   if (lockPath === undefined) {
-    const other = [...foreignLockNames, 'bun.lockb'].find((path) => tree.has(path));
+    const other = [...foreignLockNames, 'bun.lockb' as const].find((path) => tree.has(path));
+    if (other === 'bun.lock') return planBun(tree, registry);
+    if (other === 'pnpm-lock.yaml' || other === 'yarn.lock') return planForeign(tree, other, registry);
     return without(
       'not_run',
       other === undefined
         ? 'the project has dependencies and no lock file; commit package-lock.json'
-        : `nothing is installed from ${other}, only from npm's lock files`,
+        : `nothing is installed from ${other}, a file that only bun reads; let bun write bun.lock (bun install --save-text-lockfile)`,
     );
   }
-  const lock = npmLock(tree, lockPath);
+  return planNpm(tree, lockPath, npmLock(tree, lockPath), registry);
+}
+
+/** npm installs from bun's lock, too, once it is written in npm's way: both say where each package lies. */
+function planBun(tree: SourceTree, registry: string | null): InstallPlan | Installed {
+  try {
+    const { lock, problems, specOf } = npmLockOfBun(tree, registry === null ? null : new URL(registry).host);
+    return problems.length > 0 ? refusedFor('bun.lock', problems) : planNpm(tree, 'bun.lock', lock, registry, specOf);
+  } catch (error) {
+    return unreadable(error, 'bun.lock');
+  }
+}
+
+function planNpm(
+  tree: SourceTree,
+  lockPath: string,
+  lock: Json | null,
+  registry: string | null,
+  specOf: SpecOf = (_name, spec) => spec,
+): InstallPlan | Installed {
   if (lock === null || typeof lock['lockfileVersion'] !== 'number' || lock['lockfileVersion'] < 2) {
     return without('not_run', `${lockPath} is not a lock of version 2 or 3; renew it with a current npm`);
   }
@@ -238,11 +256,10 @@ function planInstall(tree: SourceTree, registry: string | null): InstallPlan | I
     if (each !== null) {
       problems.push(...specProblems(each, path));
       const { scripts: _scripts, ...rest } = each;
-      manifests.set(path, withoutTags(packages, path === 'package.json' ? '' : posix.dirname(path), rest));
+      manifests.set(path, withoutTags(packages, path === 'package.json' ? '' : posix.dirname(path), rest, specOf));
     }
   }
-  if (problems.length > 0)
-    return without('refused', `${lockPath} asks for what does not come from the registry`, problems.slice(0, 50));
+  if (problems.length > 0) return refusedFor(lockPath, problems);
   const tools = toolchain();
   if (tools.npmCli === null) return { ...without('not_run', 'npm was not found on this machine'), blocked: true };
   const strippedPackages = Object.fromEntries(
@@ -250,7 +267,7 @@ function planInstall(tree: SourceTree, registry: string | null): InstallPlan | I
       const entry = record(value);
       if (entry['link'] === true) return [place, entry];
       const { resolved: _resolved, ...rest } = entry;
-      return [place, withoutTags(packages, place, rest)];
+      return [place, withoutTags(packages, place, rest, specOf)];
     }),
   );
   const stripped = JSON.stringify({ ...lock, dependencies: undefined, packages: strippedPackages });
@@ -270,10 +287,8 @@ function planInstall(tree: SourceTree, registry: string | null): InstallPlan | I
   return { manifests, stripped, digest, workspaces };
 }
 
-async function install(
-  given: InstallPlan & { tools: ReturnType<typeof toolchain>; options: InstallOptions },
-): Promise<Installed> {
-  const { tools, options, digest } = given;
+async function install(given: InstallPlan & { options: InstallOptions }): Promise<Installed> {
+  const { options, digest } = given;
   const home = homeOf(options.cacheDir, digest);
   if (!existsSync(home)) {
     const folder = join(options.cacheDir, 'dependencies', `.${digest}-${randomUUID()}`);
@@ -288,25 +303,8 @@ async function install(
         `ignore-scripts=true\naudit=false\nfund=false\nupdate-notifier=false\n${options.registry === null ? '' : `registry=${options.registry}\n`}`,
       );
       options.onLog?.('installing dependencies from the lock file');
-      const env: Record<string, string> = { HOME: homedir(), NO_COLOR: '1' };
-      for (const name of [
-        'PATH',
-        'HTTP_PROXY',
-        'HTTPS_PROXY',
-        'NO_PROXY',
-        'http_proxy',
-        'https_proxy',
-        'no_proxy',
-        'NODE_EXTRA_CA_CERTS',
-        'SSL_CERT_FILE',
-      ]) {
-        const value = process.env[name];
-        if (value !== undefined) env[name] = value;
-      }
-      await promisify(execFile)(
-        tools.node,
+      await npm(
         [
-          tools.npmCli!,
           'ci',
           '--ignore-scripts',
           '--no-audit',
@@ -316,13 +314,8 @@ async function install(
             ? ['--prefer-offline', '--cache', join(options.cacheDir, 'npm')]
             : ['--offline', '--logs-max=0', '--cache', options.npmCache]),
         ],
-        {
-          cwd: folder,
-          env,
-          timeout: 300_000,
-          maxBuffer: 16 * 1024 * 1024,
-          ...(options.signal ? { signal: options.signal } : {}),
-        },
+        folder,
+        options.signal,
       );
       mkdirSync(join(folder, 'node_modules'), { recursive: true });
       for (const cache of toolCaches) mkdirSync(join(folder, 'node_modules', cache), { recursive: true });
@@ -331,45 +324,12 @@ async function install(
     } catch (error) {
       options.signal?.throwIfAborted();
       if (!existsSync(home)) {
-        const said =
-          error !== null && typeof error === 'object' && 'stderr' in error ? String(error.stderr) : String(error);
-        const words = said
-          .split('\n')
-          .filter((line) => /^npm error\s+\S/.test(line))
-          .map((line) => line.replace(/^npm error\s+/, ''))
-          .filter((line) => !/^(Clean install a project|Usage:|npm ci|Options:|\[|aliases:|Run "npm help)/.test(line));
-        const what = `npm ci failed: ${(words.length > 0 ? words.slice(0, 8).join('; ') : said.trim()).slice(0, 1000)}`;
-        return { ...without('not_run', what), blocked: isOutage(error, said) };
+        if (!(error instanceof NpmFailed)) throw error;
+        return { ...without('not_run', error.message), blocked: error.outage };
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
   }
-  const places = ['node_modules', ...given.workspaces.map((place) => `${place}/node_modules`)].filter((place) =>
-    existsSync(join(home, place)),
-  );
-  return {
-    status: 'installed',
-    reason: 'installed from the lock file',
-    refused: [],
-    mounts: [
-      ...places.map((place) => ({ from: join(home, place), to: `${sandboxPaths.work}/${place}`, mode: 'ro' as const })),
-      ...toolCaches.map((cache) => ({
-        from: '',
-        to: `${sandboxPaths.work}/node_modules/${cache}`,
-        mode: 'tmpfs' as const,
-      })),
-    ],
-    mountPoints: places,
-    has: (name) => existsSync(join(home, 'node_modules', name)),
-    python: null,
-    digest,
-  };
+  return installedAt(home, given.workspaces, digest);
 }
-
-/** Did npm end for want of network, registry, time or room, rather than because of what it was asked to install? */
-export const isOutage = (error: unknown, said: string): boolean =>
-  (error !== null && typeof error === 'object' && 'killed' in error && error.killed === true) ||
-  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|EPIPE|ERR_SOCKET_TIMEOUT|ENOSPC|EDQUOT|EROFS|EMFILE|ENOMEM|ENOTCACHED|E429|E5\d\d|EIDLETIMEOUT)\b/.test(
-    said,
-  );

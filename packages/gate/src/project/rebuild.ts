@@ -15,7 +15,8 @@ import { readReportBytes } from '../sandbox/report.ts';
 import { inSlot } from '../sandbox/slots.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { copyTree, discard, SourceTree } from '../source/tree.ts';
-import { installDependencies, type Installed } from './dependencies.ts';
+import { installDependencies } from './dependencies.ts';
+import type { Installed } from './installed.ts';
 import { mergeLock } from './lock-merge.ts';
 import { environmentAt } from './tree-run.ts';
 

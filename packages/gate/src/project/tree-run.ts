@@ -18,7 +18,7 @@ import { isScript, isTestFile } from '../source/paths.ts';
 import { importsIn } from '../source/reached.ts';
 import { copyTree, discard, SourceTree } from '../source/tree.ts';
 import { Copies } from './copies.ts';
-import type { Installed } from './dependencies.ts';
+import type { Installed } from './installed.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
 import { asksForModules, reporters } from './reporters.ts';
