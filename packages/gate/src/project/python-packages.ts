@@ -5,6 +5,7 @@ import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { toolchain } from '../sandbox/toolchain.ts';
 import type { SourceTree } from '../source/tree.ts';
+import { pythonLocks, readPythonLock } from './python-locks.ts';
 import { makeReadable } from './readable.ts';
 
 /** What is to be installed, one line for pip each, with where that is said. */
@@ -94,19 +95,26 @@ export interface PythonOptions {
 }
 
 /**
- * Installs what the requirement files of a tree pin by hash, once per content: wheels only, of which nothing is run, each compared with its
+ * Installs what the requirement files of a tree pin by hash, or where none does its lock of uv or poetry, once per content: wheels only, of which nothing is run, each compared with its
  * hash, from the operator's folder and from nowhere else.
  */
 export async function installPython(tree: SourceTree, options: PythonOptions): Promise<PythonPackages> {
   const { wheels } = options;
   if (wheels === null) return { status: 'nothing_needed' };
-  const { files, lines, refused } = pinnedIn(tree);
-  if (files.length === 0) return { status: 'nothing_needed' };
-  if (refused.length > 0)
-    return { status: 'refused', reason: `${files.join(', ')} asks for what is no pinned wheel`, refused: refused.slice(0, 50) }; // prettier-ignore
-  const version = await pythonWithPip();
+  const pinned = pinnedIn(tree);
+  const lock = pinned.files.length > 0 ? undefined : pythonLocks.find((path) => tree.has(path));
+  if (pinned.files.length === 0 && lock === undefined) return { status: 'nothing_needed' };
+  const version = lock === undefined && pinned.refused.length > 0 ? '' : await pythonWithPip();
   if (version === null)
     return { status: 'not_run', reason: 'python3 has no pip on this machine, which installs wheels', blocked: true };
+  const read = lock === undefined ? null : await readPythonLock(tree, lock, options.signal);
+  if (read !== null && read.unusable !== null)
+    return { status: 'not_run', reason: `nothing is installed from ${lock!}: ${read.unusable}`, blocked: false };
+  const files = lock === undefined ? pinned.files : [lock];
+  const { lines, refused } = read ?? pinned;
+  if (refused.length > 0)
+    return { status: 'refused', reason: `${files.join(', ')} asks for what is no pinned wheel`, refused: refused.slice(0, 50) }; // prettier-ignore
+  if (lines.length === 0) return { status: 'nothing_needed' };
   const digest = createHash('sha256')
     .update(JSON.stringify([lines, version]))
     .digest('hex')
