@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,6 +9,7 @@ import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import type { SubmissionView, VerificationFacts, VerificationView } from '@muster/contracts';
 import { MusterClient } from '@muster/sdk';
 import { startApp, type TestServer } from '#test/app';
+import { SmallRegistry } from '#test/small-registry';
 import { startVerifier } from '#test/verifier-at-work';
 import { main } from '../../apps/cli/src/program.ts';
 
@@ -33,8 +36,37 @@ const changes: readonly [string, Readonly<Record<string, string>>][] = [
   ['Add double', doubled(licence, 'return 2 * n;')],
 ]; // prettier-ignore
 
+/** The same with a package of npm's kind, locked by pnpm, and one of Python's, locked by uv; its test needs both. */
+async function withPackages(registry: SmallRegistry, wheels: string): Promise<Readonly<Record<string, string>>> {
+  const about = 'tiny-1.0.0.dist-info';
+  const made = join(folder, 'made');
+  await write(made, {
+    'tiny/__init__.py': 'three = 3\n',
+    [`${about}/METADATA`]: 'Metadata-Version: 2.1\nName: tiny\nVersion: 1.0.0\n',
+    [`${about}/WHEEL`]: 'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
+    [`${about}/RECORD`]: `tiny/__init__.py,,\n${about}/METADATA,,\n${about}/WHEEL,,\n${about}/RECORD,,\n`,
+  });
+  const wheel = join(wheels, 'tiny-1.0.0-py3-none-any.whl');
+  await run('python3', ['-m', 'zipfile', '-c', wheel, 'tiny', about], { cwd: made });
+  const hash = createHash('sha256').update(await readFile(wheel)).digest('hex');
+  const files = {
+    ...sample,
+    'package.json': JSON.stringify({ name: 'sample', type: 'module', scripts: { test: 'node --test' }, dependencies: { three: '1.0.0' } }),
+    'test/three.test.js': `${head}import { execFileSync } from 'node:child_process';\nimport three from 'three';\nimport { sum } from '../src/sum.js';\ntest('adds what packages say', () => {\n  assert.equal(sum(three, Number(execFileSync('python3', ['-c', 'import tiny; print(tiny.three)']))), 6);\n});\n`,
+    'pyproject.toml': '[project]\nname = "sample"\nversion = "0.1.0"\ndependencies = ["tiny"]\n',
+    'uv.lock': `version = 1\nrevision = 3\nrequires-python = ">=3.9"\n\n[[package]]\nname = "sample"\nversion = "0.1.0"\nsource = { virtual = "." }\ndependencies = [\n    { name = "tiny" },\n]\n\n[package.metadata]\nrequires-dist = [{ name = "tiny" }]\n\n[[package]]\nname = "tiny"\nversion = "1.0.0"\nsource = { registry = "https://pypi.org/simple" }\nwheels = [\n    { url = "https://files.pythonhosted.org/packages/tiny-1.0.0-py3-none-any.whl", hash = "sha256:${hash}", size = 1 },\n]\n`,
+  };
+  const locked = join(folder, 'locked');
+  await write(locked, files);
+  const pnpm = join(createRequire(import.meta.url).resolve('pnpm'), '..', 'bin', 'pnpm.cjs');
+  await run(process.execPath, [pnpm, 'install', '--lockfile-only', `--registry=${registry.url}/`, `--store-dir=${join(folder, 'store')}`, `--config.cache-dir=${join(folder, 'pnpm')}`], { cwd: locked });
+  return { ...files, 'pnpm-lock.yaml': await readFile(join(locked, 'pnpm-lock.yaml'), 'utf8') };
+} // prettier-ignore
+
 let folder: string;
 let policy: string;
+let npmCache: string;
+let wheels: string;
 let server: TestServer;
 let muster: MusterClient;
 let stopVerifier: () => Promise<void>;
@@ -77,14 +109,32 @@ console.log(JSON.stringify({ status: bare.length > 0 ? 'failed' : 'passed', summ
     { name: 'wording', category: 'documentation', package: join(tools, 'package', 'index.mjs') },
   ];
   await writeFile(policy, JSON.stringify({ checks, required: ['header'] }));
-  const source = join(folder, 'source');
-  await write(source, sample);
-  await git(source, 'init', '--quiet', '-b', 'main');
-  await git(source, 'add', '.');
-  await git(source, 'commit', '--quiet', '-m', 'Begin');
+  npmCache = join(folder, 'npm-cache');
+  wheels = join(folder, 'wheels');
+  await mkdir(wheels);
+  const registry = new SmallRegistry(folder);
+  await registry.open([
+    { manifest: { name: 'three', version: '1.0.0' }, files: { 'index.js': 'module.exports = 3;\n' } },
+  ]);
+  await registry.fill(npmCache, 'three@1.0.0');
+  for (const [name, files] of [
+    ['source', sample],
+    ['packaged', await withPackages(registry, wheels)],
+  ] as const) {
+    const source = join(folder, name);
+    await write(source, files);
+    await git(source, 'init', '--quiet', '-b', 'main');
+    await git(source, 'add', '.');
+    await git(source, 'commit', '--quiet', '-m', 'Begin');
+  }
+  registry.close();
   server = await startApp({ env: { MUSTER_IMPORT_PATHS: folder, MUSTER_GATE_POLICY: policy } });
-  stopVerifier = await startVerifier(server);
+  stopVerifier = await startVerifier(server, { npmCache, pythonWheels: wheels });
   muster = new MusterClient({ url: server.url, token: server.admin.token, retryForMs: 0 });
+  await muster.agents.register({
+    definition: { metadata: { name: 'author', version: '1.0.0' }, skills: [{ name: 'code.change' }] },
+    publish: true,
+  });
   process.env['HOME'] = folder;
 });
 afterAll(async () => {
@@ -121,21 +171,22 @@ const seenIn = (facts: VerificationFacts | null): unknown =>
     findings: findings.map(({ rule, level, veto, path, line, fingerprint }) => ({ rule, level, veto, path, line, fingerprint })), // prettier-ignore
   }));
 
-it('says of a change on its author’s machine what the server’s gate says of it', async () => {
-  await muster.agents.register({
-    definition: { metadata: { name: 'author', version: '1.0.0' }, skills: [{ name: 'code.change' }] },
-    publish: true,
-  });
-  const project = await muster.projects.create({ name: 'Same', source: { path: join(folder, 'source') } });
+/** What server and author's machine say of these changes to a repository; each the same of every one. */
+async function verdictsOf(
+  source: string,
+  given: typeof changes,
+  ...options: readonly string[]
+): Promise<{ verdict: string; tests: string | undefined }[]> {
+  const project = await muster.projects.create({ name: source, source: { path: join(folder, source) } });
   await muster.projects.assign(project.id, { agent: 'author', capabilities: ['code.change'] });
-  const { secret: token } = await muster.keys.create({ name: 'author', role: 'agent' });
+  const { secret: token } = await muster.keys.create({ name: `author-${source}`, role: 'agent' });
   const post = async <T>(path: string, body: unknown): Promise<T> =>
     (await server.request('POST', path, body, { token })).body;
   const hello = { agent: 'author', capabilities: ['code.change'], capacity: 1 };
   const { instanceId } = await post<{ instanceId: string }>('/api/runtime/instances', hello);
-  const base = await git(join(folder, 'source'), 'rev-parse', 'HEAD');
-  const verdicts: string[] = [];
-  for (const [title, files] of changes) {
+  const base = await git(join(folder, source), 'rev-parse', 'HEAD');
+  const verdicts: { verdict: string; tests: string | undefined }[] = [];
+  for (const [title, files] of given) {
     await muster.tasks.create({ projectId: project.id, capability: 'code.change', title });
     const { tasks } = await post<{ tasks: { taskId: string; fence: number }[] }>(
       `/api/runtime/instances/${instanceId}/claim`,
@@ -152,13 +203,26 @@ it('says of a change on its author’s machine what the server’s gate says of 
     });
     const { verdict, score, reasons, facts } = await ended(id);
     await server.request('POST', `/api/tasks/${taskId}/cancel`, {});
-    const clone = join(folder, `clone-${verdicts.length}`);
-    await git(folder, 'clone', '--quiet', join(folder, 'source'), clone);
+    const clone = join(folder, `clone-${source}-${verdicts.length}`);
+    await git(folder, 'clone', '--quiet', join(folder, source), clone);
     await write(clone, files);
     const draw = /--draw (\S+)/.exec(JSON.stringify(facts))?.[1];
-    const here = await verifiedHere(clone, '--base', base, '--policy', policy, '--title', `${title}\n${title}`, ...(draw === undefined ? [] : ['--draw', draw])); // prettier-ignore
+    const here = await verifiedHere(clone, '--base', base, '--policy', policy, ...options, '--title', `${title}\n${title}`, ...(draw === undefined ? [] : ['--draw', draw])); // prettier-ignore
     expect({ title, ...(here as object) }).toEqual({ title, verdict, score, reasons, checks: seenIn(facts) });
-    verdicts.push(`${verdict}`);
+    verdicts.push({ verdict: `${verdict}`, tests: facts?.checks.find(({ check }) => check === 'tests')?.status });
   }
-  expect(verdicts).toEqual(['rejected', 'rejected', 'rejected', 'rejected', 'accepted']);
+  return verdicts;
+}
+
+it('says of a change on its author’s machine what the server’s gate says of it', async () => {
+  const verdicts = await verdictsOf('source', changes);
+  expect(verdicts.map(({ verdict }) => verdict)).toEqual(['rejected', 'rejected', 'rejected', 'rejected', 'accepted']);
+});
+
+it('says the same with packages that locks of pnpm and uv pin, from the operator’s cache and wheels', async () => {
+  const some = changes.filter(([title]) => ['Break the sum', 'Add double'].includes(title));
+  expect(await verdictsOf('packaged', some, '--npm-cache', npmCache, '--python-wheels', wheels)).toEqual([
+    { verdict: 'rejected', tests: 'failed' },
+    { verdict: 'accepted', tests: 'passed' },
+  ]);
 });

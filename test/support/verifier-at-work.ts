@@ -9,7 +9,10 @@ import { verify } from '../../apps/agents/src/verifier/verify.ts';
 import type { TestServer } from './app.ts';
 
 /** The server's own verifier, as its process does it: over sockets, in a sandbox that was proven. Ends with the answer. */
-export async function startVerifier(server: TestServer): Promise<() => Promise<void>> {
+export async function startVerifier(
+  server: TestServer,
+  packages: { readonly npmCache?: string; readonly pythonWheels?: string } = {},
+): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), 'muster-verifier-'));
   const sandbox = await detectSandbox('auto', [dir]);
   const token = await server.app.get(Authenticator).issueSystemKey('verifier');
@@ -20,8 +23,8 @@ export async function startVerifier(server: TestServer): Promise<() => Promise<v
     sandbox: 'auto',
     sandboxes: {},
     npmRegistry: null,
-    npmCache: null,
-    pythonWheels: null,
+    npmCache: packages.npmCache ?? null,
+    pythonWheels: packages.pythonWheels ?? null,
   } as const;
   const agent = defineAgent({
     name: 'muster-verifier',
