@@ -13,6 +13,10 @@ export interface CorpusCase {
   title: string;
   /** Where its task keeps it; absent: anywhere. */
   paths?: string[];
+  /** What the branch holds besides the project. */
+  branch?: (draft: Draft) => void;
+  /** The person who hands it in without a task; absent: an agent does. */
+  approvedBy?: string;
   change: (draft: Draft) => void;
   /** The rules of which one has to name what is wrong; absent: the work is honest and has to be let in. */
   refusedBy?: string[];

@@ -98,14 +98,16 @@ export class Workshop {
   }
 
   async judge(each: CorpusCase): Promise<Outcome> {
-    const before = this.project(each.project);
-    const draft = new Draft(before);
+    const branch = new Draft(this.project(each.project));
+    each.branch?.(branch);
+    const draft = new Draft(branch.files);
     each.change(draft);
     return await this.compare(
-      before,
+      branch.files,
       draft.files,
       { title: each.title, paths: each.paths ?? null },
       without[each.project],
+      each.approvedBy ?? null,
     );
   }
 
@@ -234,9 +236,16 @@ function summed(
   ms: number,
 ): Outcome {
   const { verdict, score, reasons } = judge(facts, policy, 'admission');
+  // A check that has to pass refuses by what it found, whatever that costs.
+  const isRefused = ({ check, status }: CheckFacts): boolean => policy.required.includes(check) && status === 'failed';
   const placed = (check: CheckFacts): string[] =>
     check.findings
-      .filter((each) => each.veto || each.level === 'error')
+      .filter(
+        (each) =>
+          each.veto ||
+          each.level === 'error' ||
+          (each.level === 'warning' && isRefused(check) && !check.findings.some(({ level }) => level === 'error')),
+      )
       .map((each) => `${each.rule} ${each.path ?? ''}${each.line === null ? '' : `:${each.line}`} ${each.message}`);
   return {
     verdict,

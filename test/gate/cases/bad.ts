@@ -11,7 +11,7 @@ export function bad(
   project: SampleProject,
   refusedBy: string[],
   change: Change,
-  more: { title?: string; paths?: string[]; sizes?: readonly Size[] } = {},
+  more: { title?: string; paths?: string[]; sizes?: readonly Size[]; branch?: Change } = {},
 ): CorpusCase[] {
   return (more.sizes ?? [1]).map((size) => ({
     name: size === 1 ? name : `${name}, among ${size} lines`,
@@ -19,6 +19,7 @@ export function bad(
     project,
     title: more.title ?? 'Tidy up',
     ...(more.paths === undefined ? {} : { paths: more.paths }),
+    ...(more.branch === undefined ? {} : { branch: more.branch }),
     refusedBy,
     change(draft) {
       change(draft);

@@ -11,7 +11,9 @@ import { testTools } from './honest-test-tools.ts';
 import { honestCases } from './honest.ts';
 import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';
+import { upkeep } from './honest-upkeep.ts';
 import { vouchingCases } from './vouching.ts';
+import { honestWeb, webCases } from './web.ts';
 
 const written: readonly CorpusCase[] = [
   ...testCases,
@@ -19,12 +21,15 @@ const written: readonly CorpusCase[] = [
   ...claimCases,
   ...safetyCases,
   ...forgeryCases,
+  ...webCases,
   ...honestCases,
   ...moreFeatures,
   ...lookalikes,
   ...reshapedTests,
   ...housekeeping,
   ...testTools,
+  ...upkeep,
+  ...honestWeb,
   ...vouchingCases,
 ];
 

@@ -134,6 +134,65 @@ describe('weakened tests', () => {
     expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(after)))).toEqual([]);
   });
 
+  it('tells tests of one name apart, in whatever order they stand', async () => {
+    const less = "test('one', () => {\n  assert.ok(f(7));\n});\n";
+    const more = "test('three', () => {\n  assert.ok(f(3));\n});\n";
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + less), testFile(one + less + more)))).toEqual([]);
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + less), testFile(less + one)))).toEqual([]);
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + less), testFile(less + less)))).toEqual([
+      'weakened-tests.assertions_removed',
+    ]);
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + less), testFile(one)))).toEqual([
+      'weakened-tests.removed',
+    ]);
+  });
+
+  it('takes no test of an untouched file for one that went', async () => {
+    const other = { 'b.test.js': "test('two', () => {\n  assert.ok(g(1));\n});\n" };
+    const result = await run(weakenedTestsCheck, { ...testFile(one + two), ...other }, { ...testFile(one), ...other });
+    expect(vetoes(result)).toEqual(['weakened-tests.removed']);
+  });
+
+  it('lets a person take a test away, and says who it was', async () => {
+    const { status, findings } = await run(weakenedTestsCheck, testFile(one + two), testFile(one), {
+      approvedBy: 'Ada (user_1)',
+    });
+    expect([status, findings.map(({ level, veto }) => [level, veto])]).toEqual(['passed', [['note', false]]]);
+    expect(findings[0]!.message).toContain('Let through by Ada (user_1).');
+  });
+
+  describe('of what is removed', () => {
+    const shop = {
+      'src/coupon.js': 'export function couponFor(a) {\n  return a * 2;\n}\n',
+      'src/price.js': 'export function priceOf(a) {\n  return a * 3;\n}\n',
+      'coupon.test.js': "test('coupons', () => {\n  assert.equal(couponFor(1), 2);\n});\n",
+      'price.test.js': "test('prices', () => {\n  assert.equal(priceOf(1), 3);\n});\n",
+    };
+    const without = (...paths: (keyof typeof shop)[]): Files =>
+      Object.fromEntries(Object.entries(shop).filter(([path]) => !(paths as string[]).includes(path)));
+    const seen = async (title: string | null, after: Files): Promise<string[]> =>
+      vetoes(await run(weakenedTestsCheck, shop, after, { declared: { title, paths: null } }));
+
+    it('go with it where the work says so', async () => {
+      expect(await seen('Remove the coupons', without('src/coupon.js', 'coupon.test.js'))).toEqual([]);
+    });
+
+    it.each<[string, string | null, Files]>([
+      ['nothing says so', null, without('src/coupon.js', 'coupon.test.js')],
+      ['something else is said', 'Fix the coupons', without('src/coupon.js', 'coupon.test.js')],
+      ['something else is removed', 'Remove the letters', without('src/coupon.js', 'coupon.test.js')],
+      ['it is still there', 'Remove the coupons', without('coupon.test.js')],
+      ['the test is about something else', 'Remove the coupons', without('src/coupon.js', 'price.test.js')],
+      [
+        'it is there elsewhere',
+        'Remove the coupons',
+        { ...without('src/coupon.js', 'coupon.test.js'), 'src/moved.js': shop['src/coupon.js'] },
+      ],
+    ])('do not go where %s', async (_what, title, after) => {
+      expect(await seen(title, after)).toEqual(['weakened-tests.removed']);
+    });
+  });
+
   it('notices a table that asks for less', async () => {
     const less = "test('one', () => {\n  for (const [x, y] of [[1, 2]]) assert.equal(f(x), y);\n});\n";
     expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(less + two)))).toEqual([
@@ -381,7 +440,13 @@ describe('tampering', () => {
     const refused = await run(tamperingCheck, ground, more, { policy, approvedBy });
     expect(refused.status).toBe('failed');
     expect(vetoes(refused)).toEqual(['tampering.link_outside']);
-    expect(refused.findings.filter(({ level }) => level === 'error')).toHaveLength(2);
+    expect(refused.findings.filter(({ level }) => level === 'error')).toHaveLength(1);
+    // What silences a tool costs a person points, and is no reason to refuse.
+    const silenced = await run(tamperingCheck, ground, { ...ground, 'src/y.js': '/* eslint-disable no-new */\n' }, { policy, approvedBy }); // prettier-ignore
+    expect(silenced).toMatchObject({
+      status: 'passed',
+      findings: [{ rule: 'tampering.suppression', level: 'warning', message: expect.stringContaining('Let through') }],
+    });
 
     const agents = await run(tamperingCheck, ground, after, { policy });
     expect(vetoes(agents)).toContain('tampering.gate_settings');

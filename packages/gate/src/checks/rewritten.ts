@@ -51,7 +51,7 @@ const common = new Set(
   ),
 );
 const stem = (word: string): string => word.toLowerCase().replace(/(?:ies|ing|es|ed|s|y)$/, '');
-const stemsOf = (text: string): Set<string> =>
+export const stemsOf = (text: string): Set<string> =>
   new Set(
     (text.replace(/([a-z\d])([A-Z])/g, '$1 $2').match(/\p{L}{4,}/gu) ?? [])
       .filter((word) => !common.has(word.toLowerCase()))

@@ -15,10 +15,39 @@ const built = (code: string): boolean =>
   /["']\s*\+\s*\w|\w\s*\+\s*["']/.test(code) ||
   /["']\.format\(/.test(code);
 
+/** An element of a page; the names that objects give themselves in angles are none. */
+const markup =
+  /<\/[a-zA-Z]|<(?:[abipu]|h[1-6]|br|div|em|form|html|img|input|li|option|script|span|strong|t[dhr]|title)\b/;
+const asking = 'get|post|put|patch|delete|head|request|urlopen|urlretrieve|stream';
+
+/** The calls by which a file asks other servers: of modules under whatever name, of what was imported from them, of their clients. */
+function askingCalls(source: string): RegExp {
+  const objects = ['requests', 'httpx', 'urllib\\.request', 'urllib3', 'aiohttp'];
+  const functions = ['urlopen'];
+  for (const [, module = '', name] of source.matchAll(/^\s*import\s+([\w.]+)\s+as\s+(\w+)/gm))
+    if (objects.includes(module.replaceAll('.', '\\.'))) objects.push(name!);
+  for (const [, module = '', names = ''] of source.matchAll(/^\s*from\s+([\w.]+)\s+import\s+([^#\n]+)/gm)) {
+    if (module === 'urllib' && /\brequest\b/.test(names))
+      objects.push(/\brequest\s+as\s+(\w+)/.exec(names)?.[1] ?? 'request');
+    if (!objects.includes(module.replaceAll('.', '\\.'))) continue;
+    for (const [, name = '', , as] of names.matchAll(/(\w+)(\s+as\s+(\w+))?/g))
+      if (new RegExp(`^(?:${asking})$`).test(name)) functions.push(as ?? name);
+  }
+  const client = `(?:${objects.join('|')})\\.(?:Session|session|Client|AsyncClient|ClientSession|PoolManager)\\(`;
+  for (const [, assigned, opened] of source.matchAll(
+    new RegExp(`(\\w+)\\s*=\\s*${client}|${client}[^\\n]*\\)\\s+as\\s+(\\w+)`, 'g'),
+  ))
+    objects.push((assigned ?? opened)!);
+  return new RegExp(
+    `(?<![\\w.])(?:self\\.)?(?:${objects.join('|')})\\.(?:${asking})\\(|(?<![\\w.])(?:${functions.join('|')})\\(`,
+  );
+}
+
 /** Vulnerable patterns of one Python file, line by logical line, with names followed from a request to where they are used. */
 export function pythonSecurity(_path: string, source: string): Hit[] {
   const hits: Hit[] = [];
   const lines = pythonLines(source).filter((each) => each.indent >= 0);
+  const asks = askingCalls(source);
   let sent = new Map<string, number>();
   let texts = new Map<string, string>();
   let guarded = false;
@@ -176,9 +205,10 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
         'Keep templates in files; pass values as data.',
       );
     if (
-      /^return\b|make_response\(|HttpResponse\(|Markup\(|mark_safe\(|\.write\(/.test(text) &&
+      (/^return\b|make_response\(|HttpResponse\(|HTMLResponse\(|Markup\(|mark_safe\(|\.write\(/.test(text)
+        ? markup.test(text)
+        : assigned !== null && /<\/[a-z][\w-]*>/.test(text)) &&
       built(text) &&
-      /<\/?[a-zA-Z]/.test(text) &&
       uses(text)
     )
       hit(
@@ -195,11 +225,15 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
         'A request decides which file this is, and nothing keeps it inside a folder.',
         'Resolve the path and check that it stays within its folder.',
       );
-    const asked = argument(
-      /\b(?:requests|httpx|urllib\.request|aiohttp)\.(?:get|post|put|delete|head|request|urlopen)\(|\burlopen\(/,
-    );
+    const asked = argument(asks)?.replace(/^[\w.]*Request\(\s*/, '') ?? null;
     if (asked !== null && !guarded) {
-      const host = /^(\w+)\s*[,)]/.test(asked) || /^request\./.test(asked) || /^f["'](?:https?:\/\/)?\{/.test(asked);
+      // The value is all of the address, or the beginning of it, or stands where a host does.
+      const host =
+        /^(\w+)\s*[,)]/.test(asked) ||
+        /^(?:flask\.)?request\./.test(asked) ||
+        /^f["'](?:https?:\/\/)?\{/.test(asked) ||
+        /^["'](?:https?:\/\/)?["']\s*\+/.test(asked) ||
+        /^["'](?:https?:\/\/)?(?:%s|\{\w*\})/.test(asked);
       if (host && uses(asked))
         hit(
           'ssrf',

@@ -17,6 +17,10 @@ const cleans =
   /(?:escape|sanitiz|sanitis|encode|quote|purify|validat|allow|safe|slug|basename|parseint|parsefloat|^number$|^boolean$|^bigint$|tofixed|isinteger|digest|hash|randomuuid)/i;
 const numeric = /^(?:number|boolean|bigint|Date)$/;
 
+/** The last part of what is called: `slice` of `location.hash.slice`. */
+const lastName = (callee: ts.Expression, file: ts.SourceFile): string =>
+  callee.getText(file).replace(/\s+/g, '').split('.').at(-1) ?? '';
+
 type FunctionNode = ts.FunctionLikeDeclaration;
 const isFunction = (node: ts.Node): node is FunctionNode => ts.isFunctionLike(node) && 'body' in node;
 
@@ -183,7 +187,7 @@ class Flow {
     }
     const text = node.getText(this.file).replace(/\s+/g, '');
     if (requestPart.test(text) || pageInput.test(text))
-      return ts.isCallExpression(node) && cleans.test(node.expression.getText(this.file)) ? 'constant' : 'request';
+      return ts.isCallExpression(node) && cleans.test(lastName(node.expression, this.file)) ? 'constant' : 'request';
     if (ts.isIdentifier(node)) {
       if (/^[A-Z][A-Z0-9_]+$/.test(node.text) || node.text === 'undefined' || node.text.startsWith('__'))
         return 'constant';
@@ -224,6 +228,8 @@ class Flow {
             : 'constant',
         );
       }
+      // What else a request is made of does not say whom it goes to.
+      if (callee === 'Request') return node.arguments?.[0] === undefined ? 'constant' : this.of(node.arguments[0]);
       if (
         /^(?:String|URL|decodeURIComponent|decodeURI|join|resolve|fileURLToPath|JSON\.parse|Object|URLSearchParams)$/.test(
           callee,
@@ -260,10 +266,70 @@ const guards =
 const programs = /(?:^|\/)(?:scripts?|tools?|bin|bench|build)\//;
 const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|apikey|signature|credential|csrf|reset/i;
 
+/** A whole element, or one that has no end: text that only holds an angle, or a type's parameter, has neither. */
+const markup = /<\/[a-z][\w-]*\s*>|<(?:img|input|br|hr|meta|link|iframe|base|embed)\b[^<]*>?/;
+
+const asksOthers =
+  /^(?:node:)?(?:https?|http2)$|^(?:undici|axios|got|request|needle|ky|node-fetch|superagent|cross-fetch|make-fetch-happen|phin|bent)$/;
+const isAsking = /^(?:get|post|put|patch|delete|request|head|fetch|stream)$/;
+
+/** The names by which a file asks other servers: as functions, and as objects that have such functions. */
+function askersOf(file: ts.SourceFile): { functions: ReadonlySet<string>; objects: ReadonlySet<string> } {
+  const functions = new Set([
+    'fetch',
+    'axios',
+    'got',
+    'request',
+    'needle',
+    'ky',
+    'undici.request',
+    'globalThis.fetch',
+    'window.fetch',
+  ]);
+  const objects = new Set(['axios', 'got', 'http', 'https', 'superagent', 'needle', 'ky', 'undici']);
+  const both = (name: string): void => void (functions.add(name), objects.add(name));
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
+      const clause = node.importClause;
+      if (!asksOthers.test(node.moduleSpecifier.text) || clause === undefined) return;
+      if (clause.name !== undefined) both(clause.name.text);
+      const named = clause.namedBindings;
+      if (named !== undefined && ts.isNamespaceImport(named)) both(named.name.text);
+      else
+        for (const each of named?.elements ?? [])
+          if (isAsking.test((each.propertyName ?? each.name).text)) functions.add(each.name.text);
+      return;
+    }
+    if (ts.isVariableDeclaration(node) && node.initializer !== undefined) {
+      const from = node.initializer.getText(file).replace(/\s+/g, '');
+      const required = /^require\(['"]([^'"]+)['"]\)$/.exec(from)?.[1];
+      const on = /^([\w$.]+)\.(\w+)$/.exec(from);
+      if (ts.isObjectBindingPattern(node.name)) {
+        const asked = (required !== undefined && asksOthers.test(required)) || objects.has(from);
+        for (const each of node.name.elements)
+          if (asked && isAsking.test((each.propertyName ?? each.name).getText(file)))
+            functions.add(each.name.getText(file));
+      } else if (
+        required !== undefined
+          ? asksOthers.test(required)
+          : /^(?:axios|got|ky|needle)\.(?:create|extend|defaults)\(/.test(from)
+      )
+        both(node.name.getText(file));
+      else if (functions.has(from) || (on !== null && objects.has(on[1]!) && isAsking.test(on[2]!)))
+        functions.add(node.name.getText(file));
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return { functions, objects };
+}
+
 /** Vulnerable patterns of one script. What it says is about how code looks: finding nothing proves nothing. */
 export function scriptSecurity(path: string, text: string): Hit[] {
   const file = parseScript(path, text);
   const flow = new Flow(file);
+  const askers = askersOf(file);
+  const written = new Set<ts.Node>();
   const hits: Hit[] = [];
   const tool = programs.test(path);
   const shellHere = /(?:from|require\()\s*['"](?:node:)?child_process['"]|shelljs/.test(text);
@@ -292,6 +358,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     message: string,
     remedy: string,
   ): void => {
+    if (rule === 'xss') written.add(node);
     const line = file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
     const key = node.getText(file).replace(/\s+/g, ' ').slice(0, 300);
     hits.push({
@@ -346,6 +413,8 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   };
 
   const html = (node: ts.Expression, sends: boolean): void => {
+    // Data is sent as JSON.
+    if (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node)) return;
     const parts = pieces(node);
     const tags = parts.some((part) => typeof part === 'string' && /<\/?[a-z][\w-]*[\s>/]?/i.test(part));
     const worst = parts
@@ -369,15 +438,24 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       );
   };
 
+  const isWritten = (node: ts.Node): boolean => {
+    for (let at = node; !ts.isSourceFile(at) && !isFunction(at); at = at.parent) if (written.has(at)) return true;
+    return false;
+  };
+
   const visit = (node: ts.Node): void => {
     if (
       (ts.isTemplateExpression(node) || (ts.isBinaryExpression(node) && isBuilt(node))) &&
       !ts.isTaggedTemplateExpression(node.parent) &&
       !(ts.isBinaryExpression(node.parent) && isBuilt(node.parent))
-    )
+    ) {
       sql(node);
+      // Wherever it goes from here, an element with something in it is markup. Where it is written was looked at before.
+      if (!isWritten(node) && pieces(node).some((part) => typeof part === 'string' && markup.test(part)))
+        html(node, false);
+    }
     if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.EqualsToken) {
-      const target = node.left.getText(file);
+      const target = node.left.getText(file).replace(/\[['"](\w+)['"]\]$/, '.$1');
       if (/\.(?:innerHTML|outerHTML|srcdoc)$/.test(target)) {
         const level = graded(flow.of(node.right), 'warning');
         if (level !== null)
@@ -408,6 +486,29 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       const level = graded(flow.of(node.initializer.expression), 'warning');
       if (level !== null)
         hit(node, 'xss', level, 'Markup is set from a value.', 'Render it as text, or clean it first.');
+    }
+    if (
+      ts.isJsxAttribute(node) &&
+      /^(?:href|src|action|formAction|srcDoc|xlinkHref)$/.test(node.name.getText(file)) &&
+      node.initializer !== undefined &&
+      ts.isJsxExpression(node.initializer) &&
+      node.initializer.expression !== undefined
+    ) {
+      // A whole address may begin with `javascript:`; what stands behind the beginning of one may not.
+      const [start] = pieces(node.initializer.expression);
+      if (
+        typeof start !== 'string' &&
+        start !== undefined &&
+        flow.of(start) === 'request' &&
+        !guards.test(around(node))
+      )
+        hit(
+          node,
+          'xss',
+          'critical',
+          'What a request sent is an address that this page follows, and may be a script.',
+          'Follow only addresses that begin with a path of this site, or with https:.',
+        );
     }
     if (ts.isPropertyAssignment(node)) {
       const name = node.name.getText(file).replace(/['"]/g, '');
@@ -537,7 +638,11 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     )
       html(first, true);
     if (callee === 'Response' && ts.isNewExpression(node)) html(first, /text\/html/.test(node.getText(file)));
-    if (/^(?:document\.write|document\.writeln)$/.test(callee) || name === 'insertAdjacentHTML') {
+    if (
+      /^(?:document\.write|document\.writeln)$/.test(callee) ||
+      /^(?:insertAdjacentHTML|createContextualFragment|setHTMLUnsafe)$/.test(name) ||
+      (/^(?:\$|jQuery\b)/.test(on) && /^(?:html|append|prepend|before|after|replaceWith|wrap)$/.test(name))
+    ) {
       const markup = name === 'insertAdjacentHTML' ? (second ?? first) : first;
       const level = graded(flow.of(markup), 'warning');
       if (level !== null) hit(node, 'xss', level, 'Markup is written from a value.', 'Use textContent, or escape it.');
@@ -570,9 +675,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         'Resolve the path and check that it stays within the folder that it belongs to.',
       );
     if (
-      (/^(?:fetch|axios|got|request|needle|ky|undici\.request)$/.test(callee) ||
-        (/^(?:axios|got|http|https|superagent|needle|ky)$/.test(on) &&
-          /^(?:get|post|put|patch|delete|request|head)$/.test(name))) &&
+      (askers.functions.has(callee) || (askers.objects.has(on) && isAsking.test(name))) &&
       !guards.test(around(node))
     ) {
       const [start, next] = pieces(first);

@@ -353,8 +353,9 @@ export const tamperingCheck: Check = {
             findingOf({
               check: 'tampering',
               rule: 'tampering.suppression',
-              level: named ? 'warning' : 'error',
-              message: `A tool is silenced here${named ? '' : ', and more than the one thing that it would have said'}: ${hit[1]}.`,
+              // A person may silence more than that, and pays for it like for a remark.
+              level: named || approvedBy !== null ? 'warning' : 'error',
+              message: `A tool is silenced here${named ? '' : ', and more than the one thing that it would have said'}: ${hit[1]}.${named || approvedBy === null ? '' : ` Let through by ${approvedBy}.`}`,
               path,
               line: index + 1,
               key: line.trim(),

@@ -1,17 +1,67 @@
 import type { Finding } from '@muster/contracts';
+import { posix } from 'node:path';
 import { byName } from '../project/test-runner.ts';
-import { isTestFile } from '../source/paths.ts';
+import { isProductSource, isTestFile } from '../source/paths.ts';
+import type { SourceTree } from '../source/tree.ts';
 import { stillAsked } from '../source/test-cases.ts';
-import { changePurposes, findingOf, outcome, type Check } from './check.ts';
-import { isCaseOf, leaf, testsOf } from './rewritten.ts';
+import { changePurposes, findingOf, outcome, type Check, type CheckContext } from './check.ts';
+import { isCaseOf, leaf, stemsOf, testsOf, type PlacedTest } from './rewritten.ts';
 import { rewrittenExpectations, type RewrittenTest } from './rewritten-expectations.ts';
 
 const remedy =
   'Put the test back as it was and correct the code instead. If the test itself is wrong, a person has to say so.';
 
+/** Which test each became. Names are not always its own, so each test stands for one other, the most alike first. */
+function counterpartsOf(before: readonly PlacedTest[], now: readonly PlacedTest[]): Map<PlacedTest, PlacedTest> {
+  const found = new Map<PlacedTest, PlacedTest>();
+  const taken = new Set<PlacedTest>();
+  const alike: readonly ((test: PlacedTest) => string)[] = [
+    ({ path, name, body, rows }) => [path, name, body, rows].join('\0'),
+    ({ path, name }) => [path, name].join('\0'),
+    ({ name }) => name,
+    ({ name }) => leaf(name),
+  ];
+  for (const key of alike) {
+    const left = new Map<string, PlacedTest[]>();
+    for (const test of now) if (!taken.has(test)) left.set(key(test), [...(left.get(key(test)) ?? []), test]);
+    for (const test of before) {
+      const match = found.has(test) ? undefined : left.get(key(test))?.shift();
+      if (match === undefined) continue;
+      found.set(test, match);
+      taken.add(match);
+    }
+  }
+  return found;
+}
+
+const declaresRemoval = /\b(?:remov|delet|drop|retir|discontinu|deprecat|withdraw)\w*\b|\bget rid of\b|\bno longer\b/i;
+const words = /[A-Za-z_$][\w$]*/g;
+const definition =
+  /\b(?:function\*?|class|const|let|var|def|interface|type|enum)\s+([A-Za-z_$][\w$]*)|^\s*(?:(?:public|static|async|export)\s+)*([A-Za-z_$][\w$]*)\s*\(/gm;
+
+/** Tells of a text whether it uses something of the product that this change took away altogether, and said so. */
+function declaredGone({ declared, against, candidate, changes }: CheckContext): (text: string) => boolean {
+  const title = declared.title ?? '';
+  if (against === null || !declaresRemoval.test(title)) return () => false;
+  const wordsOf = (tree: SourceTree, paths: Iterable<string>): Set<string> =>
+    new Set([...paths].filter(isProductSource).flatMap((path) => tree.text(path)?.match(words) ?? []));
+  const left = wordsOf(candidate, candidate.files.keys());
+  const topics = stemsOf(title);
+  const isTopic = (text: string): boolean => [...stemsOf(text)].some((word) => topics.has(word));
+  const gone = new Set<string>();
+  for (const { path, status } of changes) {
+    if (status === 'added' || !isProductSource(path)) continue;
+    for (const match of (against.text(path) ?? '').matchAll(definition)) {
+      const name = (match[1] ?? match[2])!;
+      if (!left.has(name) && (isTopic(name) || (status === 'removed' && isTopic(posix.basename(path))))) gone.add(name);
+    }
+  }
+  return (text) => gone.size > 0 && (text.match(words) ?? []).some((word) => gone.has(word));
+}
+
 /**
- * Tests may be added, renamed and moved. They may not vanish, be skipped or assert less, whatever the change does to the code.
- * Seen twice: in what the runner reported on both trees, and in what the changed test files say.
+ * Tests may be added, renamed and moved. They may not vanish, be skipped or assert less, whatever the change does to the code, but for
+ * those of what the work is said to remove, and unless a person hands it in. Seen twice: in what the runner reported on both trees, and in what the changed test files say.
  */
 export const weakenedTestsCheck: Check = {
   name: 'weakened-tests',
@@ -20,7 +70,7 @@ export const weakenedTestsCheck: Check = {
   needs: [],
   purposes: changePurposes,
   async run(context) {
-    const { purpose, against, candidate, changes, candidateFacts, baseFacts, restoresFacts } = context;
+    const { purpose, against, candidate, changes, candidateFacts, baseFacts, restoresFacts, approvedBy } = context;
     if (against === null) return outcome('passed', 'there is no branch yet that could be weakened');
     const findings: Finding[] = [];
     const named = new Set<string>();
@@ -32,12 +82,10 @@ export const weakenedTestsCheck: Check = {
         findingOf({
           check: 'weakened-tests',
           rule: `weakened-tests.${rule}`,
-          level: 'error',
-          veto: true,
-          message,
+          ...(approvedBy === null ? { level: 'error', veto: true, remedy } : { level: 'note' }),
+          message: approvedBy === null ? message : `${message} Let through by ${approvedBy}.`,
           path,
           line,
-          remedy,
           key: `${rule} ${name}`,
         }),
       );
@@ -46,21 +94,28 @@ export const weakenedTestsCheck: Check = {
       .filter((change) => isTestFile(change.path) && change.status !== 'added')
       .map((change) => change.path);
     const nowAll = testsOf(candidate, candidate.files.keys());
-    const nowNamed = new Map(nowAll.map((test) => [test.name, test]));
-    const nowLeaves = new Map(nowAll.map((test) => [leaf(test.name), test]));
     const nowBodies = new Set(nowAll.filter((test) => !test.skipped && test.assertions > 0).map((test) => test.body));
-    const inPlace = new Map(nowAll.map((test) => [`${test.path}\n${test.name}`, test]));
     const before = testsOf(against, changedTests);
     const knownLeaves = new Set(before.map((test) => leaf(test.name)));
     const touched = new Set(changes.map((change) => change.path));
     const freshTests = nowAll.filter((test) => touched.has(test.path) && !knownLeaves.has(leaf(test.name)));
+    const counterparts = counterpartsOf(
+      before,
+      nowAll.filter(({ path }) => touched.has(path)),
+    );
+    // A test of what is gone has nothing to ask any more; that it goes, the work itself has to say.
+    const gone = declaredGone(context);
+    const went = new Set<string>();
     const rewritten: RewrittenTest[] = [];
     for (const test of before) {
       if (test.skipped) continue;
-      const now =
-        inPlace.get(`${test.path}\n${test.name}`) ?? nowNamed.get(test.name) ?? nowLeaves.get(leaf(test.name));
+      const now = counterparts.get(test);
       if (now === undefined) {
         if (nowBodies.has(test.body)) continue; // only its name changed
+        if (gone(test.body)) {
+          went.add(test.name);
+          continue;
+        }
         report('removed', test.name, test.path, null, `The test “${test.name}” of ${test.path} is gone.`);
       } else if (now.skipped) {
         report('skipped', test.name, now.path, now.line, `The test “${test.name}” is skipped now.`);
@@ -68,7 +123,7 @@ export const weakenedTestsCheck: Check = {
         now.assertions < test.assertions &&
         !(
           test.asserted.length >= test.assertions &&
-          test.asserted.every((each) => stillAsked(each, [now, ...freshTests]))
+          test.asserted.every((each) => stillAsked(each, [now, ...freshTests]) || gone(each.subject))
         )
       ) {
         const what =
@@ -138,6 +193,7 @@ export const weakenedTestsCheck: Check = {
         if (now === undefined && (unreadable.has(test.file) || isSuite.timedOut)) continue;
         if (now === undefined && before.some((each) => isCaseOf(each.name, test.name) && nowBodies.has(each.body)))
           continue;
+        if (now === undefined && [...went].some((name) => isCaseOf(name, test.name))) continue;
         // One that is fed from a table now goes by its name and the row.
         if (now === undefined && [...isNow.keys()].some((each) => each.startsWith(`${test.name}[`))) continue;
         if (now === undefined)
@@ -173,9 +229,15 @@ export const weakenedTestsCheck: Check = {
     }
     findings.push(...(await rewrittenExpectations(context, against, { before, now: nowAll, changedTests, rewritten })));
     const vetoes = findings.filter((each) => each.veto).length;
+    const summary =
+      vetoes > 0
+        ? `${vetoes} test${vetoes === 1 ? '' : 's'} weakened`
+        : approvedBy !== null && named.size > 0
+          ? `${named.size} test${named.size === 1 ? '' : 's'} weakened, let through by ${approvedBy}`
+          : 'no test is gone, skipped or asserts less';
     return outcome(
       vetoes > 0 || findings.some((each) => each.level === 'error') ? 'failed' : 'passed',
-      vetoes > 0 ? `${vetoes} test${vetoes === 1 ? '' : 's'} weakened` : 'no test is gone, skipped or asserts less',
+      went.size > 0 ? `${summary}; ${went.size} went with what they were about, as the work says` : summary,
       findings,
       { weakened: vetoes },
     );
