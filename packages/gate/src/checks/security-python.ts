@@ -15,6 +15,24 @@ const built = (code: string): boolean =>
   /["']\s*\+\s*\w|\w\s*\+\s*["']/.test(code) ||
   /["']\.format\(/.test(code);
 
+const literal = /^(["'])(?:(?!\1)[^\\{}])*\1$/;
+/** A mark for each value and nothing of theirs: `", ".join("?" for _ in codes)`, `", ".join(["?"] * len(codes))`. */
+const marks =
+  /^(["'])[, ]*\1\.join\(\s*(?:[([]?\s*(["'])(?:\?|%s)\2\s+for\s+\w+\s+in\s+[\w.]+(?:\([\w., ]*\))?\s*[)\]]?|[([]\s*(["'])(?:\?|%s)\3\s*,?\s*[)\]]\s*\*\s*len\([\w.]+\))\s*\)$/;
+const isFixed = (code: string): boolean => literal.test(code.trim()) || marks.test(code.trim());
+
+/** Names that a line gives something to in another way than by a plain assignment. */
+function givenOtherwise(text: string): string[] {
+  const loop = /\bfor\s+([\w\s,()*]{1,200}?)\s+in\b/g;
+  return [
+    ...[...text.matchAll(loop)].flatMap(([, names = '']) => names.match(/\w+/g) ?? []),
+    ...[...text.matchAll(/\bas\s+(\w+)|(\w+)\s*:=|^(\w+)\s*(?:[-+*/%|&^]|\/\/|\*\*|<<|>>|@)=/g)].map(
+      ([, as, walrus, augmented]) => (as ?? walrus ?? augmented)!,
+    ),
+    ...(/^[\w\s,*()[\]]+,[\w\s,*()[\]]*=(?!=)/.exec(text.slice(0, 500))?.[0].match(/\w+/g) ?? []),
+  ];
+}
+
 /** An element of a page; the names that objects give themselves in angles are none. */
 const markup =
   /<\/[a-zA-Z]|<(?:[abipu]|h[1-6]|br|div|em|form|html|img|input|li|option|script|span|strong|t[dhr]|title)\b/;
@@ -50,6 +68,9 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
   const asks = askingCalls(source);
   let sent = new Map<string, number>();
   let texts = new Map<string, string>();
+  /** Names that stand for the same text whatever comes, and those that ever stood for something else. */
+  let fixed = new Set<string>();
+  let varied = new Set<string>();
   let guarded = false;
   let within = '';
   for (const { line, indent, text, bare } of lines) {
@@ -57,6 +78,8 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
     if (head !== null) {
       sent = new Map();
       texts = new Map();
+      fixed = new Set();
+      varied = new Set(text.match(/\w+/g) ?? []);
       guarded = false;
       within = head[1]!;
     }
@@ -69,7 +92,21 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
       else sent.delete(assigned[1]!);
       if (built(assigned[2]!)) texts.set(assigned[1]!, assigned[2]!);
       else texts.delete(assigned[1]!);
+      if (isFixed(assigned[2]!)) fixed.add(assigned[1]!);
+      else varied.add(assigned[1]!);
     }
+    for (const name of givenOtherwise(text)) varied.add(name);
+    /** Without what is the same whatever comes. */
+    const moving = (code: string): string =>
+      [...fixed]
+        .filter((name) => !varied.has(name))
+        .reduce(
+          (rest, name) =>
+            rest
+              .replace(new RegExp(`\\{\\s*${name}\\s*\\}`, 'g'), '')
+              .replace(new RegExp(`(["'])\\s*\\+\\s*${name}\\b(?![.(\\[])(?:\\s*\\+\\s*\\1)?`, 'g'), '$1'),
+          code,
+        );
     if (
       /\b(?:startswith|is_relative_to|commonpath|relative_to|realpath|resolve)\(|\.\.["']\s+in\b|\bin\s+[A-Z_]+\b|allow/.test(
         text,
@@ -97,7 +134,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
       return name !== undefined && texts.has(name) ? `${texts.get(name)} ${name}` : rest;
     };
     const query = argument(/\.(?:execute|executemany|executescript|raw|query|text)\(/);
-    if (query !== null && built(query) && statement.test(query))
+    if (query !== null && built(moving(query)) && statement.test(query))
       hit(
         'sql_injection',
         uses(query) ? 'critical' : 'error',
@@ -108,9 +145,9 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
       query === null &&
       assigned !== null &&
       statement.test(text) &&
-      built(text) &&
+      built(moving(text)) &&
       /["'](?:\s*\w*\s*)?(?:select|insert|update|delete)\b/i.test(text) &&
-      /(?:=\s*'?|\blike\s+'?%?|values\s*\([^)]*'?)\{/i.test(text)
+      /(?:=\s*'?|\blike\s+'?%?|values\s*\([^)]*'?)\{/i.test(moving(text))
     )
       hit(
         'sql_injection',

@@ -13,6 +13,7 @@ const stronger = (a: Origin, b: Origin): Origin =>
 const requestPart =
   /^(?:req|request|ctx|context|event|evt|c|koa|koaContext)(?:\.request|\.req)?\??\.(?:query|params|param|body|headers|header|cookies|url|originalUrl|rawBody|queryStringParameters|pathParameters|path|files?|json|text|formData|search|href)\b/;
 const pageInput = /^(?:window\.)?(?:location\.(?:search|hash|href)|document\.(?:URL|referrer|cookie))\b/;
+const requestAnywhere = new RegExp(`(?<![\\w.$])${requestPart.source.slice(1)}`);
 const cleans =
   /(?:escape|sanitiz|sanitis|encode|quote|purify|validat|allow|safe|slug|basename|parseint|parsefloat|^number$|^boolean$|^bigint$|tofixed|isinteger|digest|hash|randomuuid)/i;
 const numeric = /^(?:number|boolean|bigint|Date)$/;
@@ -28,6 +29,7 @@ const isFunction = (node: ts.Node): node is FunctionNode => ts.isFunctionLike(no
 class Flow {
   private readonly origins = new Map<ts.Node, Map<string, Origin>>();
   private readonly functions = new Map<string, FunctionNode>();
+  private readonly handing = new Map<FunctionNode, Set<ts.Node>>();
   private readonly file: ts.SourceFile;
   private changed = true;
 
@@ -120,11 +122,17 @@ class Flow {
       target?.parameters.forEach((parameter, at) => {
         const given = node.arguments[at];
         const typed = parameter.type?.getText(this.file) ?? '';
-        if (given !== undefined && !numeric.test(typed) && this.of(given) === 'request')
-          this.bind(target, parameter.name, 'request');
+        if (given === undefined || numeric.test(typed) || this.of(given) !== 'request') return;
+        this.bind(target, parameter.name, 'request');
+        this.handing.set(target, (this.handing.get(target) ?? new Set()).add(this.scopeOf(node)));
       });
     }
     ts.forEachChild(node, (child) => this.walk(child));
+  }
+
+  /** Who in this file hands a function what a request sent: functions, or the file itself. */
+  sendersOf(called: FunctionNode): readonly ts.Node[] {
+    return [...(this.handing.get(called) ?? [])];
   }
 
   /** The function or file that a name belongs to, as seen from a place. */
@@ -333,10 +341,19 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   const hits: Hit[] = [];
   const tool = programs.test(path);
   const shellHere = /(?:from|require\()\s*['"](?:node:)?child_process['"]|shelljs/.test(text);
-  const around = (node: ts.Node): string => {
+  /** Looked at where it is used, or, in a function that is only given it, by everybody who gives it. */
+  const isGuarded = (node: ts.Node): boolean => {
     let at: ts.Node = node;
     while (!isFunction(at) && !ts.isSourceFile(at)) at = at.parent;
-    return ts.isSourceFile(at) ? '' : at.getText(file);
+    if (ts.isSourceFile(at)) return false;
+    const own = at.getText(file);
+    if (guards.test(own)) return true;
+    const senders = flow.sendersOf(at);
+    return (
+      senders.length > 0 &&
+      !requestAnywhere.test(own) &&
+      senders.every((sender) => !ts.isSourceFile(sender) && guards.test(sender.getText(file)))
+    );
   };
   const named = (node: ts.Node): string => {
     let at: ts.Node = node;
@@ -496,12 +513,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     ) {
       // A whole address may begin with `javascript:`; what stands behind the beginning of one may not.
       const [start] = pieces(node.initializer.expression);
-      if (
-        typeof start !== 'string' &&
-        start !== undefined &&
-        flow.of(start) === 'request' &&
-        !guards.test(around(node))
-      )
+      if (typeof start !== 'string' && start !== undefined && flow.of(start) === 'request' && !isGuarded(node))
         hit(
           node,
           'xss',
@@ -650,7 +662,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     if (/^(?:redirect)$/.test(name) && /^(?:res|response|reply|ctx|c)$/.test(on)) {
       const target = given.find((each) => flow.of(each) === 'request');
       const start = target === undefined ? undefined : pieces(target)[0];
-      if (target !== undefined && !(typeof start === 'string' && /^\/[^/]/.test(start)) && !guards.test(around(node)))
+      if (target !== undefined && !(typeof start === 'string' && /^\/[^/]/.test(start)) && !isGuarded(node))
         hit(
           node,
           'open_redirect',
@@ -664,7 +676,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     if (
       files.test(name) &&
       origin === 'request' &&
-      !guards.test(around(node)) &&
+      !isGuarded(node) &&
       !(name === 'sendFile' && /\broot\s*:/.test(second?.getText(file) ?? ''))
     )
       hit(
@@ -674,10 +686,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         'A request decides which file this is, and nothing keeps it inside a folder.',
         'Resolve the path and check that it stays within the folder that it belongs to.',
       );
-    if (
-      (askers.functions.has(callee) || (askers.objects.has(on) && isAsking.test(name))) &&
-      !guards.test(around(node))
-    ) {
+    if ((askers.functions.has(callee) || (askers.objects.has(on) && isAsking.test(name))) && !isGuarded(node)) {
       const [start, next] = pieces(first);
       const host =
         typeof start === 'string'

@@ -44,6 +44,18 @@ const critical: readonly [string, string, string][] = [
     ),
   ],
   ['ssrf', 'a.js', handler('return fetch(new Request(req.query.url));')],
+  // One of two who hand it an address looks at it.
+  [
+    'ssrf',
+    'a.js',
+    `async function ask(at) { return fetch(at); }\n${handler('return partners.has(req.query.url) ? ask(req.query.url) : null;')}\nexport const other = async (req, res) => { return ask(req.body.url); };\n`,
+  ],
+  ['ssrf', 'a.js', `async function ask(at) { return fetch(at); }\n${handler('return ask(req.query.url);')}`],
+  [
+    'ssrf',
+    'a.js',
+    `async function ask(req) { return fetch(req.query.other); }\n${handler('return partners.has(req.query.url) ? ask(req.query) : null;')}`,
+  ],
   ['path_traversal', 'a.js', handler("fs.createReadStream(path.join('/data', req.params.file)).pipe(res);", fs)],
   ['ssrf', 'a.js', handler('return fetch(req.query.url).then((r) => r.text());')],
   ['ssrf', 'a.ts', handler('return fetch(`https://${req.body.host}/x`);')],
@@ -105,6 +117,31 @@ const errors: readonly [string, string, string][] = [
     'b.py',
     'def f(db, name):\n    q = f"select * from t where n = {name}"\n    return db.execute(q)\n',
   ],
+  [
+    'sql_injection',
+    'a.py',
+    'def find(db, codes):\n    places = ", ".join("?" for _ in codes)\n    places = ", ".join(codes)\n    return db.execute(f"select * from items where code in ({places})")\n',
+  ],
+  [
+    'sql_injection',
+    'a.py',
+    'def find(db, order):\n    column = "name"\n    if order:\n        column = order\n    return db.execute(f"select * from items order by {column}")\n',
+  ],
+  [
+    'sql_injection',
+    'a.py',
+    'def find(db, names):\n    name = "none"\n    for name in names:\n        db.execute(f"select * from items where name = \'{name}\'")\n',
+  ],
+  [
+    'sql_injection',
+    'a.py',
+    'def find(db, codes, name):\n    places = ", ".join("?" for _ in codes)\n    return db.execute(f"select * from items where code in ({places}) and name = \'{name}\'", codes)\n',
+  ],
+  [
+    'sql_injection',
+    'a.py',
+    'def find(db, codes):\n    return db.execute(f"select * from items where code in ({\', \'.join(codes)})")\n',
+  ],
   ['command_injection', 'a.py', 'def f(d):\n    subprocess.run(f"ls {d}", shell=True)\n'],
   ['unsafe_deserialisation', 'a.py', 'def f(s):\n    return yaml.load(s)\n'],
   ['code_injection', 'a.py', 'def f(s):\n    return eval(s)\n'],
@@ -156,6 +193,18 @@ const honest: readonly [string, string][] = [
   [
     'a.py',
     'def view():\n    name = request.args["name"]\n    db.execute("select * from users where name = ?", (name,))\n',
+  ],
+  [
+    'a.js',
+    `async function ask(at) { return fetch(at); }\n${handler('const at = new URL(req.query.url);\n if (!partners.has(at.hostname)) return null;\n return ask(at);')}`,
+  ],
+  [
+    'a.py',
+    'def find(db, codes):\n    places = ", ".join("?" for _ in codes)\n    return db.execute(f"select * from items where code in ({places})", tuple(codes))\n',
+  ],
+  [
+    'a.py',
+    'def find(db, codes):\n    marks = ",".join(["%s"] * len(codes))\n    return db.execute("select * from t where c in (" + marks + ")", codes)\n',
   ],
   ['a.py', 'def f(d):\n    subprocess.run(["ls", d], check=True)\n'],
   ['a.py', 'def f(s):\n    return yaml.safe_load(s), json.loads(s), ast.literal_eval(s)\n'],
