@@ -14,8 +14,10 @@ import { Service } from 'kubernetes-models/v1/Service';
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { loadConfig } from '#platform/config';
 import { renderChart } from '#test/chart';
-import { Cluster, type Rule } from '#test/cluster';
+import { Cluster, type Rule, useSystemTools } from '#test/cluster';
 import { missingPrograms, needing } from '#test/needing';
+
+useSystemTools();
 
 interface Manifest {
   kind: string;

@@ -1,10 +1,20 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { Pod as PodModel } from 'kubernetes-models/v1/Pod';
 import { bwrapDriver } from '../../packages/gate/src/sandbox/bwrap.ts';
 import { sandboxPaths, type SandboxRun } from '../../packages/gate/src/sandbox/driver.ts';
+
+/**
+ * Tools from where the system has them: the driver of pods copies them all to the volume, and what stands before on somebody's PATH may be
+ * a Python of a gigabyte. To be called before the first sandbox of a file.
+ */
+export function useSystemTools(): void {
+  process.env['PATH'] = [dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'].join(
+    ':',
+  );
+}
 
 /** What a Role grants. */
 export interface Rule {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/gl
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Cluster } from '../../../../test/support/cluster.ts';
+import { Cluster, useSystemTools } from '../../../../test/support/cluster.ts';
 import { missingPrograms, needing } from '../../../../test/support/needing.ts';
 import { commandDriver } from './command.ts';
 import { detectSandbox } from './detect.ts';
@@ -13,6 +13,7 @@ import { proveSandbox } from './proof.ts';
 const { describe: suite } = needing('the sandboxes that an operator names', missingPrograms('bwrap'));
 
 let root: string;
+useSystemTools();
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'gate-named-'));
   chmodSync(root, 0o755);
