@@ -48,15 +48,20 @@ export function follow(
   };
 }
 
-/** The whole log again, from cursor 0, without disturbance. */
-export async function readLog(url: string, token: string, patienceMs: number): Promise<LoggedEvent[]> {
+/**
+ * The whole log again, from cursor 0, without disturbance.
+ * @param upTo where it ended when this began: where something goes on and on, so does the log
+ */
+export async function readLog(url: string, token: string, patienceMs: number, upTo: number): Promise<LoggedEvent[]> {
   const client = new MusterClient({ url, token });
   const stop = new AbortController();
   const events: LoggedEvent[] = [];
   // Quiet for this long: that was all.
   let quiet = setTimeout(() => stop.abort(), patienceMs);
   for await (const event of client.events.subscribe({ after: 0, signal: stop.signal })) {
+    if (event.position > upTo) break;
     events.push(loggedOf(event));
+    if (event.position === upTo) break;
     clearTimeout(quiet);
     quiet = setTimeout(() => stop.abort(), 3000);
   }
