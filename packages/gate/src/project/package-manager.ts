@@ -65,7 +65,11 @@ server.listen(0, '127.0.0.1', () => {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, ...Object.fromEntries(Object.entries(env).map(([name, text]) => [name, put(text)])) },
   });
-  child.on('exit', (code) => process.exit(code ?? 1));
+  child.on('exit', (code) => {
+    process.exitCode = code ?? 1;
+    server.close();
+    server.closeAllConnections();
+  });
 });
 `;
 

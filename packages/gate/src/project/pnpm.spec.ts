@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
 import { escapingArchive, SmallRegistry } from '../../../../test/support/small-registry.ts';
 import { testsCheck } from '../checks/tests.ts';
+import { sandboxPaths } from '../sandbox/driver.ts';
 import { runVerification } from '../verification.ts';
 import { installDependencies, type InstallOptions } from './dependencies.ts';
 import type { Installed } from './installed.ts';
@@ -69,7 +70,8 @@ const options = async (more: Partial<InstallOptions> = {}): Promise<InstallOptio
 });
 const install = async (files: Files, more: Partial<InstallOptions> = {}): Promise<Installed> =>
   await installDependencies(desk.tree(files), await options(more));
-const homeOf = ({ mounts }: Installed): string => mounts.find(({ to }) => to === '/work/node_modules')!.from;
+const homeOf = ({ mounts }: Installed): string =>
+  mounts.find(({ to }) => to === `${sandboxPaths.work}/node_modules`)!.from;
 /** The lock, or another file, with this in place of that, which has to be in it. */
 const instead = (files: Files, that: string | RegExp, by: string, path = 'pnpm-lock.yaml'): Files => {
   const lock = files[path]!;
@@ -207,7 +209,7 @@ describe('packages of pnpm’s lock', () => {
 
   it('run no program that the project has for pnpm', async () => {
     const files = await locked(project({ inner: '1.0.0' }));
-    const installed = await install({ ...files, '.pnpmfile.cjs': `require('fs').writeFileSync('/work/ran', '');\n`, '.npmrc': `pnpmfile=${resolve('x.cjs')}\nscript-shell=/bin/false\n` }); // prettier-ignore
+    const installed = await install({ ...files, '.pnpmfile.cjs': `require('fs').writeFileSync('${sandboxPaths.work}/ran', '');\n`, '.npmrc': `pnpmfile=${resolve('x.cjs')}\nscript-shell=/bin/false\n` }); // prettier-ignore
     expect(installed).toMatchObject({ status: 'installed' });
     expect(readdirSync(join(homeOf(installed), '..')).sort()).toEqual(['.npmrc', 'node_modules', 'package.json', 'pnpm-lock.yaml']); // prettier-ignore
   }, 60_000);

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
 import { escapingArchive, SmallRegistry } from '../../../../test/support/small-registry.ts';
 import { testsCheck } from '../checks/tests.ts';
+import { sandboxPaths } from '../sandbox/driver.ts';
 import { runVerification } from '../verification.ts';
 import { installDependencies, type InstallOptions } from './dependencies.ts';
 import type { Installed } from './installed.ts';
@@ -55,7 +56,8 @@ const options = async (more: Partial<InstallOptions> = {}): Promise<InstallOptio
 });
 const install = async (files: Files, more: Partial<InstallOptions> = {}): Promise<Installed> =>
   await installDependencies(desk.tree(files), await options(more));
-const homeOf = ({ mounts }: Installed): string => mounts.find(({ to }) => to === '/work/node_modules')!.from;
+const homeOf = ({ mounts }: Installed): string =>
+  mounts.find(({ to }) => to === `${sandboxPaths.work}/node_modules`)!.from;
 /** A file with this in place of that, which has to be in it. */
 const instead = (files: Files, that: string | RegExp, by: string, path = 'yarn.lock'): Files => {
   const given = files[path]!;
