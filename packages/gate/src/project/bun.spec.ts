@@ -1,19 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { projectPolicy } from '@muster/contracts';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
-import { SmallRegistry } from '../../../../test/support/small-registry.ts';
-import { testsCheck } from '../checks/tests.ts';
-import { runVerification } from '../verification.ts';
-import { installDependencies, type InstallOptions } from './dependencies.ts';
-import type { Installed } from './installed.ts';
+import type { Files } from '../../../../test/support/gate-desk.ts';
+import { instead as replaced, LockDesk } from '../../../../test/support/lock-desk.ts';
 
-const desk = new GateDesk();
-const registry = new SmallRegistry(desk.root);
-const npmCache = join(desk.root, 'npm-cache');
-const ran = join(desk.root, 'ran');
+const desk = new LockDesk();
+const { registry, npmCache, ran } = desk;
 
 beforeAll(async () => {
   const script = `touch ${ran}`;
@@ -36,10 +29,7 @@ beforeAll(async () => {
     'many@1.0.0',
   );
 }, 60_000);
-afterAll(() => {
-  registry.close();
-  desk.clear();
-});
+afterAll(() => desk.clear());
 
 /** As bun 1.4.5 wrote it; what differs from one registry to the next stands in braces. */
 const written = `{
@@ -93,15 +83,10 @@ const project = (dependencies: object = wants): Files => ({
     .replaceAll('{registry}', registry.url)
     .replace(/\{hash of (.+)@(.+)\}/g, (_all, name: string, version: string) => registry.integrity(name, version)),
 });
-const install = async (files: Files, more: Partial<InstallOptions> = {}): Promise<Installed> =>
-  await installDependencies(desk.tree(files), { cacheDir: join(desk.root, 'cache'), registry: registry.url, npmCache, ...more }); // prettier-ignore
-/** The lock with this in place of that, which has to be in it. */
-const instead = (files: Files, that: string | RegExp, by: string): Files => {
-  const lock = files['bun.lock']!;
-  if (typeof that === 'string') expect(lock).toContain(that);
-  else expect(lock).toMatch(that);
-  return { ...files, 'bun.lock': lock.replace(that, by) };
-};
+const install = desk.install.bind(desk);
+/** The lock, or another file, with this in place of that. */
+const instead = (files: Files, that: string | RegExp, by: string, path = 'bun.lock'): Files =>
+  replaced(files, path, that, by);
 
 describe('packages of bun’s lock', () => {
   it('come from the operator’s cache, asking nobody and running nothing, each in the place that bun gave it', async () => {
@@ -121,16 +106,7 @@ describe('packages of bun’s lock', () => {
       'sum.test.js':
         "const { test } = require('node:test');\nconst assert = require('node:assert');\ntest('packages', () => assert.equal(`${require('outer')}, ${require('part')}`, 'outer on inner@1.1.0, part on inner@1.0.0'));\n",
     };
-    const facts = await runVerification({
-      candidateDir: desk.tree(files).dir,
-      baseDir: desk.tree({ 'README.md': 'x\n' }).dir,
-      restoresDir: null,
-      input: {
-        purpose: 'admission', candidateTree: 'a'.repeat(40), baseTree: 'b'.repeat(40), restoresTree: null,
-        policy: projectPolicy.parse({}), rulesDigest: 'r',
-      },
-      workDir: join(desk.root, 'work'), cacheDir: join(desk.root, 'cache'), sandbox: await desk.sandbox(), npmRegistry: registry.url, npmCache, checks: [testsCheck],
-    }); // prettier-ignore
+    const facts = await desk.tests(files, { npmRegistry: registry.url, npmCache });
     expect(facts.checks).toMatchObject([{ check: 'tests', status: 'passed' }]);
     expect(facts.testCases).toMatchObject([{ name: 'packages', status: 'passed' }]);
     expect(existsSync(ran)).toBe(false);

@@ -1,22 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { projectPolicy } from '@muster/contracts';
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
-import { escapingArchive, SmallRegistry } from '../../../../test/support/small-registry.ts';
-import { testsCheck } from '../checks/tests.ts';
+import type { Files } from '../../../../test/support/gate-desk.ts';
+import { escapedIn, instead as replaced, LockDesk, packagesOf } from '../../../../test/support/lock-desk.ts';
+import { escapingArchive } from '../../../../test/support/small-registry.ts';
 import { sandboxPaths } from '../sandbox/driver.ts';
-import { runVerification } from '../verification.ts';
-import { installDependencies, type InstallOptions } from './dependencies.ts';
-import type { Installed } from './installed.ts';
 
-const desk = new GateDesk();
-const registry = new SmallRegistry(desk.root);
-const npmCache = join(desk.root, 'npm-cache');
-const ran = join(desk.root, 'ran');
+const desk = new LockDesk();
+const { registry, npmCache, ran } = desk;
 const pnpm = join(createRequire(import.meta.url).resolve('pnpm'), '..', 'bin', 'pnpm.cjs');
 
 beforeAll(async () => {
@@ -43,10 +37,7 @@ beforeAll(async () => {
     'hostile@1.0.0',
   );
 }, 60_000);
-afterAll(() => {
-  registry.close();
-  desk.clear();
-});
+afterAll(() => desk.clear());
 
 /** The lock that the real tool writes for these files. */
 async function locked(files: Files): Promise<Files> {
@@ -61,24 +52,10 @@ async function locked(files: Files): Promise<Files> {
 const project = (dependencies: object, more: object = {}): Files => ({
   'package.json': JSON.stringify({ name: 'sample', version: '1.0.0', dependencies, ...more }),
 });
-const options = async (more: Partial<InstallOptions> = {}): Promise<InstallOptions> => ({
-  cacheDir: join(desk.root, 'cache'),
-  registry: registry.url,
-  npmCache,
-  driver: (await desk.sandbox()).driver,
-  ...more,
-});
-const install = async (files: Files, more: Partial<InstallOptions> = {}): Promise<Installed> =>
-  await installDependencies(desk.tree(files), await options(more));
-const homeOf = ({ mounts }: Installed): string =>
-  mounts.find(({ to }) => to === `${sandboxPaths.work}/node_modules`)!.from;
-/** The lock, or another file, with this in place of that, which has to be in it. */
-const instead = (files: Files, that: string | RegExp, by: string, path = 'pnpm-lock.yaml'): Files => {
-  const lock = files[path]!;
-  if (typeof that === 'string') expect(lock).toContain(that);
-  else expect(lock).toMatch(that);
-  return { ...files, [path]: lock.replace(that, by) };
-};
+const install = desk.install.bind(desk);
+/** The lock, or another file, with this in place of that. */
+const instead = (files: Files, that: string | RegExp, by: string, path = 'pnpm-lock.yaml'): Files =>
+  replaced(files, path, that, by);
 
 describe('packages of pnpm’s lock', () => {
   it('come from the operator’s cache, asking nobody and running nothing, laid out as pnpm does', async () => {
@@ -87,7 +64,7 @@ describe('packages of pnpm’s lock', () => {
     const installed = await install(files);
     expect(installed).toMatchObject({ status: 'installed', reason: 'installed from the lock file' });
     expect(registry.asked).toBe(before);
-    const home = homeOf(installed);
+    const home = packagesOf(installed);
     const require = createRequire(join(home, 'x.js'));
     expect(require('outer')).toBe('outer on inner@1.1.0');
     expect(require('@s/guest')).toBe('guest of host@2.0.0');
@@ -109,17 +86,11 @@ describe('packages of pnpm’s lock', () => {
       'sum.test.js':
         "const { test } = require('node:test');\nconst assert = require('node:assert');\ntest('packages', () => assert.equal(`${require('outer')}, ${require('part')}`, 'outer on inner@1.0.0, part on inner@1.0.0'));\n",
     });
-    const facts = await runVerification({
-      // Which pnpm the project would have fetched is nothing that is fetched here.
-      candidateDir: desk.tree(instead(files, '"name":"sample"', '"name":"sample","packageManager":"pnpm@9.0.0"', 'package.json')).dir,
-      baseDir: desk.tree({ 'README.md': 'x\n' }).dir,
-      restoresDir: null,
-      input: {
-        purpose: 'admission', candidateTree: 'a'.repeat(40), baseTree: 'b'.repeat(40), restoresTree: null,
-        policy: projectPolicy.parse({}), rulesDigest: 'r',
-      },
-      workDir: join(desk.root, 'work'), cacheDir: join(desk.root, 'cache'), sandbox: await desk.sandbox(), npmCache, checks: [testsCheck],
-    }); // prettier-ignore
+    // Which pnpm the project would have fetched is nothing that is fetched here.
+    const facts = await desk.tests(
+      instead(files, '"name":"sample"', '"name":"sample","packageManager":"pnpm@9.0.0"', 'package.json'),
+      { npmCache },
+    );
     expect(facts.checks).toMatchObject([{ check: 'tests', status: 'passed' }]);
     expect(facts.testCases).toMatchObject([{ name: 'packages', status: 'passed' }]);
     expect(existsSync(ran)).toBe(false);
@@ -129,9 +100,7 @@ describe('packages of pnpm’s lock', () => {
     const cacheDir = mkdtempSync(join(desk.root, 'cache-'));
     const installed = await install(await locked(project({ hostile: '1.0.0', inner: '1.0.0' })), { cacheDir });
     expect(['installed', 'not_run']).toContain(installed.status);
-    const written = readdirSync(cacheDir, { recursive: true }).map(String).filter((path) => /(^|\/)escaped$/.test(path)); // prettier-ignore
-    // Within the package it is a file like others.
-    expect(written.filter((path) => !/node_modules\/hostile\/(?:\w+\/)?escaped$/.test(path))).toEqual([]);
+    expect(escapedIn(cacheDir)).toEqual([]);
     expect(installed.has('../escaped')).toBe(false);
   }, 60_000);
 
@@ -146,7 +115,7 @@ describe('packages of pnpm’s lock', () => {
   it('come from the operator’s registry where there is no such cache', async () => {
     const files = await locked(project({ unkept: '1.0.0' }));
     const installed = await install(files, { npmCache: null, cacheDir: mkdtempSync(join(desk.root, 'cache-')) });
-    expect(createRequire(join(homeOf(installed), 'x.js'))('unkept')).toBe('unkept@1.0.0');
+    expect(createRequire(join(packagesOf(installed), 'x.js'))('unkept')).toBe('unkept@1.0.0');
   }, 60_000);
 
   it('are not installed where manifest and lock do not agree, as pnpm itself has it', async () => {
@@ -211,6 +180,6 @@ describe('packages of pnpm’s lock', () => {
     const files = await locked(project({ inner: '1.0.0' }));
     const installed = await install({ ...files, '.pnpmfile.cjs': `require('fs').writeFileSync('${sandboxPaths.work}/ran', '');\n`, '.npmrc': `pnpmfile=${resolve('x.cjs')}\nscript-shell=/bin/false\n` }); // prettier-ignore
     expect(installed).toMatchObject({ status: 'installed' });
-    expect(readdirSync(join(homeOf(installed), '..')).sort()).toEqual(['.npmrc', 'node_modules', 'package.json', 'pnpm-lock.yaml']); // prettier-ignore
+    expect(readdirSync(join(packagesOf(installed), '..')).sort()).toEqual(['.npmrc', 'node_modules', 'package.json', 'pnpm-lock.yaml']); // prettier-ignore
   }, 60_000);
 });

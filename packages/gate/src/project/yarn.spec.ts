@@ -1,22 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { projectPolicy } from '@muster/contracts';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
-import { escapingArchive, SmallRegistry } from '../../../../test/support/small-registry.ts';
-import { testsCheck } from '../checks/tests.ts';
-import { sandboxPaths } from '../sandbox/driver.ts';
-import { runVerification } from '../verification.ts';
-import { installDependencies, type InstallOptions } from './dependencies.ts';
-import type { Installed } from './installed.ts';
+import type { Files } from '../../../../test/support/gate-desk.ts';
+import { escapedIn, instead as replaced, LockDesk, packagesOf } from '../../../../test/support/lock-desk.ts';
+import { escapingArchive } from '../../../../test/support/small-registry.ts';
 
-const desk = new GateDesk();
-const registry = new SmallRegistry(desk.root);
-const npmCache = join(desk.root, 'npm-cache');
-const ran = join(desk.root, 'ran');
+const desk = new LockDesk();
+const { registry, npmCache, ran } = desk;
 const require = createRequire(import.meta.url);
 
 beforeAll(async () => {
@@ -42,29 +35,12 @@ beforeAll(async () => {
     'elsewhere@1.0.0',
   );
 }, 60_000);
-afterAll(() => {
-  registry.close();
-  desk.clear();
-});
+afterAll(() => desk.clear());
 
-const options = async (more: Partial<InstallOptions> = {}): Promise<InstallOptions> => ({
-  cacheDir: join(desk.root, 'cache'),
-  registry: registry.url,
-  npmCache,
-  driver: (await desk.sandbox()).driver,
-  ...more,
-});
-const install = async (files: Files, more: Partial<InstallOptions> = {}): Promise<Installed> =>
-  await installDependencies(desk.tree(files), await options(more));
-const homeOf = ({ mounts }: Installed): string =>
-  mounts.find(({ to }) => to === `${sandboxPaths.work}/node_modules`)!.from;
-/** A file with this in place of that, which has to be in it. */
-const instead = (files: Files, that: string | RegExp, by: string, path = 'yarn.lock'): Files => {
-  const given = files[path]!;
-  if (typeof that === 'string') expect(given).toContain(that);
-  else expect(given).toMatch(that);
-  return { ...files, [path]: given.replace(that, by) };
-};
+const install = desk.install.bind(desk);
+/** The lock, or another file, with this in place of that. */
+const instead = (files: Files, that: string | RegExp, by: string, path = 'yarn.lock'): Files =>
+  replaced(files, path, that, by);
 
 const berrySettings = { '.yarnrc.yml': 'nodeLinker: node-modules\nyarnPath: .yarn/evil.cjs\n' };
 const tools = {
@@ -107,12 +83,12 @@ describe.each(Object.entries(tools))('packages of a lock of %s', (name, { progra
     const installed = await install(files);
     expect(installed).toMatchObject({ status: 'installed', reason: 'installed from the lock file' });
     expect(registry.asked).toBe(before);
-    const load = createRequire(join(homeOf(installed), 'x.js'));
+    const load = createRequire(join(packagesOf(installed), 'x.js'));
     expect(load('outer')).toMatch(/^outer on inner@1\.[01]\.0$/);
     expect([load('inner'), load('@s/guest'), load('many')]).toEqual(['inner@1.0.0', '@s/guest@1.0.0', 'many@1.0.0']);
     expect(installed.has('elsewhere')).toBe(false);
     expect(existsSync(ran)).toBe(false);
-    expect(existsSync(join(homeOf(installed), 'outer', 'ran'))).toBe(false);
+    expect(existsSync(join(packagesOf(installed), 'outer', 'ran'))).toBe(false);
     expect((await install(files)).digest).toBe(installed.digest);
   }, 120_000);
 
@@ -124,17 +100,11 @@ describe.each(Object.entries(tools))('packages of a lock of %s', (name, { progra
       'sum.test.js':
         "const { test } = require('node:test');\nconst assert = require('node:assert');\ntest('packages', () => assert.match(`${require('outer')}, ${require('part')}`, /^outer on inner@1.[01].0, part on inner@1.0.0$/));\n",
     }); // prettier-ignore
-    const facts = await runVerification({
-      // Which yarn the project would have fetched is nothing that is fetched here.
-      candidateDir: desk.tree(instead(files, '"name":"sample"', '"name":"sample","packageManager":"yarn@3.0.0"', 'package.json')).dir,
-      baseDir: desk.tree({ 'README.md': 'x\n' }).dir,
-      restoresDir: null,
-      input: {
-        purpose: 'admission', candidateTree: 'a'.repeat(40), baseTree: 'b'.repeat(40), restoresTree: null,
-        policy: projectPolicy.parse({}), rulesDigest: 'r',
-      },
-      workDir: join(desk.root, 'work'), cacheDir: mkdtempSync(join(desk.root, 'cache-')), sandbox: await desk.sandbox(), npmRegistry: registry.url, npmCache, checks: [testsCheck],
-    }); // prettier-ignore
+    // Which yarn the project would have fetched is nothing that is fetched here.
+    const facts = await desk.tests(
+      instead(files, '"name":"sample"', '"name":"sample","packageManager":"yarn@3.0.0"', 'package.json'),
+      { npmRegistry: registry.url, npmCache },
+    );
     expect(facts.checks).toMatchObject([{ check: 'tests', status: 'passed' }]);
     expect(facts.testCases).toMatchObject([{ name: 'packages', status: 'passed' }]);
     expect(existsSync(ran)).toBe(false);
@@ -149,9 +119,7 @@ describe.each(Object.entries(tools))('packages of a lock of %s', (name, { progra
     ]);
     const installed = await install(Object.fromEntries(named) as Files, { cacheDir });
     expect(['installed', 'not_run']).toContain(installed.status);
-    const written = readdirSync(cacheDir, { recursive: true }).map(String).filter((path) => /(^|\/)escaped$/.test(path)); // prettier-ignore
-    // Within the package it is a file like others.
-    expect(written.filter((path) => !/node_modules\/hostile\/(?:\w+\/)?escaped$/.test(path))).toEqual([]);
+    expect(escapedIn(cacheDir)).toEqual([]);
     expect(installed.has('../escaped')).toBe(false);
   }, 60_000);
 
@@ -166,7 +134,7 @@ describe.each(Object.entries(tools))('packages of a lock of %s', (name, { progra
   it('come from the operator’s registry where there is no such cache', async () => {
     const files = await locked(project({ unkept: '1.0.0' }));
     const installed = await install(files, { npmCache: null, cacheDir: mkdtempSync(join(desk.root, 'cache-')) });
-    expect(createRequire(join(homeOf(installed), 'x.js'))('unkept')).toBe('unkept@1.0.0');
+    expect(createRequire(join(packagesOf(installed), 'x.js'))('unkept')).toBe('unkept@1.0.0');
   }, 60_000);
 
   it('are not installed where manifest and lock do not agree, as yarn itself has it', async () => {
