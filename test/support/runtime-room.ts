@@ -41,6 +41,37 @@ export interface Worker {
   readonly instanceId: string;
 }
 
+const newRowOf = (ids: Ids, requestedBy: string, lane: number, idempotencyKey: string | null) => ({
+  id: ids.next('task'),
+  attemptId: ids.next('attempt'),
+  lane,
+  title: null,
+  input: '{"file":"a.ts"}',
+  maxAttempts: 5,
+  notBefore: null,
+  parentId: null,
+  depth: 0,
+  reopens: null,
+  requestedBy,
+  idempotencyKey,
+  keep: null,
+  traceparent: null,
+});
+async function placesAt(test: TestDatabase, { instanceId }: Worker, lane: number, places: readonly number[]) {
+  const [instance] = await test.sql<{ connection: string }>(`select connection from instances where id = $1`, [
+    instanceId,
+  ]);
+  const [limits] = await test.sql<{ version: string }>(`select version from dispatch_limit_version`);
+  return {
+    lanes: [{ id: lane, after: 0 }],
+    instances: [{ id: instanceId, connection: instance?.connection ?? '' }],
+    places,
+    leaseSeconds: 30,
+    silentAfterSeconds: 30,
+    limitVersion: Number(limits?.version),
+  };
+}
+
 /**
  * The runtime room as a server with its routes, on a database of its own. Who is there, what is assigned and which versions are
  * published is what a test says; nothing is swept unless it asks for that.
@@ -81,6 +112,10 @@ export interface RuntimeRoom {
   ): Promise<Worker>;
   claim(worker: Worker, count?: number): Promise<TaskAssignment[]>;
   verb(worker: Worker, task: { taskId: string; fence: number }, name: string, body?: unknown): Promise<Answer<object>>;
+  /** A task as the statement that makes it is given it. */
+  newRow(lane: number, idempotencyKey?: string | null): ReturnType<typeof newRowOf>;
+  /** Places with this worker, as the statement is given them: for each task one (0), or none (-1). */
+  startsAt(worker: Worker, lane: number, places: readonly number[]): ReturnType<typeof placesAt>;
   eventsOf(subject: string): Promise<string[]>;
   /** What is broken of what must always be so. */
   broken(): Promise<object[]>;
@@ -306,6 +341,8 @@ export async function runtimeRoom(runtime: Type, environment: Record<string, str
       ).tasks,
     verb: (worker: Worker, task: { taskId: string; fence: number }, name: string, body: unknown = {}) =>
       call<object>(worker.actor, 'POST', `/tasks/${task.taskId}/attempts/${task.fence}/${name}`, body),
+    newRow: (lane: number, idempotencyKey: string | null = null) => newRowOf(ids, person.id, lane, idempotencyKey),
+    startsAt: (worker: Worker, lane: number, places: readonly number[]) => placesAt(test, worker, lane, places),
     eventsOf: async (subject: string) =>
       (await test.sql<{ type: string }>(`select type from events where subject = $1 order by position`, [subject])).map(
         ({ type }) => type,

@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { SystemIds } from '#kernel';
 import { Database, hotConnections, hotPlanning } from '#platform/database';
-import { runtimeRoom, type RuntimeRoom, type Worker } from '#test/runtime-room';
+import { runtimeRoom, type RuntimeRoom } from '#test/runtime-room';
 import { LeaseSweep } from './dispatch/sweep.ts';
 import { RuntimeModule } from './runtime.module.ts';
 import { claim, claimEach } from './sql/claim.ts';
-import { create, type NewTaskRow, type Starts } from './sql/create.ts';
+import { create } from './sql/create.ts';
 
 let room: RuntimeRoom;
 const ids = new SystemIds();
@@ -83,45 +83,19 @@ async function doEverything(): Promise<void> {
     for (const places of [[0], [0, -1]])
       await create(
         database,
-        places.map((_, no) => row(lane?.lane ?? 0, key === null ? null : `${key} ${places.length} ${no}`)),
-        await startsAt(worker, lane?.lane ?? 0, places),
+        places.map((_, no) => room.newRow(lane?.lane ?? 0, key === null ? null : `${key} ${places.length} ${no}`)),
+        await room.startsAt(worker, lane?.lane ?? 0, places),
       );
-  const { instances, leaseSeconds, silentAfterSeconds, limitVersion } = await startsAt(worker, lane?.lane ?? 0, []);
+  const { instances, leaseSeconds, silentAfterSeconds, limitVersion } = await room.startsAt(
+    worker,
+    lane?.lane ?? 0,
+    [],
+  );
   const asked = { instances, leaseSeconds, silentAfterSeconds, limitVersion, traceparent: null };
   const attemptId = ids.next('attempt');
   const lanes = [{ id: lane?.lane ?? 0, after: 0, handicap: 0, teamId: room.team }];
   await claim(database, { ...asked, groups: [{ lanes, slots: [0] }], attemptIds: [attemptId] });
   await claimEach(database, { ...asked, picks: [{ lane: -lanes[0]!.id, seq: 0, taker: 0, attemptId }] });
-}
-const row = (lane: number, idempotencyKey: string | null): NewTaskRow => ({
-  id: ids.next('task'),
-  attemptId: ids.next('attempt'),
-  lane,
-  title: null,
-  input: '{"file":"a.ts"}',
-  maxAttempts: 5,
-  notBefore: null,
-  parentId: null,
-  depth: 0,
-  reopens: null,
-  requestedBy: room.person.id,
-  idempotencyKey,
-  keep: null,
-  traceparent: null,
-});
-async function startsAt({ instanceId }: Worker, lane: number, places: readonly number[]): Promise<Starts> {
-  const [instance] = await room.test.sql<{ connection: string }>(`select connection from instances where id = $1`, [
-    instanceId,
-  ]);
-  const [limits] = await room.test.sql<{ version: string }>(`select version from dispatch_limit_version`);
-  return {
-    lanes: [{ id: lane, after: 0 }],
-    instances: [{ id: instanceId, connection: instance?.connection ?? '' }],
-    places,
-    leaseSeconds: 30,
-    silentAfterSeconds: 30,
-    limitVersion: Number(limits?.version),
-  };
 }
 
 /** What was prepared on the connections of hot verbs, by name. */

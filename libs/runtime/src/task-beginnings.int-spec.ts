@@ -9,7 +9,7 @@ import { Creations } from './batches/creations.ts';
 import { Dispatcher } from './dispatch/dispatcher.ts';
 import { Lanes } from './dispatch/lanes.ts';
 import { RuntimeModule } from './runtime.module.ts';
-import { create, type NewTaskRow, type Starts } from './sql/create.ts';
+import { create } from './sql/create.ts';
 
 let room: RuntimeRoom;
 let worker: Worker;
@@ -34,36 +34,6 @@ const emptyLane = async (): Promise<number> => {
   await room.call(room.person, 'POST', `/tasks/${id}/cancel`, {});
   return laneOf(id);
 };
-const row = (lane: number): NewTaskRow => ({
-  id: ids.next('task'),
-  attemptId: ids.next('attempt'),
-  lane,
-  title: null,
-  input: '{"file":"a.ts"}',
-  maxAttempts: 5,
-  notBefore: null,
-  parentId: null,
-  depth: 0,
-  reopens: null,
-  requestedBy: room.person.id,
-  idempotencyKey: null,
-  keep: null,
-  traceparent: null,
-});
-async function startsAt({ instanceId }: Worker, lane: number, places: readonly number[]): Promise<Starts> {
-  const [instance] = await room.test.sql<{ connection: string }>(`select connection from instances where id = $1`, [
-    instanceId,
-  ]);
-  const [limits] = await room.test.sql<{ version: string }>(`select version from dispatch_limit_version`);
-  return {
-    lanes: [{ id: lane, after: 0 }],
-    instances: [{ id: instanceId, connection: instance?.connection ?? '' }],
-    places,
-    leaseSeconds: 30,
-    silentAfterSeconds: 30,
-    limitVersion: Number(limits?.version),
-  };
-}
 const stateOf = async (taskId: string): Promise<string> => (await room.show(taskId)).state;
 
 describe('a new task', () => {
@@ -103,8 +73,8 @@ describe('a new task', () => {
 
   it('that began is in no queue, and is completed like any other', async () => {
     const lane = await emptyLane();
-    const rows = [row(lane), row(lane)];
-    const { started, first } = await create(database(), rows, await startsAt(worker, lane, [0, -1]));
+    const rows = [room.newRow(lane), room.newRow(lane)];
+    const { started, first } = await create(database(), rows, await room.startsAt(worker, lane, [0, -1]));
     expect(started.map(({ task_id, instance_id, number }) => [task_id, instance_id, number])).toEqual([
       [rows[0]?.id, worker.instanceId, 1],
     ]);
@@ -120,13 +90,17 @@ describe('a new task', () => {
   it("begins under a key as well, once: who asks again with that key makes none and takes nobody's place", async () => {
     const lane = await emptyLane();
     const idempotencyKey = `once ${lane}`;
-    const rows = [{ ...row(lane), idempotencyKey }, { ...row(lane), idempotencyKey }, row(lane)];
-    const { made, started } = await create(database(), rows, await startsAt(worker, lane, [0, 0, 0]));
+    const rows = [
+      { ...room.newRow(lane), idempotencyKey },
+      { ...room.newRow(lane), idempotencyKey },
+      room.newRow(lane),
+    ];
+    const { made, started } = await create(database(), rows, await room.startsAt(worker, lane, [0, 0, 0]));
     expect(made?.size).toBe(2);
     expect(made?.has(rows[2]?.id ?? '')).toBe(true);
     expect(new Set(started.map(({ task_id }) => task_id))).toEqual(made);
-    const later = { ...row(lane), idempotencyKey };
-    const again = await create(database(), [later], await startsAt(worker, lane, [0]));
+    const later = { ...room.newRow(lane), idempotencyKey };
+    const again = await create(database(), [later], await room.startsAt(worker, lane, [0]));
     expect(again).toMatchObject({ made: new Set(), started: [], unheard: [] });
     expect(await room.test.sql(`select 1 from events where subject = $1`, [later.id])).toEqual([]);
     expect(await room.broken()).toEqual([]);
@@ -134,10 +108,10 @@ describe('a new task', () => {
 
   it('under a key that began while the answer was lost goes back at once', async () => {
     const lane = await emptyLane();
-    const made = { ...row(lane), idempotencyKey: `lost ${lane}` };
-    const starts = await startsAt(worker, lane, [0]);
+    const made = { ...room.newRow(lane), idempotencyKey: `lost ${lane}` };
+    const starts = await room.startsAt(worker, lane, [0]);
     expect((await create(database(), [made], starts)).started).toHaveLength(1);
-    const again = await create(database(), [made, row(lane)], { ...starts, places: [0, 0] });
+    const again = await create(database(), [made, room.newRow(lane)], { ...starts, places: [0, 0] });
     expect(again.made?.has(made.id)).toBe(true);
     expect(again.started).toHaveLength(1);
     expect(again.unheard).toMatchObject([{ taskId: made.id, actorId: worker.actor.id }]);
@@ -146,8 +120,8 @@ describe('a new task', () => {
   it('stands behind what waits in its lane already', async () => {
     const { id } = await room.create();
     const lane = await laneOf(id);
-    const made = row(lane);
-    expect((await create(database(), [made], await startsAt(worker, lane, [0]))).started).toEqual([]);
+    const made = room.newRow(lane);
+    expect((await create(database(), [made], await room.startsAt(worker, lane, [0]))).started).toEqual([]);
     expect((await room.claim(worker, 5)).map(({ taskId }) => taskId)).toEqual([id, made.id]);
   });
 
@@ -155,33 +129,33 @@ describe('a new task', () => {
     const { id } = await room.create();
     const lane = await laneOf(id);
     await room.test.sql(`update task_ready set lane = -lane where task_id = $1`, [id]);
-    const made = row(lane);
-    expect((await create(database(), [made], await startsAt(worker, lane, [0]))).started).toEqual([]);
+    const made = room.newRow(lane);
+    expect((await create(database(), [made], await room.startsAt(worker, lane, [0]))).started).toEqual([]);
     expect(await stateOf(made.id)).toBe('queued');
   });
 
   it('is queued when its instance may not have it, or the limits have changed', async () => {
     const lane = await emptyLane();
-    const good = await startsAt(worker, lane, [0]);
-    const rows = [row(lane), row(lane), row(lane)];
+    const good = await room.startsAt(worker, lane, [0]);
+    const rows = [room.newRow(lane), room.newRow(lane), room.newRow(lane)];
     const started = [];
     for (const [n, starts] of [
       { ...good, limitVersion: good.limitVersion - 1 },
       { ...good, instances: [{ id: worker.instanceId, connection: 'an older one' }] },
     ].entries()) {
-      started.push(...(await create(database(), [rows[n] ?? row(lane)], starts)).started);
+      started.push(...(await create(database(), [rows[n] ?? room.newRow(lane)], starts)).started);
       await room.claim(worker);
     }
     await room.test.sql(`update instances set state = 'paused' where id = $1`, [worker.instanceId]);
-    started.push(...(await create(database(), [rows[2] ?? row(lane)], good)).started);
+    started.push(...(await create(database(), [rows[2] ?? room.newRow(lane)], good)).started);
     expect(started).toEqual([]);
     expect(await Promise.all(rows.map(({ id }) => stateOf(id)))).toEqual(['running', 'running', 'queued']);
   });
 
   it('that began while the answer was lost goes back at once, and costs no attempt', async () => {
     const lane = await emptyLane();
-    const made = row(lane);
-    const starts = await startsAt(worker, lane, [0]);
+    const made = room.newRow(lane);
+    const starts = await room.startsAt(worker, lane, [0]);
     expect((await create(database(), [made], starts)).started).toHaveLength(1);
     const again = await create(database(), [made], starts);
     expect(again.made).toEqual(new Set([made.id]));
@@ -227,7 +201,7 @@ describe('a new task', () => {
     await held.promise;
     let answered = false;
     const first = creations
-      .add({ ...row(own), teamId: room.team, idempotencyKey: 'wanted by two', keeping: null })
+      .add({ ...room.newRow(own), teamId: room.team, idempotencyKey: 'wanted by two', keeping: null })
       .finally(() => (answered = true));
     for (let waiting = 0; waiting === 0;)
       waiting = (
@@ -235,7 +209,7 @@ describe('a new task', () => {
           `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid'`,
         )
       ).length;
-    const other = await creations.add({ ...row(theirs.id), teamId: theirs.teamId, keeping: null });
+    const other = await creations.add({ ...room.newRow(theirs.id), teamId: theirs.teamId, keeping: null });
     expect(other).toMatchObject({ id: expect.any(String) });
     expect(answered).toBe(false);
     given.resolve();
