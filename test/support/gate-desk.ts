@@ -98,6 +98,44 @@ export class GateDesk {
     }); // prettier-ignore
     return facts.checks[0]!;
   }
+
+  /**
+   * What checks say of a tree on top of another, for landing; of a branch by itself where that is null.
+   * @param more which verification it is, with which cache, in which sandbox; where a tree lies, if it is not simply laid out
+   */
+  async verifyOnto(
+    files: Files,
+    onto: Files | null,
+    {
+      folderOf = (tree) => this.tree(tree).dir,
+      ...more
+    }: {
+      readonly verificationId: string;
+      readonly cacheDir: string;
+      readonly sandbox: Sandbox;
+      readonly checks: readonly Check[];
+      readonly folderOf?: (files: Files) => string;
+    },
+  ): Promise<readonly CheckFacts[]> {
+    const { verificationId, ...rest } = more;
+    const facts = await runVerification({
+      candidateDir: folderOf(files),
+      baseDir: onto === null ? null : folderOf(onto),
+      restoresDir: null,
+      input: {
+        purpose: onto === null ? 'base' : 'landing',
+        verificationId,
+        candidateTree: JSON.stringify(files),
+        baseTree: onto === null ? null : JSON.stringify(onto),
+        restoresTree: null,
+        policy: projectPolicy.parse({ timeoutSeconds: 60 }),
+        rulesDigest: 'rules',
+      },
+      workDir: mkdtempSync(join(this.root, 'work-')),
+      ...rest,
+    });
+    return facts.checks;
+  }
 }
 
 /** What this repository installs, for suites that are run: as a verification would have installed it. */

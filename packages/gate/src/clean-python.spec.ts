@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { projectPolicy, type CheckFacts } from '@muster/contracts';
+import type { CheckFacts } from '@muster/contracts';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { GateDesk, type Files } from '../../../test/support/gate-desk.ts';
@@ -8,7 +8,6 @@ import { typesCheck } from './checks/types.ts';
 import { detectSandbox, type Sandbox } from './sandbox/detect.ts';
 import { changesBetween } from './source/changes.ts';
 import { pythonTextsAround } from './source/python-texts.ts';
-import { runVerification } from './verification.ts';
 
 const withMypy = needing('what mypy says of a change', missingPrograms('mypy'));
 
@@ -40,24 +39,7 @@ const elsewhere: Files = {
 const onTopOf = async (landing: Files, handedIn = change, shop = sample): Promise<CheckFacts> => {
   const cacheDir = mkdtempSync(join(desk.root, 'cache-'));
   const verify = async (base: Files | null, candidate: Files, verificationId: string): Promise<CheckFacts> => {
-    const { checks } = await runVerification({
-      candidateDir: desk.tree(candidate).dir,
-      baseDir: base === null ? null : desk.tree(base).dir,
-      restoresDir: null,
-      input: {
-        purpose: base === null ? 'base' : 'landing',
-        verificationId,
-        candidateTree: JSON.stringify(candidate),
-        baseTree: base === null ? null : JSON.stringify(base),
-        restoresTree: null,
-        policy: projectPolicy.parse({ timeoutSeconds: 60 }),
-        rulesDigest: 'rules',
-      },
-      workDir: mkdtempSync(join(desk.root, 'work-')),
-      cacheDir,
-      sandbox,
-      checks: [typesCheck],
-    });
+    const checks = await desk.verifyOnto(candidate, base, { verificationId, cacheDir, sandbox, checks: [typesCheck] });
     return checks[0]!;
   };
   expect((await verify(shop, { ...shop, ...handedIn }, 'first')).status).toBe('passed');

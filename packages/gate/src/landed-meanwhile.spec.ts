@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { projectPolicy, type CheckFacts, type TestCase } from '@muster/contracts';
+import type { CheckFacts, TestCase } from '@muster/contracts';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { GateDesk, type Files } from '../../../test/support/gate-desk.ts';
@@ -8,7 +8,6 @@ import { testsCheck } from './checks/tests.ts';
 import { filesOf } from './project/test-files.ts';
 import { detectSandbox, type Sandbox } from './sandbox/detect.ts';
 import type { SandboxDriver } from './sandbox/driver.ts';
-import { runVerification } from './verification.ts';
 
 jest.setTimeout(120_000);
 let sandbox: Sandbox;
@@ -61,20 +60,8 @@ async function onTopOf({ base = project, change, landing }: { base?: Files; chan
   });
   const verify = async (files: Files, onto: Files | null, verificationId: string): Promise<CheckFacts> => {
     lines.length = 0;
-    const { checks } = await runVerification({
-      candidateDir: desk.tree(files).dir,
-      baseDir: onto === null ? null : desk.tree(onto).dir,
-      restoresDir: null,
-      input: {
-        purpose: onto === null ? 'base' : 'landing',
-        verificationId,
-        candidateTree: JSON.stringify(files),
-        baseTree: onto === null ? null : JSON.stringify(onto),
-        restoresTree: null,
-        policy: projectPolicy.parse({ timeoutSeconds: 60 }),
-        rulesDigest: 'rules',
-      },
-      workDir: mkdtempSync(join(desk.root, 'work-')),
+    const checks = await desk.verifyOnto(files, onto, {
+      verificationId,
       cacheDir,
       sandbox: { ...sandbox, driver: listening(sandbox.driver!) },
       checks: [buildCheck, testsCheck],

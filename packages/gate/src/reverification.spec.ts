@@ -253,24 +253,7 @@ describe('what a compiler and a linter say of a change', () => {
         packages.fill(home, JSON.parse(readFileSync(join(dir, 'package-lock.json'), 'utf8')) as Parameters<Packages['fill']>[1]);
         return dir;
       };
-      const { checks } = await runVerification({
-        candidateDir: at(candidate),
-        baseDir: base === null ? null : at(base),
-        restoresDir: null,
-        input: {
-          purpose: base === null ? 'base' : 'landing',
-          verificationId,
-          candidateTree: JSON.stringify(candidate),
-          baseTree: base === null ? null : JSON.stringify(base),
-          restoresTree: null,
-          policy: projectPolicy.parse({ timeoutSeconds: 60 }),
-          rulesDigest: 'rules',
-        },
-        workDir: mkdtempSync(join(desk.root, 'work-')),
-        cacheDir,
-        sandbox,
-        checks: [typesCheck, lintCheck],
-      });
+      const checks = await desk.verifyOnto(candidate, base, { verificationId, cacheDir, sandbox, checks: [typesCheck, lintCheck], folderOf: at });
       return Object.fromEntries(checks.map((facts) => [facts.check, facts]));
     };
     const alone = await verify(typed, { ...typed, ...handedIn }, 'first');
