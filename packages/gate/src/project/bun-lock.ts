@@ -2,7 +2,8 @@ import { posix } from 'node:path';
 import ts from 'typescript';
 import type { SourceTree } from '../source/tree.ts';
 import { archivePath, sha512Of } from './archives.ts';
-import { isPackageName, isRegistryTarball, isVersion, NotSupported, record, staysInside, text, type Json } from './foreign-plan.ts'; // prettier-ignore
+import { isPackageName, isRegistryTarball, isVersion, NotSupported, staysInside } from './foreign-plan.ts'; // prettier-ignore
+import { nameAndRest, record, text, type Json } from './lock-values.ts';
 import { publicRegistries } from './lock.ts';
 
 const path = 'bun.lock';
@@ -16,10 +17,6 @@ function namesIn(place: string): string[] {
     names.push(parts[at]!.startsWith('@') && at + 1 < parts.length ? `${parts[at]!}/${parts[(at += 1)]!}` : parts[at]!);
   return names;
 }
-const split = (id: string): [name: string, rest: string] => {
-  const at = id.indexOf('@', 1);
-  return at < 0 ? [id, ''] : [id.slice(0, at), id.slice(at + 1)];
-};
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value]);
 
 /** What npm calls a range that bun has words of its own for. */
@@ -62,7 +59,7 @@ export function npmLockOfBun(
   }
   const entries = Object.entries(record(document['packages'])).map(([place, value]) => {
     const parts = list(value);
-    const [name, rest] = split(text(parts[0]) ?? '');
+    const [name, rest] = nameAndRest(text(parts[0]) ?? '');
     return { names: namesIn(place), name, rest, parts };
   });
   /** Folders of workspaces by the names that they have in the lock. */

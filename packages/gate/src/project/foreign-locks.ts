@@ -1,6 +1,7 @@
 import { parseSyml } from '@yarnpkg/parsers';
 import ts from 'typescript';
 import { parse as parseYaml } from 'yaml';
+import { nameAndRest, record, text, type Json } from './lock-values.ts';
 import type { LockedPackage } from './locked-package.ts';
 
 /** What a lock file of pnpm, yarn or bun says, read as data. */
@@ -14,17 +15,7 @@ export interface ForeignLock {
   readonly overruled: ReadonlySet<string>;
 }
 
-type Json = Record<string, unknown>;
-const record = (value: unknown): Json =>
-  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
-const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
 const kinds = ['dependencies', 'devDependencies', 'optionalDependencies'] as const;
-
-/** `name@rest`, where the name may begin with a scope's @. */
-function split(id: string): { name: string; rest: string } {
-  const at = id.indexOf('@', 1);
-  return at < 0 ? { name: id, rest: '' } : { name: id.slice(0, at), rest: id.slice(at + 1) };
-}
 
 const locked = (name: string, version: string, place: string, more: Partial<LockedPackage> = {}): LockedPackage => ({
   name,
@@ -59,7 +50,7 @@ function readPnpm(content: string): ForeignLock | null {
     // `/name/1.0.0_peers` before version 6, `/name@1.0.0(peers)` in it, `name@1.0.0` since.
     const bare = key.replace(/^\//, '').replace(/\(.*$/, '');
     const old = /^((?:@[^/]+\/)?[^/@]+)\/(\d[^/_]*)/.exec(bare);
-    const { name, rest } = old === null ? split(bare) : { name: old[1]!, rest: old[2]! };
+    const [name, rest] = old === null ? nameAndRest(bare) : [old[1]!, old[2]!];
     const repo = text(resolution['repo']);
     const source = repo === null ? text(resolution['tarball']) : `${repo}#${text(resolution['commit']) ?? ''}`;
     return [
@@ -74,7 +65,7 @@ function readPnpm(content: string): ForeignLock | null {
   const importers = record(document['importers']);
   const wants = new Map(Object.entries(importers).map(([path, importer]) => [path, specifiersOf(record(importer))]));
   if (wants.size === 0) wants.set('.', specifiersOf(document));
-  const overruled = new Set(Object.keys(record(document['overrides'])).map((name) => split(name).name));
+  const overruled = new Set(Object.keys(record(document['overrides'])).map((name) => nameAndRest(name)[0]));
   return { packages, wants, ranges: null, overruled };
 }
 
@@ -94,7 +85,7 @@ function readYarn(content: string): ForeignLock | null {
     if (metadata === undefined) {
       for (const each of names) ranges.add(each);
       const alias = /^.+@npm:(.+@.*)$/.exec(names[0]!)?.[1];
-      const { name } = split(alias ?? names[0]!);
+      const [name] = nameAndRest(alias ?? names[0]!);
       const source = text(entry['resolved']);
       packages.set(
         `${name}@${version} ${source ?? ''}`,
@@ -103,7 +94,7 @@ function readYarn(content: string): ForeignLock | null {
       continue;
     }
     const resolution = text(entry['resolution']) ?? names[0]!;
-    const { name, rest } = split(resolution);
+    const [name, rest] = nameAndRest(resolution);
     if (rest.startsWith('workspace:')) {
       const ofIt = Object.entries(record(entry['dependencies'])).map(([other, range]): [string, string] => [
         other,
@@ -142,7 +133,7 @@ function readBun(content: string): ForeignLock | null {
   if (parsed.error !== undefined || typeof document['lockfileVersion'] !== 'number') return null;
   const packages = Object.entries(record(document['packages'])).flatMap(([place, value]): LockedPackage[] => {
     const [id, second, third, fourth] = Array.isArray(value) ? (value as unknown[]) : [];
-    const { name, rest } = split(text(id) ?? '');
+    const [name, rest] = nameAndRest(text(id) ?? '');
     if (name === '' || /^(?:workspace|link|file|root):/.test(rest)) return [];
     // Of the registry: [id, registry, about, hash]; anything else has its source where the version would be.
     const ofRegistry = /^\d/.test(rest);

@@ -2,11 +2,7 @@ import { posix } from 'node:path';
 import semver from 'semver';
 import type { SourceTree } from '../source/tree.ts';
 import { publicRegistries } from './lock.ts';
-
-export type Json = Record<string, unknown>;
-export const record = (value: unknown): Json =>
-  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
-export const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
+import type { Json } from './lock-values.ts';
 
 /** Why a lock is not installed from: nothing of it that is wrong, but something that is not done here. */
 export class NotSupported extends Error {

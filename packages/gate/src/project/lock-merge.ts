@@ -5,10 +5,8 @@ import type { SandboxDriver } from '../sandbox/driver.ts';
 import { readReport } from '../sandbox/report.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { lockProblems, specProblems } from './dependencies.ts';
+import { record, type Json } from './lock-values.ts';
 
-type Json = Record<string, unknown>;
-const record = (value: unknown): Json =>
-  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 const isInstalled = (place: string): boolean => place.includes('node_modules/');
 /** What a place holds. The rest of an entry follows from it, and from what depends on it. */

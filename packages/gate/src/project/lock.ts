@@ -1,10 +1,7 @@
 import type { SourceTree } from '../source/tree.ts';
 import { foreignLockNames, readForeignLock, type ForeignLock, type ForeignLockName } from './foreign-locks.ts';
 import type { LockedPackage } from './locked-package.ts';
-
-type Json = Record<string, unknown>;
-const record = (value: unknown): Json =>
-  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
+import { record } from './lock-values.ts';
 
 export const npmLockNames = ['npm-shrinkwrap.json', 'package-lock.json'] as const;
 

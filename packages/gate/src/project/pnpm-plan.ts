@@ -2,7 +2,8 @@ import { posix } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import type { SourceTree } from '../source/tree.ts';
 import { sha512Of, type Archive } from './archives.ts';
-import { fileOf, isPackageName, isRegistryTarball, isVersion, manifestFor, NotSupported, pick, record, runsHere, staysInside, text, type Json } from './foreign-plan.ts'; // prettier-ignore
+import { fileOf, isPackageName, isRegistryTarball, isVersion, manifestFor, NotSupported, pick, runsHere, staysInside } from './foreign-plan.ts'; // prettier-ignore
+import { nameAndRest, record, text, type Json } from './lock-values.ts';
 import { managersStore, type ForeignPlan, type PackageManager } from './package-manager.ts';
 
 const manager: PackageManager = {
@@ -31,11 +32,6 @@ const settings = [
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const npmrcSettings = new Set(settings.map(kebab));
 
-/** `name@rest`, where the name may begin with a scope's @. */
-const split = (id: string): [name: string, rest: string] => {
-  const at = id.indexOf('@', 1);
-  return at < 0 ? [id, ''] : [id.slice(0, at), id.slice(at + 1)];
-};
 const withoutPeers = (id: string): string => id.replace(/\(.*$/s, '');
 const kinds = ['dependencies', 'devDependencies', 'optionalDependencies'] as const;
 
@@ -58,7 +54,7 @@ export function planPnpm(tree: SourceTree, operatorsHost: string | null): { plan
   const packages: Json = {};
   for (const [id, value] of Object.entries(record(lock['packages']))) {
     const entry = record(value);
-    const [name, version] = split(id);
+    const [name, version] = nameAndRest(id);
     const { integrity: given, tarball, ...rest } = record(entry['resolution']);
     const address = text(tarball);
     if (!isPackageName(name)) problems.push(`${path} names a package ${name.slice(0, 200)}, which is no name of one`);

@@ -4,7 +4,8 @@ import picomatch from 'picomatch';
 import { parse as parseYaml } from 'yaml';
 import type { SourceTree } from '../source/tree.ts';
 import { archivePath, sha512Of, type Archive } from './archives.ts';
-import { fileOf, isPackageName, isRegistryTarball, isVersion, manifestFor, NotSupported, pick, record, runsHere, staysInside, text, type Json } from './foreign-plan.ts'; // prettier-ignore
+import { fileOf, isPackageName, isRegistryTarball, isVersion, manifestFor, NotSupported, pick, runsHere, staysInside } from './foreign-plan.ts'; // prettier-ignore
+import { nameAndRest, record, text, type Json } from './lock-values.ts';
 import { managersStore, type ForeignPlan, type PackageManager } from './package-manager.ts';
 
 const classic: PackageManager = {
@@ -46,10 +47,6 @@ const berry: PackageManager = {
 };
 
 const path = 'yarn.lock';
-const split = (id: string): [name: string, rest: string] => {
-  const at = id.indexOf('@', 1);
-  return at < 0 ? [id, ''] : [id.slice(0, at), id.slice(at + 1)];
-};
 
 /** Workspaces by what the root's manifest says: folders with a manifest that its patterns name. */
 function workspacesOf(tree: SourceTree): string[] {
@@ -107,8 +104,8 @@ function planClassic(
     const entry = record(value);
     const patterns = key.split(/,\s*/);
     const version = text(entry['version']) ?? '';
-    const names = patterns.map((pattern) => split(/^.+@npm:(.+)$/.exec(pattern)?.[1] ?? pattern)[0]);
-    const placed = patterns.map((pattern) => split(pattern)[0]);
+    const names = patterns.map((pattern) => nameAndRest(/^.+@npm:(.+)$/.exec(pattern)?.[1] ?? pattern)[0]);
+    const placed = patterns.map((pattern) => nameAndRest(pattern)[0]);
     const bad = [...names, ...placed].find((name) => !isPackageName(name));
     const name = names[0]!;
     const resolved = text(entry['resolved']);
@@ -169,8 +166,8 @@ function planBerry(tree: SourceTree, lock: Json): { plan: ForeignPlan; problems:
   for (const [key, value] of Object.entries(lock)) {
     if (key === '__metadata') continue;
     const entry = record(value);
-    const [name, rest] = split(text(entry['resolution']) ?? key);
-    const placed = key.split(/,\s*/).map((each) => split(each)[0]);
+    const [name, rest] = nameAndRest(text(entry['resolution']) ?? key);
+    const placed = key.split(/,\s*/).map((each) => nameAndRest(each)[0]);
     const bad = [name, ...placed].find((each) => !isPackageName(each));
     if (bad !== undefined) {
       problems.push(`${path} names a package ${bad.slice(0, 200)}, which is no name of one`);

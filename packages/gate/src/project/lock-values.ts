@@ -1,0 +1,11 @@
+/** What stands in a lock, as somebody may have written it who means no good: of the shape that is asked for, or nothing. */
+export type Json = Record<string, unknown>;
+export const record = (value: unknown): Json =>
+  value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : {};
+export const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
+
+/** `name@rest`, where the name may begin with a scope's @. */
+export function nameAndRest(id: string): [name: string, rest: string] {
+  const at = id.indexOf('@', 1);
+  return at < 0 ? [id, ''] : [id.slice(0, at), id.slice(at + 1)];
+}
