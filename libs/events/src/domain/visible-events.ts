@@ -34,21 +34,23 @@ export async function readVisible(
   limit: number,
 ): Promise<{ events: CloudEvent[]; position: number; more: boolean }> {
   if (scope.projects !== 'all' && scope.projects.length === 0) return { events: [], position: after, more: false };
-  // The head comes first: whatever is below it is there to be read, for positions exist for committed events only.
-  const [head, oldest] = await Promise.all([log.head(), log.oldest()]);
+  const only = scope.projects !== 'all' && scope.projects.length === 1 ? scope.projects[0] : undefined;
+  const {
+    events: read,
+    head,
+    oldest,
+  } = await log.read({
+    teamId: scope.teamId,
+    ...(only === undefined ? {} : { projectId: only }),
+    types: scope.types,
+    after,
+    window: WINDOW,
+    limit,
+  });
   const from = Math.max(after, oldest - 1);
   // Whoever begins at the beginning takes what there is; who read on from somewhere has to know that something is missing.
   if (after > 0 && from > after) throw new PositionGone(after, oldest);
   const upTo = Math.min(head, from + WINDOW);
-  const only = scope.projects !== 'all' && scope.projects.length === 1 ? scope.projects[0] : undefined;
-  const read = await log.read({
-    teamId: scope.teamId,
-    ...(only === undefined ? {} : { projectId: only }),
-    types: scope.types,
-    after: from,
-    upTo,
-    limit,
-  });
   const full = read.length === limit;
   const last = read.at(-1)?.position ?? from;
   const { projects } = scope;

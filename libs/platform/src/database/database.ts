@@ -197,10 +197,12 @@ export class Database {
       const appended = events.length === 0 ? null : this.drafts(events);
       // One message, so that nobody who appends next waits for this process.
       const [answer] = asMany(
-        await client.query(appended === null ? 'commit' : `select ${appending(appended)} as head; commit`),
+        await client.query(
+          appended === null ? 'commit' : `select head, owed from append_events_owing(${asDrafts(appended)}); commit`,
+        ),
       );
       left = true;
-      if (appended !== null) this.appended(answer?.rows[0]?.head ?? null, true, events);
+      if (appended !== null) this.appended(answer?.rows[0]?.head ?? null, answer?.rows[0]?.owed, events);
       return value;
     } finally {
       if (!left)
@@ -214,8 +216,8 @@ export class Database {
 }
 
 /** Of a text with several statements, which node-postgres answers with as many results. */
-const asMany = (answer: unknown): readonly pg.QueryResult<{ head: number }>[] =>
-  (Array.isArray(answer) ? answer : [answer]) as pg.QueryResult<{ head: number }>[];
+const asMany = (answer: unknown): readonly pg.QueryResult<{ head: number; owed: boolean }>[] =>
+  (Array.isArray(answer) ? answer : [answer]) as pg.QueryResult<{ head: number; owed: boolean }>[];
 
 const preparedNames = new Map<string, string>();
 /** Constant texts, so that there are as many as are written in the code. */
@@ -228,15 +230,15 @@ function preparedName(text: string): string {
 }
 
 /** @param drafts as `Database.drafts` makes them */
-const appending = (drafts: string): string =>
-  `append_events(array(select e from jsonb_populate_recordset(null::event_draft, ${pg.escapeLiteral(drafts)}::jsonb) as e))`;
+const asDrafts = (drafts: string): string =>
+  `array(select e from jsonb_populate_recordset(null::event_draft, ${pg.escapeLiteral(drafts)}::jsonb) as e)`;
 
 /**
  * Appending and committing in one message: whoever appends next waits for this commit, and must not wait for a process that
  * is slow, paused or gone in between. The transaction that PostgreSQL begins behind it has nothing left to do but to end.
  */
 async function appendAndCommit(sql: Tx['sql'], drafts: string): Promise<number | null> {
-  await sql(`select set_config('muster.appended', ${appending(drafts)}::text, false); commit and chain`);
+  await sql(`select set_config('muster.appended', append_events(${asDrafts(drafts)})::text, false); commit and chain`);
   const [row] = await sql<{ head: number }>(`select current_setting('muster.appended')::bigint as head`);
   return row?.head ?? null;
 }

@@ -38,8 +38,14 @@ export const typeMatches = (column: string, patterns: string): string =>
   `exists (select 1 from unnest(${patterns}) as p where p = '*' or ${column} = p
      or (right(p, 2) = '.*' and left(${column}, length(p) - 1) = left(p, -1)))`;
 
+/** What there is of the log. */
+interface Ends {
+  readonly head: number;
+  readonly oldest: number;
+}
+
 /** @param here whether a commit of this process told of it */
-type AdvanceListener = (position: number, here: boolean) => void;
+type AdvanceListener = (here: boolean) => void;
 
 /** Some ten milliseconds' worth. */
 const looksAtAtOnce = 10_000;
@@ -53,28 +59,37 @@ export class EventLog {
 
   constructor(private readonly database: Database) {}
 
-  /** Events after a position and up to another, in order. `types` are exact, or a prefix like `task.*`. */
+  /**
+   * Events after a position, in order, of the next `window` positions; and, as it was at the same moment, where the log ends (0: it
+   * is empty) and the oldest event that is kept. Whoever begins before that is given what there is. `types` are exact, or a prefix like `task.*`.
+   */
   async read(query: {
     readonly teamId?: string;
     readonly projectId?: string;
     readonly types?: readonly string[];
     readonly after: number;
-    readonly upTo?: number;
+    readonly window?: number;
     readonly limit: number;
-  }): Promise<CloudEvent[]> {
-    const where = ['position > $1'];
-    const params: unknown[] = [query.after, query.limit];
+  }): Promise<{ readonly events: CloudEvent[]; readonly head: number; readonly oldest: number }> {
+    const where = ['position > ends.start', 'position <= least(ends.head, ends.start + $3)'];
+    const params: unknown[] = [query.after, query.limit, query.window ?? Number.MAX_SAFE_INTEGER];
     const bind = (value: unknown): string => `$${params.push(value)}`;
-    if (query.upTo !== undefined) where.push(`position <= ${bind(query.upTo)}`);
     if (query.teamId !== undefined) where.push(`team_id = ${bind(query.teamId)}`);
     if (query.projectId !== undefined) where.push(`project_id = ${bind(query.projectId)}`);
     if (query.types !== undefined && query.types.length > 0)
       where.push(typeMatches('type', `${bind(query.types)}::text[]`));
-    const rows = await this.database.sql<EventRow>(
-      `select ${eventColumns} from events where ${where.join(' and ')} order by position limit $2`,
+    const rows = await this.database.sql<Ends & (EventRow | { readonly id: null })>(
+      `with ends as materialized (
+         select coalesce((select position from events order by position desc limit 1), 0) as head, oldest, greatest($1, oldest - 1) as start
+         from (select coalesce(min(first), 1) as oldest from event_partitions) o
+       )
+       select ends.head, ends.oldest, e.* from ends left join lateral (
+         select ${eventColumns} from events where ${where.join(' and ')} order by position limit $2
+       ) e on true order by e.position`,
       params,
     );
-    return rows.map(toCloudEvent);
+    const { head, oldest } = rows[0] ?? { head: 0, oldest: 1 };
+    return { events: rows.flatMap((row) => (row.id === null ? [] : toCloudEvent(row))), head, oldest };
   }
 
   /**
@@ -127,12 +142,6 @@ export class EventLog {
     return row?.position ?? 0;
   }
 
-  /** The position of the oldest event that is kept; retention moves it. */
-  async oldest(): Promise<number> {
-    const [row] = await this.database.sql<{ first: number }>('select min(first) as first from event_partitions');
-    return row?.first ?? 1;
-  }
-
   /** Wakes a reader after new positions exist: coalesced, never the only way to find out, so read again after (re)subscribing. */
   onAdvance(listener: AdvanceListener): () => void {
     this.#listeners.add(listener);
@@ -146,16 +155,25 @@ export class EventLog {
   }
 
   /**
-   * Told by a commit of this process or, through PostgreSQL, of another.
+   * Told of by a commit of this process, or by a look at the log.
+   * @param position where the log ends by now; what has been told of already wakes no reader
    * @param owed whether a reaction may have to be run for it
    * @param here a commit of this process
    */
   announce(position: number, owed: boolean, here: boolean): void {
     const isNew = position > this.#announced;
+    this.#announced = Math.max(this.#announced, position);
+    this.#tell(owed, isNew, here);
+  }
+
+  /** Told of by another process, which is not believed how far: readers see for themselves. */
+  announceElsewhere(owed: boolean): void {
+    this.#tell(owed, true, false);
+  }
+
+  #tell(owed: boolean, isNew: boolean, here: boolean): void {
     // Two commits may be told of the wrong way round: what the first of them owes is not less owed for that.
     if (owed) for (const listener of this.#owedListeners) listener();
-    if (!isNew) return;
-    this.#announced = position;
-    for (const listener of this.#listeners) listener(position, here);
+    if (isNew) for (const listener of this.#listeners) listener(here);
   }
 }

@@ -116,7 +116,7 @@ export class Dispatcher {
       this.database.onAppended((_head, events) => {
         if (events.length > 0) this.lookAnywhere();
       }),
-      this.eventLog.onAdvance((_position, here) => {
+      this.eventLog.onAdvance((here) => {
         if (!here) this.lookAnywhere();
       }),
     );
