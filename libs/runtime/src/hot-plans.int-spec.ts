@@ -27,6 +27,7 @@ const usual = [
   'claim each for its instance',
   'complete tasks',
   'return tasks',
+  'report',
   'beats of instances',
   'payloads of tasks',
   'offer expired leases',

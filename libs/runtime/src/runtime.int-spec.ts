@@ -552,6 +552,20 @@ describe('a failure', () => {
       costUsd: 2.2,
     });
   });
+
+  it('is what having spent more counts as, where its server died before it could stop the attempt', async () => {
+    const holder = await connect({ agent: 'thrifty' });
+    const { id } = await start({ agent: 'thrifty' });
+    const held = await takeOnly(holder, id);
+    await verb(holder, held, 'cost', { key: 'a', usd: 0.9 });
+    await test.sql(
+      `with added as (update task_costs set usd = 1.9 where task_id = $1), running as (update task_running set cost_usd = 1.9 where task_id = $1)
+       update tasks set cost_usd = 1.9, own_cost_usd = 1.9 where id = $1`,
+      [id],
+    );
+    expect(await verb(holder, held, 'cost', { key: 'a', usd: 0.9 })).toMatchObject({ body: { counted: false } });
+    expect(await show(id)).toMatchObject({ state: 'waiting', wait: { reason: 'person' }, costUsd: 1.9 });
+  });
 });
 
 describe('giving back', () => {

@@ -200,6 +200,8 @@ describe('a batcher', () => {
       ['57P01', true, 3],
       ['ECONNRESET', true, 3],
       ['23505', true, 1],
+      ['57P01', (items: readonly string[]) => items.every((item) => item === 'x'), 3],
+      ['57P01', (items: readonly string[]) => items.every((item) => item !== 'x'), 1],
     ] as const) {
       let tried = 0;
       const batcher = new Batcher({

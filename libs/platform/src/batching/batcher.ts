@@ -28,7 +28,7 @@ export interface BatcherOptions<In, Out> {
    */
   readonly beside?: { readonly groupOf: (fairnessKey: string) => string; readonly atMost: number };
   /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. */
-  readonly repeatable?: boolean;
+  readonly repeatable?: boolean | ((items: readonly In[]) => boolean);
 }
 
 interface Waiting<In, Out> {
@@ -158,18 +158,20 @@ export class Batcher<In, Out> {
       try {
         return await this.options.run(items);
       } catch (error) {
-        if (attempt >= attempts || !this.#mayRepeat(error)) throw error;
+        if (attempt >= attempts || !this.#mayRepeat(error, items)) throw error;
         await new Promise((wake) => setTimeout(wake, 5 * 4 ** (attempt - 1) * (0.5 + Math.random())));
       }
     }
   }
 
-  #mayRepeat(error: unknown): boolean {
+  #mayRepeat(error: unknown, items: readonly In[]): boolean {
     const state = sqlState(error);
     if (state !== null && rolledBack.has(state)) return true;
     const code = state ?? systemCode(error);
     if (code !== null && neverBegun.has(code)) return true;
-    return this.options.repeatable === true && isConnectionBroken(error);
+    if (!isConnectionBroken(error)) return false;
+    const { repeatable } = this.options;
+    return typeof repeatable === 'function' ? repeatable(items) : repeatable === true;
   }
 
   #measure(batch: readonly Waiting<In, Out>[], began: number): void {

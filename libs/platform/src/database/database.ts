@@ -47,14 +47,6 @@ export class Database {
     return this.#again((onCommit) => this.#once(work, onCommit));
   }
 
-  /**
-   * The same on the connections of hot verbs, for several statements of theirs that commit together: each text is prepared once
-   * for each connection, so texts are constants and what differs is in parameters. Nothing of the ORM is at hand.
-   */
-  hotTransaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    return this.#again((onCommit) => this.#onceHot(work, onCommit));
-  }
-
   async #again<T>(once: (onCommit: () => void) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       // Lost before its commit was sent, nothing of it is there; after that nobody knows.
@@ -181,64 +173,18 @@ export class Database {
     this.appended(head, true, events);
     return result;
   }
-
-  async #onceHot<T>(work: (tx: Tx) => Promise<T>, onCommit: () => void): Promise<T> {
-    const events: NewEvent[] = [];
-    const client = await this.#hotPool().connect();
-    let left = false;
-    try {
-      await client.query('begin');
-      const value = await work({
-        sql: async <Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> =>
-          (await client.query<Row>({ name: preparedName(text), text, values: [...params] })).rows,
-        append: (...more) => void events.push(...more),
-      });
-      onCommit();
-      const appended = events.length === 0 ? null : this.drafts(events);
-      // One message, so that nobody who appends next waits for this process.
-      const [answer] = asMany(
-        await client.query(
-          appended === null ? 'commit' : `select head, owed from append_events_owing(${asDrafts(appended)}); commit`,
-        ),
-      );
-      left = true;
-      if (appended !== null) this.appended(answer?.rows[0]?.head ?? null, answer?.rows[0]?.owed, events);
-      return value;
-    } finally {
-      if (!left)
-        await client.query('rollback').then(
-          () => (left = true),
-          () => undefined,
-        );
-      client.release(!left);
-    }
-  }
-}
-
-/** Of a text with several statements, which node-postgres answers with as many results. */
-const asMany = (answer: unknown): readonly pg.QueryResult<{ head: number; owed: boolean }>[] =>
-  (Array.isArray(answer) ? answer : [answer]) as pg.QueryResult<{ head: number; owed: boolean }>[];
-
-const preparedNames = new Map<string, string>();
-/** Constant texts, so that there are as many as are written in the code. */
-function preparedName(text: string): string {
-  const known = preparedNames.get(text);
-  if (known !== undefined) return known;
-  const name = `hot ${preparedNames.size + 1}`;
-  preparedNames.set(text, name);
-  return name;
 }
 
 /** @param drafts as `Database.drafts` makes them */
-const asDrafts = (drafts: string): string =>
-  `array(select e from jsonb_populate_recordset(null::event_draft, ${pg.escapeLiteral(drafts)}::jsonb) as e)`;
+const appending = (drafts: string): string =>
+  `append_events(array(select e from jsonb_populate_recordset(null::event_draft, ${pg.escapeLiteral(drafts)}::jsonb) as e))`;
 
 /**
  * Appending and committing in one message: whoever appends next waits for this commit, and must not wait for a process that
  * is slow, paused or gone in between. The transaction that PostgreSQL begins behind it has nothing left to do but to end.
  */
 async function appendAndCommit(sql: Tx['sql'], drafts: string): Promise<number | null> {
-  await sql(`select set_config('muster.appended', append_events(${asDrafts(drafts)})::text, false); commit and chain`);
+  await sql(`select set_config('muster.appended', ${appending(drafts)}::text, false); commit and chain`);
   const [row] = await sql<{ head: number }>(`select current_setting('muster.appended')::bigint as head`);
   return row?.head ?? null;
 }

@@ -1,25 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import type { Tx } from '#kernel';
+import { Ids } from '#kernel';
 import { Batcher } from '#platform/batching';
 import { Config } from '#platform/config';
 import { Database, storable } from '#platform/database';
 import { WakeUps } from '../dispatch/wake-ups.ts';
-import { maxLogLines } from '../domain/lease-rules.ts';
 import { currentTraceparent } from '../domain/traceparent.ts';
 import { renewedOf, type Renewed } from '../domain/verb-answers.ts';
-import type { Holder } from '../sql/leases.ts';
+import { type Holder, lockByFence } from '../sql/leases.ts';
 import { closeAttempt, wait } from '../sql/outcomes.ts';
-import {
-  type CostReport,
-  type HeldRow,
-  renewAll,
-  writeCheckpoints,
-  writeCosts,
-  type WrittenCosts,
-  writeLogs,
-  writeProgress,
-} from '../sql/reports.ts';
-import { taskById } from '../sql/tasks.ts';
+import { type CostReport, type Overspent, placeOf, report, type ReportRow } from '../sql/reports.ts';
 
 const maxItems = 500;
 
@@ -28,12 +17,11 @@ export type Report =
   | { readonly kind: 'log'; readonly stream: string; readonly lines: readonly string[] }
   /** `state` is JSON. */
   | { readonly kind: 'checkpoint'; readonly state: string }
-  | ({ readonly kind: 'cost' } & Omit<CostReport, 'taskId' | 'fence'>);
+  | ({ readonly kind: 'cost' } & CostReport);
 
 interface Item {
-  readonly by: Holder;
-  readonly report: Report;
-  readonly traceparent: string | null;
+  readonly row: ReportRow;
+  readonly bytes: number;
 }
 
 export interface Reported {
@@ -42,13 +30,7 @@ export interface Reported {
   readonly counted: boolean;
 }
 
-interface StoppedAttempt {
-  readonly taskId: string;
-  readonly fence: number;
-  readonly reason: string;
-}
-
-/** What agents say while they work: all that arrives during a commit shares the next one, with a statement for each kind. */
+/** What agents say while they work: all that arrives during a commit shares the next one, and its statement. */
 @Injectable()
 export class Reports {
   private readonly batcher: Batcher<Item, Reported | null>;
@@ -56,123 +38,85 @@ export class Reports {
   constructor(
     private readonly database: Database,
     private readonly config: Config,
+    private readonly ids: Ids,
     private readonly wakeUps: WakeUps,
   ) {
     this.batcher = new Batcher({
       name: 'reports',
       maxItems,
-      bytesOf: ({ report }) => bytesOf(report),
-      fairnessKey: ({ by }) => by.actorId,
+      bytesOf: ({ bytes }) => bytes,
+      fairnessKey: ({ row }) => row.actorId,
+      // The others would be told of twice, or stand in the log twice.
+      repeatable: (items) => items.every(({ row }) => row.progress === undefined && row.log === undefined),
       run: (items) => this.write(items),
     });
   }
 
   /** Null: this attempt is not the holder's any more, and nothing was written. */
-  add(by: Holder, report: Report): Promise<Reported | null> {
-    return this.batcher.add({ by, report, traceparent: currentTraceparent() });
+  add(by: Holder, about: Report): Promise<Reported | null> {
+    return this.batcher.add({ row: { ...by, ...this.fieldsOf(about) }, bytes: bytesOf(about) });
+  }
+
+  private fieldsOf(about: Report): Omit<ReportRow, keyof Holder> {
+    switch (about.kind) {
+      case 'progress': {
+        const { ratio, message } = about;
+        const [eventId, traceparent] = [this.ids.next('event'), currentTraceparent()];
+        return { progress: { ratio, message: storable(message), eventId, traceparent } };
+      }
+      case 'log':
+        return { log: { stream: about.stream, lines: about.lines.map(storable) } };
+      case 'checkpoint':
+        return { checkpoint: about.state };
+      case 'cost': {
+        const { kind: _kind, ...cost } = about;
+        return { cost };
+      }
+    }
   }
 
   private async write(items: readonly Item[]): Promise<(Reported | null)[]> {
-    const { answers, stopped } = await this.database.hotTransaction(async (tx) => {
-      const holders = new Map(items.map(({ by }) => [placeOf(by), by]));
-      const rows = await renewAll(tx, [...holders.values()], this.config.leaseSeconds);
-      const renewed = new Map(
-        rows.map((row) => [placeOf({ taskId: row.task_id, fence: row.fence, actorId: row.holder_id }), row]),
-      );
-      const held = items.flatMap((item) => {
-        const row = renewed.get(placeOf(item.by));
-        return row === undefined ? [] : [{ item, row }];
-      });
-
-      const progress = held.flatMap(({ item: { report, traceparent }, row }) =>
-        report.kind === 'progress'
-          ? [{ taskId: row.task_id, ratio: report.ratio, message: storable(report.message), row, traceparent }]
-          : [],
-      );
-      if (progress.length > 0) await writeProgress(tx, progress);
-      for (const { taskId, ratio, message, row, traceparent } of progress)
-        tx.append({
-          type: 'task.progress',
-          teamId: row.team_id,
-          projectId: row.project_id,
-          subject: taskId,
-          priority: 'low',
-          data: { taskId, fence: Number(row.fence), ratio, message },
-          traceparent,
-        });
-
-      const logs = held.flatMap(({ item: { report }, row }) =>
-        report.kind === 'log' ? [{ taskId: row.task_id, stream: report.stream, lines: report.lines }] : [],
-      );
-      if (logs.length > 0) await writeLogs(tx, logs, maxLogLines);
-
-      const checkpoints = held.flatMap(({ item: { report }, row }) =>
-        report.kind === 'checkpoint' ? [{ taskId: row.task_id, state: report.state }] : [],
-      );
-      if (checkpoints.length > 0) await writeCheckpoints(tx, checkpoints);
-
-      const costOf = new Map<Item, CostReport>();
-      for (const { item, row } of held) {
-        if (item.report.kind !== 'cost') continue;
-        const { kind: _kind, ...cost } = item.report;
-        costOf.set(item, { ...cost, taskId: row.task_id, fence: Number(row.fence) });
-      }
-      const costs: WrittenCosts =
-        costOf.size === 0 ? { counted: new Set(), spent: new Map() } : await writeCosts(tx, [...costOf.values()]);
-
-      return {
-        answers: items.map((item): Reported | null => {
-          const row = renewed.get(placeOf(item.by));
-          if (row === undefined) return null;
-          const cost = costOf.get(item);
-          return { renewed: renewedOf(row), counted: cost !== undefined && costs.counted.has(cost) };
-        }),
-        stopped: await stopOverspent(tx, rows, costs),
-      };
+    const rows = items.map(({ row }) => row);
+    const { leaseUntil, counted, overspent } = await report(this.database, rows, this.config.leaseSeconds);
+    for (const attempt of overspent) await this.stop(attempt);
+    return rows.map(({ taskId, fence, actorId }, no) => {
+      const until = leaseUntil.get(placeOf({ taskId, fence, actorId }));
+      if (until === undefined) return null;
+      return { renewed: renewedOf({ task_id: taskId, fence, lease_until: until }), counted: counted.has(no) };
     });
-    for (const attempt of stopped) this.wakeUps.attemptEnded(attempt);
-    return answers;
+  }
+
+  /**
+   * A task that spends more than its agent may is stopped, and a person decides. What was spent is committed before: where this
+   * process dies in between, the next word about a cost of the task finds it, also the same one again.
+   */
+  private async stop({ taskId, fence, budget, spent }: Overspent): Promise<void> {
+    const error = `the budget of $${budget} is spent ($${spent}): a person decides whether it goes on`;
+    const stopped = await this.database.transaction(async (tx) => {
+      const task = await lockByFence(tx, taskId, fence);
+      if (task === null) return false;
+      await closeAttempt(tx, { taskId, outcome: 'failed', error });
+      await wait(tx, taskId, { reason: 'person', detail: error, error, failures: task.failures + 1 });
+      const about = { teamId: task.team_id, projectId: task.project_id, subject: taskId };
+      tx.append(
+        { ...about, type: 'task.attempt_failed', data: { taskId, attempt: task.attempt, fence, error, retryAt: null } },
+        { ...about, type: 'task.waiting', data: { taskId, reason: 'person', ref: null } },
+      );
+      return true;
+    });
+    if (stopped) this.wakeUps.attemptEnded({ taskId, fence, reason: error });
   }
 }
 
-function bytesOf(report: Report): number {
-  switch (report.kind) {
+function bytesOf(about: Report): number {
+  switch (about.kind) {
     case 'log':
-      return report.lines.reduce((sum, line) => sum + line.length, 0);
+      return about.lines.reduce((sum, line) => sum + line.length, 0);
     case 'checkpoint':
-      return report.state.length;
+      return about.state.length;
     case 'progress':
-      return report.message.length;
+      return about.message.length;
     case 'cost':
-      return report.key.length;
+      return about.key.length;
   }
-}
-
-const placeOf = ({ taskId, fence, actorId }: Holder): string => `${taskId} ${fence} ${actorId}`;
-
-/** A task that spends more than its agent may is stopped, and a person decides. */
-async function stopOverspent(tx: Tx, rows: readonly HeldRow[], { spent }: WrittenCosts): Promise<StoppedAttempt[]> {
-  const stopped: StoppedAttempt[] = [];
-  for (const held of rows) {
-    const budget = held.limits?.costUsd ?? null;
-    const usd = spent.get(held.task_id);
-    if (usd === undefined || budget === null || usd <= budget) continue;
-    const task = await taskById(tx, held.task_id);
-    if (task === null) continue;
-    const fence = Number(held.fence);
-    const error = `the budget of $${budget} is spent ($${usd}): a person decides whether it goes on`;
-    await closeAttempt(tx, { taskId: task.id, outcome: 'failed', error });
-    await wait(tx, task.id, { reason: 'person', detail: error, error, failures: task.failures + 1 });
-    const about = { teamId: task.team_id, projectId: task.project_id, subject: task.id };
-    tx.append(
-      {
-        ...about,
-        type: 'task.attempt_failed',
-        data: { taskId: task.id, attempt: task.attempt, fence, error, retryAt: null },
-      },
-      { ...about, type: 'task.waiting', data: { taskId: task.id, reason: 'person', ref: null } },
-    );
-    stopped.push({ taskId: task.id, fence, reason: error });
-  }
-  return stopped;
 }
