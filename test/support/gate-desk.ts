@@ -12,7 +12,7 @@ import { detectSandbox, type Sandbox } from '../../packages/gate/src/sandbox/det
 import { sandboxPaths } from '../../packages/gate/src/sandbox/driver.ts';
 import { changesBetween } from '../../packages/gate/src/source/changes.ts';
 import { SourceTree } from '../../packages/gate/src/source/tree.ts';
-import { runVerification } from '../../packages/gate/src/verification.ts';
+import { runVerification, type VerificationOptions } from '../../packages/gate/src/verification.ts';
 
 /** Path to text; a text that begins with `->` makes a link to what follows. */
 export type Files = Record<string, string>;
@@ -115,7 +115,7 @@ export class GateDesk {
       readonly sandbox: Sandbox;
       readonly checks: readonly Check[];
       readonly folderOf?: (files: Files) => string;
-    },
+    } & Pick<VerificationOptions, 'onCheck' | 'onFirstLook'>,
   ): Promise<readonly CheckFacts[]> {
     const { verificationId, ...rest } = more;
     const facts = await runVerification({

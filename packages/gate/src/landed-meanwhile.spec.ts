@@ -4,6 +4,8 @@ import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { GateDesk, type Files } from '../../../test/support/gate-desk.ts';
 import { buildCheck } from './checks/build.ts';
+import { secretsCheck } from './checks/secrets.ts';
+import { tamperingCheck } from './checks/tampering.ts';
 import { testsCheck } from './checks/tests.ts';
 import { filesOf } from './project/test-files.ts';
 import { detectSandbox, type Sandbox } from './sandbox/detect.ts';
@@ -224,7 +226,36 @@ describe('the suite of a change, once something else has landed', () => {
     };
     const { tests, lines } = await onTopOf({ base, change, landing });
     expect(tests).toMatchObject({ status: 'passed', reused: { verification: 'first' } });
-    expect(filesIn(lines.at(-1))).toEqual(['test/left.test.js', landing === added ? 'test/novel.test.js' : 'test/right.test.js']);
+    // Those that have seen before what a build leaves wait for it, instead of being run twice.
+    expect(lines.map(filesIn)).toEqual([['test/left.test.js', landing === added ? 'test/novel.test.js' : 'test/right.test.js']]);
+  }); // prettier-ignore
+
+  it('waits for nothing that is only read: what is run is started first', async () => {
+    const cacheDir = mkdtempSync(join(desk.root, 'cache-'));
+    const told: string[] = [];
+    const listening: SandboxDriver = {
+      name: sandbox.driver!.name,
+      paths: (run) => sandbox.driver!.paths(run),
+      run: (run) => {
+        told.push('run');
+        return sandbox.driver!.run(run);
+      },
+    };
+    const onHead = { ...project, ...landing };
+    const steps: [Files, Files | null][] = [[project, null], [{ ...project, ...change }, project], [onHead, project], [{ ...onHead, ...change }, onHead]];
+    for (const [files, onto] of steps) {
+      told.length = 0;
+      await desk.verifyOnto(files, onto, {
+        verificationId: 'any',
+        cacheDir,
+        sandbox: { ...sandbox, driver: listening },
+        checks: [testsCheck, secretsCheck, tamperingCheck],
+        onCheck: ({ check }) => told.push(check),
+        onFirstLook: () => undefined,
+      });
+    }
+    expect(told[0]).toBe('run');
+    expect(told).toEqual(expect.arrayContaining(['secrets', 'tampering', 'tests']));
   }); // prettier-ignore
 
   it('runs tests again that pass only after others, with those', async () => {

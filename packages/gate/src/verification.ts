@@ -281,6 +281,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
         for (const check of allChecks) {
           if (!needsNoRun.has(check.name)) continue;
           await setImmediate(); // what was begun before goes on meanwhile
+          await prepared.run?.underWay();
           keep(check, await runCheck(check, before, sandbox, null));
         }
         return [...ended.values()];
@@ -312,6 +313,7 @@ export async function runVerification(options: VerificationOptions): Promise<Ver
     // Much of what only reads is done by the time that the tests have run.
     const readMeanwhile = async (): Promise<void> => {
       await reading;
+      await prepared.run?.underWay();
       for (const check of all.filter((each) => own.has(each) && readsTreesOnly.has(each.name))) {
         await setImmediate();
         keep(check, await runCheck(check, before, sandbox, null));

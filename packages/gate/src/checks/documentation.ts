@@ -1,6 +1,7 @@
 import type { Finding } from '@muster/contracts';
 import { posix } from 'node:path';
 import ts from 'typescript';
+import { ByContent } from '../source/by-content.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { parseScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript } from '../source/paths.ts';
@@ -18,8 +19,13 @@ interface Exported {
   isFunction: boolean;
 }
 
+const exported = new ByContent<Exported[]>();
+
 /** What a file lets others use, and whether it says what that is for. */
-export function exportedIn(path: string, text: string): Exported[] {
+export const exportedIn = (path: string, text: string): Exported[] =>
+  exported.get(path, text, () => readExported(path, text));
+
+function readExported(path: string, text: string): Exported[] {
   if (isPython(path)) {
     const all = pythonDefinitions(text);
     const said = new Set(all.filter((each) => each.documented).map((each) => each.name));

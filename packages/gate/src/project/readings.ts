@@ -196,6 +196,19 @@ export class Readings {
     return this.built !== null;
   }
 
+  /** Whether some of these test files, when last run on what a build had left, saw something of that, or could have: then they will again. */
+  sawWhatBuildsLeave(files: readonly string[]): boolean {
+    const wanted = new Set(files);
+    const unknown = new Set(files);
+    for (const { source, built, steps } of this.trees())
+      for (const { files: run, sight } of Object.values(steps)) {
+        if (run?.some((path) => unknown.has(path)) !== true || !run.every((path) => wanted.has(path))) continue;
+        if (seenDifference(sight, built, source) !== null) return true;
+        for (const path of run) unknown.delete(path);
+      }
+    return false;
+  }
+
   /** Whether a step that was run before the build would have come out the same after it; what would not is forgotten. */
   holdsOnceBuilt(step: string): boolean {
     const known = this.steps[step];

@@ -187,6 +187,10 @@ export class TreeRun {
   private built: Promise<CommandOutcome | null> | undefined;
   private shown: Promise<CommandOutcome | null> | undefined;
   private again: Promise<Again> | undefined;
+  private started = (): void => undefined;
+  private readonly starting = new Promise<void>((resolve) => (this.started = resolve));
+  /** Tests are run while it is built: these are started last. */
+  private testsMeanwhile = false;
   private whole: Promise<SuiteOutcome | null> | undefined;
   /** Set before anything is run. */
   landed: Landed | null = null;
@@ -326,8 +330,8 @@ export class TreeRun {
     const { driver } = this.options;
     const { work } = driver.paths({ workDir });
     const { side } = this.options;
-    const run = async (): Promise<SandboxResult> =>
-      await driver.run({
+    const run = async (): Promise<SandboxResult> => {
+      const running = driver.run({
         command: line,
         workDir,
         mounts: [...this.installed.mounts, ...(more.mounts ?? [])],
@@ -340,6 +344,9 @@ export class TreeRun {
         },
         ...(this.options.signal ? { signal: this.options.signal } : {}),
       });
+      if (more.reportDir !== undefined || !this.testsMeanwhile) this.started();
+      return await running;
+    };
     return await (side === undefined ? run() : besideTheChange(side, run));
   }
 
@@ -582,6 +589,11 @@ export class TreeRun {
     if (this.landed !== null) this.afterLanding().catch(() => undefined); // whoever asks for the suite hears of it
   }
 
+  /** When what was begun runs in its sandbox, or need not: whoever reads in this process before that holds it up. */
+  async underWay(): Promise<void> {
+    if (this.again !== undefined) await Promise.race([this.starting, this.again]).catch(() => undefined);
+  }
+
   private async testFiles(files: readonly string[]): Promise<SuiteOutcome | null> {
     const kept = stepOf(files);
     return (await this.find<SuiteOutcome>(kept))?.outcome ?? (await this.tests({ files, first: true, kept }));
@@ -599,9 +611,14 @@ export class TreeRun {
   private async runAgain(): Promise<Again> {
     const building = this.showBuild();
     const early = this.options.readings?.knowsBuilt === false ? this.restOf('source') : null;
-    // While it is built, on what it is built from; whether that makes a difference shows afterwards.
-    const meanwhile = early === null || early.files.length === 0 ? null : this.runRest(early.files, true);
+    // While it is built, on what it is built from; whether that makes a difference shows afterwards, or has shown before.
+    const meanwhile =
+      early === null || early.files.length === 0 || this.options.readings!.sawWhatBuildsLeave(early.files)
+        ? null
+        : this.runRest(early.files, true);
     meanwhile?.catch(() => undefined); // it is waited for below
+    this.testsMeanwhile = meanwhile !== null;
+    void meanwhile?.then(this.started, this.started);
     const built = await building;
     const ran = await meanwhile;
     if (built?.ok === false) return nothingKnown;

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
+import { ByContent } from './by-content.ts';
 import { mostSourceBytes } from './fresh.ts';
 import { parseScript } from './functions.ts';
 import { isProductSource, isScript } from './paths.ts';
@@ -22,20 +23,33 @@ const isForTypes = (node: ts.ImportDeclaration | ts.ExportDeclaration): boolean 
   return clause.phaseModifier === ts.SyntaxKind.TypeKeyword || (all && clause.name === undefined);
 };
 
+interface Named {
+  readonly name: string;
+  readonly forTypes: boolean;
+}
+const named = new ByContent<Named[]>();
+
 /** What a file names in `import`, `export … from`, `import(…)` and `require(…)`, as written down. */
-export function importsOf(path: string, text: string, { types } = { types: true }): string[] {
+export const importsOf = (path: string, text: string, { types } = { types: true }): string[] =>
+  named
+    .get(path, text, () => namedIn(path, text))
+    .filter(({ forTypes }) => types || !forTypes)
+    .map(({ name }) => name);
+
+function namedIn(path: string, text: string): Named[] {
   const file = parseScript(path, text);
-  const found: string[] = [];
+  const found: Named[] = [];
   const visit = (node: ts.Node): void => {
     if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier !== undefined) {
-      if (ts.isStringLiteralLike(node.moduleSpecifier) && (types || !isForTypes(node)))
-        found.push(node.moduleSpecifier.text);
+      if (ts.isStringLiteralLike(node.moduleSpecifier))
+        found.push({ name: node.moduleSpecifier.text, forTypes: isForTypes(node) });
     } else if (ts.isCallExpression(node)) {
       const [first] = node.arguments;
       const loads =
         node.expression.kind === ts.SyntaxKind.ImportKeyword ||
         (ts.isIdentifier(node.expression) && /^(?:require|createRequire)$/.test(node.expression.text));
-      if (loads && first !== undefined && ts.isStringLiteralLike(first)) found.push(first.text);
+      if (loads && first !== undefined && ts.isStringLiteralLike(first))
+        found.push({ name: first.text, forTypes: false });
     }
     ts.forEachChild(node, visit);
   };

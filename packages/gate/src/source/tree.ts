@@ -27,8 +27,10 @@ function sameBytes(one: string, other: string): boolean {
     number,
   ];
   try {
-    if (fstatSync(files[0]).size !== fstatSync(files[1]).size) return false;
-    const [a, b] = [Buffer.alloc(1024 * 1024), Buffer.alloc(1024 * 1024)];
+    const { size } = fstatSync(files[0]);
+    if (size !== fstatSync(files[1]).size) return false;
+    const atOnce = Math.min(size, 1024 * 1024) + 1;
+    const [a, b] = [Buffer.allocUnsafe(atOnce), Buffer.allocUnsafe(atOnce)];
     for (;;) {
       const [readA, readB] = [readSync(files[0], a), readSync(files[1], b)];
       if (readA !== readB || a.compare(b, 0, readB, 0, readA) !== 0) return false;
