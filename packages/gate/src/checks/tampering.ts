@@ -379,8 +379,10 @@ export const tamperingCheck: Check = {
     }
     for (const path of npmLockNames) {
       if (!changes.some((change) => change.path === path) || !candidate.has(path)) continue;
-      const known = new Set(lockProblems((against === null ? null : npmLock(against, path)) ?? {}, null));
-      for (const problem of lockProblems(npmLock(candidate, path) ?? {}, null)) {
+      const problemsOf = (tree: SourceTree | null): string[] =>
+        tree === null ? [] : lockProblems(npmLock(tree, path) ?? {}, null, tree.json('package.json') ?? {});
+      const known = new Set(problemsOf(against));
+      for (const problem of problemsOf(candidate)) {
         if (!known.has(problem) && (installed.status === 'refused' || !/is not a registry tarball/.test(problem)))
           veto('lock_source', `${path}: ${problem}.`, path, problem);
       }

@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { breathe } from '../breath.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
+import { aliasesIn } from './aliases.ts';
+import { manifestIn, otherPackage } from './archive-identity.ts';
 import { publicRegistries } from './lock.ts';
 import { npm, NpmFailed } from './npm.ts';
 
@@ -12,6 +14,8 @@ export interface Archive {
   readonly version: string;
   /** Its sha512 as the lock has it; null: the lock pins what is made of it, and its tool compares that. */
   readonly integrity: string | null;
+  /** What the lock has it load by another name, `name as name`: its own manifest has to ask for that. */
+  readonly aliases?: readonly string[];
 }
 
 /** Where every registry has it. */
@@ -26,7 +30,8 @@ export function sha512Of(integrity: unknown): string | null {
 
 export type Gathered =
   | { readonly status: 'gathered'; /** File names by the path that a registry has them at. */ readonly files: Readonly<Record<string, string>> }
-  | { readonly status: 'missing'; readonly reason: string; readonly blocked: boolean }; // prettier-ignore
+  | { readonly status: 'missing'; readonly reason: string; readonly blocked: boolean }
+  | { readonly status: 'exchanged'; /** Which archives are those of other packages, one sentence each. */ readonly problems: readonly string[] }; // prettier-ignore
 
 export interface ArchiveSource {
   readonly cacheDir: string;
@@ -40,7 +45,8 @@ const mostAtOnce = 200;
 
 /**
  * Lays the archives that a lock names into a folder, each compared with its hash: from the operator's npm cache by content, and where there
- * is none from what npm puts into a cache of ours from the operator's registry. Nothing of them is unpacked.
+ * is none from what npm puts into a cache of ours from the operator's registry. Nothing of them is unpacked,
+ * but each has to say itself that it is the package that the lock gives it to: a hash alone would take any package for any other.
  */
 export async function gatherArchives(
   wanted: readonly Archive[],
@@ -53,10 +59,18 @@ export async function gatherArchives(
     each === null ? [] : [each.replace(/\/$/, '')],
   );
   mkdirSync(folder, { recursive: true });
-  const take = (archive: Archive): boolean => {
+  const exchanged: string[] = [];
+  const take = async (archive: Archive): Promise<boolean> => {
     const integrity = archive.integrity ?? integrityInCache(cache, archive, hosts);
     const bytes = integrity === null ? null : contentOf(cache, integrity);
     if (bytes === null) return false;
+    const manifest = await manifestIn(bytes);
+    const other = otherPackage(archive, manifest);
+    if (other !== null) exchanged.push(other);
+    const asked = aliasesIn([manifest ?? {}]);
+    for (const alias of archive.aliases ?? [])
+      if (!asked.has(alias))
+        exchanged.push(`${archive.name}@${archive.version} gets ${alias}, and does not ask for it`);
     const file = `${createHash('sha256').update(bytes).digest('hex')}.tgz`;
     writeFileSync(join(folder, file), bytes, { mode: 0o644 });
     files[archivePath(archive)] = file;
@@ -66,7 +80,7 @@ export async function gatherArchives(
     const missing: Archive[] = [];
     for (const archive of some) {
       await breathe();
-      if (!take(archive)) missing.push(archive);
+      if (!(await take(archive))) missing.push(archive);
     }
     return missing;
   };
@@ -86,6 +100,7 @@ export async function gatherArchives(
     }
     missing = await missingOf(missing);
   }
+  if (exchanged.length > 0) return { status: 'exchanged', problems: exchanged };
   if (missing.length === 0) return { status: 'gathered', files };
   const named = (some: readonly Archive[]): string =>
     `${some.slice(0, 10).map(({ name, version }) => `${name}@${version}`).join(', ')}${some.length > 10 ? ` and ${some.length - 10} more` : ''}`; // prettier-ignore

@@ -1,14 +1,24 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { sandboxPaths, type SandboxDriver } from '../sandbox/driver.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { SourceTree } from '../source/tree.ts';
+import { aliasesIn, dependencyKinds } from './aliases.ts';
 import { npmLockOfBun, type SpecOf } from './bun-lock.ts';
 import { foreignLockNames } from './foreign-locks.ts';
 import { NotSupported, staysInside } from './foreign-plan.ts';
-import { record, type Json } from './lock-values.ts';
-import { homeOf, installedAt, toolCaches, without, type Installed } from './installed.ts';
+import { record, text, type Json } from './lock-values.ts';
+import { otherPackage } from './archive-identity.ts';
+import {
+  homeOf,
+  installedAt,
+  isRealFolder,
+  refusedAsExchanged,
+  toolCaches,
+  without,
+  type Installed,
+} from './installed.ts';
 import { npmLock, npmLockNames, publicRegistries } from './lock.ts';
 import { npm, NpmFailed } from './npm.ts';
 import { installByManager, type ForeignPlan } from './package-manager.ts';
@@ -18,15 +28,29 @@ import { makeReadable } from './readable.ts';
 import { dependenciesOf } from './scripts.ts';
 import { planYarn } from './yarn-plan.ts';
 
+/** The name that stands at the end of a place, under which it is loaded. */
+const placedName = (place: string): string => place.slice(place.lastIndexOf('node_modules/') + 'node_modules/'.length);
+const nameOf = (place: string, entry: Json): string => text(entry['name']) ?? placedName(place);
+
+/** A package that is loaded by the name of another, which would be no other's to decide than who asks for it. */
+const isUndeclaredAlias = (place: string, entry: Json, aliases: ReadonlySet<string>): boolean =>
+  place.includes('node_modules/') &&
+  entry['link'] !== true &&
+  nameOf(place, entry) !== placedName(place) &&
+  !aliases.has(`${nameOf(place, entry)} as ${placedName(place)}`);
+
 /**
  * What in a lock would make npm fetch something else than a tarball of the registry. `resolved` itself is dropped afterwards, so
  * that the operator's registry is asked whatever stands there: this is about saying so, instead of quietly fetching another.
  */
-export function lockProblems(lock: Json, registryHost: string | null): string[] {
+export function lockProblems(lock: Json, registryHost: string | null, manifest: Json = {}): string[] {
   const problems: string[] = [];
+  const aliases = aliasesIn([...Object.values(record(lock['packages'])).map(record), manifest]);
   for (const [place, value] of Object.entries(record(lock['packages']))) {
     const entry = record(value);
     const resolved = entry['resolved'];
+    if (isUndeclaredAlias(place, entry, aliases))
+      problems.push(`${place} is ${nameOf(place, entry).slice(0, 200)}, and nothing asks for it under that name`);
     if (place.includes('..') || posix.isAbsolute(place))
       problems.push(`the lock places a package at ${place}, outside the project`);
     if (typeof resolved !== 'string') continue;
@@ -44,8 +68,11 @@ export function lockProblems(lock: Json, registryHost: string | null): string[] 
       url !== null &&
       /^https?:$/.test(url.protocol) &&
       (publicRegistries.includes(url.host) || url.host === registryHost);
+    const name = nameOf(place, entry);
     if (!known || !url!.pathname.includes('/-/'))
       problems.push(`${place} is resolved from ${resolved.slice(0, 200)}, which is not a registry tarball`);
+    else if (!url!.pathname.replace(/%2f/gi, '/').includes(`/${name}/-/`))
+      problems.push(`${place} is resolved from ${resolved.slice(0, 200)}, which is a tarball of another package`);
     else if (typeof entry['integrity'] !== 'string' && entry['inBundle'] !== true)
       problems.push(`${place} has no integrity hash`);
   }
@@ -65,7 +92,6 @@ export const specProblems = (manifest: Json, path: string): string[] =>
     ),
   );
 
-const dependencyKinds = ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'] as const;
 /** `latest`, `next`: what the registry calls by a name, where a range would say which versions will do. */
 const isTag = (spec: unknown): boolean =>
   typeof spec === 'string' && /^(?!x$)[a-z][\w.-]*$/i.test(spec) && !/^v\d/.test(spec);
@@ -175,6 +201,8 @@ interface InstallPlan {
   stripped: string;
   digest: string;
   workspaces: string[];
+  lockPath: string;
+  packages: Json;
 }
 
 const planners = { 'pnpm-lock.yaml': planPnpm, 'yarn.lock': planYarn } as const;
@@ -246,7 +274,8 @@ function planNpm(
   if (lock === null || typeof lock['lockfileVersion'] !== 'number' || lock['lockfileVersion'] < 2) {
     return without('not_run', `${lockPath} is not a lock of version 2 or 3; renew it with a current npm`);
   }
-  const problems = lockProblems(lock, registry === null ? null : new URL(registry).host);
+  const root = tree.json('package.json') ?? {};
+  const problems = lockProblems(lock, registry === null ? null : new URL(registry).host, root);
   const packages = record(lock['packages']);
   const workspaces = Object.keys(packages).filter(
     (place) => place !== '' && !place.includes('node_modules') && staysInside(place),
@@ -285,7 +314,41 @@ function planNpm(
     )
     .digest('hex')
     .slice(0, 40);
-  return { manifests, stripped, digest, workspaces };
+  return { manifests, stripped, digest, workspaces, lockPath, packages };
+}
+
+/**
+ * Which packages lie where the lock has others: npm asks for the hash alone, and takes what its cache has by it. What is in another's
+ * archive came with that; what was left out here, for another platform, is not there.
+ */
+function exchangedIn(folder: string, packages: Json, manifests: readonly Json[]): string[] {
+  const found: string[] = [];
+  const installed = new Map<string, Json>();
+  for (const [place, value] of Object.entries(packages)) {
+    const entry = record(value);
+    const version = text(entry['version']);
+    if (!place.includes('node_modules/') || entry['link'] === true || entry['inBundle'] === true || version === null)
+      continue;
+    if (!isRealFolder(folder, place)) continue;
+    const manifest = manifestAt(join(folder, place));
+    const other = otherPackage({ name: nameOf(place, entry), version }, manifest);
+    if (other !== null) found.push(`${place}: ${other}`);
+    installed.set(place, manifest ?? {});
+  }
+  // The lock's own word for who asks under which name is no better than the lock.
+  const aliases = aliasesIn([...manifests, ...installed.values()]);
+  for (const place of installed.keys())
+    if (isUndeclaredAlias(place, record(packages[place]), aliases))
+      found.push(`${place} is ${nameOf(place, record(packages[place]))}, and nothing asks for it under that name`);
+  return found;
+}
+
+function manifestAt(folder: string): Json | null {
+  try {
+    return record(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8').replace(/^\uFEFF/, '')));
+  } catch {
+    return null;
+  }
 }
 
 async function install(given: InstallPlan & { options: InstallOptions }): Promise<Installed> {
@@ -318,6 +381,8 @@ async function install(given: InstallPlan & { options: InstallOptions }): Promis
         folder,
         options.signal,
       );
+      const exchanged = exchangedIn(folder, given.packages, [...given.manifests.values()]);
+      if (exchanged.length > 0) return refusedAsExchanged(given.lockPath, exchanged);
       mkdirSync(join(folder, 'node_modules'), { recursive: true });
       for (const cache of toolCaches) mkdirSync(join(folder, 'node_modules', cache), { recursive: true });
       makeReadable(folder);

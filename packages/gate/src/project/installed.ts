@@ -29,6 +29,9 @@ export const without = (status: Installed['status'], reason: string, refused: st
   digest: status,
 });
 
+export const refusedAsExchanged = (lock: string, problems: readonly string[]): Installed =>
+  without('refused', `${lock} gives packages the archives of others`, problems.slice(0, 50));
+
 /** For a tree that nothing is to be installed for. */
 export const notInstalled = (reason: string): Installed => without('not_run', reason);
 

@@ -74,9 +74,10 @@ export async function mergeLock(
   try {
     const locks = { base: base === null ? {} : lockOf(base, 'the common'), ours: lockOf(ours, "the branch's"), theirs: lockOf(theirs, "the change's") }; // prettier-ignore
     const host = given.registry === null ? null : new URL(given.registry).host;
+    const root = record(JSON.parse(manifests['package.json'] ?? '{}'));
     const problems = [
-      ...lockProblems(locks.ours, host),
-      ...lockProblems(locks.theirs, host),
+      ...lockProblems(locks.ours, host, root),
+      ...lockProblems(locks.theirs, host, root),
       ...Object.entries(manifests).flatMap(([path, text]) => specProblems(record(JSON.parse(text)), path)),
     ];
     if (problems.length > 0) throw new NotMergeable(problems.slice(0, 3).join('; '));

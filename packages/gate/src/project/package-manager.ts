@@ -6,7 +6,15 @@ import { SandboxError, type SandboxDriver } from '../sandbox/driver.ts';
 import { inSlot } from '../sandbox/slots.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { gatherArchives, type Archive, type ArchiveSource } from './archives.ts';
-import { homeOf, installedAt, isRealFolder, toolCaches, without, type Installed } from './installed.ts';
+import {
+  homeOf,
+  installedAt,
+  isRealFolder,
+  refusedAsExchanged,
+  toolCaches,
+  without,
+  type Installed,
+} from './installed.ts';
 import { makeReadable } from './readable.ts';
 
 const require = createRequire(import.meta.url);
@@ -131,6 +139,7 @@ async function install(
     const archives = join(folder, 'archives');
     const gathered = await gatherArchives(plan.archives, archives, options);
     if (gathered.status === 'missing') return { ...without('not_run', gathered.reason), blocked: gathered.blocked };
+    if (gathered.status === 'exchanged') return refusedAsExchanged(plan.lock, gathered.problems);
     const work = join(folder, 'work');
     try {
       for (const [path, text] of plan.files) {

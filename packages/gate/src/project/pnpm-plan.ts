@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import type { SourceTree } from '../source/tree.ts';
+import { aliasesIn } from './aliases.ts';
 import { sha512Of, type Archive } from './archives.ts';
 import { fileOf, isPackageName, isRegistryTarball, isVersion, manifestFor, NotSupported, pick, runsHere, staysInside } from './foreign-plan.ts'; // prettier-ignore
 import { nameAndRest, record, text, type Json } from './lock-values.ts';
@@ -34,6 +35,17 @@ const npmrcSettings = new Set(settings.map(kebab));
 
 const withoutPeers = (id: string): string => id.replace(/\(.*$/s, '');
 const kinds = ['dependencies', 'devDependencies', 'optionalDependencies'] as const;
+
+/** What pnpm-workspace.yaml says; null: there is none. */
+function settingsOf(tree: SourceTree): Json | null {
+  const workspace = tree.text('pnpm-workspace.yaml');
+  if (workspace === null) return null;
+  try {
+    return record(parseYaml(workspace, { maxAliasCount: 20, logLevel: 'error' }));
+  } catch {
+    throw new NotSupported('pnpm-workspace.yaml cannot be read');
+  }
+}
 
 /** @throws NotSupported */
 export function planPnpm(tree: SourceTree, operatorsHost: string | null): { plan: ForeignPlan; problems: string[] } {
@@ -73,7 +85,19 @@ export function planPnpm(tree: SourceTree, operatorsHost: string | null): { plan
       packages[id] = { ...entry, resolution: { integrity } };
     }
   }
-  const wants = (of: Json, from: string | null): void => {
+  const manifest = tree.json('package.json') ?? {};
+  const catalogs = [lock['catalog'], ...Object.values(record(lock['catalogs']))].map((catalog) => ({
+    dependencies: Object.fromEntries(
+      Object.entries(record(catalog)).map(([name, value]) => [name, record(value)['specifier']]),
+    ),
+  }));
+  const extensions = [manifest['pnpm'], settingsOf(tree)].flatMap((each) =>
+    Object.values(record(record(each)['packageExtensions'])),
+  );
+  const ofTheProject = aliasesIn([{ overrides: lock['overrides'] }, ...catalogs, ...extensions.map(record)]);
+  /** Packages that the lock has something load by another name than theirs, by what loads them. */
+  const aliases = new Map<string, string[]>();
+  const wants = (of: Json, from: string | null, id = ''): void => {
     for (const kind of kinds)
       for (const [name, value] of Object.entries(record(of[kind]))) {
         const version = typeof value === 'string' ? value : (text(record(value)['version']) ?? '');
@@ -89,6 +113,14 @@ export function planPnpm(tree: SourceTree, operatorsHost: string | null): { plan
         )
           // prettier-ignore
           problems.push(`${path} names ${name}@${version.slice(0, 100)} and does not say what that is`);
+        else if (packages[withoutPeers(version)] !== undefined) {
+          const alias = `${nameAndRest(withoutPeers(version))[0]} as ${name}`;
+          const specifier = { dependencies: { [name]: record(value)['specifier'] } };
+          if (alias === `${name} as ${name}` || ofTheProject.has(alias)) continue;
+          if (from === null) aliases.set(id, [...(aliases.get(id) ?? []), alias]);
+          else if (!aliasesIn([specifier]).has(alias))
+            problems.push(`${path} gives ${from} ${alias.slice(0, 400)}, and nothing asks for it under that name`);
+        }
       }
   };
   const importers = record(lock['importers']);
@@ -96,7 +128,8 @@ export function planPnpm(tree: SourceTree, operatorsHost: string | null): { plan
     if (!staysInside(place)) problems.push(`${path} has a workspace at ${place.slice(0, 200)}, outside the project`);
     else wants(record(importer), place);
   }
-  for (const snapshot of Object.values(record(lock['snapshots']))) wants(record(snapshot), null);
+  for (const [id, snapshot] of Object.entries(record(lock['snapshots'])))
+    wants(record(snapshot), null, withoutPeers(id));
 
   const files = new Map<string, string>();
   const workspaces = Object.keys(importers).filter((place) => place !== '.' && staysInside(place));
@@ -107,16 +140,8 @@ export function planPnpm(tree: SourceTree, operatorsHost: string | null): { plan
     const own = pick(record(manifest['pnpm']), settings);
     files.set(at, JSON.stringify({ ...manifestFor(manifest), ...(place === '.' ? { pnpm: own } : {}) }));
   }
-  const workspace = tree.text('pnpm-workspace.yaml');
-  if (workspace !== null) {
-    let parsed: unknown;
-    try {
-      parsed = parseYaml(workspace, { maxAliasCount: 20, logLevel: 'error' });
-    } catch {
-      throw new NotSupported('pnpm-workspace.yaml cannot be read');
-    }
-    files.set('pnpm-workspace.yaml', JSON.stringify(pick(record(parsed), settings)));
-  }
+  const workspace = settingsOf(tree);
+  if (workspace !== null) files.set('pnpm-workspace.yaml', JSON.stringify(pick(workspace, settings)));
   const npmrc = (tree.text('.npmrc') ?? '')
     .split(/\r?\n/)
     .filter((line) => npmrcSettings.has(/^\s*([\w-]+)(?:\[\])?\s*=/.exec(line)?.[1] ?? '') && !line.includes('${'));
@@ -126,5 +151,9 @@ export function planPnpm(tree: SourceTree, operatorsHost: string | null): { plan
     if (at !== null) files.set(posix.normalize(at), fileOf(tree, at, 'the patch'));
   }
   files.set(path, JSON.stringify({ ...lock, packages }));
-  return { plan: { manager, lock: path, files, archives, workspaces }, problems };
+  const asking = archives.map((each) => {
+    const own = aliases.get(`${each.name}@${each.version}`);
+    return own === undefined ? each : { ...each, aliases: own };
+  });
+  return { plan: { manager, lock: path, files, archives: asking, workspaces }, problems };
 }

@@ -173,6 +173,12 @@ function planBerry(tree: SourceTree, lock: Json): { plan: ForeignPlan; problems:
       problems.push(`${path} names a package ${bad.slice(0, 200)}, which is no name of one`);
       continue;
     }
+    const undeclared = key.split(/,\s*/).find((each) => {
+      const [as, range] = nameAndRest(each);
+      return as !== name && !(range.startsWith('npm:') && nameAndRest(range.slice('npm:'.length))[0] === name);
+    });
+    if (undeclared !== undefined)
+      problems.push(`${undeclared.slice(0, 200)} is ${name}, and nothing asks for it under that name`);
     const here = (text(entry['conditions']) ?? '').split('&').every((each) => {
       const [what, wanted] = each.trim().split('=');
       return wanted === undefined || runsHere({ [what!]: wanted });

@@ -1,0 +1,54 @@
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import semver from 'semver';
+import tar from 'tar-stream';
+import { text, type Json } from './lock-values.ts';
+
+/** What is unpacked of one archive at most, and of the manifest in it. */
+const mostBytes = 2 * 1024 ** 3;
+const mostManifestBytes = 4 * 1024 ** 2;
+
+/** The manifest in a package's archive, as whoever unpacks it finds it: of several the last. null: there is none that can be read. */
+export async function manifestIn(archive: Buffer): Promise<Json | null> {
+  const packed = archive[0] === 0x1f && archive[1] === 0x8b;
+  const source = Readable.from([archive]);
+  const extract = tar.extract();
+  const unpacked = packed ? createGunzip() : null;
+  let found: string | null = null;
+  let bytes = 0;
+  try {
+    (unpacked === null ? source : source.pipe(unpacked)).on('error', (error) => extract.destroy(error)).pipe(extract);
+    for await (const entry of extract) {
+      const { name, type, size = 0 } = entry.header;
+      bytes += size;
+      if (bytes > mostBytes) return null;
+      // The first folder is taken off, whatever it is called.
+      if (/^(?:\.\/)?[^/]+\/package\.json$/.test(name) && type === 'file' && size <= mostManifestBytes) {
+        const parts: Buffer[] = [];
+        for await (const part of entry) parts.push(part as Buffer);
+        found = Buffer.concat(parts).toString('utf8');
+      } else entry.resume();
+    }
+    const parsed: unknown = found === null ? null : JSON.parse(found.replace(/^\uFEFF/, ''));
+    return parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed) ? (parsed as Json) : null;
+  } catch {
+    return null;
+  } finally {
+    unpacked?.destroy();
+    extract.destroy();
+  }
+}
+
+/** Registries keep versions without what stands before or behind them in a manifest: `v1.0.0`, `1.0.0+build`. */
+const bare = (version: string): string => semver.parse(version, { loose: true })?.version ?? version;
+
+/** What a manifest says against being the package that a lock gives its archive to, as a sentence; null: it is that one. */
+export function otherPackage(wanted: { name: string; version: string }, manifest: Json | null): string | null {
+  const { name, version } = wanted;
+  const given = `${name}@${version}`.slice(0, 300);
+  if (manifest === null) return `${given} has an archive without a manifest that can be read`;
+  const own = { name: text(manifest['name']) ?? '', version: text(manifest['version']) ?? '' };
+  return own.name === name && bare(own.version) === bare(version)
+    ? null
+    : `${given} has the archive of ${`${own.name}@${own.version}`.slice(0, 300)}`;
+}
