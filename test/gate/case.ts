@@ -18,6 +18,8 @@ export interface CorpusCase {
   /** The person who hands it in without a task; absent: an agent does. */
   approvedBy?: string;
   change: (draft: Draft) => void;
+  /** Nothing of it is executed, and need not be: its lock is none that is installed from. */
+  unrun?: boolean;
   /** The rules of which one has to name what is wrong; absent: the work is honest and has to be let in. */
   refusedBy?: string[];
 }

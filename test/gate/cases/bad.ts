@@ -11,7 +11,7 @@ export function bad(
   project: SampleProject,
   refusedBy: string[],
   change: Change,
-  more: { title?: string; paths?: string[]; sizes?: readonly Size[]; branch?: Change } = {},
+  more: { title?: string; paths?: string[]; sizes?: readonly Size[]; branch?: Change; unrun?: boolean } = {},
 ): CorpusCase[] {
   return (more.sizes ?? [1]).map((size) => ({
     name: size === 1 ? name : `${name}, among ${size} lines`,
@@ -20,6 +20,7 @@ export function bad(
     title: more.title ?? 'Tidy up',
     ...(more.paths === undefined ? {} : { paths: more.paths }),
     ...(more.branch === undefined ? {} : { branch: more.branch }),
+    ...(more.unrun === undefined ? {} : { unrun: more.unrun }),
     refusedBy,
     change(draft) {
       change(draft);

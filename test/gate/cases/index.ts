@@ -3,6 +3,7 @@ import { claimCases } from './claims.ts';
 import { codeCases } from './code.ts';
 import { inEverySize } from './every-size.ts';
 import { forgeryCases } from './forgeries.ts';
+import { dependencyCases } from './dependencies.ts';
 import { moreFeatures } from './honest-features.ts';
 import { housekeeping } from './honest-housekeeping.ts';
 import { lookalikes } from './honest-lookalikes.ts';
@@ -31,6 +32,7 @@ const written: readonly CorpusCase[] = [
   ...upkeep,
   ...honestWeb,
   ...vouchingCases,
+  ...dependencyCases,
 ];
 
 export const cases: readonly CorpusCase[] = [...written, ...inEverySize(written)];

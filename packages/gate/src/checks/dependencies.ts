@@ -108,7 +108,7 @@ export const dependenciesCheck: Check = {
   languages: ['*'],
   needs: [],
   purposes: changePurposes,
-  run({ policy, against, candidate, changes }) {
+  run({ policy, against, candidate, changes, approvedBy }) {
     if (!policy.checks.dependencies) return outcome('not_run', 'switched off in muster.yaml');
     const findings: Finding[] = [];
     const lockPath = lockFileOf(candidate);
@@ -142,8 +142,13 @@ export const dependenciesCheck: Check = {
         for (const path of [...touched].filter((each) => /(^|\/)package\.json$/.test(each)))
           for (const { name, message } of unfit(lock, foreign, path, against, candidate))
             report('not_locked', 'error', path, message, renewed(foreign), name);
-    } else if (touched.has('package.json') && lockPath !== null) {
-      for (const [name, spec] of added) {
+    } else if (lockPath !== null && (touched.has('package.json') || touched.has(lockPath))) {
+      const earlier = new Map(before.map(({ place, version }) => [place, version]));
+      const moved = [...is].filter(
+        ([name]) =>
+          earlier.get(`node_modules/${name}`) !== locked.find(({ place }) => place === `node_modules/${name}`)?.version,
+      );
+      for (const [name, spec] of new Map([...added, ...(against === null ? [] : moved)])) {
         const top = locked.find((each) => each.place === `node_modules/${name}`);
         const optional = candidate.json('package.json')?.['peerDependencies'] as Record<string, unknown> | undefined;
         if (top === undefined && optional?.[name] === undefined && !/^(?:file|link|workspace):/.test(spec))
@@ -213,13 +218,18 @@ export const dependenciesCheck: Check = {
     for (const each of locked) {
       const same = known.get(`${each.name}@${each.version}`);
       if (same === undefined) {
+        // What was quiet until now and begins to run scripts is how packages that were taken over show.
+        const quiet = before.filter(({ name }) => name === each.name);
+        const begins = quiet.length > 0 && quiet.every(({ runsOnInstall }) => !runsOnInstall);
         if (each.runsOnInstall)
           report(
             'install_script',
-            'warning',
+            begins && approvedBy === null ? 'error' : 'warning',
             lockPath ?? '',
-            `${each.name}@${each.version} runs a script of its own on every machine that installs it.`,
-            'Make sure that it has to; npm can be told not to run it.',
+            `${each.name}@${each.version} runs a script of its own on every machine that installs it${begins ? `, which ${quiet[0]!.version} did not` : ''}.`,
+            begins
+              ? 'Stay with the version before, or have a person who has looked at it hand it in.'
+              : 'Make sure that it has to; npm can be told not to run it.',
             `${each.name}@${each.version}`,
           );
         if (each.licence !== null && isDenied(each.licence, policy.licences.deny) && !own(candidate, each.licence))

@@ -386,6 +386,16 @@ describe('dependencies', () => {
       { 'package-lock.json': lock({ a: {}, b: { hasInstallScript: true } }) },
       ['install_script warning'],
     ],
+    [
+      'a version that begins to run an install script',
+      { 'package-lock.json': lock({ a: { version: '1.0.1', hasInstallScript: true } }) },
+      ['install_script error'],
+    ],
+    [
+      'a lock alone that leaves what the manifest asks for',
+      { 'package-lock.json': lock({ a: { version: '0.9.0' } }) },
+      ['not_locked error'],
+    ],
     ['an import of what nobody names', { 'src/b.js': "import 'left-out';\n" }, ['undeclared error']],
     [
       'what nothing uses',
@@ -395,6 +405,13 @@ describe('dependencies', () => {
     ['a Python package from elsewhere', { 'requirements.txt': 'git+https://host/x.git\n' }, ['source error']],
   ])('charges %s', async (_what, change, expected) => {
     expect(await rules(dependenciesCheck, before, { ...before, ...change })).toEqual(expected);
+  });
+
+  it('lets a lock alone move within what the manifest asks for, and scripts go on that were there before', async () => {
+    const quiet = { ...before, 'package-lock.json': lock({ a: { hasInstallScript: true } }) };
+    const moved = { ...before, 'package-lock.json': lock({ a: { version: '1.4.0', hasInstallScript: true } }) };
+    expect(await rules(dependenciesCheck, quiet, moved)).toEqual(['install_script warning']);
+    expect(await rules(dependenciesCheck, before, { ...before, 'package-lock.json': lock({ a: { version: '1.4.0' } }) })).toEqual([]); // prettier-ignore
   });
 
   it('lets an honest dependency in', async () => {
