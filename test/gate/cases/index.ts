@@ -4,6 +4,7 @@ import { codeCases } from './code.ts';
 import { inEverySize } from './every-size.ts';
 import { forgeryCases } from './forgeries.ts';
 import { dependencyCases } from './dependencies.ts';
+import { generatedCases } from './generated.ts';
 import { moreFeatures } from './honest-features.ts';
 import { housekeeping } from './honest-housekeeping.ts';
 import { lookalikes } from './honest-lookalikes.ts';
@@ -33,6 +34,7 @@ const written: readonly CorpusCase[] = [
   ...honestWeb,
   ...vouchingCases,
   ...dependencyCases,
+  ...generatedCases,
 ];
 
 export const cases: readonly CorpusCase[] = [...written, ...inEverySize(written)];

@@ -1,3 +1,4 @@
+import picomatch from 'picomatch';
 import ts from 'typescript';
 import type { Finding } from '@muster/contracts';
 import { freshHits, mostSourceBytes, type Hit } from '../source/fresh.ts';
@@ -412,6 +413,9 @@ export const claimsCheck: Check = {
     for (const { path, line, rule, level, message, remedy, key } of found)
       findings.push(findingOf({ check: 'claims', rule, level, message, path, line, remedy, key }));
 
+    // The branch says so, and how they are made: whoever hands one in cannot.
+    const declared = context.policy.generated.flatMap(({ files }) => files);
+    const isDeclared = declared.length === 0 ? () => false : picomatch(declared, { dot: true });
     const product = altersBehaviour(context);
     let vouchers: Vouchers | undefined;
     for (const { path, status, addedLines } of changes) {
@@ -443,9 +447,11 @@ export const claimsCheck: Check = {
         }
       }
       if (status !== 'removed' && (generatedFolder.test(path) || /\.min\.(?:js|css)$/.test(path)) && against !== null) {
-        const settled = [...against.files.keys()].some(
-          (each) => each.startsWith(`${path.split('/')[0]}/`) && generatedFolder.test(each),
-        );
+        const settled =
+          isDeclared(path) ||
+          [...against.files.keys()].some(
+            (each) => each.startsWith(`${path.split('/')[0]}/`) && generatedFolder.test(each),
+          );
         if (!settled && (addedLines.size > 200 || (candidate.text(path)?.length ?? 0) > 50_000))
           findings.push(
             findingOf({
