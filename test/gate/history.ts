@@ -1,13 +1,44 @@
 import { execFileSync } from 'node:child_process';
+import { posix } from 'node:path';
 import type { Link } from './draft.ts';
 import type { Packages } from './packages.ts';
 
 export interface RealCommit {
   commit: string;
   subject: string;
+  /** Does it change the product's own code? */
+  ofTheCode: boolean;
   /** The trees before and after it, read when they are needed. */
   trees: () => Record<'before' | 'after', ReadonlyMap<string, string | Link>>;
 }
+
+interface ProductCommit {
+  commit: string;
+  /** The suites that try what it changes: they need no database, no sandbox and no server. */
+  suites: readonly string[];
+  /** What these load besides what the others do. */
+  packages?: readonly string[];
+}
+
+/** Commits of the product's own code with its tests, of which the suites that try it run by themselves. Chosen by hand, and pinned. */
+const productCommits: readonly ProductCommit[] = [
+  {
+    commit: '066e14f408bddd1400d2503f6348178bdc85da9c',
+    suites: ['libs/platform/src/rounds/rounds.spec.ts'],
+    packages: ['@nestjs/common', '@nestjs/schedule', '@nestjs/testing'],
+  },
+  { commit: '42dc24cc44b3b6549c6ee52cc710e4f80fa70f5f', suites: ['libs/forges/src/gitlab-requests.spec.ts'] },
+  {
+    commit: '5afeb00836a68b93942be378c833ad8e95512b96',
+    suites: ['packages/gate/src/source/source.spec.ts'],
+    packages: ['picomatch', 'semver', 'tar-stream'],
+  },
+  {
+    commit: 'e6237a9578d68e8018ce29bc3ece29782ca6095b',
+    suites: ['libs/registry/src/domain/check-definition.spec.ts'],
+    packages: ['ajv', 'ajv-formats', 'semver', 'typeid-js'],
+  },
+];
 
 /** The oldest of them, so that the same ones are judged however the history goes on. */
 const mostCommits = 80;
@@ -37,6 +68,32 @@ const needsTheWholeHouse = (path: string): boolean =>
  * the whole tree but for manifests and settings, in whose place stand some under which the suites without a database run.
  */
 export function realCommits(root: string, packages: Packages, say: (line: string) => void): RealCommit[] {
+  return [...commitsBesideTheCode(root, packages, say), ...commitsOfTheCode(root, packages, say)];
+}
+
+function commitsOfTheCode(root: string, packages: Packages, say: (line: string) => void): RealCommit[] {
+  const found = productCommits.flatMap((given): RealCommit[] => {
+    const { commit } = given;
+    try {
+      const [subject = '', parent = ''] = git(root, ['log', '-1', '--format=%s%n%P', commit]).split('\n');
+      git(root, ['cat-file', '-e', `${parent}^{tree}`]);
+      const trees = (): Record<'before' | 'after', ReadonlyMap<string, string | Link>> => ({
+        before: treeAt(root, parent, packages, given),
+        after: treeAt(root, commit, packages, given),
+      });
+      return [{ commit, subject, ofTheCode: true, trees }];
+    } catch {
+      return []; // a shallow clone, or none, does not hold it
+    }
+  });
+  if (found.length < productCommits.length)
+    say(
+      `SKIPPED: ${productCommits.length - found.length} of ${productCommits.length} real commits of product code, which are not held here (git fetch --unshallow).`,
+    );
+  return found;
+}
+
+function commitsBesideTheCode(root: string, packages: Packages, say: (line: string) => void): RealCommit[] {
   let log: string[];
   try {
     log = git(root, ['log', '--reverse', '--no-merges', '--format=%H %P\t%s', 'HEAD']).split('\n').filter(Boolean);
@@ -62,6 +119,7 @@ export function realCommits(root: string, packages: Packages, say: (line: string
     found.push({
       commit,
       subject,
+      ofTheCode: false,
       trees: () => ({ before: treeAt(root, parent, packages), after: treeAt(root, commit, packages) }),
     });
   }
@@ -90,7 +148,46 @@ function namedBy(manifests: readonly string[]): string[] {
   return [...new Set(names)].filter((name) => name !== 'muster').sort();
 } // prettier-ignore
 
-function treeAt(root: string, commit: string, packages: Packages): Map<string, string | Link> {
+const swc = (type: 'commonjs' | 'es6'): object => ({
+  '^.+\\.ts$': [
+    '@swc/jest',
+    {
+      jsc: {
+        target: 'es2023',
+        parser: { syntax: 'typescript', decorators: true },
+        ...(type === 'es6' && {
+          transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
+        }),
+      },
+      module: { type },
+    },
+  ],
+});
+
+const besideTheCode = (paths: readonly string[]): object => ({
+  roots: hermetic
+    .filter((folder) => paths.some((path) => path.startsWith(`${folder}/`)))
+    .map((folder) => `<rootDir>/${folder}`),
+  testMatch: ['**/*.spec.ts'],
+  moduleNameMapper: {
+    '^#kernel$': '<rootDir>/libs/kernel/src/index.ts',
+    '^@muster/contracts$': '<rootDir>/packages/contracts/src/index.ts',
+  },
+  transform: swc('commonjs'),
+});
+
+/** As the product itself has it tested: as modules, whose packages are read from their sources. */
+const ofTheCode = ({ suites }: ProductCommit): object => ({
+  roots: [...new Set(suites.map((path) => `<rootDir>/${posix.dirname(path)}`))],
+  testMatch: suites.map((path) => `<rootDir>/${path}`),
+  extensionsToTreatAsEsm: ['.ts'],
+  testEnvironmentOptions: { customExportConditions: ['muster-source', 'node', 'node-addons'] },
+  moduleNameMapper: { '^@muster/contracts$': '<rootDir>/packages/contracts/src/index.ts' },
+  testTimeout: 60_000,
+  transform: swc('es6'),
+});
+
+function treeAt(root: string, commit: string, packages: Packages, product?: ProductCommit): Map<string, string | Link> {
   const all = git(root, ['ls-tree', '-r', '-z', '--full-tree', commit])
     .split('\0')
     .flatMap((line) => {
@@ -123,7 +220,11 @@ function treeAt(root: string, commit: string, packages: Packages): Map<string, s
     'typescript',
     'zod',
     'yaml',
+    ...(product?.packages ?? []),
   ];
+  const own = JSON.parse(texts.get(manifests.find(({ path }) => path === 'package.json')?.id ?? '') ?? '{}') as {
+    imports?: unknown;
+  };
   const manifest = {
     name: 'muster',
     version: '0.1.0',
@@ -132,27 +233,10 @@ function treeAt(root: string, commit: string, packages: Packages): Map<string, s
     scripts: {
       build: 'tsc --noCheck --outDir dist -p .',
       lint: 'prettier --check --no-error-on-unmatched-pattern docs/**/*.md README.md CONTRIBUTING.md',
-      test: 'jest',
+      test: product === undefined ? 'jest' : 'node --experimental-vm-modules node_modules/jest/bin/jest.js',
     },
-    jest: {
-      roots: hermetic
-        .filter((folder) => entries.some(({ path }) => path.startsWith(`${folder}/`)))
-        .map((folder) => `<rootDir>/${folder}`),
-      testMatch: ['**/*.spec.ts'],
-      moduleNameMapper: {
-        '^#kernel$': '<rootDir>/libs/kernel/src/index.ts',
-        '^@muster/contracts$': '<rootDir>/packages/contracts/src/index.ts',
-      },
-      transform: {
-        '^.+\\.ts$': [
-          '@swc/jest',
-          {
-            jsc: { target: 'es2023', parser: { syntax: 'typescript', decorators: true } },
-            module: { type: 'commonjs' },
-          },
-        ],
-      },
-    },
+    ...(product !== undefined && { type: 'module', imports: own.imports }),
+    jest: product === undefined ? besideTheCode(entries.map(({ path }) => path)) : ofTheCode(product),
     devDependencies: Object.fromEntries(names.map((name) => [name, packages.version(name)])),
     // What suites need that are not run here: named as the commit names it, and not installed.
     peerDependencies: Object.fromEntries(

@@ -131,9 +131,9 @@ function shortOf(cases: readonly Item[]): Item[] {
 async function main(): Promise<number> {
   const packages = new Packages(root);
   const ours = allCases.map((each: CorpusCase): Item => ({ ...each, judge: (workshop) => workshop.judge(each) }));
-  const real = realCommits(root, packages, say).map(({ commit, subject, trees }): Item => ({
+  const real = realCommits(root, packages, say).map(({ commit, subject, ofTheCode, trees }): Item => ({
     name: `${commit.slice(0, 7)} ${subject}`,
-    kind: 'honest real commit',
+    kind: ofTheCode ? 'honest real commit of code' : 'honest real commit',
     project: 'muster',
     // Its author handed it in as a person.
     judge: (workshop) => {
