@@ -10,7 +10,10 @@ import { Reaction, type ReactionOptions, type Reacts } from './reaction.ts';
 
 /** After this many failures a delivery is set aside for a person. */
 const maxAttempts = 10;
+/** How often a worker tries to get the reactions that others run. */
 const pollMs = 1000;
+/** All that is owed is looked for by one question each second; each reaction looks for itself only in case that went wrong. */
+const looksItselfMs = 30_000;
 const batch = 20;
 /** Events come faster than it is worth looking whether one of them is owed to anybody. */
 const lookEveryMs = 5;
@@ -123,7 +126,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
         await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
       }
     })()
-      // Each reaction also looks for itself every second.
+      // The next look is a second away.
       .catch(() => {})
       .finally(() => (this.#looking = false));
   }
@@ -171,7 +174,7 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
     const wakes = this.#sleeping.get(reaction.options.name) ?? new Set();
     this.#sleeping.set(reaction.options.name, wakes);
     while (!this.#stopping && !lost.aborted) {
-      const sleep = this.#sleep(pollMs, wakes);
+      const sleep = this.#sleep(looksItselfMs, wakes);
       try {
         const rows = await this.database.sql<EventRow & { attempts: number }>(dueDeliveries, [reaction.options.name]);
         for (const row of rows) {

@@ -3,6 +3,7 @@ import type { Tx } from '#kernel';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
 import { closeAttempt, dequeue, failForGood } from '../sql/outcomes.ts';
+import { dueOf } from '../sql/sweep.ts';
 import {
   letDown,
   lookAtDeadlineAgain,
@@ -40,8 +41,9 @@ export class TermsSweep implements OnApplicationBootstrap {
   }
 
   async once(): Promise<void> {
-    await this.endAtDeadline();
-    await this.tellDependants();
+    const due = await dueOf(this.database, ['deadline', 'dependants']);
+    if (due.has('deadline')) await this.endAtDeadline();
+    if (due.has('dependants')) await this.tellDependants();
   }
 
   private async tellDependants(): Promise<void> {

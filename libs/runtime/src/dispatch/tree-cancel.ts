@@ -1,6 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Database } from '#platform/database';
 import { Rounds } from '#platform/rounds';
+import { dueOf } from '../sql/sweep.ts';
 import { cancelMany, childrenOf, forgetTree, rememberTree, takeTree } from '../sql/trees.ts';
 import { WakeUps } from './wake-ups.ts';
 
@@ -36,6 +37,7 @@ export class TreeCancel implements OnApplicationBootstrap {
 
   /** Goes on with what others have left. */
   async once(): Promise<void> {
+    if ((await dueOf(this.database, ['tree'])).size === 0) return;
     const left = await this.database.transaction((tx) => takeTree(tx, abandonedSeconds));
     if (left !== null)
       await this.below(left.id, left.error ?? 'cancelled with the tree that it belongs to', Number.POSITIVE_INFINITY);

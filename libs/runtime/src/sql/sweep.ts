@@ -131,6 +131,15 @@ export async function anythingDue(
   return row;
 }
 
+/** Which of these kinds something is due of, by one look without a transaction: mostly there is nothing. */
+export async function dueOf<Kind extends string>(db: Sql, kinds: readonly Kind[]): Promise<ReadonlySet<Kind>> {
+  const rows = await db.sql<{ kind: Kind }>(
+    `select k as kind from unnest($1::text[]) k where exists (select from task_due where kind = k and at <= muster_now())`,
+    [kinds],
+  );
+  return new Set(rows.map(({ kind }) => kind));
+}
+
 /** Of a kind that is decided task by task. */
 export const takeDue = (tx: Sql, kind: 'unwanted' | 'exhausted'): Promise<{ task_id: string }[]> =>
   tx.sql(
