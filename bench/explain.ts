@@ -1,6 +1,7 @@
 import { mkdtemp, chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { defineAgent } from '@muster/sdk';
 import { format } from 'prettier';
 import { parts } from './contenders/muster.parts.ts';
 import type { Plan } from './contenders/parts.ts';
@@ -27,6 +28,7 @@ const statements = [
   { title: 'Create', holds: `select m.lane, m.ready_seq, m.id` },
   { title: 'Create one that begins', holds: '= $9::int' },
   { title: 'Claim', holds: 'delete from task_ready r where r.ctid' },
+  { title: 'Report', holds: 'insert into task_costs' },
   { title: 'Complete', holds: `'task.succeeded', t.team_id` },
   { title: 'Heartbeat', holds: 'update instances i set last_seen_at' },
 ] as const;
@@ -95,7 +97,33 @@ async function load(server: ServerUnderTest): Promise<void> {
   // Until the agent has beaten, too.
   await sleep(8_000);
   await consumer.stop();
+  await talk(plan, () => producer.many(Array.from({ length: inACall }, (_, n) => ({ n, at: 0 }))));
   await producer.close();
+}
+
+/** An agent that says something of its tasks while it works on them. */
+async function talk(plan: Plan, createTasks: () => Promise<void>): Promise<void> {
+  let ended = 0;
+  const agent = await defineAgent({
+    name: plan.agent ?? '',
+    capacity: 1000,
+    capabilities: {
+      [plan.capability ?? '']: async (_task, ctx) => {
+        await Promise.all([
+          ctx.progress('half of it', 0.5),
+          ctx.checkpoint({ at: 1 }),
+          ctx.cost({ key: 'work', usd: 0.01 }),
+        ]);
+      },
+    },
+  }).connect({
+    url: plan.url,
+    token: plan.agentToken ?? '',
+    onEvent: ({ type }) => void (ended += type === 'task_ended' ? 1 : 0),
+  });
+  await createTasks();
+  await until('the end of the last that reported', 60, () => ended >= inACall, 50);
+  await agent.stop({ drainMs: 5_000 });
 }
 
 async function explain(cleanup: Cleanup): Promise<string> {

@@ -1,5 +1,6 @@
 import { maxLogLines } from '../domain/lease-rules.ts';
 import type { HotSql } from './claim.ts';
+import { looksLikeOne } from './gone.ts';
 import type { Holder } from './leases.ts';
 
 /** What an agent says of an attempt that it holds; one of the four kinds, the others' fields are left out. */
@@ -57,8 +58,9 @@ const reportText = `
       traceparent text, stream text, lines text[], state text, key text, usd numeric(14, 6), model text, "inputTokens" bigint, "outputTokens" bigint)
   ),
   held as materialized (
-    select r.* from (select distinct "taskId", fence, "actorId" from given order by 1) g cross join lateral (
-      select r.task_id, r.fence, r.holder_id, r.lane, r.ready_seq, r.log_lines from task_running r
+    select r.*, g.nos
+    from (select "taskId", fence, "actorId", array_agg(no) as nos from given group by 1, 2, 3 order by 1) g cross join lateral (
+      select r.task_id, r.lane, r.ready_seq, r.log_lines, r.instance_id from task_running r
       where r.task_id = g."taskId" and r.fence = g.fence and r.holder_id = g."actorId" for update
     ) r
   ),
@@ -69,8 +71,7 @@ const reportText = `
     returning 1
   ),
   said as materialized (
-    select g.*, h.task_id, h.lane, h.log_lines
-    from given g join held h on h.task_id = g."taskId" and h.fence = g.fence and h.holder_id = g."actorId"
+    select g.*, h.task_id, h.lane, h.log_lines, h.instance_id from held h cross join lateral unnest(h.nos) as n (no) join given g on g.no = n.no
   ),
   lines as (
     select s.task_id, s.fence, s.stream, l.line, s.log_lines as before, row_number() over (partition by s.task_id order by s.no, l.no) as place
@@ -83,53 +84,55 @@ const reportText = `
     returning 1
   ),
   costs as materialized (
-    select distinct on (task_id, key) no, task_id, fence, key, usd, model, "inputTokens", "outputTokens" from said where key is not null
-    order by task_id, key, no
+    select distinct on (task_id, key) no, task_id, fence, instance_id, key, usd, model, "inputTokens", "outputTokens" from said
+    where key is not null order by task_id, key, no
   ),
   counted as (
     insert into task_costs (task_id, key, fence, usd, model, input_tokens, output_tokens, reported_at)
     select task_id, key, fence, usd, model, "inputTokens", "outputTokens", muster_now() from costs
     on conflict (task_id, key) do nothing returning task_id, key, usd
   ),
-  own as (select task_id, sum(usd) as usd from counted group by task_id),
-  up as (
-    select task_id collate "C" as id, usd from own
-    union all
-    select t.parent_id, up.usd from up cross join lateral (select t.parent_id from tasks t where t.id = up.id and t.parent_id is not null offset 0) t
+  charges as materialized (
+    select c.no, c.task_id, k.usd from costs c join counted k on k.task_id = c.task_id and k.key = c.key
   ),
-  added as (select id, sum(usd) as usd from up group by id),
+  up as (
+    select task_id collate "C" as id, sum(usd) as usd, sum(usd) as own from charges group by task_id
+    union all
+    select t.parent_id, up.usd, 0 from up cross join lateral (select t.parent_id from tasks t where t.id = up.id and t.parent_id is not null offset 0) t
+  ),
+  added as (select id, sum(usd) as usd, sum(own) as own from up group by id),
   locked as materialized (
     select id from tasks where id = any (array(select id from added)) order by id for update
   ),
   charged as (
-    update tasks t set cost_usd = t.cost_usd + a.usd, own_cost_usd = t.own_cost_usd + coalesce(o.usd, 0)
-    from added a left join own o on o.task_id = a.id
-    where t.id = a.id and t.id = any (array(select id from locked))
+    update tasks t set cost_usd = t.cost_usd + a.usd, own_cost_usd = t.own_cost_usd + a.own
+    from added a where t.id = a.id and t.id = any (array(select id from locked))
     returning t.id, t.own_cost_usd - t.forgiven_cost_usd as spent
   ),
   last as (
-    select task_id, (array_agg(ratio order by no desc) filter (where ratio is not null))[1] as ratio,
-      (array_agg(message order by no desc) filter (where message is not null))[1] as message,
-      (array_agg(state order by no desc) filter (where state is not null))[1]::jsonb as state, sum(cardinality(lines)) as lines
-    from said group by task_id
+    select s.task_id, (array_agg(s.ratio order by s.no desc) filter (where s.ratio is not null))[1] as ratio,
+      (array_agg(s.message order by s.no desc) filter (where s.message is not null))[1] as message,
+      (array_agg(s.state order by s.no desc) filter (where s.state is not null))[1]::jsonb as state,
+      sum(cardinality(s.lines)) as lines, sum(c.usd) as usd
+    from said s left join charges c on c.no = s.no group by s.task_id having ${looksLikeOne('max(s.fence)')}
   ),
   renewed as (
     update task_running r set lease_until = muster_now() + make_interval(secs => $2), expiry_told = false, ready_seq = null,
       progress = coalesce(l.ratio, r.progress), progress_message = coalesce(l.message, r.progress_message), checkpoint = coalesce(l.state, r.checkpoint),
-      log_lines = least(r.log_lines + coalesce(l.lines, 0), $3 + 1), cost_usd = r.cost_usd + coalesce(o.usd, 0)
-    from last l left join own o on o.task_id = l.task_id
-    where r.task_id = l.task_id and r.task_id = any (array(select task_id from held))
-    returning r.task_id, r.fence, r.holder_id, r.instance_id, r.lease_until
+      log_lines = least(r.log_lines + coalesce(l.lines, 0), $3 + 1), cost_usd = r.cost_usd + coalesce(l.usd, 0)
+    from last l where r.task_id = l.task_id
+    returning r.task_id, r.fence, r.holder_id, r.lease_until
+  ),
+  limited as (
+    select distinct c.task_id, c.fence, b.budget from costs c cross join lateral (
+      select (i.limits ->> 'costUsd')::float8 as budget from instances i where i.id = c.instance_id offset 0
+    ) b where b.budget is not null
   ),
   overspent as (
-    select r.task_id, r.fence, b.budget, s.spent
-    from renewed r cross join lateral (
-      select (i.limits ->> 'costUsd')::float8 as budget from instances i where i.id = r.instance_id offset 0
-    ) b left join charged c on c.id = r.task_id
-    cross join lateral (
-      select coalesce(c.spent, (select t.own_cost_usd - t.forgiven_cost_usd from tasks t where t.id = r.task_id))::float8 as spent
-    ) s
-    where b.budget is not null and r.task_id in (select task_id from costs) and s.spent > b.budget
+    select l.task_id, l.fence, l.budget, s.spent
+    from limited l left join charged c on c.id = l.task_id cross join lateral (
+      select coalesce(c.spent, (select t.own_cost_usd - t.forgiven_cost_usd from tasks t where t.id = l.task_id))::float8 as spent offset 0
+    ) s where s.spent > l.budget
   ),
   told as (
     select s.no, row(s."eventId", 'task.progress', l.team_id, l.project_id, s.task_id, 'low',
@@ -141,7 +144,7 @@ const reportText = `
     -- counted so that they are written before the log's lock is taken
     select (select count(*) from unoffered) + (select count(*) from logged) + (select count(*) from charged) as written,
       (select string_agg(concat_ws(' ', task_id, fence, holder_id, (extract(epoch from lease_until) * 1000)::bigint), ',') from renewed) as held,
-      (select string_agg(c.no::text, ',') from costs c join counted k on k.task_id = c.task_id and k.key = c.key) as counted,
+      (select string_agg(no::text, ',') from charges) as counted,
       (select jsonb_agg(jsonb_build_object('taskId', task_id, 'fence', fence, 'budget', budget, 'spent', spent)) from overspent) as overspent,
       (select array_agg(event order by no) from told) as events
   ) t, append_events_of(t.events, '{task.progress}') a`;
