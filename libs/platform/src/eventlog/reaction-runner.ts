@@ -148,13 +148,9 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
         failures = 0;
         while (!this.#stopping && !lost.signal.aborted) {
           const sleep = this.#sleep(pollMs, this.#ends);
-          for (const reaction of reactions) {
-            if (draining.has(reaction)) continue;
-            const { rows } = await client.query<{ held: boolean }>('select pg_try_advisory_lock(7265003, $1) as held', [
-              lockKey(reaction.options.name),
-            ]);
-            if (rows[0]?.held === true) draining.set(reaction, this.#drain(reaction, lost.signal));
-          }
+          const others = reactions.filter((reaction) => !draining.has(reaction));
+          for (const reaction of await locked(client, others))
+            draining.set(reaction, this.#drain(reaction, lost.signal));
           if (lost.signal.aborted) sleep.cancel();
           await sleep.done;
         }
@@ -230,6 +226,16 @@ export class ReactionRunner implements OnApplicationBootstrap, BeforeApplication
     });
     return { done, cancel };
   }
+}
+
+/** Those of these reactions that nobody ran, and that are this connection's now; by one question for all of them. */
+async function locked(client: pg.Client, reactions: readonly Known[]): Promise<Known[]> {
+  if (reactions.length === 0) return [];
+  const { rows } = await client.query<{ no: number }>(
+    'select no::int from unnest($1::int[]) with ordinality as r (key, no) where pg_try_advisory_lock(7265003, key)',
+    [reactions.map(({ options }) => lockKey(options.name))],
+  );
+  return rows.flatMap(({ no }) => reactions[no - 1] ?? []);
 }
 
 /** 32 bits of the name. Two that met would run one after the other, not wrongly. */
