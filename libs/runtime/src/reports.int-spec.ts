@@ -92,6 +92,23 @@ describe('reports that share a commit', () => {
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
   });
 
+  it('are kept as well as PostgreSQL can where their words are broken', async () => {
+    const held = await claimOne();
+    const [nul, half] = ['\u0000', '\ud83d'];
+    const answers = await together(
+      [held, progress(`a${nul}b`)],
+      [held, log(`c${half}`)],
+      [held, { ...cost(`d${half}${nul}`, 0.25), model: `m${nul}` } as Report],
+    );
+    expect(answers.map((answer) => answer?.renewed.taskId)).toEqual([held.taskId, held.taskId, held.taskId]);
+    const kept = await room.test.sql(
+      `select r.progress_message, l.line, c.key, c.model from task_running r join task_log_lines l using (task_id) join task_costs c using (task_id)
+       where r.task_id = $1`,
+      [held.taskId],
+    );
+    expect(kept).toEqual([{ progress_message: 'a\ufffdb', line: 'c\ufffd', key: 'd\ufffd\ufffd', model: 'm\ufffd' }]);
+  });
+
   it('charge a parent, its children and the same key once, whoever reports first', async () => {
     const root = await claimOne();
     const child = await claimOne({ parentId: root.taskId });

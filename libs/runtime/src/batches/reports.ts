@@ -69,8 +69,8 @@ export class Reports {
       case 'checkpoint':
         return { checkpoint: about.state };
       case 'cost': {
-        const { kind: _kind, ...cost } = about;
-        return { cost };
+        const { kind: _kind, key, model, ...cost } = about;
+        return { cost: { ...cost, key: storable(key), model: model === null ? null : storable(model) } };
       }
     }
   }
