@@ -148,32 +148,22 @@ describe('evidence about a change', () => {
     expect(telling.judgement.reasons).toEqual([]);
   });
 
-  it('empties in a large tree what a new test may load, and is no surer than what the texts say', async () => {
+  it('holds a new test against the whole product, however many files that has', async () => {
     const many = Object.fromEntries(
       Array.from({ length: 420 }, (_, no) => [`src/a${no}.js`, `export function f${no}() {\n  return ${no};\n}\n`]),
     );
     const large = { ...project, ...many, 'src/zoom.js': 'export function zoom(a) {\n  return a * 2;\n}\n' };
-    const added = (text: string): Promise<{ rules: string[]; levels: string[] }> =>
-      verify(large, { ...large, 'test/more.test.js': `${head}${text}` }).then(({ rules, checks }) => ({
-        rules,
-        levels: checks
-          .flatMap(({ findings }) => findings)
-          .filter(({ rule }) => rule === 'new-tests.proves_nothing')
-          .map(({ level }) => level),
-      }));
-    const zoom = "import { zoom } from '../src/zoom.js';\n";
-    // The last by its name, so that the first of all would not be it.
-    expect(await added(`${zoom}test('doubles', () => {\n  assert.equal(zoom(2), 4);\n});\n`)).toEqual({
-      rules: [],
-      levels: [],
-    });
-    expect(await added(`${zoom}test('is there', () => {\n  assert.equal(typeof zoom, 'function');\n});\n`)).toEqual({
-      rules: ['new-tests.proves_nothing'],
-      levels: ['error'],
-    });
-    const asked =
-      "import { readFileSync } from 'node:fs';\ntest('is written', () => {\n  assert.ok(readFileSync('src/zoom.js').length > 0);\n});\n";
-    expect((await added(asked)).levels).toEqual(['warning']);
+    const added = async (text: string): Promise<string[]> =>
+      (
+        await verify(large, {
+          ...large,
+          'test/more.test.js': `${head}import { zoom } from '../src/zoom.js';\n${text}`,
+        })
+      ).rules;
+    expect(await added(`test('doubles', () => {\n  assert.equal(zoom(2), 4);\n});\n`)).toEqual([]);
+    expect(await added(`test('is there', () => {\n  assert.equal(typeof zoom, 'function');\n});\n`)).toEqual([
+      'new-tests.proves_nothing',
+    ]);
   }, 120_000);
 
   it('answers the same for the same question, ten times over', async () => {

@@ -1,7 +1,6 @@
 import type { Finding, TestCase } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
 import { functionsIn } from '../source/functions.ts';
-import { loadedWith } from '../source/loaded.ts';
 import { hollowed } from '../source/mutants.ts';
 import { isProductSource } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
@@ -13,22 +12,8 @@ import { isOfTests } from './trials.ts';
 
 const obliges =
   /\b(?:fix(?:es|ed)?|bug|feat(?:ure)?|add(?:s|ed)?|implement(?:s|ed)?|support(?:s|ed)?|introduce[sd]?|correct(?:s|ed)?|repair(?:s|ed)?|resolve[sd]?|prevent(?:s|ed)?|handle[sd]?)\b/i;
-/** As many files as one run may have emptied: each is taken apart, and written. */
-const mostHollowed = 400;
-
-/**
- * The product's files, to be emptied; in a large tree those that are loaded with the tests and with what is changed.
- * @returns all: whether the tests can call nothing of the product that is not among them
- */
-function toEmpty(tree: SourceTree, near: readonly string[]): { readonly product: string[]; readonly all: boolean } {
-  const product = [...tree.files.keys()].filter(
-    (path) => isProductSource(path) && (tree.text(path)?.length ?? Infinity) < mostSourceBytes,
-  );
-  if (product.length <= mostHollowed) return { product, all: true };
-  const { files, certain } = loadedWith(tree, near);
-  const loaded = product.filter((path) => files.has(path));
-  return { product: loaded.slice(0, mostHollowed), all: certain && loaded.length <= mostHollowed };
-}
+/** As many files as one run may have emptied: each is taken apart, and written. With more, nobody can say that a test calls nothing of the product. */
+const mostHollowed = 10_000;
 
 /**
  * Does a test show what the change is for? At least one that it brings, or alters, has to fail without the change and pass with it. A
@@ -106,15 +91,18 @@ export const newTestsCheck: Check = {
     signal?.throwIfAborted();
     const findings: Finding[] = [];
     if (idle.length > 0) {
-      const { product, all } = toEmpty(candidate, [
-        ...idle.flatMap(([, { file }]) => file ?? []),
-        ...brought.map(({ path }) => path),
-        ...source.map(({ path }) => path),
-      ]);
+      const product = [...candidate.files.keys()].filter(
+        (path) => isProductSource(path) && (candidate.text(path)?.length ?? Infinity) < mostSourceBytes,
+      );
+      const all = product.length <= mostHollowed;
       let untouched = idle;
       for (const how of ['empty', 'throws'] as const) {
         if (untouched.length === 0) break;
-        const overrides = new Map(product.map((path) => [path, hollowed(path, candidate.text(path) ?? '', how)]));
+        const overrides = new Map<string, string>();
+        for (const path of product.slice(0, mostHollowed)) {
+          overrides.set(path, hollowed(path, candidate.text(path) ?? '', how));
+          if (overrides.size % 50 === 0) await breathe();
+        }
         const after = await run.tests({ overrides });
         const cases = after?.detailed === true ? byName(after.cases) : new Map<string, TestCase>();
         untouched = untouched.filter(([key]) => cases.get(key)?.status === 'passed');
@@ -124,9 +112,8 @@ export const newTestsCheck: Check = {
           findingOf({
             check: 'new-tests',
             rule: 'new-tests.proves_nothing',
-            // What a test may call besides is not known to be as useless.
             level: all ? 'error' : 'warning',
-            message: `The new test “${test.name}” passes without the change, and even when no function ${all ? 'of the product' : `in the ${product.length} files of the product that are nearest to it`} does anything.`,
+            message: `The new test “${test.name}” passes without the change, and even when no function ${all ? 'of the product' : `in ${mostHollowed} of the ${product.length} files of the product`} does anything.`,
             path: test.file,
             remedy: 'Call the code, and assert what it answers.',
             key: test.name,

@@ -20,10 +20,6 @@ const asksForFiles =
   /\b(?:import|require)\s*\(\s*(?!['"][^'"]*['"]\s*\))|\bimport\.meta\.(?:glob|resolve)|['"](?:node:)?(?:fs|child_process|worker_threads|cluster|vm|fs-extra|graceful-fs|execa|cross-spawn|shelljs|jiti|import-fresh|resolve(?:-from)?)(?:\/promises)?['"]|['"]node:(?:module|sqlite)['"]|\bcreateRequire\b|\bgetBuiltinModule\b|\bprocess\.(?:binding|dlopen)\b|\beval\s*\(|\bnew\s+Function\b/;
 const asksInPython =
   /\b(?:open|exec|eval|compile|__import__)\s*\(|\b(?:pathlib|glob|os|subprocess|importlib|shutil|runpy|pkgutil)\b/;
-/** Whether a program asks for files that it need not name. */
-export const asksFor = (path: string, text: string): boolean =>
-  (isPython(path) ? asksInPython : asksForFiles).test(text);
-
 /** Names that tools look for by themselves, whatever a project says: settings, what stands for a folder, what is loaded before all else. */
 const lookedFor =
   /^\.|^node_modules$|^__|^(?:index|main|package|app|server|register|preload|globals?|env|test|tests|types?|babel|gulpfile|gruntfile|sitecustomize|usercustomize|conftest)$|config|rc$|setup|teardown|mock|hook|plugin|workspace|opts/i;
@@ -40,7 +36,7 @@ export function sightOf(reads: Reads, tree: SourceTree, line: string): Sight | n
   const words = new Set<string>();
   let asks = false;
   const add = (text: string, path: string): void => {
-    asks ||= asksFor(path, text);
+    asks ||= (isPython(path) ? asksInPython : asksForFiles).test(text);
     for (const [word] of text.toLowerCase().matchAll(/[\p{L}\p{N}_]+/gu)) words.add(word);
   };
   add(line, '');

@@ -163,10 +163,6 @@ function aliasIn(tree: SourceTree): (name: string) => boolean {
   return found;
 } // prettier-ignore
 
-export const isBuiltin = (name: string): boolean => builtins.has(name);
-/** Whether a name that looks like that of a package may mean a file. */
-export const mayBeAlias = (tree: SourceTree, name: string): boolean => name.startsWith('#') || aliasIn(tree)(name);
-
 /** Whether one of its imports looks like a package, and may mean a file. */
 const importsByAlias = (tree: SourceTree, path: string): boolean =>
   importsIn(tree, path).some((name) => !/^[./]/.test(name) && !builtins.has(name) && aliasIn(tree)(name));
@@ -190,13 +186,13 @@ const importsAreKnown = (tree: SourceTree, path: string, packages: ReadonlySet<s
   });
 
 /** What a script imports, and what it names otherwise by a path of its own. */
-export const filesNamedIn = (tree: SourceTree, path: string): string[] =>
+const filesNamedIn = (tree: SourceTree, path: string): string[] =>
   [...importsIn(tree, path), ...[...(tree.text(path) ?? '').matchAll(relative)].map((hit) => hit[2]!)].flatMap(
     (name) => fileOf(tree, path, name) ?? [],
   );
 
 /** The modules that a Python file may mean, wherever the path settings may find them, with the packages around them. */
-export function modulesOf(tree: SourceTree, path: string): string[] {
+function modulesOf(tree: SourceTree, path: string): string[] {
   const text = tree.text(path) ?? '';
   const dotted = new Set<string>();
   const add = (name: string): void => {
