@@ -215,23 +215,27 @@ export const dependenciesCheck: Check = {
           name,
         );
     }
+    // Another tool's lock may not have said who runs scripts.
+    const earlier =
+      lockPath === lockFileOf(against) ? Map.groupBy(before, ({ name }) => name) : new Map<string, typeof before>();
     for (const each of locked) {
       const same = known.get(`${each.name}@${each.version}`);
-      if (same === undefined) {
-        // What was quiet until now and begins to run scripts is how packages that were taken over show.
-        const quiet = before.filter(({ name }) => name === each.name);
+      if (each.runsOnInstall && same?.runsOnInstall !== true) {
+        // What was quiet until now and begins to run scripts is how packages that were taken over show; also under the same version, which the lock was quiet about.
+        const quiet = earlier.get(each.name) ?? [];
         const begins = quiet.length > 0 && quiet.every(({ runsOnInstall }) => !runsOnInstall);
-        if (each.runsOnInstall)
-          report(
-            'install_script',
-            begins && approvedBy === null ? 'error' : 'warning',
-            lockPath ?? '',
-            `${each.name}@${each.version} runs a script of its own on every machine that installs it${begins ? `, which ${quiet[0]!.version} did not` : ''}.`,
-            begins
-              ? 'Stay with the version before, or have a person who has looked at it hand it in.'
-              : 'Make sure that it has to; npm can be told not to run it.',
-            `${each.name}@${each.version}`,
-          );
+        report(
+          'install_script',
+          begins && approvedBy === null ? 'error' : 'warning',
+          lockPath ?? '',
+          `${each.name}@${each.version} runs a script of its own on every machine that installs it${begins ? `, which ${quiet[0]!.version} did not` : ''}.`,
+          begins
+            ? 'Stay with the version before, or have a person who has looked at it hand it in.'
+            : 'Make sure that it has to; npm can be told not to run it.',
+          `${each.name}@${each.version}`,
+        );
+      }
+      if (same === undefined) {
         if (each.licence !== null && isDenied(each.licence, policy.licences.deny) && !own(candidate, each.licence))
           report(
             'licence',

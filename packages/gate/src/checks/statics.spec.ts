@@ -392,6 +392,11 @@ describe('dependencies', () => {
       ['install_script error'],
     ],
     [
+      'the same version, of which the lock says now that it runs an install script',
+      { 'package-lock.json': lock({ a: { hasInstallScript: true } }) },
+      ['install_script error'],
+    ],
+    [
       'a lock alone that leaves what the manifest asks for',
       { 'package-lock.json': lock({ a: { version: '0.9.0' } }) },
       ['not_locked error'],

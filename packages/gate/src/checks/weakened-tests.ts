@@ -183,15 +183,26 @@ export const weakenedTestsCheck: Check = {
     const isSuite = candidateFacts?.tests ?? null;
     if (wasSuite?.detailed === true && isSuite?.detailed === true) {
       const isNow = byName(isSuite.cases);
+      const [ranBefore, runNow] = [wasSuite.cases, isSuite.cases].map((cases) => cases.map(({ name }) => name));
+      const casesOf = (name: string, ran: readonly string[]): number =>
+        ran.filter((each) => isCaseOf(name, each)).length;
+      // Its body is kept, under another name; or under its own, and no row of its table is gone without another in its place.
+      const isOnlyCalledOtherwise = (each: PlacedTest): boolean => {
+        const there = counterparts.get(each);
+        return (
+          nowBodies.has(each.body) &&
+          (there === undefined || casesOf(there.name, runNow!) >= casesOf(each.name, ranBefore!))
+        );
+      };
       const unreadable = new Set(isSuite.cases.filter((each) => each.status === 'failed').map((each) => each.file));
       for (const [key, test] of byName(wasSuite.cases)) {
         if (test.status === 'skipped') continue;
         const now = isNow.get(key);
         // The case that says that a file could not be run at all goes when the file is mended.
         if (now === undefined && (test.name === test.file || / (can be run|ends well)$/.test(test.name))) continue;
-        // A file that fails as a whole hides its cases; that failure is charged by the tests check. So is a case renamed with its body kept.
+        // A file that fails as a whole hides its cases; that failure is charged by the tests check.
         if (now === undefined && (unreadable.has(test.file) || isSuite.timedOut)) continue;
-        if (now === undefined && before.some((each) => isCaseOf(each.name, test.name) && nowBodies.has(each.body)))
+        if (now === undefined && before.some((each) => isCaseOf(each.name, test.name) && isOnlyCalledOtherwise(each)))
           continue;
         if (now === undefined && [...went].some((name) => isCaseOf(name, test.name))) continue;
         // One that is fed from a table now goes by its name and the row.

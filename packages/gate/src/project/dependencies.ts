@@ -327,8 +327,9 @@ function exchangedIn(folder: string, packages: Json, manifests: readonly Json[])
   for (const [place, value] of Object.entries(packages)) {
     const entry = record(value);
     const version = text(entry['version']);
-    if (!place.includes('node_modules/') || entry['link'] === true || entry['inBundle'] === true || version === null)
-      continue;
+    // What came in another's archive has no hash of its own; what has one is fetched by it, whatever else the lock says.
+    const isInside = entry['inBundle'] === true && typeof entry['integrity'] !== 'string';
+    if (!place.includes('node_modules/') || entry['link'] === true || isInside || version === null) continue;
     if (!isRealFolder(folder, place)) continue;
     const manifest = manifestAt(join(folder, place));
     const other = otherPackage({ name: nameOf(place, entry), version }, manifest);

@@ -93,6 +93,14 @@ describe('an archive that a lock gives to another package', () => {
     });
   }, 60_000);
 
+  it('is not installed where the lock of npm says that it came in another archive, and has a hash for it', async () => {
+    const inside = { 'node_modules/masked': entry('masked', { inBundle: true }) };
+    expect(await install(npmLock({ masked: '1.0.0' }, inside))).toMatchObject({
+      status: 'refused',
+      refused: ['node_modules/masked: masked@1.0.0 has the archive of hidden@2.0.0'],
+    });
+  }, 60_000);
+
   it('is refused where the address says so already', async () => {
     const files = npmLock({ good: '1.0.0' }, { 'node_modules/good': entry('evil') });
     expect(await install(files)).toMatchObject({ status: 'refused', refused: [expect.stringContaining('a tarball of another package')] }); // prettier-ignore
@@ -116,6 +124,11 @@ describe('an archive that a lock gives to another package', () => {
     expect(await install(files)).toMatchObject({ status: 'refused', refused: [expect.stringContaining('nothing asks for it under that name')] }); // prettier-ignore
     const pnpm = pnpmLock({ plain: '1.0.0' }, { plain: '1.0.0' }, { 'evil@1.0.0': hashOf('evil'), 'plain@1.0.0': hashOf('plain') }, { 'plain@1.0.0': 'good: evil@1.0.0' }); // prettier-ignore
     expect(await install(pnpm)).toMatchObject({ status: 'refused', refused: [expect.stringContaining('plain@1.0.0 gets evil as good, and does not ask for it')] }); // prettier-ignore
+    const yarn = `# yarn lockfile v1\n\n\n"good@npm:evil@1.0.0":\n  version "1.0.0"\n  resolved "${tarball('evil')}#abc"\n  integrity ${hashOf('evil')}\n\nplain@1.0.0:\n  version "1.0.0"\n  resolved "${tarball('plain')}#abc"\n  integrity ${hashOf('plain')}\n  dependencies:\n    good "npm:evil@1.0.0"\n`; // prettier-ignore
+    expect(await install({ ...manifest({ plain: '1.0.0' }), 'yarn.lock': yarn })).toMatchObject({ status: 'refused', refused: [expect.stringContaining('plain@1.0.0 gets evil as good, and does not ask for it')] }); // prettier-ignore
+    const [evil, asks] = ['evil', 'plain'].map((of) => `  version: 1.0.0\n  resolution: "${of}@npm:1.0.0"\n  checksum: 10c0/${'a'.repeat(128)}\n  languageName: node\n  linkType: hard\n`); // prettier-ignore
+    const berry = `__metadata:\n  version: 8\n  cacheKey: 10c0\n\n"good@npm:evil@1.0.0":\n${evil}\n"plain@npm:1.0.0":\n${asks}  dependencies:\n    good: "npm:evil@1.0.0"\n`; // prettier-ignore
+    expect(await install({ ...manifest({ plain: '1.0.0' }), '.yarnrc.yml': 'nodeLinker: node-modules\n', 'yarn.lock': berry })).toMatchObject({ status: 'refused', refused: [expect.stringContaining('plain@1.0.0 gets evil as good, and does not ask for it')] }); // prettier-ignore
   }, 60_000);
 });
 
@@ -124,6 +137,7 @@ describe('a package under another name', () => {
     ['a manifest of npm', () => npmLock({ other: 'npm:good@1.0.0' }, { 'node_modules/other': { name: 'good', ...entry('good') } })],
     ['a package of npm', () => npmLock({ user: '1.0.0' }, { 'node_modules/user': entry('user', { dependencies: { other: 'npm:good@^1.0.0' } }), 'node_modules/other': { name: 'good', ...entry('good') } })],
     ['overrides of npm', () => npmLock({ good: '1.0.0', plain: '1.0.0' }, { 'node_modules/good': entry('good'), 'node_modules/plain': entry('plain', { dependencies: { good: '^1.0.0' } }), 'node_modules/plain/node_modules/good': { name: 'evil', ...entry('evil') } }, { overrides: { plain: { good: 'npm:evil@1.0.0' } } })],
+    ['overrides of npm by reference', () => npmLock({ spare: 'npm:evil@1.0.0', plain: '1.0.0' }, { 'node_modules/spare': { name: 'evil', ...entry('evil') }, 'node_modules/plain': entry('plain', { dependencies: { good: '^1.0.0' } }), 'node_modules/good': { name: 'evil', ...entry('evil') } }, { overrides: { good: '$spare' } })],
     ['a manifest of pnpm', () => pnpmLock({ other: 'npm:good@1.0.0' }, { other: 'good@1.0.0' }, { 'good@1.0.0': hashOf('good') })],
     ['a package of pnpm', () => pnpmLock({ user: '1.0.0' }, { user: '1.0.0' }, { 'good@1.0.0': hashOf('good'), 'user@1.0.0': hashOf('user') }, { 'user@1.0.0': 'other: good@1.0.0' })],
     ['a manifest of yarn', () => yarnLock({ other: 'npm:good@1.0.0' }, 'good', 'other@npm:good@1.0.0')],

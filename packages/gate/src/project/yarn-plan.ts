@@ -87,6 +87,24 @@ export function planYarn(tree: SourceTree, operatorsHost: string | null): { plan
   return planClassic(tree, lock, operatorsHost);
 }
 
+/**
+ * Packages that a lock has others load by another name than theirs, `name as name`, by what loads them. Their own manifests have to ask
+ * for that: what the lock says they ask for is no better than the lock.
+ * @param isCalled the package that a pattern of the lock stands for
+ */
+function aliasesOf(lock: Json, isCalled: (pattern: string, entry: Json) => string): (entry: Json) => string[] {
+  const known = new Map<string, string>();
+  for (const [key, value] of Object.entries(lock))
+    for (const pattern of key.split(/,\s*/)) {
+      const [as, name] = [nameAndRest(pattern)[0], isCalled(pattern, record(value))];
+      if (as !== name) known.set(pattern, `${name} as ${as}`);
+    }
+  return (entry) =>
+    ['dependencies', 'optionalDependencies'].flatMap((kind) =>
+      Object.entries(record(entry[kind])).flatMap(([as, range]) => known.get(`${as}@${String(range)}`) ?? []),
+    );
+}
+
 /** What depends on what, as yarn 1 writes it. */
 const quoted = (word: string): string => JSON.stringify(word);
 
@@ -100,11 +118,13 @@ function planClassic(
   const archives: Archive[] = [];
   const workspaces = workspacesOf(tree);
   const written: string[] = [];
+  const isCalled = (pattern: string): string => nameAndRest(/^.+@npm:(.+)$/.exec(pattern)?.[1] ?? pattern)[0];
+  const aliases = aliasesOf(lock, isCalled);
   for (const [key, value] of Object.entries(lock)) {
     const entry = record(value);
     const patterns = key.split(/,\s*/);
     const version = text(entry['version']) ?? '';
-    const names = patterns.map((pattern) => nameAndRest(/^.+@npm:(.+)$/.exec(pattern)?.[1] ?? pattern)[0]);
+    const names = patterns.map(isCalled);
     const placed = patterns.map((pattern) => nameAndRest(pattern)[0]);
     const bad = [...names, ...placed].find((name) => !isPackageName(name));
     const name = names[0]!;
@@ -121,7 +141,7 @@ function planClassic(
       problems.push(`${patterns[0]!.slice(0, 200)} is resolved from ${(resolved ?? 'a folder').slice(0, 200)}, which is not a registry tarball`); // prettier-ignore
     else if (integrity === null) problems.push(`${name}@${version} has no integrity hash`);
     else {
-      archives.push({ name, version, integrity });
+      archives.push({ name, version, integrity, aliases: aliases(entry) });
       written.push(
         [
           `${patterns.map(quoted).join(', ')}:`,
@@ -163,6 +183,7 @@ function planBerry(tree: SourceTree, lock: Json): { plan: ForeignPlan; problems:
   const archives: Archive[] = [];
   const workspaces: string[] = [];
   const patches = new Map<string, string>();
+  const aliases = aliasesOf(lock, (pattern, entry) => nameAndRest(text(entry['resolution']) ?? pattern)[0]);
   for (const [key, value] of Object.entries(lock)) {
     if (key === '__metadata') continue;
     const entry = record(value);
@@ -199,7 +220,8 @@ function planBerry(tree: SourceTree, lock: Json): { plan: ForeignPlan; problems:
       throw new NotSupported(`${path} takes ${name} from a folder (${rest.slice(0, 100)}), and that is not done; make it a workspace`); // prettier-ignore
     else if (!rest.startsWith('npm:') || !isVersion(rest.slice('npm:'.length)))
       problems.push(`${name} is resolved from ${rest.slice(0, 200)}, which is not a registry tarball`);
-    else if (here) archives.push({ name, version: rest.slice('npm:'.length), integrity: null });
+    else if (here)
+      archives.push({ name, version: rest.slice('npm:'.length), integrity: null, aliases: aliases(entry) });
     if (here && !new RegExp(`^(?:${cacheKey}/)?[0-9a-f]{128}$`).test(text(entry['checksum']) ?? ''))
       problems.push(`${name}@${rest.slice(0, 100)} has no integrity hash`);
   }
