@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { Ids } from '#kernel';
 import { Batcher } from '#platform/batching';
 import { Config } from '#platform/config';
@@ -33,6 +33,7 @@ export interface Reported {
 /** What agents say while they work: all that arrives during a commit shares the next one, and its statement. */
 @Injectable()
 export class Reports {
+  private readonly log = new Logger('reports');
   private readonly batcher: Batcher<Item, Reported | null>;
 
   constructor(
@@ -78,7 +79,15 @@ export class Reports {
   private async write(items: readonly Item[]): Promise<(Reported | null)[]> {
     const rows = items.map(({ row }) => row);
     const { leaseUntil, counted, overspent } = await report(this.database, rows, this.config.leaseSeconds);
-    for (const attempt of overspent) await this.stop(attempt);
+    for (const attempt of overspent)
+      await this.stop(attempt).catch((error: unknown) =>
+        // What was reported is committed, and nobody may write it again for this.
+        this.log.error({
+          err: error,
+          ...attempt,
+          msg: 'An attempt over its budget could not be stopped; its next cost finds it',
+        }),
+      );
     return rows.map(({ taskId, fence, actorId }, no) => {
       const until = leaseUntil.get(placeOf({ taskId, fence, actorId }));
       if (until === undefined) return null;
@@ -88,7 +97,7 @@ export class Reports {
 
   /**
    * A task that spends more than its agent may is stopped, and a person decides. What was spent is committed before: where this
-   * process dies in between, the next word about a cost of the task finds it, also the same one again.
+   * process dies in between or cannot, the next word about a cost of the task finds it, also the same one again.
    */
   private async stop({ taskId, fence, budget, spent }: Overspent): Promise<void> {
     const error = `the budget of $${budget} is spent ($${spent}): a person decides whether it goes on`;

@@ -141,12 +141,13 @@ const reportText = `
   )
   select t.held, t.counted, t.overspent, t.written, a.head, a.owed
   from (
-    -- counted so that they are written before the log's lock is taken
+    -- counted so that they are written before the log's lock is taken; "offset 0" keeps this from being worked out behind it
     select (select count(*) from unoffered) + (select count(*) from logged) + (select count(*) from charged) as written,
       (select string_agg(concat_ws(' ', task_id, fence, holder_id, (extract(epoch from lease_until) * 1000)::bigint), ',') from renewed) as held,
       (select string_agg(no::text, ',') from charges) as counted,
       (select jsonb_agg(jsonb_build_object('taskId', task_id, 'fence', fence, 'budget', budget, 'spent', spent)) from overspent) as overspent,
       (select array_agg(event order by no) from told) as events
+    offset 0
   ) t, append_events_of(t.events, '{task.progress}') a`;
 
 interface ReportAnswer {
