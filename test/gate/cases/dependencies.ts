@@ -1,3 +1,4 @@
+import { publicRegistries } from '../../../packages/gate/src/project/lock.ts';
 import type { CorpusCase } from '../case.ts';
 import type { Draft } from '../draft.ts';
 import { bad, everySize } from './bad.ts';
@@ -6,7 +7,7 @@ import { honest } from './honest-case.ts';
 type Entry = Record<string, unknown>;
 const hashOf = (letter: string): string => `sha512-${letter.repeat(86)}==`;
 const address = (name: string, version: string): string =>
-  `https://registry.npmjs.org/${name}/-/${name.replace(/^.*\//, '')}-${version}.tgz`;
+  `https://${publicRegistries[0]!}/${name}/-/${name.replace(/^.*\//, '')}-${version}.tgz`;
 const entryOf = (name: string, version: string, letter: string, more: Entry = {}): Entry => ({
   version,
   resolved: address(name, version),
