@@ -27,7 +27,7 @@ export interface BatcherOptions<In, Out> {
    * in the batches that run. `groupOf` makes one of the keys that belong together, as those of a team. Who is alone is written as ever.
    */
   readonly beside?: { readonly groupOf: (fairnessKey: string) => string; readonly atMost: number };
-  /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. */
+  /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. A function says so of a batch. */
   readonly repeatable?: boolean | ((items: readonly In[]) => boolean);
 }
 

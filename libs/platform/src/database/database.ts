@@ -43,16 +43,12 @@ export class Database {
     giveBackLostConnections(pool);
   }
 
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    return this.#again((onCommit) => this.#once(work, onCommit));
-  }
-
-  async #again<T>(once: (onCommit: () => void) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       // Lost before its commit was sent, nothing of it is there; after that nobody knows.
       let committing = false;
       try {
-        return await once(() => (committing = true));
+        return await this.#once(work, () => (committing = true));
       } catch (error) {
         const again = retryable.has(sqlState(error) ?? '') || (!committing && isConnectionBroken(error));
         if (attempt >= attempts || !again) throw error;
@@ -76,7 +72,7 @@ export class Database {
 
   /**
    * One statement that commits by itself, prepared once for each connection: for the hot verbs, whose rows and events are one
-   * round trip. Its events are `append_events_owing(...)` as its last expression; tell `appended` what that returned.
+   * round trip. Its events are `append_events_of(...)` as its last expression; tell `appended` what that returned.
    * @param name stands for the text: one name, one text
    */
   async hot<Row extends object>(name: string, text: string, params: readonly unknown[]): Promise<Row[]> {

@@ -88,9 +88,10 @@ export class Reports {
           msg: 'An attempt over its budget could not be stopped; its next cost finds it',
         }),
       );
-    return rows.map(({ taskId, fence, actorId }, no) => {
-      const until = leaseUntil.get(placeOf({ taskId, fence, actorId }));
+    return rows.map((row, no) => {
+      const until = leaseUntil.get(placeOf(row));
       if (until === undefined) return null;
+      const { taskId, fence } = row;
       return { renewed: renewedOf({ task_id: taskId, fence, lease_until: until }), counted: counted.has(no) };
     });
   }

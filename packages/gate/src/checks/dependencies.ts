@@ -4,12 +4,15 @@ import { posix } from 'node:path';
 import semver from 'semver';
 import { foreignLockNames, type ForeignLock, type ForeignLockName } from '../project/foreign-locks.ts';
 import { foreignLock, lockFileOf, lockedPackages, sbomOf } from '../project/lock.ts';
+import type { LockedPackage } from '../project/locked-package.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { isPython, isScript, isTestFile } from '../source/paths.ts';
 import { importsOf } from '../source/reached.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
+const byPlace = (packages: readonly LockedPackage[]): Map<string, LockedPackage> =>
+  new Map(packages.map((each) => [each.place, each]));
 const kinds = ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'] as const;
 const wanted = (tree: SourceTree | null, path = 'package.json'): Map<string, string> => {
   const manifest = tree?.json(path) ?? {};
@@ -143,13 +146,12 @@ export const dependenciesCheck: Check = {
           for (const { name, message } of unfit(lock, foreign, path, against, candidate))
             report('not_locked', 'error', path, message, renewed(foreign), name);
     } else if (lockPath !== null && (touched.has('package.json') || touched.has(lockPath))) {
-      const earlier = new Map(before.map(({ place, version }) => [place, version]));
+      const [topBefore, topNow] = [byPlace(before), byPlace(locked)];
       const moved = [...is].filter(
-        ([name]) =>
-          earlier.get(`node_modules/${name}`) !== locked.find(({ place }) => place === `node_modules/${name}`)?.version,
+        ([name]) => topBefore.get(`node_modules/${name}`)?.version !== topNow.get(`node_modules/${name}`)?.version,
       );
       for (const [name, spec] of new Map([...added, ...(against === null ? [] : moved)])) {
-        const top = locked.find((each) => each.place === `node_modules/${name}`);
+        const top = topNow.get(`node_modules/${name}`);
         const optional = candidate.json('package.json')?.['peerDependencies'] as Record<string, unknown> | undefined;
         if (top === undefined && optional?.[name] === undefined && !/^(?:file|link|workspace):/.test(spec))
           report(
@@ -215,9 +217,9 @@ export const dependenciesCheck: Check = {
           name,
         );
     }
+    const isSameLock = lockPath === lockFileOf(against);
     // Another tool's lock may not have said who runs scripts.
-    const earlier =
-      lockPath === lockFileOf(against) ? Map.groupBy(before, ({ name }) => name) : new Map<string, typeof before>();
+    const earlier = Map.groupBy(isSameLock ? before : [], ({ name }) => name);
     for (const each of locked) {
       const same = known.get(`${each.name}@${each.version}`);
       if (each.runsOnInstall && same?.runsOnInstall !== true) {
@@ -248,9 +250,7 @@ export const dependenciesCheck: Check = {
       } else if (
         same.integrity !== null &&
         each.integrity !== same.integrity &&
-        !(each.integrity === null
-          ? lockPath !== lockFileOf(against)
-          : hashedByAnother(each.integrity, same.integrity)) &&
+        !(each.integrity === null ? !isSameLock : hashedByAnother(each.integrity, same.integrity)) &&
         !locked.some(
           (other) => other.name === each.name && other.version === each.version && other.integrity === same.integrity,
         )

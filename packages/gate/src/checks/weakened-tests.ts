@@ -1,4 +1,4 @@
-import type { Finding } from '@muster/contracts';
+import type { Finding, TestCase } from '@muster/contracts';
 import { posix } from 'node:path';
 import { byName } from '../project/test-runner.ts';
 import { isProductSource, isTestFile } from '../source/paths.ts';
@@ -183,16 +183,12 @@ export const weakenedTestsCheck: Check = {
     const isSuite = candidateFacts?.tests ?? null;
     if (wasSuite?.detailed === true && isSuite?.detailed === true) {
       const isNow = byName(isSuite.cases);
-      const [ranBefore, runNow] = [wasSuite.cases, isSuite.cases].map((cases) => cases.map(({ name }) => name));
-      const casesOf = (name: string, ran: readonly string[]): number =>
-        ran.filter((each) => isCaseOf(name, each)).length;
+      const casesOf = ({ name: written }: PlacedTest, { cases }: { readonly cases: readonly TestCase[] }): number =>
+        cases.filter(({ name }) => isCaseOf(written, name)).length;
       // Its body is kept, under another name; or under its own, and no row of its table is gone without another in its place.
       const isOnlyCalledOtherwise = (each: PlacedTest): boolean => {
         const there = counterparts.get(each);
-        return (
-          nowBodies.has(each.body) &&
-          (there === undefined || casesOf(there.name, runNow!) >= casesOf(each.name, ranBefore!))
-        );
+        return nowBodies.has(each.body) && (there === undefined || casesOf(there, isSuite) >= casesOf(each, wasSuite));
       };
       const unreadable = new Set(isSuite.cases.filter((each) => each.status === 'failed').map((each) => each.file));
       for (const [key, test] of byName(wasSuite.cases)) {
