@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
+import { LRUCache } from 'lru-cache';
 
 /**
  * What follows from a text and the kind of its file alone, worked out once for as long as this process lives: a change is verified again on a tree of which
@@ -7,28 +8,21 @@ import { posix } from 'node:path';
  */
 export class ByContent<T> {
   /** As JSON: each who asks gets one of their own, and no piece of a text holds the whole of it in memory. */
-  private readonly known = new Map<string, string>();
-  private held = 0;
-  private readonly most: number;
+  private readonly known: LRUCache<string, string>;
 
   /** @param most characters in all */
   constructor(most = 8 * 1024 * 1024) {
-    this.most = most;
+    this.known = new LRUCache({ maxSize: most, sizeCalculation: (found, key) => key.length + found.length });
   }
 
   get(path: string, text: string, work: () => T): T {
     const key = createHash('sha256')
       .update(`${posix.extname(path)}\0${text}`)
       .digest('base64url');
-    const before = this.known.get(key);
-    const found = before ?? JSON.stringify(work());
-    if (before !== undefined) this.known.delete(key);
-    else this.held += key.length + found.length;
-    this.known.set(key, found);
-    for (const [oldest, answer] of this.known) {
-      if (this.held <= this.most) break;
-      this.known.delete(oldest);
-      this.held -= oldest.length + answer.length;
+    let found = this.known.get(key);
+    if (found === undefined) {
+      found = JSON.stringify(work());
+      this.known.set(key, found);
     }
     return JSON.parse(found) as T;
   }
