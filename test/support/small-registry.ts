@@ -24,6 +24,8 @@ interface Packed {
 export class SmallRegistry {
   url = '';
   asked = 0;
+  /** Archives lie where npm's registry does not have them, as with some others. */
+  elsewhere = false;
   private readonly root: string;
   private readonly server: Server;
   private readonly packages = new Map<string, Map<string, Packed>>();
@@ -33,7 +35,7 @@ export class SmallRegistry {
     this.server = createServer((request, response) => {
       this.asked += 1;
       const path = decodeURIComponent(request.url!.split('?')[0]!).slice(1);
-      const [name = '', file] = path.split('/-/');
+      const [name = '', file] = path.replace(/^download\//, '').split('/-/');
       const versions = this.packages.get(name);
       const packed = [...(versions ?? [])].find(([version]) => file === `${name.replace(/^.*\//, '')}-${version}.tgz`);
       if (packed !== undefined) return response.end(packed[1].archive);
@@ -67,7 +69,7 @@ export class SmallRegistry {
   }
 
   tarball(name: string, version: string): string {
-    return `${this.url}/${name}/-/${name.replace(/^.*\//, '')}-${version}.tgz`;
+    return `${this.url}/${this.elsewhere ? 'download/' : ''}${name}/-/${name.replace(/^.*\//, '')}-${version}.tgz`;
   }
 
   integrity(name: string, version: string): string {

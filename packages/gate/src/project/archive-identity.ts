@@ -1,27 +1,39 @@
-import { Readable } from 'node:stream';
+import { pipeline, Readable, Transform } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import semver from 'semver';
 import tar from 'tar-stream';
 import { text, type Json } from './lock-values.ts';
 
-/** What is unpacked of one archive at most, and of the manifest in it. */
+/** What is unpacked of one archive at most, what of it may belong to no entry, and how large the manifest in it may be. */
 const mostBytes = 2 * 1024 ** 3;
+const mostBesides = 64 * 1024 ** 2;
 const mostManifestBytes = 4 * 1024 ** 2;
 
 /** The manifest in a package's archive, as whoever unpacks it finds it: of several the last. null: there is none that can be read. */
 export async function manifestIn(archive: Buffer): Promise<Json | null> {
   const packed = archive[0] === 0x1f && archive[1] === 0x8b;
-  const source = Readable.from([archive]);
   const extract = tar.extract();
-  const unpacked = packed ? createGunzip() : null;
   let found: string | null = null;
-  let bytes = 0;
+  let declared = 0;
+  let passed = 0;
+  // Zeros behind the end and headers of headers are read whole, and no entry tells of them.
+  const counted = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      passed += chunk.length;
+      done(passed > declared + mostBesides ? new RangeError('more than its entries say') : null, chunk);
+    },
+  });
+  const source = Readable.from([archive]);
+  // What goes wrong ends the loop below.
+  const ended = (): void => {};
   try {
-    (unpacked === null ? source : source.pipe(unpacked)).on('error', (error) => extract.destroy(error)).pipe(extract);
+    if (packed) pipeline(source, createGunzip(), counted, extract, ended);
+    else pipeline(source, counted, extract, ended);
     for await (const entry of extract) {
       const { name, type, size = 0 } = entry.header;
-      bytes += size;
-      if (bytes > mostBytes) return null;
+      // With its own header, those that stand before it, and what fills it up.
+      declared += size + 3_072;
+      if (declared > mostBytes) return null;
       // The first folder is taken off, whatever it is called.
       if (/^(?:\.\/)?[^/]+\/package\.json$/.test(name) && type === 'file' && size <= mostManifestBytes) {
         const parts: Buffer[] = [];
@@ -34,7 +46,6 @@ export async function manifestIn(archive: Buffer): Promise<Json | null> {
   } catch {
     return null;
   } finally {
-    unpacked?.destroy();
     extract.destroy();
   }
 }

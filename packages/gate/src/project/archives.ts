@@ -5,6 +5,7 @@ import { breathe } from '../breath.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { aliasesIn } from './aliases.ts';
 import { manifestIn, otherPackage } from './archive-identity.ts';
+import { record, type Json } from './lock-values.ts';
 import { publicRegistries } from './lock.ts';
 import { npm, NpmFailed } from './npm.ts';
 
@@ -61,12 +62,15 @@ export async function gatherArchives(
   mkdirSync(folder, { recursive: true });
   const exchanged: string[] = [];
   const take = async (archive: Archive): Promise<boolean> => {
-    const integrity = archive.integrity ?? integrityInCache(cache, archive, hosts);
+    const known = integrityInCache(cache, archive, hosts);
+    const integrity = archive.integrity ?? known;
     const bytes = integrity === null ? null : contentOf(cache, integrity);
     if (bytes === null) return false;
     const manifest = await manifestIn(bytes);
     const other = otherPackage(archive, manifest);
     if (other !== null) exchanged.push(other);
+    // What was fetched for others lies there by its hash as well, and may call itself anything: the registry has to have it under this name.
+    else if (integrity !== known && (known !== null || source.npmCache == null)) return false;
     const asked = aliasesIn([manifest ?? {}]);
     for (const alias of archive.aliases ?? [])
       if (!asked.has(alias))
@@ -123,27 +127,49 @@ function contentOf(cache: string, integrity: string): Buffer | null {
   }
 }
 
-/** The hash of the archive that a registry once answered with, as the index of npm's cache has it. */
+/** More of what a registry says about one package is not read. */
+const mostAboutOne = 64 * 1024 ** 2;
+
+/**
+ * The hash of the archive that a registry has under this name and version, as npm's cache has it: of the archive when it was fetched, else
+ * what the registry said of it, since not each keeps its archives where {@link archivePath} says. null: none is known.
+ */
 function integrityInCache(cache: string, archive: Archive, registries: readonly string[]): string | null {
   for (const registry of registries) {
-    const key = `make-fetch-happen:request-cache:${registry}${archivePath(archive)}`;
-    const name = createHash('sha256').update(key).digest('hex');
-    try {
-      const lines = readFileSync(join(cache, '_cacache', 'index-v5', name.slice(0, 2), name.slice(2, 4), name.slice(4)), 'utf8').split('\n'); // prettier-ignore
-      // The last line counts; each begins with its own hash, since two processes may write at once.
-      for (const line of lines.reverse()) {
-        const [hash, text] = line.split('\t');
-        if (text === undefined || createHash('sha1').update(text).digest('hex') !== hash) continue;
-        const entry = JSON.parse(text) as { key?: unknown; integrity?: unknown };
-        if (entry.key === key) {
-          const found = sha512Of(entry.integrity);
-          if (found !== null) return found;
-          break;
-        }
-      }
-    } catch {
-      // not of this registry
-    }
+    const fetched = answerInCache(cache, `${registry}${archivePath(archive)}`);
+    if (fetched !== null) return fetched;
+    const about = answerInCache(cache, `${registry}/${archive.name.replace('/', '%2f')}`);
+    const bytes = about === null ? null : contentOf(cache, about);
+    if (bytes === null || bytes.length > mostAboutOne) continue;
+    const said = sha512Of(record(record(record(jsonOf(bytes)['versions'])[archive.version])['dist'])['integrity']);
+    if (said !== null) return said;
   }
   return null;
+}
+
+/** The hash of what was once answered at an address, as the index of npm's cache has it. */
+function answerInCache(cache: string, url: string): string | null {
+  const key = `make-fetch-happen:request-cache:${url}`;
+  const name = createHash('sha256').update(key).digest('hex');
+  try {
+    const lines = readFileSync(join(cache, '_cacache', 'index-v5', name.slice(0, 2), name.slice(2, 4), name.slice(4)), 'utf8').split('\n'); // prettier-ignore
+    // The last line counts; each begins with its own hash, since two processes may write at once.
+    for (const line of lines.reverse()) {
+      const [hash, text] = line.split('\t');
+      if (text === undefined || createHash('sha1').update(text).digest('hex') !== hash) continue;
+      const entry = JSON.parse(text) as { key?: unknown; integrity?: unknown };
+      if (entry.key === key) return sha512Of(entry.integrity);
+    }
+  } catch {
+    // nothing was
+  }
+  return null;
+}
+
+function jsonOf(bytes: Buffer): Json {
+  try {
+    return record(JSON.parse(bytes.toString('utf8')));
+  } catch {
+    return {};
+  }
 }

@@ -3,14 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Files } from '../../../../test/support/gate-desk.ts';
 import { LockDesk, packagesOf } from '../../../../test/support/lock-desk.ts';
 import { manifestIn, otherPackage } from './archive-identity.ts';
 
 const desk = new LockDesk();
 const { registry, npmCache } = desk;
-const names = ['good@1.0.0', 'evil@1.0.0', 'user@1.0.0', 'plain@1.0.0', 'masked@1.0.0'];
+const names = ['posing@1.0.0', 'good@1.0.0', 'evil@1.0.0', 'user@1.0.0', 'plain@1.0.0', 'masked@1.0.0'];
 
 /** An archive with nothing but this manifest. */
 const packed = (content: string, folder = 'package'): Buffer => {
@@ -26,6 +26,7 @@ beforeAll(async () => {
     { manifest: { name: 'user', version: '1.0.0', dependencies: { other: 'npm:good@^1.0.0' } } },
     { manifest: { name: 'plain', version: '1.0.0', dependencies: { good: '^1.0.0' } } },
     { manifest: { name: 'masked', version: '1.0.0' }, archive: packed('{"name":"hidden","version":"2.0.0"}') },
+    { manifest: { name: 'posing', version: '1.0.0' }, archive: packed('{"name":"good","version":"1.0.0"}') },
   ]);
   await registry.fill(npmCache, ...names);
 }, 60_000);
@@ -101,6 +102,28 @@ describe('an archive that a lock gives to another package', () => {
     });
   }, 60_000);
 
+  it.each([true, false])('is not found by its hash after it was refused under its own name (fetched: %s)', async (fetched) => {
+    const more = fetched ? { npmCache: null, cacheDir: mkdtempSync(join(desk.root, 'cache-')) } : {};
+    const lock = (of: string, hash: string): Files => pnpmLock({ [of]: '1.0.0' }, { [of]: '1.0.0' }, { [`${of}@1.0.0`]: hash });
+    expect(await install(lock('posing', hashOf('posing')), more)).toMatchObject({ status: 'refused', refused: [expect.stringContaining('posing@1.0.0 has the archive of good@1.0.0')] });
+    const swapped = [lock('good', hashOf('posing')), { ...manifest({ good: '1.0.0' }), 'yarn.lock': yarnLock({ good: '1.0.0' }, 'posing', 'good@1.0.0')['yarn.lock']!.replace(tarball('posing'), tarball('good')) }];
+    for (const files of [...swapped, npmLock({ good: '1.0.0' }, { 'node_modules/good': { ...entry('good'), integrity: hashOf('posing') } })])
+      expect(await install(files, more)).toMatchObject({ status: 'not_run', blocked: false, reason: expect.stringContaining('EINTEGRITY') });
+    expect(await install(lock('good', hashOf('good')), more)).toMatchObject({ status: 'installed' });
+  }, 120_000); // prettier-ignore
+
+  it('is not needed to be where npm has its archives, if the registry says that it is the package', async () => {
+    registry.elsewhere = true;
+    try {
+      const more = { npmCache: null, cacheDir: mkdtempSync(join(desk.root, 'cache-')) };
+      const lock = (hash: string): Files => pnpmLock({ good: '1.0.0' }, { good: '1.0.0' }, { 'good@1.0.0': hash });
+      expect(await install(lock(hashOf('good')), more)).toMatchObject({ status: 'installed' });
+      expect(await install(lock(hashOf('posing')), more)).toMatchObject({ status: 'not_run', blocked: false });
+    } finally {
+      registry.elsewhere = false;
+    }
+  }, 60_000);
+
   it('is refused where the address says so already', async () => {
     const files = npmLock({ good: '1.0.0' }, { 'node_modules/good': entry('evil') });
     expect(await install(files)).toMatchObject({ status: 'refused', refused: [expect.stringContaining('a tarball of another package')] }); // prettier-ignore
@@ -163,6 +186,8 @@ describe('what an archive says of itself', () => {
       packed('[]'),
       packed('{}', 'a/b'),
       packed('{"name":"a"}').subarray(0, 60),
+      // As small as it looks, and nothing but zeros behind its end.
+      gzipSync(Buffer.concat([gunzipSync(packed('{"name":"a","version":"1.0.0"}')), Buffer.alloc(80 * 1024 ** 2)])),
     ])
       // prettier-ignore
       expect(otherPackage({ name: 'a', version: '1.0.0' }, await manifestIn(archive))).toContain('a@1.0.0 has');
