@@ -142,7 +142,7 @@ socket.close();`,
   },
   {
     name: 'take memory without end in many processes',
-    body: "const all = Array.from({ length: 6 }, () => spawn(process.execPath, ['-e', 'const a=[];for(let i=0;i<100;i++)a.push(Buffer.alloc(1<<24,1));setTimeout(()=>{},20000)'], { stdio: 'ignore' })); await new Promise((resolve) => setTimeout(resolve, 15000)); won(all.every(({ exitCode, signalCode }) => exitCode === null && signalCode === null) && '9 GB in all');",
+    body: "const all = Array.from({ length: 6 }, () => spawn(process.execPath, ['-e', 'const a=[];for(let i=0;i<100;i++)a.push(Buffer.alloc(1<<24,1));console.log(a.length);setTimeout(()=>{},60000)'], { stdio: ['ignore', 'pipe', 'ignore'] })); await Promise.all(all.map((each) => new Promise((resolve) => each.stdout.once('data', resolve).once('close', resolve)))); won(all.every(({ exitCode, signalCode }) => exitCode === null && signalCode === null) && '9 GB in all');",
   },
   {
     name: 'write without end in many files',

@@ -84,7 +84,13 @@ export class GateDesk {
   }
 
   /** What a whole verification says of one check. */
-  async verify(check: Check, before: Files, after: Files, title: string | null = null): Promise<CheckFacts> {
+  async verify(
+    check: Check,
+    before: Files,
+    after: Files,
+    title: string | null = null,
+    settings = {},
+  ): Promise<CheckFacts> {
     const idOf = (files: Files): string => createHash('sha1').update(JSON.stringify(files)).digest('hex');
     const facts = await runVerification({
       candidateDir: this.tree(after).dir,
@@ -92,7 +98,7 @@ export class GateDesk {
       restoresDir: null,
       input: {
         purpose: 'admission', candidateTree: idOf(after), baseTree: idOf(before), restoresTree: null,
-        policy: projectPolicy.parse({}), rulesDigest: 'r', declared: { title, paths: null },
+        policy: projectPolicy.parse(settings), rulesDigest: 'r', declared: { title, paths: null },
       },
       workDir: join(this.root, 'work'), cacheDir: join(this.root, 'cache'), sandbox: await this.sandbox(), checks: [check],
     }); // prettier-ignore

@@ -11,6 +11,7 @@ import { dependenciesCheck } from './dependencies.ts';
 import { documentationCheck } from './documentation.ts';
 import { enforcerCheck } from './enforcer.ts';
 import { examplesCheck } from './examples.ts';
+import { generatedCheck } from './generated.ts';
 import { honestyCheck } from './honesty.ts';
 import { lintCheck } from './lint.ts';
 import { mutationCheck } from './mutation.ts';
@@ -45,6 +46,7 @@ export const checks: readonly Check[] = [
   coverageCheck,
   mutationCheck,
   claimsCheck,
+  generatedCheck,
   dependenciesCheck,
   advisoriesCheck,
   structureCheck,

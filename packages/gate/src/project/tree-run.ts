@@ -182,7 +182,7 @@ export function environmentAt(
 export class TreeRun {
   readonly tree: SourceTree;
   readonly commands: Commands;
-  private readonly installed: Installed;
+  readonly installed: Installed;
   private readonly options: TreeRunOptions;
   private built: Promise<CommandOutcome | null> | undefined;
   private shown: Promise<CommandOutcome | null> | undefined;
