@@ -1,7 +1,11 @@
+/** What takes half a minute and more by itself: whole verifications, package managers, pods. They are `npm run test:long`. */
+export const longTrials = String.raw`\.long\.(e2e-)?spec\.ts$`;
+
 /** @type {import('jest').Config} */
 export default {
   testMatch: ['**/*.spec.ts', '**/*.int-spec.ts', '<rootDir>/test/**/*.e2e-spec.ts'],
   testPathIgnorePatterns: [
+    longTrials,
     '/node_modules/',
     '/dist/',
     '<rootDir>/examples/ledger/',
