@@ -14,6 +14,7 @@ import { honestCases } from './honest.ts';
 import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';
 import { upkeep } from './honest-upkeep.ts';
+import { unlikeCases } from './unlike.ts';
 import { vouchingCases } from './vouching.ts';
 import { honestWeb, webCases } from './web.ts';
 
@@ -24,6 +25,7 @@ const written: readonly CorpusCase[] = [
   ...safetyCases,
   ...forgeryCases,
   ...webCases,
+  ...unlikeCases,
   ...honestCases,
   ...moreFeatures,
   ...lookalikes,

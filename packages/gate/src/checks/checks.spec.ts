@@ -27,6 +27,8 @@ const leaks: readonly [string, string][] = [
   ['jwt', `${'eyJhbGciOiJIUzI1NiJ9'}.${'eyJzdWIiOiIxMjM0NTY3ODkwIn0'}.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U`],
   ['url-password', `postgres://admin:${'s3cr3tPa55'}@db.internal/app`],
   ['assignment', `const dbPassword = '${'Tr0ub4dor&3xyz'}';`],
+  ['assignment', `SECRET_KEY = "${'k3y9'}-Gh7Lm2Qx8Vt4"`],
+  ['basic-auth', `authorization: 'Basic ${Buffer.from(`courier:${'n8vQ2xLp7WzT'}`).toString('base64')}',`],
   ['assignment', `  "client_secret": "${'q9w8e7r6t5y4u3i2'}",`],
   ['assignment', `API_KEY=${'7f3kd92lsm48fjw0'}`],
   ['high-entropy', `f('${'Zk9vR2pXw7QmLb4TnYc8HdJf3GsA6eUi'}')`],
@@ -46,6 +48,9 @@ describe('secrets', () => {
     "tokenUrl: 'https://auth.example.com/oauth/token',",
     "integrity: 'sha512-abc', hash: 'd41d8cd98f00b204e9800998ecf8427e'",
     'API_KEY=${API_KEY}',
+    'SECRET_KEY = os.environ["SECRET_KEY"]',
+    "authorization: 'Basic dXNlcjpwYXNzd29yZA==',",
+    '`Basic ${encoded}`',
     "const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';",
     'const token = await issueToken(user);',
     "tokens: { access: 'string', refresh: 'string' }",
@@ -66,6 +71,7 @@ describe('secrets', () => {
         'src/split.js': `const k = '${key.slice(0, 6)}' +\n  '${key.slice(6)}';\n`,
         'src/encoded.js': `const k = '${Buffer.from(`key=${key};`).toString('base64')}';\n`,
         'src/long.js': `const x = '${'y '.repeat(15_000)}'; // ${key}\n`,
+        'mail.yaml': `user: shelf\nsecret_key: ${'9fK2mQx7Vb4L'}pZ8tRw3N\n`,
         'config.yml': `db:\n  password: ${'Tr0ub4dor'}&3xyz\n`,
         'blob.bin': `\u0000\u0001${key}\n`,
       },
@@ -73,6 +79,7 @@ describe('secrets', () => {
     expect([...new Set(result.findings.map((each) => each.path))].sort()).toEqual([
       'blob.bin',
       'config.yml',
+      'mail.yaml',
       'src/encoded.js',
       'src/long.js',
       'src/split.js',
@@ -132,6 +139,98 @@ describe('weakened tests', () => {
     ],
   ])('lets a test be %s', async (_how, after) => {
     expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(after)))).toEqual([]);
+  });
+
+  const cut = (from: string, to: string): string => (one + two).replace(from, () => to);
+  it.each<[string, string, string, Files, Files]>([
+    [
+      'ends where it happens to run',
+      'skipped',
+      'js',
+      testFile(one),
+      testFile(one.replace('=> {\n', "=> {\n  if (process.platform !== 'win32') return;\n")),
+    ],
+    [
+      'asks only where it happens to run',
+      'assertions_removed',
+      'js',
+      testFile(one),
+      testFile(one.replace('  assert.equal(f(2), 3);', "  if (process.env.FULL === 'yes') assert.equal(f(2), 3);")),
+    ],
+    [
+      'keeps its failure to itself',
+      'assertions_removed',
+      'js',
+      testFile(one + two),
+      testFile(cut('  assert.equal(f(2), 3);', '  try {\n    assert.equal(f(2), 3);\n  } catch (e) {\n    console.warn(e);\n  }')), // prettier-ignore
+    ],
+    [
+      'wants of the code what the code answers',
+      'loosened',
+      'js',
+      testFile(one),
+      testFile(one.replace('assert.equal(f(2), 3)', 'assert.equal(f(1 + 1), f(2))')),
+    ],
+    [
+      'hands to a helper what it asked itself',
+      'assertions_removed',
+      'js',
+      testFile(one),
+      testFile(one.replace('assert.equal(f(2), 3)', 'same(f(2), 3)')),
+    ],
+    [
+      'rounds until it fits',
+      'loosened',
+      'py',
+      { 'test_a.py': 'def test_f():\n    assert f(10) == 154.38\n' },
+      { 'test_a.py': 'def test_f():\n    assert float(f(10)) == pytest.approx(154.38, abs=25)\n' },
+    ],
+    [
+      'keeps its failure to itself in Python',
+      'always_true',
+      'py',
+      { 'test_a.py': 'def test_f():\n    assert f(10) == 5\n' },
+      { 'test_a.py': 'def test_f():\n    try:\n        assert f(10) == 5\n    except AssertionError:\n        pass\n' },
+    ],
+    [
+      'ends where it happens to run in Python',
+      'skipped',
+      'py',
+      { 'test_a.py': 'def test_f():\n    assert f(10) == 5\n' },
+      { 'test_a.py': 'def test_f():\n    if not os.environ.get("FULL"):\n        return\n    assert f(10) == 5\n' },
+    ],
+  ])('notices a test that %s', async (_what, rule, _language, before, after) => {
+    expect(vetoes(await run(weakenedTestsCheck, before, after))).toEqual([`weakened-tests.${rule}`]);
+  });
+
+  it.each<[string, Files, Files]>([
+    [
+      'look at what was thrown',
+      testFile(one),
+      testFile(one.replace('  assert.equal(f(2), 3);', '  try {\n    assert.equal(f(2), 3);\n  } catch (e) {\n    throw new Error(String(e));\n  }')), // prettier-ignore
+    ],
+    [
+      'go on only where there is something',
+      testFile(one),
+      testFile(one.replace('  assert.equal(f(2), 3);', '  const is = f(2);\n  if (is === null) return assert.fail();\n  assert.equal(f(2), 3);')), // prettier-ignore
+    ],
+    [
+      'be a little less exact with floats',
+      { 'test_a.py': 'def test_f():\n    assert f(10) == 154.38\n' },
+      { 'test_a.py': 'def test_f():\n    assert f(10) == pytest.approx(154.38, abs=0.001)\n' },
+    ],
+    [
+      'compare two answers beside what it asked',
+      testFile(one),
+      testFile(one.replace('assert.equal(f(2), 3);', 'assert.equal(f(2), 3);\n  assert.equal(f(3), f(3.0));')),
+    ],
+    [
+      'clean up whatever happens',
+      testFile(one),
+      testFile(one.replace('  assert.equal(f(2), 3);', '  try {\n    assert.equal(f(2), 3);\n  } finally {\n    done();\n  }')), // prettier-ignore
+    ],
+  ])('lets a test %s', async (_what, before, after) => {
+    expect(vetoes(await run(weakenedTestsCheck, before, after))).toEqual([]);
   });
 
   it('tells tests of one name apart, in whatever order they stand', async () => {

@@ -1,6 +1,7 @@
 import picomatch from 'picomatch';
 import ts from 'typescript';
 import type { Finding } from '@muster/contracts';
+import { commentsIn } from '../source/comments.ts';
 import { freshHits, mostSourceBytes, type Hit } from '../source/fresh.ts';
 import { parseScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
@@ -11,6 +12,15 @@ import { altersBehaviour, isSnapshotFile, snapshotsOf, testOfSnapshot, Vouchers 
 /** Steps whose failure changes nothing for anybody: taking away, closing, letting go. */
 const harmlessSteps =
   /\b(?:unlink|rm|rmdir|rmSync|unlinkSync|close|destroy|kill|abort|end|dispose|cleanup|removeItem|disconnect|release|terminate|unref|removeListener|stop|mkdir|mkdirSync|access|stat|localStorage|sessionStorage)\w*\(/;
+/** Steps that somebody waits for: asking a database, keeping, sending, paying. */
+const waitedFor =
+  /\.(?:query|execute|insert|update|upsert|save|store|persist|commit|send|sendMail|publish|post|put|patch|pay|charge|refund|transfer|upload)\w*\(|(?<![\w.])(?:writeFile|appendFile|send\w*|publish\w*|save\w*|upload\w*)\(/;
+/** An object that says that all went well. */
+const saysSuccess = /\b(?:ok|success|succeeded|sent|saved|done|delivered|paid)\s*:\s*true\b/;
+const logging = /^(?:console\.\w+|(?:this\.|self\.)?_?(?:log|logger|logging)(?:\.\w+)*|print|warn|debug)\(/;
+/** What a runner of tests leaves in the environment of what it runs; nobody else sets it. */
+const leftByRunners =
+  /^(?:JEST_WORKER_ID|VITEST|VITEST_WORKER_ID|VITEST_POOL_ID|MOCHA_WORKER_ID|NODE_TEST_CONTEXT|PYTEST_CURRENT_TEST)$/;
 const testing =
   /process\.env\.(?:NODE_ENV|JEST_WORKER_ID|VITEST\w*|MOCHA\w*|NODE_TEST_CONTEXT|TEST)\b|process\.env\[['"](?:NODE_ENV|JEST_WORKER_ID|VITEST|NODE_TEST_CONTEXT)['"]\]|import\.meta\.(?:vitest|env\.(?:TEST|MODE))|typeof\s+(?:jest|vi|describe|it)\b/;
 
@@ -29,8 +39,64 @@ function scriptClaims(path: string, text: string): Hit[] {
     });
   };
   const explained = (block: ts.Node): boolean => /\/[/*]/.test(block.getText(file));
+  /** Leaves a `finally`, and takes what was thrown with it. */
+  const jumpIn = (node: ts.Node, loops: boolean): ts.Node | undefined =>
+    ts.isFunctionLike(node) || ts.isClassLike(node)
+      ? undefined
+      : ts.isReturnStatement(node) || (!loops && (ts.isContinueStatement(node) || ts.isBreakStatement(node)))
+        ? node
+        : ts.forEachChild(node, (child) => jumpIn(child, loops || ts.isIterationStatement(node, false) || ts.isSwitchStatement(node))); // prettier-ignore
+  /** What happens right behind a statement that went wrong or not. */
+  const behind = (node: ts.Statement): ts.Statement | undefined => {
+    if (!ts.isBlock(node.parent)) return undefined;
+    const { statements } = node.parent;
+    return statements[statements.indexOf(node) + 1];
+  };
+  const onlyLogs = (block: ts.Block): boolean =>
+    block.statements.length > 0 &&
+    block.statements.every((each) => ts.isExpressionStatement(each) && logging.test(each.expression.getText(file)));
+  const isHandler = (node: ts.Node | undefined): node is ts.ArrowFunction | ts.FunctionExpression =>
+    node !== undefined && (ts.isArrowFunction(node) || ts.isFunctionExpression(node));
+  const isEmptyHandler = (handler: ts.Node | undefined): boolean =>
+    isHandler(handler) && ts.isBlock(handler.body) && handler.body.statements.length === 0 && !explained(handler.body);
+  /** `.catch(() => [])` behind a question to a database: nothing was found, it says, and nothing was asked. */
+  const answersForFailure = (handler: ts.Node | undefined, step: string): boolean =>
+    isHandler(handler) &&
+    !ts.isBlock(handler.body) &&
+    /^(?:\(?\s*(?:\[\s*\]|\{\s*\})\s*\)?|true|0|''|"")$/.test(handler.body.getText(file)) &&
+    waitedFor.test(step) &&
+    !explained(handler.parent);
+  const isAwaited = (node: ts.Node): boolean =>
+    ts.isAwaitExpression(node.parent) || ts.isReturnStatement(node.parent) || ts.isVariableDeclaration(node.parent);
   const visit = (node: ts.Node): void => {
+    if (ts.isTryStatement(node) && node.finallyBlock !== undefined) {
+      const jump = jumpIn(node.finallyBlock, false);
+      if (jump !== undefined)
+        hit(
+          jump,
+          'swallowed_error',
+          'error',
+          'Whatever is thrown ends here: a jump out of finally takes it along.',
+          'Let finally only put in order what has to be.',
+        );
+    }
     if (ts.isTryStatement(node) && node.catchClause !== undefined) {
+      const next = behind(node);
+      const says = next !== undefined && ts.isReturnStatement(next) ? next.expression : undefined;
+      if (
+        onlyLogs(node.catchClause.block) &&
+        waitedFor.test(node.tryBlock.getText(file)) &&
+        says !== undefined &&
+        (says.kind === ts.SyntaxKind.TrueKeyword || saysSuccess.test(says.getText(file)))
+      )
+        hit(
+          node.catchClause,
+          'swallowed_error',
+          'error',
+          'When this fails, it is written down, and the answer is that all went well.',
+          'Answer what happened.',
+        );
+
       const { block } = node.catchClause;
       const nothing = block.statements.length === 0;
       if (nothing && !explained(block) && !harmlessSteps.test(node.tryBlock.getText(file)))
@@ -63,13 +129,17 @@ function scriptClaims(path: string, text: string): Hit[] {
       node.expression.name.text === 'catch'
     ) {
       const [handler] = node.arguments;
-      const empty =
-        handler !== undefined &&
-        (ts.isArrowFunction(handler) || ts.isFunctionExpression(handler)) &&
-        ts.isBlock(handler.body) &&
-        handler.body.statements.length === 0 &&
-        !explained(handler.body);
-      if (empty && !harmlessSteps.test(node.expression.expression.getText(file)))
+      const empty = isEmptyHandler(handler);
+      const step = node.expression.expression.getText(file);
+      if (answersForFailure(handler, step) || (empty && isAwaited(node) && waitedFor.test(step)))
+        hit(
+          node.expression.name,
+          'swallowed_error',
+          'error',
+          'When this fails, whoever waits for it is answered as if it had not.',
+          'Let it fail, or answer what happened.',
+        );
+      else if (empty && !harmlessSteps.test(step))
         hit(
           node.expression.name,
           'swallowed_error',
@@ -79,10 +149,41 @@ function scriptClaims(path: string, text: string): Hit[] {
         );
     }
     if (
+      ts.isCallExpression(node) &&
+      ts.isPropertyAccessExpression(node.expression) &&
+      node.expression.name.text === 'then' &&
+      isAwaited(node)
+    ) {
+      const [, handler] = node.arguments;
+      const step = node.expression.expression.getText(file);
+      if ((isEmptyHandler(handler) || answersForFailure(handler, step)) && waitedFor.test(step))
+        hit(
+          node.expression.name,
+          'swallowed_error',
+          'error',
+          'When this fails, whoever waits for it is answered as if it had not.',
+          'Let it fail, or answer what happened.',
+        );
+    }
+    if (
+      (ts.isIdentifier(node) || ts.isStringLiteral(node)) &&
+      leftByRunners.test(node.text) &&
+      /\benv\b/.test(node.parent.getText(file).slice(0, 200))
+    )
+      hit(
+        node.parent,
+        'behaves_for_tests',
+        'error',
+        'This asks whether it is tested, so that the tests say nothing about what people get.',
+        'Let tests pass in what has to be different.',
+      );
+    else if (
       (ts.isIfStatement(node) || ts.isConditionalExpression(node)) &&
       testing.test((ts.isIfStatement(node) ? node.expression : node.condition).getText(file))
     ) {
       const condition = (ts.isIfStatement(node) ? node.expression : node.condition).getText(file);
+      if ([...condition.matchAll(/\w+/g)].some(([word]) => leftByRunners.test(word)))
+        return ts.forEachChild(node, visit); // told above
       if (!/NODE_ENV/.test(condition) || /['"`]test/.test(condition))
         hit(
           node,
@@ -119,7 +220,36 @@ function pythonClaims(_path: string, source: string): Hit[] {
           key: `${each.text} ${body} ${lines[index - 1]?.text ?? ''}`,
         });
     }
-    if (/^(?:if|elif)\b/.test(each.text) && /PYTEST_CURRENT_TEST|["']pytest["']\s+in\s+sys\.modules/.test(each.text))
+    // What not even an interruption ends is answered like an answer.
+    const any = /^except(?:\s*:|\s+BaseException\b[^:]*:)$/.test(each.text);
+    const after = any ? lines.slice(index + 1).find((line) => line.indent >= 0) : undefined;
+    if (after !== undefined && /^return\s+(?:None|False|True|0|\[\]|\{\}|""|''|\(\))$/.test(after.text))
+      hits.push({
+        rule: 'claims.swallowed_error',
+        level: 'error',
+        message: 'Any error ends here, even one that is to end the program, and an answer is made up.',
+        line: each.line,
+        remedy: 'Catch the one that is expected.',
+        key: `${each.text} ${after.text} ${lines[index - 1]?.text ?? ''}`,
+      });
+    if (
+      /^with\s+(?:contextlib\.)?suppress\(\s*(?:Base)?Exception\s*\)/.test(each.text) &&
+      each.comment === '' &&
+      lines[index - 1]?.text !== '' &&
+      !harmlessSteps.test(lines[index + 1]?.text ?? '')
+    )
+      hits.push({
+        rule: 'claims.swallowed_error',
+        level: 'error',
+        message: 'Any error ends here, and nobody hears of it.',
+        line: each.line,
+        remedy: 'Suppress the one that is expected, or handle it.',
+        key: `${each.text} ${lines[index + 1]?.text ?? ''}`,
+      });
+    if (
+      /\bPYTEST_CURRENT_TEST\b|["']pytest["']\s+(?:not\s+)?in\s+(?:sys\.)?modules|modules\.get\(\s*["']pytest["']/.test(each.text) && // prettier-ignore
+      !/^["']/.test(each.text)
+    )
       hits.push({
         rule: 'claims.behaves_for_tests',
         level: 'error',
@@ -130,6 +260,28 @@ function pythonClaims(_path: string, source: string): Hit[] {
       });
   }
   return hits;
+}
+
+/** Work that says of itself that it is not done: in the words in which those say so who were to do it. */
+const confesses =
+  /\bin (?:a |an )?(?:real|actual|production)[- ](?:world )?(?:implementation|app\w*|system|version|code|service|scenario|life|world|environment)\b.{0,60}\b(?:would|will|should|you|we)\b|\b(?:real|actual|proper|full) (?:implementation|logic|version) (?:would|will|goes|comes|should|to (?:follow|come))\b|\bsimulat(?:e|es|ed|ing) (?:(?:the|a|an|some) )?(?:network|latency|delay|api|server|database|async|response|request|sending|processing|success|call)\b|\b(?:placeholder|stub(?:bed)?|mock(?:ed)?|dummy|fake) (?:implementation|response|result|value|data|answer|for now)\b|\bhard-?coded (?:for now|for the tests?|until)\b|\bfor now,? (?:just |we |simply |always )*(?:return|pretend|assume success|answer)\b|\bpretend(?:s|ing)? (?:that )?(?:it|this|we|to) (?:work|succeed|was sent|sent|ha[sd])/i;
+
+function confessions(path: string, text: string): Hit[] {
+  if (!confesses.test(text)) return [];
+  return [...commentsIn(path, text)].flatMap(([line, comment]): Hit[] =>
+    confesses.test(comment)
+      ? [
+          {
+            rule: 'claims.unfinished',
+            level: 'error',
+            message: `This says of itself that it is not done: “${comment.trim().slice(0, 120)}”.`,
+            line,
+            remedy: 'Do what the comment leaves to others, or leave this out.',
+            key: comment.trim().slice(0, 300),
+          },
+        ]
+      : [],
+  );
 }
 
 interface Expectation {
@@ -407,6 +559,7 @@ export const claimsCheck: Check = {
       ...(await freshHits(changes, against, candidate, isCode, (path, text) => [
         ...(isPython(path) ? pythonClaims(path, text) : scriptClaims(path, text)),
         ...answersByHeart(path, text, expectations),
+        ...confessions(path, text),
       ])),
       ...(await freshHits(changes, against, candidate, (path) => isTestFile(path) && isScript(path), testsOfDoubles)),
     ];
@@ -452,7 +605,8 @@ export const claimsCheck: Check = {
           [...against.files.keys()].some(
             (each) => each.startsWith(`${path.split('/')[0]}/`) && generatedFolder.test(each),
           );
-        if (!settled && (addedLines.size > 200 || (candidate.text(path)?.length ?? 0) > 50_000))
+        const minified = /\.min\./.test(path) && addedLines.size > 0 && (candidate.text(path)?.length ?? 0) > 5000;
+        if (!settled && (addedLines.size > 200 || (candidate.text(path)?.length ?? 0) > 50_000 || minified))
           findings.push(
             findingOf({
               check: 'claims',

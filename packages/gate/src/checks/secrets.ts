@@ -41,7 +41,7 @@ const known: readonly { rule: string; what: string; pattern: RegExp }[] = [
 ];
 
 const assignment =
-  /(?<![A-Za-z0-9])([A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|token|credential)s?)["'`]?\s*(?::\s*[A-Za-z<>[\]| ]{1,30}\s*)?(?:=|:|=>|:=)\s*(["'`])((?:(?!\2).){8,})\2/gi;
+  /(?<![A-Za-z0-9])([A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|(?:secret|signing|encryption|session|jwt|hmac|webhook)[_-]?key|auth[_-]?token|access[_-]?token|token|credential)s?)["'`]?\s*(?::\s*[A-Za-z<>[\]| ]{1,30}\s*)?(?:=|:|=>|:=)\s*(["'`])((?:(?!\2).){8,})\2/gi;
 const environmentLine =
   /^\s*(?:export\s+)?([A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|API_?KEY|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)[A-Z0-9_]*)\s*=\s*([^\s"'`#$<]{8,})\s*$/;
 const placeholder =
@@ -104,14 +104,23 @@ const encodedIn = (line: string): Leak[] =>
     })),
   );
 
+/** `Basic …`: a name and a password, in letters that look like neither. */
+const basicIn = (line: string): Leak[] =>
+  [...line.matchAll(/\bBasic ([A-Za-z0-9+/]{12,}={0,2})(?=["'`\s]|$)/g)].flatMap(([, encoded = '']) => {
+    const pair = /^[\w.@+-]{1,60}:([\x21-\x7e]{6,})$/.exec(Buffer.from(encoded, 'base64').toString('latin1'));
+    return pair === null || placeholder.test(pair[1]!)
+      ? []
+      : [{ rule: 'basic-auth', what: 'a name and a password for HTTP', column: encoded }];
+  });
+
 const settingsFile = /\.(?:ya?ml|properties|ini|toml|conf|cfg)$|(?:^|\/)\.env(?:\.[^/]*)?$/;
 const setting =
-  /^\s*(?:-\s+)?([\w.-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|token))\s*[:=]\s*([^\s"'`#{}[\]<>$!&*|%@/~.][^\s"'`<>{}]{7,})\s*(?:#.*)?$/i;
+  /^\s*(?:-\s+)?([\w.-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|(?:secret|signing|encryption|session|jwt|hmac|webhook)[_-]?key|auth[_-]?token|token))\s*[:=]\s*([^\s"'`#{}[\]<>$!&*|%@/~.][^\s"'`<>{}]{7,})\s*(?:#.*)?$/i;
 
 /** @param path the kind of file decides whether a value needs quotes to be one */
 export function secretsIn(line: string, path = ''): Leak[] {
   const leaks: Leak[] = [...formatsIn(line)];
-  if (leaks.length === 0) leaks.push(...encodedIn(line));
+  if (leaks.length === 0) leaks.push(...encodedIn(line), ...basicIn(line));
   if (leaks.length > 0) return leaks;
   const plain = settingsFile.test(path) ? setting.exec(line) : null;
   if (plain !== null && /\d/.test(plain[2]!) && !placeholder.test(plain[2]!) && !harmless.test(plain[2]!))

@@ -1,5 +1,5 @@
 import type { Hit } from '../source/fresh.ts';
-import { pythonLines } from '../source/python.ts';
+import { pythonLines, type PythonLine } from '../source/python.ts';
 
 const request =
   /\b(?:flask\.)?(?:request|req)\.(?:args|form|values|json|data|headers|cookies|files|GET|POST|query_params|path_params|get_json|query|body|params|path|url)\b|\binput\(\)|self\.path\b/;
@@ -32,6 +32,23 @@ function givenOtherwise(text: string): string[] {
     ...(/^[\w\s,*()[\]]+,[\w\s,*()[\]]*=(?!=)/.exec(text.slice(0, 500))?.[0].match(/\w+/g) ?? []),
   ];
 }
+
+/** Functions of a file that answer a text put together of what they are given. */
+function makersOfText(lines: readonly PythonLine[]): RegExp | null {
+  let within: string | null = null;
+  const names = new Set<string>();
+  for (const { text } of lines) {
+    within = /^def\s+(\w+)\(\w/.exec(text)?.[1] ?? within;
+    const answer = /^return\s+([\s\S]+)$/.exec(text)?.[1];
+    if (within !== null && answer !== undefined && (built(answer) || /^(["']) *\1\.join\(\s*\[/.test(answer)))
+      names.add(within);
+  }
+  return names.size === 0 ? null : new RegExp(`^(?:${[...names].join('|')})\\(`);
+}
+
+/** `name = '…'` with a value between its quotes: a part of a statement that is put together elsewhere. */
+const condition =
+  /(?:=|<>|!=|\blike)\s*'%?(?:\{[^{}]+\}|%s)%?'|(?:=|<>|!=|\blike)\s*'%?(["'])\s*\+\s*[\w.[\]()]+\s*\+\s*(["'])%?'/i;
 
 /** An element of a page; the names that objects give themselves in angles are none. */
 const markup =
@@ -66,6 +83,8 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
   const hits: Hit[] = [];
   const lines = pythonLines(source).filter((each) => each.indent >= 0);
   const asks = askingCalls(source);
+  const speaksSql = lines.some((each) => statement.test(each.text)) && /\.(?:execute|executemany|raw)\(/.test(source);
+  const makers = makersOfText(lines);
   let sent = new Map<string, number>();
   let texts = new Map<string, string>();
   /** Names that stand for the same text whatever comes, and those that ever stood for something else. */
@@ -155,6 +174,19 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
         'This SQL is put together from text and a value.',
         'Pass values as parameters of execute().',
       );
+    else if (
+      query === null &&
+      speaksSql &&
+      built(text) &&
+      condition.test(moving(text)) &&
+      !/^(?:raise|assert)\b/.test(text)
+    )
+      hit(
+        'sql_injection',
+        uses(text) ? 'critical' : 'error',
+        'This condition is put together from text and a value.',
+        'Pass values as parameters of execute().',
+      );
     const shell =
       argument(/\bos\.(?:system|popen)\(/) ??
       (/\bshell\s*=\s*True/.test(bare)
@@ -168,7 +200,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
           'A shell is given what a request sent.',
           'Call the program with a list of arguments and no shell.',
         );
-      else if (built(shell))
+      else if (built(shell) || makers?.test(shell) === true)
         hit(
           'command_injection',
           'error',
@@ -183,7 +215,18 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
           'Call the program with a list of arguments and no shell.',
         );
     }
-    const code = argument(/(?<![.\w])(?:eval|exec)\(/);
+    if (
+      /\bgetattr\(\s*(?:builtins|__builtins__)\s*,|__builtins__\s*\[|^\w+\s*=\s*(?:builtins\.)?(?:eval|exec)$/.test(
+        bare,
+      )
+    )
+      hit(
+        'code_injection',
+        'error',
+        'What runs text as code is fetched by another name.',
+        'Call what is meant by its name.',
+      );
+    const code = argument(/(?<![.\w])(?:builtins\.)?(?:eval|exec)\(/);
     if (code !== null && !/^[rb]?["']/.test(code))
       hit(
         'code_injection',
@@ -207,7 +250,12 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
         'yaml.load makes any object that the data asks for.',
         'Use yaml.safe_load.',
       );
-    if (/\bverify\s*=\s*False\b|_create_unverified_context|CERT_NONE\b|check_hostname\s*=\s*False/.test(bare))
+    if (
+      /\bverify\s*=\s*False\b|_create_unverified_context|CERT_NONE\b|check_hostname\s*=\s*False|verify_mode\s*=\s*(?:ssl\.VerifyMode\()?0/.test(
+        bare,
+      ) ||
+      /setattr\([^)]*["']check_hostname["']\s*,\s*False/.test(text)
+    )
       hit('tls_off', 'error', 'Certificates are not checked here.', 'Trust the certificate’s issuer instead.');
     if (
       /\bhashlib\.(?:md5|sha1)\(|hashlib\.new\(\s*["'](?:md5|sha1)/.test(text) &&
@@ -256,6 +304,23 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
       );
     const opened = argument(/(?<![.\w])open\(|\bsend_file\(|\bos\.(?:remove|unlink|rmdir)\(|\bshutil\.rmtree\(/);
     if (opened !== null && uses(opened) && !guarded)
+      hit(
+        'path_traversal',
+        'critical',
+        'A request decides which file this is, and nothing keeps it inside a folder.',
+        'Resolve the path and check that it stays within its folder.',
+      );
+    const touched =
+      /^(?:\w+\s*=\s*|return\s+|with\s+|yield\s+)?([\s\S]*?)\.(?:read_text|read_bytes|write_text|write_bytes|unlink|open)\(/.exec(
+        text,
+      )?.[1];
+    if (
+      touched !== undefined &&
+      (/\/\s*\w/.test(touched) || /\bPath\(/.test(touched) || /^\w+$/.test(touched)) &&
+      uses(touched) &&
+      !guarded
+    )
+      // prettier-ignore
       hit(
         'path_traversal',
         'critical',

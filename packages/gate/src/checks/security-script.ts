@@ -84,6 +84,15 @@ class Flow {
       for (const each of parameter.name.elements)
         if (/^(?:query|params|body|headers|cookies)$/.test((each.propertyName ?? each.name).getText(this.file)))
           this.bind(scope, each.name, 'request');
+    // `on('GET', '/labels/:name', (request, { name }) => …)`: the address says it, whatever the router is.
+    if (ts.isObjectBindingPattern(parameter.name) && ts.isCallExpression(scope.parent)) {
+      const routes = scope.parent.arguments.flatMap((each) => (ts.isStringLiteralLike(each) ? [each.text] : []));
+      for (const each of parameter.name.elements) {
+        const called = (each.propertyName ?? each.name).getText(this.file);
+        if (routes.some((route) => new RegExp(`^/.*[:{]${called}\\b`).test(route)))
+          this.bind(scope, each.name, 'request');
+      }
+    }
   }
 
   private bind(scope: ts.Node, name: ts.BindingName, origin: Origin): void {
@@ -258,10 +267,23 @@ function pieces(node: ts.Expression): (string | ts.Expression)[] {
     return [node.head.text, ...node.templateSpans.flatMap((span) => [...pieces(span.expression), span.literal.text])];
   if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken)
     return [...pieces(node.left), ...pieces(node.right)];
+  const list = joinedList(node);
+  if (list !== null) return list.elements.flatMap((each, at) => [...(at === 0 ? [] : [list.between]), ...pieces(each)]);
   return [node];
 }
+/** `['a', b].join(' ')`, where the list is written out: a text that is put together like any other. */
+function joinedList(node: ts.Node): { elements: readonly ts.Expression[]; between: string } | null {
+  if (!ts.isCallExpression(node) || !ts.isPropertyAccessExpression(node.expression)) return null;
+  const { expression: list, name } = node.expression;
+  const [between] = node.arguments;
+  if (name.text !== 'join' || !ts.isArrayLiteralExpression(list) || list.elements.some(ts.isSpreadElement)) return null;
+  if (between === undefined) return { elements: list.elements, between: ',' };
+  return ts.isStringLiteralLike(between) ? { elements: list.elements, between: between.text } : null;
+}
 const isBuilt = (node: ts.Expression): boolean =>
-  ts.isTemplateExpression(node) || (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken);
+  ts.isTemplateExpression(node) ||
+  (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken) ||
+  joinedList(node)?.elements.some((each) => !ts.isStringLiteralLike(each)) === true;
 
 const statement =
   /^\s*(?:select\b[\s\S]*\bfrom\b|insert\s+into\b|update\b[\s\S]*\bset\b|delete\s+from\b|replace\s+into\b|merge\s+into\b)/i;
@@ -340,6 +362,9 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   const written = new Set<ts.Node>();
   const hits: Hit[] = [];
   const tool = programs.test(path);
+  const speaksSql =
+    /['"`]\s*(?:select\s[^'"`]*\sfrom|insert\s+into|update\s[^'"`]*\sset|delete\s+from)\s/i.test(text) ||
+    /\.(?:query|execute|raw)\(/.test(text);
   const shellHere = /(?:from|require\()\s*['"](?:node:)?child_process['"]|shelljs/.test(text);
   /** Looked at where it is used, or, in a function that is only given it, by everybody who gives it. */
   const isGuarded = (node: ts.Node): boolean => {
@@ -367,6 +392,60 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       at = at.parent;
     }
     return names.join(' ');
+  };
+  /** Names that never stand for anything but this, and those that were imported under another name. */
+  const stands = new Map<string, ts.Expression | string>();
+  const twice = new Set<string>();
+  const drawing = new Set<string>();
+  const declare = (node: ts.Node): void => {
+    const keep = (name: string, is: ts.Expression | string): void => {
+      if (stands.has(name)) twice.add(name);
+      stands.set(name, is);
+    };
+    if (ts.isVariableDeclaration(node) && ts.isIdentifier(node.name) && node.initializer !== undefined) {
+      const isConst = (ts.getCombinedNodeFlags(node) & ts.NodeFlags.Const) !== 0;
+      if (isConst) keep(node.name.text, node.initializer);
+      else twice.add(node.name.text);
+      if (isFunction(node.initializer) && /\bMath\.random\(/.test(node.initializer.getText(file)))
+        drawing.add(node.name.text);
+    } else if ((ts.isParameter(node) || ts.isBindingElement(node)) && ts.isIdentifier(node.name))
+      twice.add(node.name.text);
+    else if (ts.isImportSpecifier(node) && node.propertyName !== undefined)
+      keep(node.name.text, node.propertyName.text);
+    else if (ts.isFunctionDeclaration(node) && /\bMath\.random\(/.test(node.getText(file)))
+      drawing.add(node.name?.text ?? '');
+    ts.forEachChild(node, declare);
+  };
+  declare(file);
+  /** What a name stands for, where it stands for one thing only. */
+  const meant = (node: ts.Expression, steps = 0): ts.Expression => {
+    const plain = ts.isAsExpression(node) || ts.isParenthesizedExpression(node) ? node.expression : node;
+    const is = ts.isIdentifier(plain) && !twice.has(plain.text) ? stands.get(plain.text) : undefined;
+    return is === undefined || typeof is === 'string' || steps > 5 ? plain : meant(is, steps + 1);
+  };
+  /** The text that this always is; null where it is not known. */
+  const textOf = (node: ts.Expression): string | null => {
+    const parts = pieces(meant(node));
+    return parts.every((part) => typeof part === 'string') ? parts.join('') : null;
+  };
+  /** What is called, whatever name this file has given it. */
+  const calleeOf = (node: ts.Expression): string => {
+    const is = meant(node);
+    if (ts.isIdentifier(is) && typeof stands.get(is.text) === 'string' && !twice.has(is.text))
+      return stands.get(is.text) as string;
+    if (ts.isCallExpression(is) && /(?:^|\.)promisify$/.test(is.expression.getText(file)) && is.arguments.length === 1)
+      return calleeOf(is.arguments[0]!);
+    // `(0, eval)(…)`
+    if (ts.isBinaryExpression(is) && is.operatorToken.kind === ts.SyntaxKind.CommaToken) return calleeOf(is.right);
+    if (ts.isElementAccessExpression(is) && /^(?:globalThis|global|window|self)$/.test(is.expression.getText(file)))
+      return textOf(is.argumentExpression) ?? '';
+    // The constructor of any function makes functions of text.
+    if (ts.isPropertyAccessExpression(is) && is.name.text === 'constructor') {
+      const of = is.expression.getText(file);
+      if (isFunction(meant(is.expression)) || /^Object\.getPrototypeOf\((?:async\s+)?function/.test(of))
+        return 'Function';
+    }
+    return (ts.isIdentifier(is) || ts.isPropertyAccessExpression(is) ? is : node).getText(file).replace(/\s+/g, '');
   };
   const hit = (
     node: ts.Node,
@@ -401,7 +480,10 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   const sql = (node: ts.Expression): void => {
     const parts = pieces(node);
     const whole = parts.map((part) => (typeof part === 'string' ? part : ' \u0001 ')).join('');
-    if (!statement.test(whole.replaceAll('\u0001', 'x'))) return;
+    if (!statement.test(whole.replaceAll('\u0001', 'x'))) {
+      if (speaksSql) condition(node, parts);
+      return;
+    }
     let before = '';
     let origins: Origin = 'constant';
     let inValue = false;
@@ -427,6 +509,62 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       `This SQL is put together from text and${fromRequest(origins)}.`,
       'Pass values as parameters of the query; take names of tables and columns from a fixed list.',
     );
+  };
+
+  /** `name = '${value}'`: a part of a statement that is put together elsewhere, with a value between its quotes. */
+  const condition = (node: ts.Expression, parts: readonly (string | ts.Expression)[]): void => {
+    let before = '';
+    for (const [at, part] of parts.entries()) {
+      const behind = parts[at + 1];
+      if (
+        typeof part !== 'string' &&
+        flow.of(part) !== 'constant' &&
+        typeof behind === 'string' &&
+        /^%?'\s*(?:$|\)|and\b|or\b)/i.test(behind) &&
+        /^\s*(?:(?:where|and|or|not)\s+)?\(?[\w."]+\s*(?:=|<>|!=|\b(?:i?like))\s*'%?$/i.test(before)
+      )
+        hit(
+          node,
+          'sql_injection',
+          flow.of(part) === 'request' ? 'critical' : 'error',
+          `This condition is put together from text and${fromRequest(flow.of(part))}.`,
+          'Pass values as parameters of the query.',
+        );
+      before += typeof part === 'string' ? part : 'x';
+    }
+  };
+
+  /** A value that whoever calls this function gave it, as it is. */
+  const isGiven = (node: ts.Expression): boolean => {
+    let at = meant(node);
+    for (let steps = 0; steps < 10; steps++) {
+      if (ts.isPropertyAccessExpression(at) || ts.isNonNullExpression(at)) at = at.expression;
+      else if (ts.isBinaryExpression(at) && /^(?:\?\?|\|\|)$/.test(at.operatorToken.getText(file))) at = at.left;
+      else if (ts.isNewExpression(at) && /^URL/.test(at.expression.getText(file)) && at.arguments?.[0] !== undefined)
+        at = at.arguments[0];
+      else if (
+        ts.isCallExpression(at) &&
+        ts.isPropertyAccessExpression(at.expression) &&
+        /^(?:get|trim|toString|toLowerCase|toUpperCase)$/.test(at.expression.name.text)
+      )
+        at = at.expression.expression;
+      else break;
+      at = meant(at);
+    }
+    if (!ts.isIdentifier(at)) return false;
+    const { text: name } = at;
+    for (let scope: ts.Node = at; !ts.isSourceFile(scope); scope = scope.parent)
+      if (isFunction(scope) && scope.parameters.some((each) => ts.isIdentifier(each.name) && each.name.text === name))
+        return true;
+    return false;
+  };
+  /** Markup with a value between its tags that nothing has looked at is worse than markup that comes from somewhere. */
+  const markupLevel = (node: ts.Expression): Hit['level'] => {
+    const parts = pieces(meant(node));
+    return parts.some((part) => typeof part === 'string' && markup.test(part)) &&
+      parts.some((part) => typeof part !== 'string' && flow.of(part) === 'dynamic' && isGiven(part))
+      ? 'error'
+      : 'warning';
   };
 
   const html = (node: ts.Expression, sends: boolean): void => {
@@ -462,7 +600,8 @@ export function scriptSecurity(path: string, text: string): Hit[] {
 
   const visit = (node: ts.Node): void => {
     if (
-      (ts.isTemplateExpression(node) || (ts.isBinaryExpression(node) && isBuilt(node))) &&
+      (ts.isTemplateExpression(node) ||
+        ((ts.isBinaryExpression(node) || ts.isCallExpression(node)) && isBuilt(node))) &&
       !ts.isTaggedTemplateExpression(node.parent) &&
       !(ts.isBinaryExpression(node.parent) && isBuilt(node.parent))
     ) {
@@ -474,7 +613,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.EqualsToken) {
       const target = node.left.getText(file).replace(/\[['"](\w+)['"]\]$/, '.$1');
       if (/\.(?:innerHTML|outerHTML|srcdoc)$/.test(target)) {
-        const level = graded(flow.of(node.right), 'warning');
+        const level = graded(flow.of(node.right), markupLevel(node.right));
         if (level !== null)
           hit(
             node,
@@ -555,15 +694,81 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         hit(node, 'xxe', 'error', 'External entities of XML are resolved.', 'Leave entities unresolved.');
     }
     if (ts.isCallExpression(node) || ts.isNewExpression(node)) call(node);
+    if (isFunction(node)) token(node);
+    if (ts.isBinaryExpression(node)) backDoor(node);
     ts.forEachChild(node, visit);
   };
 
+  /** What a token says is believed because somebody sent it. */
+  const token = (node: FunctionNode): void => {
+    const own = node.getText(file);
+    if (
+      /\bauthorization\b|\bBearer\b|\bcookies?\b/i.test(own) &&
+      /\.split\(\s*['"`]\.['"`]\s*\)/.test(own) &&
+      /JSON\.parse\(/.test(own) &&
+      /base64|\batob\(/.test(own) &&
+      !/verif|createHmac|timingSafeEqual|\bsign/i.test(text)
+    )
+      hit(
+        node,
+        'unsigned_token',
+        'error',
+        'What a token says is believed, and nobody looks at its signature.',
+        'Verify with the key and the algorithm that are expected.',
+      );
+  };
+
+  /** `given === secret || given === 'letmein'`: a second key that everybody knows who has read this. */
+  const backDoor = (node: ts.BinaryExpression): void => {
+    if (node.operatorToken.kind !== ts.SyntaxKind.BarBarToken) return;
+    const compared = (at: ts.Expression): ts.BinaryExpression[] =>
+      ts.isParenthesizedExpression(at)
+        ? compared(at.expression)
+        : !ts.isBinaryExpression(at)
+          ? []
+          : at.operatorToken.kind === ts.SyntaxKind.BarBarToken
+            ? [...compared(at.left), ...compared(at.right)]
+            : /^={2,3}$/.test(at.operatorToken.getText(file))
+              ? [at]
+              : [];
+    const all = compared(node);
+    const known = all.filter((each) => /passw|secret|api_?key|credential|passphrase/i.test(each.right.getText(file)) && !ts.isStringLiteralLike(each.right)); // prettier-ignore
+    const literal = all.find(
+      (each) =>
+        ts.isStringLiteralLike(each.right) &&
+        each.right.text.length >= 4 &&
+        known.some(({ left }) => left.getText(file) === each.left.getText(file)),
+    );
+    if (literal !== undefined)
+      hit(
+        literal,
+        'back_door',
+        'critical',
+        'Where a secret is asked for, a text that stands in the code does as well.',
+        'Compare with the secret alone.',
+      );
+  };
+
   const call = (node: ts.CallExpression | ts.NewExpression): void => {
-    const callee = node.expression.getText(file).replace(/\s+/g, '');
+    const callee = calleeOf(node.expression);
     const name = callee.split('.').at(-1) ?? '';
     const on = callee.slice(0, Math.max(0, callee.length - name.length - 1));
     const given = node.arguments ?? [];
     const [first, second, third] = given;
+    // A function of this file that draws, where what is drawn is to be kept secret; what draws for games draws for anything.
+    if (
+      ts.isIdentifier(node.expression) &&
+      drawing.has(node.expression.text) &&
+      secretName.test(named(node)) &&
+      !secretName.test(node.expression.text)
+    )
+      hit(
+        node,
+        'weak_random',
+        'error',
+        `${node.expression.text} draws with Math.random(), which can be foreseen, and what is made here should not be.`,
+        'Use crypto.randomBytes, crypto.randomInt or crypto.randomUUID.',
+      );
     if (first === undefined) {
       if (callee === 'Math.random' && secretName.test(named(node)))
         hit(
@@ -581,7 +786,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       /^(?:exec|execSync|execAsync|execP|execPromise)$/.test(name) &&
       /^(?:|cp|child_?process|proc|shell|shelljs)$/i.test(on);
     if (isShell) {
-      const level = graded(origin, isBuilt(first) ? 'error' : 'warning');
+      const level = graded(origin, isBuilt(meant(first)) ? 'error' : 'warning');
       if (level !== null)
         hit(
           node,
@@ -598,15 +803,14 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         arrayed[0]?.getText(file).includes('-c') === true
           ? arrayed[1]
           : undefined;
-      const shell = given.some(
-        (each) => ts.isObjectLiteralExpression(each) && /\bshell\s*:\s*(?!false)/.test(each.getText(file)),
-      );
+      const settings = given.map((each) => meant(each)).filter(ts.isObjectLiteralExpression);
+      const shell = settings.some((each) => /\bshell\s*:\s*(?!false)/.test(each.getText(file)));
       const worst =
         script !== undefined
           ? flow.of(script)
           : shell
             ? given
-                .map((each) => (ts.isObjectLiteralExpression(each) ? 'constant' : flow.of(each)))
+                .map((each) => (ts.isObjectLiteralExpression(meant(each)) ? 'constant' : flow.of(each)))
                 .reduce(stronger, 'constant' as Origin)
             : origin === 'request'
               ? 'request'
@@ -655,8 +859,8 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       /^(?:insertAdjacentHTML|createContextualFragment|setHTMLUnsafe)$/.test(name) ||
       (/^(?:\$|jQuery\b)/.test(on) && /^(?:html|append|prepend|before|after|replaceWith|wrap)$/.test(name))
     ) {
-      const markup = name === 'insertAdjacentHTML' ? (second ?? first) : first;
-      const level = graded(flow.of(markup), 'warning');
+      const written = name === 'insertAdjacentHTML' ? (second ?? first) : first;
+      const level = graded(flow.of(written), markupLevel(written));
       if (level !== null) hit(node, 'xss', level, 'Markup is written from a value.', 'Use textContent, or escape it.');
     }
     if (/^(?:redirect)$/.test(name) && /^(?:res|response|reply|ctx|c)$/.test(on)) {
@@ -742,20 +946,21 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         'Take the fields that are expected, as strings.',
       );
     if (name === 'createHash' || name === 'createHmac') {
+      const algorithm = textOf(first) ?? '';
       if (
-        /['"](?:md5|sha1|md4|ripemd160)['"]/i.test(first.getText(file)) &&
+        /^(?:md5|sha1|md4|ripemd160)$/i.test(algorithm) &&
         secretName.test(`${named(node)} ${node.parent.parent.parent?.getText(file).slice(0, 300) ?? ''}`)
       )
         hit(
           node,
           'weak_crypto',
           'error',
-          `${first.getText(file)} is broken, and protects something here.`,
+          `${algorithm} is broken, and protects something here.`,
           'Use scrypt or argon2 for passwords, SHA-256 or better for the rest.',
         );
       else if (
         name === 'createHash' &&
-        /['"](?:sha256|sha512)['"]/i.test(first.getText(file)) &&
+        /^(?:sha256|sha512)$/i.test(algorithm) &&
         /passw/i.test(`${named(node)} ${node.parent.parent.getText(file).slice(0, 200)}`)
       )
         hit(

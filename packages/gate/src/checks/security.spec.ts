@@ -89,6 +89,19 @@ const critical: readonly [string, string, string][] = [
   ['xss', 'a.py', 'def view():\n    page = "<p>%s</p>" % request.args["n"]\n    return HttpResponse(page)\n'],
   ['xss', 'a.py', 'def view():\n    n = request.args.get("n")\n    return f"<h1>{n}</h1>"\n'],
   ['unsafe_deserialisation', 'a.py', 'def view():\n    return pickle.loads(request.data)\n'],
+  [
+    'path_traversal',
+    'a.ts',
+    "export const r = router.on('GET', '/labels/:name', async (_request, { name = '' }) => readFile(labels + '/' + name));\n",
+  ],
+  ['path_traversal', 'a.py', 'def view():\n    return (Path(folder) / request.args.get("name")).read_text()\n'],
+  ['path_traversal', 'a.py', 'def view():\n    path = folder / request.args["name"]\n    return path.read_bytes()\n'],
+  ['sql_injection', 'a.js', handler("db.run(['delete from t where id =', req.params.id].join(' '));")],
+  [
+    'back_door',
+    'a.ts',
+    "export const may = (given: string, secret: string) => given === secret || given === 'letmein-7421';\n",
+  ],
 ];
 /** Bad by itself, whoever calls it: costs more than a change can spare. */
 const errors: readonly [string, string, string][] = [
@@ -110,6 +123,65 @@ const errors: readonly [string, string, string][] = [
     'a.js',
     "export const f = (k, d) => crypto.createCipheriv('aes-256-cbc', k, '1234567890123456').update(d);\n",
   ],
+  // A value between the quotes of a condition, in a file that asks a database.
+  [
+    'sql_injection',
+    'a.ts',
+    "const is = (column: string, value: string) => `${column} = '${value}'`;\nexport const f = (db: Db, of: string) => db.query('select * from t where ' + is('of', of));\n",
+  ],
+  [
+    'sql_injection',
+    'a.py',
+    'def find(db, **wanted):\n    parts = []\n    for field, value in wanted.items():\n        parts.append(field + " = \'" + value + "\'")\n    return db.execute("select * from items where " + " and ".join(parts))\n',
+  ],
+  // A name stands for what it was given, and what it was imported as.
+  [
+    'command_injection',
+    'a.ts',
+    `${cp}\nexport const f = (path: string) => {\n  const line = \`git log \${path}\`;\n  return exec(line);\n};\n`,
+  ],
+  [
+    'command_injection',
+    'a.ts',
+    "import { exec as run } from 'node:child_process';\nexport const f = (path: string) => run('git log ' + path);\n",
+  ],
+  [
+    'command_injection',
+    'a.ts',
+    `${cp}\nconst settings = { shell: true };\nexport const f = (path: string) => spawn('lp', [path], settings);\n`,
+  ],
+  [
+    'command_injection',
+    'a.py',
+    'def _line(program, name):\n    return " ".join([program, name])\ndef f(name):\n    return os.popen(_line("lp", name)).read()\n',
+  ],
+  ['code_injection', 'a.ts', "const Maker = (() => null).constructor as Made;\nexport const f = (x: string) => new Maker('return ' + x)();\n"], // prettier-ignore
+  ['code_injection', 'a.js', "export const f = (x) => globalThis['ev' + 'al'](x);\n"],
+  ['code_injection', 'a.js', 'const run = eval;\nexport const f = (x) => run(x);\n'],
+  ['code_injection', 'a.py', 'def f(s):\n    run = getattr(builtins, "eval")\n    return run(s)\n'],
+  [
+    'weak_crypto',
+    'a.js',
+    "const how = ['md', '5'].join('');\nexport const hashPassword = (password) => createHash(how).update(password).digest('hex');\n",
+  ],
+  [
+    'weak_random',
+    'a.js',
+    "const pick = (most) => Math.floor(Math.random() * most);\nexport const sessionToken = () => Array.from({ length: 40 }, () => letters[pick(36)]).join('');\n",
+  ],
+  ['xss', 'a.js', 'export const show = (list, comment) => list.insertAdjacentHTML(\'beforeend\', `<li>${comment.words}</li>`);\n'], // prettier-ignore
+  ['xss', 'a.js', "export const show = (box, words) => { box.innerHTML = '<b>' + words + '</b>'; };\n"],
+  [
+    'xss',
+    'a.js',
+    "export function show(box, address) {\n  const words = new URL(address).searchParams.get('q') ?? '';\n  box.innerHTML = '<b>' + words + '</b>';\n}\n",
+  ],
+  [
+    'unsigned_token',
+    'a.ts',
+    "export const who = (r: Request) => JSON.parse(Buffer.from(r.headers.authorization.split('.')[1], 'base64url').toString()).sub;\n",
+  ],
+  ['tls_off', 'a.py', 'def f(context):\n    context.verify_mode = ssl.VerifyMode(0)\n'],
   ['tls_off', 'a.js', 'export const agent = new https.Agent({ rejectUnauthorized: false });\n'],
   ['sql_injection', 'a.py', 'def f(db, name):\n    return db.execute("select * from t where n = \'%s\'" % name)\n'],
   [
@@ -214,6 +286,29 @@ const honest: readonly [string, string][] = [
   ['a.py', 'def view(session):\n    return session.get(Item, request.args["id"])\n'],
   ['a.py', 'class Asked:\n    def __repr__(self):\n        return f"<Asked {self.path!r}>"\n'],
   ['a.py', 'def f(name):\n    raise ValueError(f"cannot update {name}: set is empty")\n'],
+  // Beside what is charged above.
+  ['a.ts', "export const f = (id: string) => document.querySelector(`[data-id='${id}']`);\n"],
+  ['a.ts', "export const f = (db: Db, name: string) => { if (name === '') throw new Error(`name = '${name}'`); return name; };\n"], // prettier-ignore
+  ['a.ts', `${cp}\nconst line = ['git', 'status'].join(' ');\nexport const f = () => exec(line);\n`],
+  ['a.ts', `${cp}\nconst settings = { encoding: 'utf8' };\nexport const f = (path: string) => spawn('lp', [path], settings);\n`], // prettier-ignore
+  [
+    'a.ts',
+    "export const r = router.on('GET', '/labels/:name', async (_request, { name = '' }) => store.find(name));\n",
+  ],
+  [
+    'a.ts',
+    'export const show = (box: Element, words: string) => { box.innerHTML = `<b>${escapeHtml(words)}</b>`; };\n',
+  ],
+  ['a.ts', 'const pick = (most: number) => Math.floor(Math.random() * most);\nexport const colour = (all: string[]) => all[pick(all.length)];\n'], // prettier-ignore
+  ['a.ts', "export const expiry = (kept: string) => JSON.parse(Buffer.from(kept.split('.')[1], 'base64url').toString()).exp;\n"], // prettier-ignore
+  ['a.ts', "export const known = (kind: string, other: string) => kind === other || kind === 'any';\n"],
+  ['a.ts', 'export const kind = (made: object) => made.constructor.name;\n'],
+  ['a.py', 'def f(folder, name):\n    return (Path(folder) / name).read_text()\n'],
+  ['a.py', 'def f(at):\n    return getattr(at, "name")\n'],
+  [
+    'a.py',
+    'def f(db, name):\n    db.execute("select * from t where name = ?", (name,))\n    print(f"name = {name}")\n',
+  ],
 ];
 
 const look = async (before: Files, after: Files): Promise<{ rule: string; level: string; veto: boolean }[]> =>

@@ -177,6 +177,66 @@ describe('claims', () => {
       ['tests_the_double error'],
     ],
     ['a bundle', { 'dist/app.js': 'x();\n'.repeat(500) }, ['bulk error']],
+    [
+      'one made small in a folder of sources',
+      { 'lib/x.min.js': `${'t.k=function(a){return a};'.repeat(300)}\n` },
+      ['bulk error'],
+    ],
+    [
+      'a success where it is only written down that there was none',
+      {
+        'src/a.js':
+          'export async function f() {\n  try {\n    await mail.send(x);\n  } catch (error) {\n    console.warn(error);\n  }\n  return { sent: true };\n}\n',
+      },
+      ['swallowed_error error'],
+    ],
+    [
+      'an empty list for a question that failed',
+      { 'src/a.js': "export const f = async () => await db.query('select 1').catch(() => []);\n" },
+      ['swallowed_error error'],
+    ],
+    [
+      'a failure that the second half of then takes',
+      { 'src/a.js': "export async function f() {\n  await writeFile('a', 'b').then(\n    () => {},\n    () => {},\n  );\n}\n" }, // prettier-ignore
+      ['swallowed_error error'],
+    ],
+    [
+      'a jump out of finally',
+      { 'src/a.js': 'export function f(all) {\n  for (const each of all) {\n    try {\n      g(each);\n    } finally {\n      continue;\n    }\n  }\n}\n' }, // prettier-ignore
+      ['swallowed_error error'],
+    ],
+    [
+      'any error that is suppressed in Python',
+      { 'a.py': 'def f():\n    with suppress(Exception):\n        save()\n' },
+      ['swallowed_error error'],
+    ],
+    [
+      'an answer that is made up in Python for whatever happens',
+      {
+        'a.py': 'def f():\n    try:\n        return work()\n    except BaseException:  # be robust\n        return 0\n',
+      },
+      ['swallowed_error error'],
+    ],
+    [
+      'a name for being tested',
+      { 'src/a.js': "const tested = process.env['JEST_WORKER_ID'] !== undefined;\nexport const f = (x) => (tested ? 3 : work(x));\n" }, // prettier-ignore
+      ['behaves_for_tests error'],
+    ],
+    [
+      'code that knows in Python that it is not tested',
+      { 'a.py': 'import sys\ndef f(x):\n    if "pytest" not in sys.modules:\n        return 3\n    return work(x)\n' },
+      ['behaves_for_tests error'],
+    ],
+    [
+      'work that says that it is not done',
+      { 'src/a.js': 'export async function f(to) {\n  // simulate network latency\n  await sleep(5);\n  return { id: to };\n}\n' }, // prettier-ignore
+      ['unfinished error'],
+    ],
+    [
+      'work in Python that leaves it to others',
+      { 'a.py': 'def f(orders):\n    # In a real implementation this would look at the dates.\n    return 4.5 if orders else 0\n' }, // prettier-ignore
+      ['unfinished error'],
+    ],
   ])('charges %s', async (_what, change, expected) => {
     expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual(expected);
   });
@@ -218,6 +278,20 @@ describe('claims', () => {
           'export function f() {\n  try {\n    return JSON.parse(x);\n  } catch {\n    return null;\n  }\n}\n',
       },
     ],
+    [
+      'a failure that is written down and answered',
+      {
+        'src/a.js':
+          'export async function f() {\n  try {\n    await mail.send(x);\n  } catch (error) {\n    console.warn(error);\n    return { sent: false };\n  }\n  return { sent: true };\n}\n',
+      },
+    ],
+    ['a folder that may not be there', { 'src/a.js': 'export const f = async () => await readdir(at).catch(() => []);\n' }], // prettier-ignore
+    ['a question whose failure is answered as such', { 'src/a.js': "export const f = async () => await db.query('select 1').catch(() => null);\n" }], // prettier-ignore
+    ['a loop in finally', { 'src/a.js': 'export function f(all) {\n  try {\n    g();\n  } finally {\n    for (const each of all) {\n      if (each.gone) continue;\n      each.close();\n    }\n  }\n}\n' }], // prettier-ignore
+    ['closing what may be closed', { 'a.py': 'def f(s):\n    with suppress(Exception):\n        s.close()\n' }],
+    ['one error that is suppressed', { 'a.py': 'def f():\n    with suppress(KeyError):\n        save()\n' }],
+    ['an interruption that goes on', { 'a.py': 'def f():\n    try:\n        work()\n    except BaseException:\n        undo()\n        raise\n' }], // prettier-ignore
+    ['words about the real thing', { 'src/a.js': '// The real price is asked for by the caller; for now is a word like others.\nexport const f = (x) => work(x); // a stub of a ticket\n' }], // prettier-ignore
     ['production settings', { 'src/a.js': "export const debug = process.env.NODE_ENV === 'production' ? 0 : 1;\n" }],
     [
       'a table of names',

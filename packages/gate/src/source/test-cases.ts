@@ -11,6 +11,8 @@ export interface WrittenTest {
   assertions: number;
   trivialAssertions: number;
   body: string;
+  /** The body without steps that neither ask nor name anything: what only stands there is not asked for. */
+  said: string;
   /** What a table above the test feeds it with: decorators, the rows of `each`. */
   rows: string;
   asserted: Asserted[];
@@ -30,6 +32,40 @@ const kindOf =
   /^(?:toMatchObject|toContain|toContainEqual|toMatch|match|include|includes|toBeCloseTo|closeTo|approximately|toBeGreaterThan\w*|toBeLessThan\w*|above|below|least|most|within|toHaveProperty|property|toBeInstanceOf|instanceOf|toMatchInlineSnapshot|oneOf|members|keys|partialDeepStrictEqual)$/;
 const loose =
   /\b(?:expect|jest|vi|match)\s*\.\s*(?:any|anything|objectContaining|arrayContaining|stringContaining|stringMatching)\b/;
+
+/** Where the test runs, and when: nothing that the code has anything to do with. */
+const surroundings =
+  /\bprocess\s*\.\s*(?:env|platform|arch|version|argv)|\bimport\.meta\.env|\bos\s*\.\s*(?:platform|hostname|environ|getenv|name)|\bsys\s*\.\s*platform|\bplatform\s*\.\s*system|\bDate\s*\.\s*now|\bMath\s*\.\s*random|\bglobalThis\b/;
+const asksSurroundings = (condition: ts.Expression, file: ts.SourceFile): boolean =>
+  condition.kind === ts.SyntaxKind.FalseKeyword || surroundings.test(condition.getText(file));
+
+/** Nothing that is asserted in there can fail the test: its failure is caught and goes no further, or it may not be asked at all. */
+function isHeldBack(node: ts.Node, within: ts.Node, file: ts.SourceFile): boolean {
+  for (let at = node; at !== within && at.parent !== undefined; at = at.parent) {
+    const { parent } = at;
+    if (ts.isTryStatement(parent) && parent.tryBlock === at && parent.catchClause !== undefined) {
+      const handled = parent.catchClause.block.getText(file);
+      if (!/\bthrow\b|\bassert|\bexpect|\bfail\b|\bfail\(|\breject|\bdone\(|\berrors?\b\s*(?:=|\.push)|\b\w+\s*=[^=]/.test(handled)) return true; // prettier-ignore
+    }
+    if (ts.isIfStatement(parent) && parent.thenStatement === at && asksSurroundings(parent.expression, file))
+      return true;
+  }
+  return false;
+}
+
+/** Ends before anything is asserted: always, or where it happens to run. */
+function endsEarly(body: ts.Node, file: ts.SourceFile): boolean {
+  if (!ts.isBlock(body)) return false;
+  const leaves = (each: ts.Statement): boolean =>
+    ts.isReturnStatement(each) ? each.expression === undefined : ts.isBlock(each) && each.statements.some(leaves);
+  for (const each of body.statements) {
+    if (leaves(each)) return true;
+    if (ts.isIfStatement(each) && leaves(each.thenStatement) && asksSurroundings(each.expression, file)) return true;
+    const { real, trivial } = countAssertions(each, file);
+    if (real + trivial > 0) return false;
+  }
+  return false;
+}
 
 /** The assertions of a test that say what something has to be. */
 function assertedIn(body: ts.Node, file: ts.SourceFile): Asserted[] {
@@ -55,6 +91,7 @@ function assertedIn(body: ts.Node, file: ts.SourceFile): Asserted[] {
         const byChain = subject !== undefined;
         subject ??= node.arguments[0];
         const wants = byChain ? [...node.arguments] : [...node.arguments].slice(1);
+        if (isHeldBack(node, body, file)) return;
         const expected = wants.map((each) => text(each)).join(' , ');
         const negated = /\.not\b|\bnot[A-Z]/.test(chain);
         const throwing = /^(?:throws|rejects|toThrow\w*|throw)$/.test(matcher);
@@ -98,7 +135,11 @@ function pythonAsserted(line: string): Asserted[] {
         subject: compared[1]!,
         expected: compared[3]!,
         strength:
-          compared[2] === '==' || compared[2] === 'is' ? 3 : /^(?:!=|is not|not in)$/.test(compared[2]!) ? 1 : 2,
+          (compared[2] === '==' && !isWide(compared[3]!)) || compared[2] === 'is'
+            ? 3
+            : /^(?:!=|is not|not in)$/.test(compared[2]!)
+              ? 1
+              : 2,
       },
     ];
   const equal = /self\.assert(\w+)\(([\s\S]+)\)$/.exec(line);
@@ -143,7 +184,7 @@ export function stillAsked(lost: Asserted, tests: readonly WrittenTest[]): boole
   const names = called(lost.subject);
   return tests.some((test) => {
     if (test.skipped) return false;
-    const there = words(`${test.body} ${test.rows}`);
+    const there = words(`${test.said} ${test.rows}`);
     return test.asserted.some((each) => {
       if (each.strength < lost.strength) return false;
       if (each.subject === lost.subject) return each.expected === lost.expected;
@@ -189,7 +230,7 @@ function isTrivial(call: ts.CallExpression): boolean {
   return given.length > 0 && given.every(isLiteral);
 }
 
-function countAssertions(body: ts.Node): { real: number; trivial: number } {
+function countAssertions(body: ts.Node, file: ts.SourceFile): { real: number; trivial: number } {
   const count = { real: 0, trivial: 0 };
   const visit = (node: ts.Node, inside: boolean): void => {
     let within = inside;
@@ -199,7 +240,7 @@ function countAssertions(body: ts.Node): { real: number; trivial: number } {
       const isContext =
         name === 't' && /^t\.(skip|todo|test|plan|diagnostic|mock|before|after|end)/.test(node.expression.getText());
       if (!inside && assertionRoot.test(name) && !isContext) {
-        if (isTrivial(node)) count.trivial++;
+        if (isTrivial(node) || isHeldBack(node, body, file)) count.trivial++;
         else count.real++;
         within = true;
       }
@@ -262,21 +303,79 @@ export function testCallsIn(file: ts.SourceFile): TestCall[] {
 function scriptTests(path: string, text: string): WrittenTest[] {
   const file = parseScript(path, text);
   return testCallsIn(file).map(({ name, node, callee, body, skipped, only }) => {
-    const assertions = body === undefined ? { real: 0, trivial: 0 } : countAssertions(body);
+    const assertions = body === undefined ? { real: 0, trivial: 0 } : countAssertions(body, file);
     const inner = body === undefined ? '' : tokensOf(body.body, file);
     return {
       name,
       line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
-      skipped: skipped || body === undefined || /^\{ (?:return ;|(?:t|this|ctx|context) \. skip \()/.test(inner),
+      skipped:
+        skipped ||
+        body === undefined ||
+        endsEarly(body.body, file) ||
+        /^\{ (?:return ;|(?:t|this|ctx|context) \. skip \()/.test(inner),
       only,
       assertions: assertions.real,
       trivialAssertions: assertions.trivial,
       body: inner,
+      said: body === undefined ? '' : saidIn(body.body, file),
       rows: callee,
       asserted: body === undefined ? [] : assertedIn(body, file),
     };
   });
 }
+
+/** A body without calls that stand for themselves, but for those that assert, or are named as if they did. */
+function saidIn(body: ts.Node, file: ts.SourceFile): string {
+  if (!ts.isBlock(body)) return tokensOf(body, file);
+  return body.statements
+    .filter((each) => {
+      if (ts.isTryStatement(each) || ts.isIfStatement(each)) {
+        const { real, trivial } = countAssertions(each, file);
+        return real > 0 || trivial === 0;
+      }
+      if (!ts.isExpressionStatement(each)) return true;
+      const call = ts.isAwaitExpression(each.expression) ? each.expression.expression : each.expression;
+      if (!ts.isCallExpression(call)) return true;
+      const { real, trivial } = countAssertions(each, file);
+      return real + trivial > 0 || /assert|expect|check|verif|should|must/i.test(call.expression.getText(file));
+    })
+    .map((each) => tokensOf(each, file))
+    .join(' ');
+}
+
+/** Lines of a test in Python that stand in a `try` whose failure goes no further. */
+function heldBackIn(lines: readonly string[]): Set<number> {
+  const depth = (line: string): number => line.length - line.trimStart().length;
+  const found = new Set<number>();
+  for (const [at, line] of lines.entries()) {
+    if (line.trim() !== 'try:') continue;
+    const blockEnd = (from: number): number => {
+      let end = from + 1;
+      while (end < lines.length && (lines[end]!.trim() === '' || depth(lines[end]!) > depth(line))) end++;
+      return end;
+    };
+    const end = blockEnd(at);
+    let next = end;
+    let handled = '';
+    while (next < lines.length && depth(lines[next]!) === depth(line) && /^\s*except\b/.test(lines[next]!)) {
+      handled += lines.slice(next + 1, blockEnd(next)).join('\n');
+      next = blockEnd(next);
+    }
+    const caught = /^\s*except(?:\s*:|\s+\(?(?:Exception|BaseException|AssertionError)\b)/m;
+    if (caught.test(lines.slice(end, next).join('\n')) && !/\b(?:raise|assert|fail|pytest)\b|=/.test(handled))
+      for (let inside = at + 1; inside < end; inside++) found.add(inside);
+  }
+  return found;
+}
+
+/** Near is not the same: `approx` with a tolerance of its own that is more than a hundredth. */
+const isWide = (expected: string): boolean => {
+  const approx = /\bapprox\(\s*-?([\d_.]+)[^)]*?\b(abs|rel)\s*=\s*([\d_.e-]+)/.exec(expected);
+  if (approx === null) return false;
+  const [, value = '', kind, tolerance = ''] = approx;
+  const number = Number(value.replaceAll('_', ''));
+  return Number(tolerance.replaceAll('_', '')) > 0.01 * (kind === 'rel' ? 1 : Math.max(number, 1));
+};
 
 function pythonTests(text: string): WrittenTest[] {
   const lines = text.split('\n');
@@ -297,6 +396,17 @@ function pythonTests(text: string): WrittenTest[] {
       .filter((line) => line !== '' && !line.startsWith('#'));
     let decorators = '';
     for (let above = at - 1; above >= 0 && lines[above]!.trim().startsWith('@'); above--) decorators += lines[above];
+    const raw = lines.slice(at + 1, end);
+    const heldBack = heldBackIn(raw);
+    const open = raw.filter((_line, index) => !heldBack.has(index)).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#')); // prettier-ignore
+    const held = raw.filter((line, index) => heldBack.has(index) && /^\s*(?:assert\b|self\.assert)/.test(line)).length;
+    const asserting = raw.findIndex((line) => /^\s*(?:assert\b|self\.assert|with pytest\.raises)/.test(line));
+    const leaving = raw.findIndex(
+      (line, index) =>
+        (index < asserting || asserting < 0) &&
+        /^\s*(?:return|pytest\.skip\(.*\)|self\.skipTest\(.*\))\s*$/.test(line) &&
+        surroundings.test(raw[index - 1] ?? ''),
+    );
     const asserts = body.filter((line) => /^assert\b|self\.assert|pytest\.raises|\.assert_/.test(line));
     const trivial = asserts.filter((line) => /^assert\s+(True|1|not False|"[^"]*"|1 == 1)\s*(,.*)?$/.test(line));
     found.push({
@@ -304,13 +414,15 @@ function pythonTests(text: string): WrittenTest[] {
       line: at + 1,
       skipped:
         /mark\.(skip|xfail)|unittest\.skip/.test(decorators) ||
+        leaving >= 0 ||
         /^(pytest\.skip\(|return$|self\.skipTest\()/.test(body[0] ?? ''),
       only: false,
-      assertions: asserts.length - trivial.length,
-      trivialAssertions: trivial.length,
+      assertions: asserts.length - trivial.length - held,
+      trivialAssertions: trivial.length + held,
       body: body.join(' '),
+      said: open.filter((line) => !/^[\w.]+\(/.test(line) || /assert|expect|check|verif|should/i.test(line)).join(' '),
       rows: decorators,
-      asserted: body.flatMap(pythonAsserted),
+      asserted: open.flatMap(pythonAsserted),
     });
   }
   return found;
