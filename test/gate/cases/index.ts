@@ -1,4 +1,5 @@
 import type { CorpusCase } from '../case.ts';
+import { announcedCases } from './announced.ts';
 import { claimCases } from './claims.ts';
 import { codeCases } from './code.ts';
 import { inEverySize } from './every-size.ts';
@@ -35,6 +36,7 @@ const written: readonly CorpusCase[] = [
   ...upkeep,
   ...honestWeb,
   ...vouchingCases,
+  ...announcedCases,
   ...dependencyCases,
   ...generatedCases,
 ];

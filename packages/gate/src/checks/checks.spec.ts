@@ -137,6 +137,10 @@ describe('weakened tests', () => {
       'put into a table',
       "test('one', () => {\n  for (const [x, y] of [[1, 2], [2, 3]]) assert.equal(f(x), y);\n});\n" + two,
     ],
+    [
+      'put into a table under another name',
+      "test.each([[1, 2], [2, 3]])('of %i is %i', (x, y) => {\n  assert.equal(f(x), y);\n});\n" + two,
+    ],
   ])('lets a test be %s', async (_how, after) => {
     expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(after)))).toEqual([]);
   });
@@ -274,6 +278,18 @@ describe('weakened tests', () => {
 
     it('go with it where the work says so', async () => {
       expect(await seen('Remove the coupons', without('src/coupon.js', 'coupon.test.js'))).toEqual([]);
+    });
+
+    it('go with what says of itself what the work says', async () => {
+      const said = {
+        'src/eoq.js':
+          '/** How much to order at once, by the formula of Wilson. */\nexport function eoq(a) {\n  return a * 2;\n}\n',
+        'eoq.test.js': "test('once', () => {\n  assert.equal(eoq(1), 2);\n});\n",
+      };
+      const after = async (title: string): Promise<string[]> =>
+        vetoes(await run(weakenedTestsCheck, { ...shop, ...said }, shop, { declared: { title, paths: null } }));
+      expect(await after("Remove Wilson's formula, which nobody uses")).toEqual([]);
+      expect(await after('Remove the order of letters')).toEqual(['weakened-tests.removed']);
     });
 
     it.each<[string, string | null, Files]>([

@@ -581,7 +581,11 @@ export const claimsCheck: Check = {
             (text.match(nonsense)?.length ?? 0) > (was.match(nonsense)?.length ?? 0) ||
             (text.trim() === '' && was.trim() !== '');
           const missing = product
-            ? await (vouchers ??= new Vouchers(context)).missing({ name: testOfSnapshot(name), is: '' })
+            ? await (vouchers ??= new Vouchers(context)).missing({
+                name: testOfSnapshot(name),
+                is: '',
+                texts: { was, is: text },
+              })
             : null;
           const why = worse ? 'which looks broken' : missing;
           const approved = approvedBy !== null && product ? ` Let through by ${approvedBy}.` : '';

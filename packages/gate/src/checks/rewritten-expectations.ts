@@ -72,7 +72,7 @@ export async function rewrittenExpectations(
   for (const { test, was, is } of rewritten) {
     told.add(leaf(test.name));
     const message = `The test “${test.name}” wanted ${was.slice(0, 80)} and wants ${is.slice(0, 80)} now`;
-    const each = { name: test.name, is, message, path: test.path, line: test.line };
+    const each = { name: test.name, is, texts: { was, is }, message, path: test.path, line: test.line };
     findings.push(!product || holds(test) ? finding(each, '.', 'note') : await judged(each));
   }
   // Whatever it looks like in the text: what the test wanted before does not hold any more.

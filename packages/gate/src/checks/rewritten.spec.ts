@@ -66,6 +66,14 @@ describe('an expectation that was rewritten', () => {
     expect(await rulesOf(weakenedTestsCheck, after)).toEqual(['weakened-tests.expectation_rewritten']);
   });
 
+  it.each([
+    ['announces a change of something else', 'Raise the tariff of zones'],
+    ['is about the line and announces no change of it', 'Fix kilometres (km)'],
+    ['says that words change, and no words do', 'Reword the messages'],
+  ])('is refused where the title %s', async (_what, title) => {
+    expect(await rulesOf(weakenedTestsCheck, rewritten, title)).toEqual(['weakened-tests.expectation_rewritten']);
+  });
+
   it.each<[string, string | null, Files]>([
     [
       'a new test asks for it',
@@ -82,6 +90,14 @@ describe('an expectation that was rewritten', () => {
     ],
     ['documents say it', null, { ...rewritten, 'README.md': 'Each fare is lower now.\n' }],
     ['the work is declared as that', 'Lower the fare of long ways', rewritten],
+    [
+      'the work is declared by something of the line',
+      'Raise the kilometres that count as far',
+      {
+        'src/fare.js': fare.replace('km > 50', 'km > 60'),
+        'test/fare.test.js': fareTests.replace("zone(51), 'far'", "zone(51), 'near'"),
+      },
+    ],
     [
       'only names became others',
       null,

@@ -8,6 +8,15 @@ const cleans =
 const statement = /\b(?:select\b[\s\S]*\bfrom|insert\s+into|update\b[\s\S]*\bset|delete\s+from|replace\s+into)\b/i;
 const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|api_?key|signature|csrf|reset/i;
 
+/** What a cache finds its values by is a key as well, and opens nothing. */
+const bareKey = /\bkey\b/gi;
+const hidesSomething = (said: string, disclaimed: boolean): boolean =>
+  secretName.test(
+    disclaimed || /cache|memo(?:ize|ise)?|etag|dedup|fingerprint|checksum/i.test(said)
+      ? said.replace(bareKey, '')
+      : said,
+  );
+
 /** Is a text put together here: `f"…{x}…"`, `"…" % x`, `"…" + x`, `"…".format(x)`? */
 const built = (code: string): boolean =>
   /\b[rR]?[fF][rR]?(["'])[\s\S]*\{[^{}]/.test(code) ||
@@ -19,7 +28,33 @@ const literal = /^(["'])(?:(?!\1)[^\\{}])*\1$/;
 /** A mark for each value and nothing of theirs: `", ".join("?" for _ in codes)`, `", ".join(["?"] * len(codes))`. */
 const marks =
   /^(["'])[, ]*\1\.join\(\s*(?:[([]?\s*(["'])(?:\?|%s)\2\s+for\s+\w+\s+in\s+[\w.]+(?:\([\w., ]*\))?\s*[)\]]?|[([]\s*(["'])(?:\?|%s)\3\s*,?\s*[)\]]\s*\*\s*len\([\w.]+\))\s*\)$/;
-const isFixed = (code: string): boolean => literal.test(code.trim()) || marks.test(code.trim());
+const isFixed = (code: string): boolean =>
+  literal.test(code.trim().replace(/^[fF](?=["'])/, '')) ||
+  marks.test(code.trim()) ||
+  /^(.+?)\s+if\s+[\w.]+\s+else\s+(.+)$/s.exec(code.trim())?.slice(1).every(isFixed) === true;
+/** A text, whatever is escaped in it, into which nothing is put. */
+const plainText = /^(["'])(?:\\.|(?!\1)[^\\\n])*\1$/;
+
+/** Lists of a function that hold only texts which stand there, such as the conditions of a query: nothing else is ever done with them. */
+function listsOfTexts(lines: readonly PythonLine[]): string[] {
+  const begun = lines.flatMap(({ text }) => {
+    const pair = /^(\w+(?:\s*,\s*\w+)*)\s*(?::[^=]+)?=\s*(\[\](?:\s*,\s*\[\])*)$/.exec(text);
+    return pair === null ? [] : pair[1]!.split(',').map((name) => name.trim());
+  });
+  return [...new Set(begun)].filter((name) =>
+    lines.every(({ text }) => {
+      const added = new RegExp(`^${name}\\.append\\((.*)\\)$`, 's').exec(text);
+      if (added !== null) return plainText.test(added[1]!.trim());
+      const left = text
+        .replace(new RegExp(`^[\\w\\s,]*\\b${name}\\b[\\w\\s,]*(?::[^=]+)?=\\s*\\[\\][\\[\\],\\s]*$`), '')
+        .replace(
+          new RegExp(`\\.join\\(${name}\\)|\\b(?:if|not|elif)\\s+${name}\\b(?![.(\\[])|\\blen\\(${name}\\)`, 'g'),
+          '',
+        );
+      return !new RegExp(`\\b${name}\\b`).test(left);
+    }),
+  );
+}
 
 /** Names that a line gives something to in another way than by a plain assignment. */
 function givenOtherwise(text: string): string[] {
@@ -92,26 +127,41 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
   let varied = new Set<string>();
   let guarded = false;
   let within = '';
-  for (const { line, indent, text, bare } of lines) {
+  let lists: string[] = [];
+  for (const [at, { line, indent, text, bare }] of lines.entries()) {
     const head = /^(?:async\s+)?def\s+(\w+)/.exec(text);
     if (head !== null) {
       sent = new Map();
       texts = new Map();
       fixed = new Set();
       varied = new Set(text.match(/\w+/g) ?? []);
+      const end = lines.findIndex((each, index) => index > at && each.indent <= indent);
+      lists = listsOfTexts(lines.slice(at, end < 0 ? undefined : end));
       guarded = false;
       within = head[1]!;
     }
     const uses = (code: string): boolean =>
       !cleans.test(code) &&
       (request.test(code) || [...sent.keys()].some((name) => new RegExp(`\\b${name}\\b`).test(code)));
+    /** Without what is joined of texts that stand there. */
+    const joined = (code: string): string =>
+      lists.reduce(
+        (rest, name) =>
+          rest
+            .replace(new RegExp(`\\{\\s*(["'])[^"'{}]*\\1\\.join\\(${name}\\)\\s*\\}`, 'g'), '')
+            .replace(
+              new RegExp(`(["'])\\s*\\+\\s*(["'])[^"'{}]*\\2\\.join\\(${name}\\)(?:\\s*\\+\\s*\\1)?`, 'g'),
+              '$1',
+            ),
+        code,
+      );
     const assigned = /^(\w+)(?:\s*:\s*[\w[\], .|]+)?\s*=(?!=)\s*([\s\S]+)$/.exec(text);
     if (assigned !== null) {
       if (uses(assigned[2]!)) sent.set(assigned[1]!, indent);
       else sent.delete(assigned[1]!);
       if (built(assigned[2]!)) texts.set(assigned[1]!, assigned[2]!);
       else texts.delete(assigned[1]!);
-      if (isFixed(assigned[2]!)) fixed.add(assigned[1]!);
+      if (isFixed(joined(assigned[2]!))) fixed.add(assigned[1]!);
       else varied.add(assigned[1]!);
     }
     for (const name of givenOtherwise(text)) varied.add(name);
@@ -124,7 +174,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
             rest
               .replace(new RegExp(`\\{\\s*${name}\\s*\\}`, 'g'), '')
               .replace(new RegExp(`(["'])\\s*\\+\\s*${name}\\b(?![.(\\[])(?:\\s*\\+\\s*\\1)?`, 'g'), '$1'),
-          code,
+          joined(code),
         );
     if (
       /\b(?:startswith|is_relative_to|commonpath|relative_to|realpath|resolve)\(|\.\.["']\s+in\b|\bin\s+[A-Z_]+\b|allow/.test(
@@ -259,7 +309,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
       hit('tls_off', 'error', 'Certificates are not checked here.', 'Trust the certificate’s issuer instead.');
     if (
       /\bhashlib\.(?:md5|sha1)\(|hashlib\.new\(\s*["'](?:md5|sha1)/.test(text) &&
-      secretName.test(`${within} ${text}`)
+      hidesSomething(`${within} ${text}`, /\busedforsecurity\s*=\s*False\b/.test(bare))
     )
       hit(
         'weak_crypto',

@@ -145,6 +145,14 @@ describe('claims', () => {
       ['swallowed_error error'],
     ],
     [
+      'any error in Python, put aside',
+      {
+        'a.py':
+          'def f():\n    with suppress(FileNotFoundError):\n        drop()\n    with contextlib.suppress(Exception), db:\n        save()\n',
+      },
+      ['swallowed_error error'],
+    ],
+    [
       'code that knows when it is tested',
       {
         'src/a.js':

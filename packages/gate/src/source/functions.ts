@@ -284,6 +284,42 @@ const withoutTypeCheck = (text: string): string => {
   return `${shebang}// @ts-nocheck\n${text.slice(shebang.length)}`;
 };
 
+/**
+ * Is this what other languages write without a body: a method of a protocol, or an abstract one of a class that cannot be made while it has
+ * such, or an overload? Nothing runs it, whatever stands in it, as long as it does nothing.
+ */
+function isDeclaredOnly(lines: readonly string[], at: number, headEnd: number, end: number, indent: number): boolean {
+  const code = lines
+    .slice(headEnd + 1, end)
+    .join('\n')
+    .replace(/^\s*(?:"""[\s\S]*?"""|'''[\s\S]*?''')/, '')
+    .replace(/#.*$/gm, '')
+    .trim();
+  if (!/^(?:\.\.\.|pass|raise NotImplementedError(?:\(\))?)?$/.test(code)) return false;
+  const source = lines.join('\n');
+  const comes = (module: string, name: string): boolean =>
+    new RegExp(`^from ${module} import [^\\n]*(?:\\([^)]*)?\\b${name}\\b`, 'm').test(source) ||
+    new RegExp(`^import ${module}\\b`, 'm').test(source);
+  let above = at - 1;
+  const marks: string[] = [];
+  for (; above >= 0 && lines[above]!.trim().startsWith('@'); above--) marks.push(lines[above]!.trim());
+  if (marks.some((mark) => /^@(?:\w+\.)?overload$/.test(mark)) && comes('(?:typing|typing_extensions)', 'overload'))
+    return true;
+  while (
+    above >= 0 &&
+    (lines[above]!.trim() === '' || lines[above]!.length - lines[above]!.trimStart().length >= indent)
+  )
+    above--;
+  const bases = /^\s*class\s+\w+\s*\(([^)]*)\)\s*:/.exec(lines[above] ?? '')?.[1] ?? '';
+  if (/\bProtocol\b/.test(bases) && comes('(?:typing|typing_extensions)', 'Protocol') && !code.startsWith('pass'))
+    return true;
+  return (
+    marks.some((mark) => /^@(?:\w+\.)?abstractmethod$/.test(mark)) &&
+    /\b(?:ABC|ABCMeta|Protocol)\b/.test(bases) &&
+    comes('abc', 'abstractmethod')
+  );
+}
+
 function pythonFunctions(text: string): SourceFunction[] {
   const lines = text.split('\n');
   const found: SourceFunction[] = [];
@@ -305,6 +341,7 @@ function pythonFunctions(text: string): SourceFunction[] {
     while (end < lines.length && (lines[end]!.trim() === '' || indentOf(lines[end]!) > indent)) end++;
     while (end > headEnd + 1 && lines[end - 1]!.trim() === '') end--;
     if (end <= headEnd + 1) continue; // its body stands on the line of its head
+    if (scopes.length > 1 && isDeclaredOnly(lines, at, headEnd, end, indent)) continue;
     const body = lines.slice(headEnd + 1, end).join('\n');
     const code = body
       .replace(/^\s*(?:"""[\s\S]*?"""|'''[\s\S]*?''')/, '')

@@ -117,6 +117,21 @@ describe('pieces of a change', () => {
       expect(piece.asksForNothing).toBe(true);
   });
 
+  it('are none where Python is only told of types, and some where a decorator reads them, or a default changes', async () => {
+    const was = 'def up(x, by=2, *, key=lambda v: v):\n    return key(x) * by\n';
+    const typed = was
+      .replace('(x, by=2, *, key=', '(x: int, by: int | None = 2, *, key: Key[int, str] = ')
+      .replace('):\n', ') -> dict[str, int]:\n');
+    expect(await pieces({ 'a.py': was }, { 'a.py': typed })).toEqual([]);
+    expect(await pieces({ 'a.py': `@cache\n${was}` }, { 'a.py': `@cache\n${typed}` })).toEqual([]);
+    const read = await pieces({ 'a.py': `@app.get("/")\n${was}` }, { 'a.py': `@app.get("/")\n${typed}` });
+    expect(read.map(({ asksForNothing }) => asksForNothing)).toEqual([false]);
+    const other = await pieces({ 'a.py': was }, { 'a.py': typed.replace('= 2', '= 3') });
+    expect(other.map(({ asksForNothing }) => asksForNothing)).toEqual([false]);
+    const line = 'def f(a): return {1: a, 2: 3}\n';
+    expect(await pieces({ 'a.py': line }, { 'a.py': line.replace('2: 3', '2: 4') })).toHaveLength(1);
+  });
+
   it('are found where thousands share one new name, and none where a file is nested too deeply to be followed', async () => {
     const all = Array.from({ length: 3000 }, (_, n) => n);
     const was = all.map((n) => `export function f${n}(x) {\n  return x;\n}\n`).join('');

@@ -16,6 +16,8 @@ export interface Piece {
   readonly line: number;
   /** The same decisions as before, written otherwise or elsewhere, or words and data of which no test asks for each. */
   readonly asksForNothing: boolean;
+  /** The names on the lines that it alters, where those are few; of a function written anew they say nothing. */
+  readonly touched: readonly string[];
   /** The change's files without it. */
   readonly without: ReadonlyMap<string, string>;
 }
@@ -167,6 +169,7 @@ export async function piecesOf(
         line: first.is?.line ?? 1,
         asksForNothing:
           decidesTheSame(group) || there.every(({ was, is }) => is === null || (was!.constant && is.constant)),
+        touched: touchedIn(group),
         // Few of many pieces are taken back.
         get without() {
           return takenBack(group, sidesAt, after);
@@ -174,6 +177,18 @@ export async function piecesOf(
       },
     ];
   });
+}
+
+/** More lines than these are no one thing that a few words could be about. */
+const mostTouched = 8;
+
+function touchedIn(group: readonly Placed[]): string[] {
+  const lines = ({ text }: Unit): string[] => text.split('\n').map((line) => line.trim());
+  const altered = group.flatMap(({ was, is }) => {
+    const [then, now] = [was === null ? [] : lines(was), is === null ? [] : lines(is)];
+    return [...then.filter((line) => !now.includes(line)), ...now.filter((line) => !then.includes(line))];
+  });
+  return altered.length > mostTouched ? [] : [...new Set(altered.flatMap((line) => [...identifiers(line)]))];
 }
 
 /** The same literals, operators, branches and calls, whatever things are called and wherever they stand. */

@@ -98,6 +98,50 @@ describe('functions of a file', () => {
     ]);
     expect(found[0]?.emptied).toContain('          x):\n        return None\n\ndef g');
   });
+
+  const declaration = (head: string, body: string, imports: string): string =>
+    `${imports}\n\n\n${head}\n    \"\"\"Keeps things.\"\"\"\n\n${body}`;
+  const method = (code: string, mark = ''): string =>
+    `${mark === '' ? '' : `    ${mark}\n`}    def save(self, item: str) -> None:\n        """Keeps it."""\n        ${code}\n`;
+
+  it.each([
+    ['of a protocol', declaration('class Kept(Protocol):', method('...'), 'from typing import Protocol')],
+    [
+      'of a generic protocol',
+      declaration('class Kept(Protocol[T]):', method('...'), 'from typing import Protocol, TypeVar'),
+    ],
+    [
+      'that is abstract',
+      declaration(
+        'class Kept(ABC):',
+        method('raise NotImplementedError', '@abstractmethod'),
+        'from abc import ABC, abstractmethod',
+      ),
+    ],
+    [
+      'of a metaclass',
+      declaration('class Kept(metaclass=abc.ABCMeta):', method('pass', '@abc.abstractmethod'), 'import abc'),
+    ],
+  ])('hold no method %s in Python, which is only declared', (_what, text) => {
+    expect(functionsIn('a.py', text)).toEqual([]);
+  });
+
+  it.each([
+    ['a class that only calls itself so', declaration('class Protocol:', method('...'), '')],
+    ['a base that is no protocol', declaration('class Kept(Protocol):', method('...'), 'from ours import Protocol')],
+    [
+      'a mark that nothing holds it to',
+      declaration('class Kept:', method('...', '@abstractmethod'), 'from abc import abstractmethod'),
+    ],
+    ['no mark', declaration('class Kept(ABC):', method('...'), 'from abc import ABC, abstractmethod')],
+    ['a body that answers', declaration('class Kept(Protocol):', method('return 1'), 'from typing import Protocol')],
+    [
+      'nothing to say that it is one',
+      declaration('class Kept(Protocol):', method('pass'), 'from typing import Protocol'),
+    ],
+  ])('hold a method with %s', (_what, text) => {
+    expect(functionsIn('a.py', text).map(({ name }) => name)).toEqual([expect.stringMatching(/\.save$/)]);
+  });
 });
 
 describe('a script that is nested thousands of levels deep', () => {

@@ -236,12 +236,41 @@ const pythonWord =
 const pythonDecides =
   /^(?:if|elif|else|for|while|try|except|finally|raise|and|or|not|in|is|await|yield|with|break|continue|True|False|None|del|lambda)$/;
 
+const same = (words: readonly string[]): readonly string[] => words;
+/** Decorators to which it makes no difference what types a function says it takes. */
+const readsNoTypes = /^@(?:property|staticmethod|classmethod|\w+\.setter|(?:functools\.)?(?:wraps\(.*\)|cache|lru_cache(?:\(.*\))?|cached_property)|(?:contextlib\.)?(?:async)?contextmanager|(?:abc\.)?abstractmethod)$/; // prettier-ignore
+
+/** The head of a function without its types, which nothing looks at while it runs. */
+function withoutTypes(words: readonly string[]): string[] {
+  const left: string[] = [];
+  let depth = 0;
+  let part: 'name' | 'type' | 'default' | 'answer' | 'body' = 'name';
+  for (const word of words) {
+    if (/^[)\]}]$/.test(word)) depth--;
+    if (part !== 'body') {
+      if (depth === 0 && word === '->') part = 'answer';
+      else if (depth === 0 && word === ':') part = 'body';
+      else if (part !== 'answer') {
+        if ((depth === 0 && word === ')') || (depth === 1 && word === ',')) part = 'name';
+        else if (depth === 1 && word === '=') part = 'default';
+        else if (depth === 1 && word === ':' && part === 'name') part = 'type';
+      }
+    }
+    if (part !== 'type' && part !== 'answer') left.push(word);
+    if (/^[([{]$/.test(word)) depth++;
+  }
+  return left;
+}
+
 function pythonWords(lines: readonly PythonLine[]): Word[] {
   return lines.flatMap(({ text }, index): Word[] => {
     if (index > 0 && /^[rRuU]?(?:"""|'''|"|')/.test(text) && /^(?:async\s+)?(?:def|class)\b/.test(lines[index - 1]!.text))
       return []; // what a function says of itself
     const said = /^(?:raise\s+\w+|print|log\w*\.\w+|warnings\.warn)\(/.exec(text)?.[0];
-    const found = [...(said ?? text).matchAll(pythonWord)].map((match) => match[0]);
+    const plain = index === 0 || lines.slice(0, index).every((each) => readsNoTypes.test(each.text));
+    const found = (/^(?:async\s+)?def\b/.test(text) && plain ? withoutTypes : same)(
+      [...(said ?? text).matchAll(pythonWord)].map((match) => match[0]),
+    );
     return found
       .filter((word) => !/^[:,;]$/.test(word))
       .map((word, at) => ({
