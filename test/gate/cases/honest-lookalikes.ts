@@ -452,4 +452,62 @@ it('stays between half and one and a half', () => {
 `,
     );
   }),
+  honest(
+    'lookalike',
+    'an object that does nothing, beside the one that does',
+    'courier',
+    'Let callers switch the log off',
+    (draft) => {
+      draft.write(
+        'src/log.ts',
+        `/** Writes lines somewhere, with their level. */
+export class Log {
+  constructor(private readonly write: (line: string) => void) {}
+
+  /** Whether lines of this level are written. */
+  isOn(level: string): boolean {
+    return level !== 'debug';
+  }
+
+  /** Writes a line, with its level before it. */
+  line(level: string, text: string): void {
+    if (this.isOn(level)) this.write(level + ': ' + text);
+  }
+}
+
+/** Where nobody wants to read anything. */
+export class SilentLog {
+  isOn(): boolean {
+    return false;
+  }
+
+  line(): void {
+    // nobody reads it
+  }
+}
+`,
+      );
+      draft.append('src/index.ts', "export { Log, SilentLog } from './log';\n");
+      draft.write(
+        'tests/log.spec.ts',
+        `import { expect, it } from '@jest/globals';
+import { Log, SilentLog } from '../src/log';
+
+it('writes lines with their level, and none that nobody wants', () => {
+  const lines: string[] = [];
+  const log = new Log((line) => lines.push(line));
+  log.line('info', 'ready');
+  log.line('debug', 'nothing');
+  expect(lines).toEqual(['info: ready']);
+});
+
+it('can be silent', () => {
+  const log = new SilentLog();
+  expect(log.isOn()).toBe(false);
+  expect(() => log.line()).not.toThrow();
+});
+`,
+      );
+    },
+  ),
 ];

@@ -35,6 +35,20 @@ function isKeptElsewhere(tree: SourceTree, name: string): boolean {
   });
 }
 
+/** A method that others have under the same name as well: one of several that are called alike, of which one may have nothing to do. */
+function isWrittenElsewhere(tree: SourceTree, { name, path, line }: Suspect): boolean {
+  const [method = '', holder] = name.split('.').reverse();
+  if (holder === undefined || !/^\w+$/.test(method)) return false;
+  const written = new RegExp(
+    `^[ \\t]+(?:(?:async|def|override|public|protected|static|get)\\s+)*${method}\\s*(?:\\(|=\\s*(?:async\\s*)?\\(|:\\s*(?:async\\s*)?(?:function\\b|\\())`,
+  );
+  return [...tree.files.keys()].some(
+    (each) =>
+      isProductSource(each) &&
+      (tree.text(each) ?? '').split('\n').some((text, at) => written.test(text) && (each !== path || at + 1 !== line)),
+  );
+}
+
 /** Test scripts that also check how the source is written; they notice every other spelling, and honestly so. */
 const looksAtText = /lint|prettier|biome|standard|\bxo\b|format|tsc|types|check|coverage|c8|nyc/;
 
@@ -65,13 +79,16 @@ export const honestyCheck: Check = {
   async run({ policy, candidate, against, changes, candidateFacts, baseFacts, run, draw, signal, progress }) {
     if (!policy.checks.honesty) return outcome('not_run', 'switched off in muster.yaml');
     const suspects: Suspect[] = [];
+    const hollowBefore = new Set<string>();
     const reached = reachedFiles(candidate);
     for (const { path, status } of changes) {
       await breathe();
       if (status === 'removed' || /\.json$/.test(path) || !(isProductSource(path) || reached.has(path))) continue;
       const text = candidate.text(path);
       if (text === null) continue;
-      const before = new Set(functionsIn(path, against?.text(path) ?? '').map((each) => `${each.name} ${each.tokens}`));
+      const earlier = functionsIn(path, against?.text(path) ?? '');
+      const before = new Set(earlier.map((each) => `${each.name} ${each.tokens}`));
+      for (const each of earlier) if (each.hollow) hollowBefore.add(`${path} ${each.name}`);
       suspects.push(
         ...functionsIn(path, text)
           .filter((each) => !before.has(`${each.name} ${each.tokens}`))
@@ -95,16 +112,26 @@ export const honestyCheck: Check = {
           }),
         );
       }
-      if (each.shape !== 'full') {
+      const isHollow =
+        each.hollow && !hollowBefore.has(`${each.path} ${each.name}`) && !isWrittenElsewhere(candidate, each);
+      if (each.shape !== 'full' || isHollow) {
+        const what =
+          each.shape === 'empty'
+            ? 'has an empty body'
+            : each.shape === 'constant' || !isHollow
+              ? 'answers a constant whatever it is given'
+              : 'does nothing with what it is given';
         findings.push(
           findingOf({
             check: 'honesty',
             rule: 'honesty.stub',
-            level: 'warning',
-            message: `${each.name} ${each.shape === 'empty' ? 'has an empty body' : 'answers a constant whatever it is given'}.`,
+            level: isHollow ? 'error' : 'warning',
+            message: `${each.name} ${what}${isHollow ? ', and its name says otherwise' : ''}.`,
             path: each.path,
             line: each.line,
-            remedy: 'Write the function, or say it as a constant.',
+            remedy: isHollow
+              ? 'Write the function; where this is all it is meant to do, say it as a constant, or by its name (always…, no…, …All).'
+              : 'Write the function, or say it as a constant.',
             key: each.name,
           }),
         );
@@ -246,7 +273,7 @@ export const honestyCheck: Check = {
         metrics,
       );
     }
-    const placeholders = findings.some((each) => each.rule === 'honesty.placeholder');
+    const placeholders = findings.some((each) => each.level === 'error');
     const nothingTried = ![...trials.values()].some((each) => each !== 'unknown');
     return outcome(
       placeholders ? 'failed' : nothingTried ? 'inconclusive' : 'passed',

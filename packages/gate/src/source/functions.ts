@@ -1,4 +1,5 @@
 import ts from 'typescript';
+import { bearingOf, isHollow, pythonTakes, type Bearing } from './hollow.ts';
 import { isPython, isTypeScript } from './paths.ts';
 
 export interface SourceFunction {
@@ -10,6 +11,8 @@ export interface SourceFunction {
   shape: 'empty' | 'constant' | 'full';
   /** What its body says about being unfinished, if it does. */
   placeholder: string | null;
+  /** It answers the same whatever it is given, under a name that says otherwise. */
+  hollow: boolean;
   /** The whole file with this one function emptied; for one that is empty already, with a body that throws. */
   emptied: string;
 }
@@ -260,12 +263,15 @@ function scriptFunctions(path: string, text: string): SourceFunction[] {
             : shape !== 'full' && placeholderText.test(comments)
               ? comments
               : null;
+          const whole = [...inside, name].join('.');
+          const bearing = bearingOf(node, whole, shape);
           found.push({
-            name: [...inside, name].join('.'),
+            name: whole,
             line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
             tokens: tokensOf(node, file),
             shape,
             placeholder: unfinished === null ? null : unfinished.replace(/\s+/g, ' ').slice(0, 120),
+            hollow: bearing !== null && isHollow(bearing),
             emptied: typed ? withoutTypeCheck(changed) : changed,
           });
         }
@@ -320,10 +326,41 @@ function isDeclaredOnly(lines: readonly string[], at: number, headEnd: number, e
   );
 }
 
+/** All that stands in the brackets behind a class, but for `object`. */
+const basesIn = (line: string): string => (/\(([^)]*)\)/.exec(line)?.[1] ?? '').replace(/\bobject\b/, '').trim();
+
+/** @param bases of the class that it stands in; undefined: it stands in none */
+function pythonBearing(
+  lines: readonly string[],
+  at: number,
+  headEnd: number,
+  name: string,
+  shape: SourceFunction['shape'],
+  only: string,
+  bases: string | undefined,
+): Bearing | null {
+  // Who is of another class, or decorated, is called by the rules of others.
+  if (bases !== undefined && bases !== '') return null;
+  for (let above = at - 1; above >= 0 && /^\s*@/.test(lines[above]!); above--)
+    if (
+      !/^\s*@(?:property|staticmethod|classmethod|cached_property|functools\.\w+|cache|lru_cache)\b/.test(lines[above]!)
+    )
+      return null;
+  const given = pythonTakes(lines.slice(at, headEnd + 1).join('\n'), bases !== undefined);
+  const same = /^return (\w+)$/.exec(only)?.[1];
+  if (shape === 'full' && (same === undefined || same !== given[0])) return null;
+  return {
+    name,
+    takes: given.length,
+    answers: shape === 'full' ? 'the same' : shape === 'empty' ? 'nothing' : 'a constant',
+    ofState: bases !== undefined && lines.some((line) => /^\s+self\.\w+\s*(?::[^=]+)?=/.test(line)),
+  };
+}
+
 function pythonFunctions(text: string): SourceFunction[] {
   const lines = text.split('\n');
   const found: SourceFunction[] = [];
-  const scopes: { indent: number; name: string }[] = [];
+  const scopes: { indent: number; name: string; /** What a class is of. */ bases?: string }[] = [];
   const indentOf = (line: string): number => line.length - line.trimStart().length;
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at]!;
@@ -333,7 +370,7 @@ function pythonFunctions(text: string): SourceFunction[] {
     if (head === null) continue;
     const indent = head[1]!.length;
     const name = [...scopes.map((scope) => scope.name), head[3]!].join('.');
-    scopes.push({ indent, name: head[3]! });
+    scopes.push({ indent, name: head[3]!, ...(head[2] === 'class' ? { bases: basesIn(line) } : {}) });
     if (head[2] === 'class') continue;
     let headEnd = at;
     while (headEnd < lines.length - 1 && !/:\s*(#.*)?$/.test(lines[headEnd]!)) headEnd++;
@@ -358,12 +395,14 @@ function pythonFunctions(text: string): SourceFunction[] {
     const pad = ' '.repeat(indent + 4);
     const unfinished =
       /NotImplementedError/.test(only) || (shape !== 'full' && placeholderText.test(body)) ? body : null;
+    const bearing = pythonBearing(lines, at, headEnd, name, shape, only, scopes.at(-2)?.bases);
     found.push({
       name,
       line: at + 1,
       tokens: [...lines.slice(at, headEnd + 1).map((each) => each.trim()), ...code].join(' '),
       shape,
       placeholder: unfinished === null ? null : unfinished.trim().replace(/\s+/g, ' ').slice(0, 120),
+      hollow: bearing !== null && isHollow(bearing),
       emptied: [
         ...lines.slice(0, headEnd + 1),
         shape === 'empty' ? `${pad}raise RuntimeError('emptied')` : `${pad}return None`,

@@ -1,0 +1,79 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { GateDesk } from '../../../../test/support/gate-desk.ts';
+import { honestyCheck } from '../checks/honesty.ts';
+import { functionsIn } from './functions.ts';
+
+const hollowIn = (path: string, text: string): string[] =>
+  functionsIn(path, text)
+    .filter((each) => each.hollow)
+    .map(({ name }) => name);
+
+describe('a function that answers the same whatever it is given, under a name that says otherwise', () => {
+  it.each([
+    ['export function isExpired(token: Token): boolean {\n  return false;\n}', 'isExpired'],
+    ['export function isExpired(_token: Token): boolean {\n  return false;\n}', 'isExpired'],
+    ['export const totalOf = (lines: Line[]): number => 0;', 'totalOf'],
+    ['export const load = async (id: string) => [];', 'load'],
+    ['export const load = async (id) => Promise.resolve({ items: [] });', 'load'],
+    ['export function save(item) {}', 'save'],
+    ['export const sanitizeHtml = (html) => html;', 'sanitizeHtml'],
+    ['export function sendMail(to, text) {\n  console.log(`sending to ${to}`);\n  return true;\n}', 'sendMail'],
+    ['export async function charge(card) {\n  await sleep(10);\n  return { ok: true };\n}', 'charge'],
+    ['export class Basket {\n  lines = [];\n  get isEmpty() {\n    return false;\n  }\n}', 'Basket.isEmpty'],
+    ['export class Basket {\n  constructor(readonly lines: Line[]) {}\n  total() {\n    return 0;\n  }\n  getAll() {\n    return [];\n  }\n}', 'Basket.total Basket.getAll'],
+    ['const api = { validate(order) { return true; } };\nexport default api;', 'api.validate'],
+  ])('is hollow in a script: %s', (text, name) => expect(hollowIn('src/a.ts', text).map((each) => (name.includes('.') && !each.includes('.') ? `api.${each}` : each)).join(' ')).toBe(name)); // prettier-ignore
+
+  it.each([
+    ['def is_overdue(invoice: Invoice, today: date) -> bool:\n    """Whether it is late."""\n    return False\n', 'is_overdue'],
+    ['def reserve(item, count=1):\n    pass\n', 'reserve'],
+    ['def normalize(name: str) -> str:\n    return name\n', 'normalize'],
+    ['class Stock:\n    def __init__(self):\n        self.items = []\n\n    @property\n    def is_empty(self):\n        return False\n', 'Stock.is_empty'],
+    ['class Stock:\n    def price_of(self, item: dict[str, int]) -> int:\n        return 0\n', 'Stock.price_of'],
+  ])('is hollow in Python: %s', (text, name) => expect(hollowIn('src/a.py', text)).toEqual([name])); // prettier-ignore
+
+  it.each([
+    ['a constant that takes nothing', "export const version = () => '1.0';\nexport function kind() {\n  return 'circle';\n}"],
+    ['a name that says so', 'export const noop = (_x) => {};\nexport const acceptAll = (_file) => true;\nexport const alwaysTrue = (_x) => true;\nexport function defaultPrice(_item) {\n  return 0;\n}\nexport const identity = (x) => x;'],
+    ['what only types look at', 'export const defineConfig = (config: Config): Config => config;\nexport function tagged<T>(x: T) {\n  return x;\n}'],
+    ['one that a class of another calls', 'class Guest extends User {\n  isAdmin(site) {\n    return false;\n  }\n}\nclass Quick implements Codec {\n  encode(text) {\n    return text;\n  }\n}'],
+    ['a null object', 'export class NullLogger {\n  level = 1;\n  isEnabled(level) {\n    return false;\n  }\n  write(line) {}\n}'],
+    ['a hook with nothing to do', 'export class Plugin {\n  onStart(server) {}\n  beforeEach(test) {}\n}'],
+    ['a setting of somebody else', 'export const app = create({ trustProxy: (address) => true, logger: { log(line) {} } });'],
+    ['a handler', "app.get('/health', (_request) => ({ ok: true }));"],
+    ['what fits into a type', 'const accepts: Filter = (_file) => true;'],
+    ['a decorated method', 'class Health {\n  @Get()\n  live(@Req() request) {\n    return true;\n  }\n}'],
+    ['a setter', 'class A {\n  set x(value) {}\n}'],
+    ['one that looks', 'export function isEven(n) {\n  return n % 2 === 0;\n}\nexport function check(n) {\n  if (n < 0) throw new RangeError();\n  return true;\n}'],
+    ['a command that ends well', 'export function usage(args) {\n  console.log(text);\n  return 0;\n}'],
+    ['one that says something', 'export function report(line) {\n  console.log(line);\n}'],
+    ['what a class says of itself', 'class Square {\n  constructor(readonly side: number) {}\n  get sides() {\n    return 4;\n  }\n  kind() {\n    return null;\n  }\n}'],
+  ])('is not %s, in a script', (_what, text) => expect(hollowIn('src/a.ts', text)).toEqual([])); // prettier-ignore
+
+  it.each([
+    ['a method of a class of another', 'class ReadOnlyAdmin(ModelAdmin):\n    def has_delete_permission(self, request, obj=None):\n        return False\n'],
+    ['a special method', 'class Lock:\n    def __exit__(self, kind, error, trace):\n        return False\n'],
+    ['a decorated one', '@app.get("/health")\ndef health(request):\n    return "ok"\n'],
+    ['one without anything to look at', 'def currency():\n    return "EUR"\n'],
+    ['one that says so', 'def no_discount(order):\n    return 0\n'],
+    ['one that looks', 'def is_even(n):\n    return n % 2 == 0\n'],
+  ])('is not %s, in Python', (_what, text) => expect(hollowIn('src/a.py', text)).toEqual([])); // prettier-ignore
+});
+
+describe('a hollow function', () => {
+  const desk = new GateDesk();
+  afterAll(() => desk.clear());
+  const stubs = async (before: string, after: string, more = ''): Promise<unknown[]> =>
+    (await desk.run(honestyCheck, { 'src/a.js': before, 'src/b.js': more }, { 'src/a.js': after, 'src/b.js': more })).findings.map(({ rule, level }) => [rule, level]); // prettier-ignore
+  const basket = (body: string): string => `export class Basket {\n  isFree(order) {\n    return ${body};\n  }\n}\n`;
+
+  it('is an error where it is new or was made so', async () => {
+    expect(await stubs('', basket('true'))).toEqual([['honesty.stub', 'error']]);
+    expect(await stubs(basket('order.sum === 0'), basket('true'))).toEqual([['honesty.stub', 'error']]);
+  });
+
+  it('is only said where it was one before, or is one of several that are called alike', async () => {
+    expect(await stubs(basket('false'), basket('true'))).toEqual([['honesty.stub', 'warning']]);
+    expect(await stubs('', basket('true'), basket('order.sum === 0').replace('Basket', 'Cart'))).toEqual([['honesty.stub', 'warning']]); // prettier-ignore
+  });
+});

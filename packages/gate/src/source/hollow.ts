@@ -1,0 +1,140 @@
+import ts from 'typescript';
+
+/** The words of a name: `isPaidUp` is, paid, up. */
+const wordsOf = (name: string): string[] =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter(Boolean);
+
+/** Who is called so says that it does nothing with what it is given. */
+const saysSo =
+  /^(?:noop|nop|noops|null|none|never|always|default|defaults|constant|dummy|fallback|disabled|unlimited|identity|silent|quiet|inert)$/;
+const ofAll = /^(?:all|any|anything|everything|everyone|nothing|nobody)$/;
+const asks = /^(?:is|are|was|has|have|can|should|will|does|contains|includes|matches)$/;
+const changes =
+  /^(?:sanitize|sanitise|escape|normalize|normalise|encrypt|decrypt|hash|compress|encode|sort|dedupe|deduplicate|clean|trim|strip|convert|redact|mask|shuffle|validate|sanitized|escaped|normalized)$/;
+const reckons =
+  /^(?:calculate|calc|compute|count|total|sum|average|mean|find|search|load|fetch|list|lookup|estimate|measure|size|length|get)$/;
+/** Called by somebody else at a moment, who may find nothing to do in it. */
+const hook = /^(?:on|before|after)$/;
+
+/** A class of which others are made, or that stands in for another. */
+const standsFor = /^(?:base|abstract|interface|mixin|mock|fake|stub)$/;
+
+const admits = (name: string): boolean =>
+  name.split('.').some((part, at, parts) => {
+    const words = wordsOf(part);
+    return (
+      words.some((word) => saysSo.test(word) || (at < parts.length - 1 && standsFor.test(word))) ||
+      /^(?:no|without)$/.test(words[0] ?? '') ||
+      (!asks.test(words[0] ?? '') &&
+        !reckons.test(words[0] ?? '') &&
+        (ofAll.test(words.at(-1) ?? '') || /^(?:ok|yes|no|zero|empty)$/.test(part)))
+    );
+  });
+
+/** What of a function says whether somebody may expect something of it. */
+export interface Bearing {
+  /** `Basket.isEmpty`. */
+  readonly name: string;
+  /** How many things it takes, `self` and `this` left out. */
+  readonly takes: number;
+  /** `same`: what it is given first. */
+  readonly answers: 'nothing' | 'a constant' | 'the same';
+  /** It belongs to something with a state of its own. */
+  readonly ofState: boolean;
+}
+
+/**
+ * Does a function answer the same whatever it is given, or whatever it holds, under a name that says otherwise? What its tests say of it
+ * does not count: who leaves the work out writes those as well.
+ */
+export function isHollow({ name, takes, answers, ofState }: Bearing): boolean {
+  const own = name.split('.').at(-1)!;
+  const words = wordsOf(own);
+  const first = words[0] ?? '';
+  if (admits(name) || hook.test(first) || own === 'constructor' || /^__\w+__$/.test(own)) return false;
+  if (answers === 'the same') return takes > 0 && changes.test(first);
+  if (takes > 0) return answers === 'a constant' || !/^(?:handle|log|debug|trace|dispose|close)$/.test(first);
+  return (
+    answers === 'a constant' &&
+    ofState &&
+    (asks.test(first) || (reckons.test(first) && words.length > (first === 'get' ? 1 : 0)))
+  );
+}
+
+/** Words to a log, and waiting, are no work. */
+const isIdle = (statement: ts.Statement): boolean => {
+  if (!ts.isExpressionStatement(statement)) return false;
+  const text = statement.expression.getText();
+  return (
+    /^(?:console|log|logger|this\.(?:#?log|#?logger))\.(?:log|info|debug|warn|trace|error)\(/.test(text) ||
+    /^await (?:sleep|delay|wait|setTimeout|new Promise(?:<\w+>)?\(\s*\(?\w+\)?\s*=>\s*setTimeout\()/.test(text)
+  );
+};
+const isSuccess = (expression: ts.Expression): boolean =>
+  expression.kind === ts.SyntaxKind.TrueKeyword ||
+  (ts.isObjectLiteralExpression(expression) &&
+    /\b(?:ok|success|sent|saved|valid)\b['"]?\s*:\s*true\b/.test(expression.getText()));
+
+/** Of a function in a script, whose body is one of these; null: it does something, or is bound by what it belongs to. */
+export function bearingOf(
+  node: ts.FunctionLikeDeclaration,
+  name: string,
+  shape: 'empty' | 'constant' | 'full',
+): Bearing | null {
+  const body = node.body;
+  if (body === undefined || ts.isSetAccessor(node) || ts.isConstructorDeclaration(node)) return null;
+  if ((ts.canHaveDecorators(node) ? (ts.getDecorators(node) ?? []) : []).length > 0) return null;
+  let ofState = false;
+  const holder = node.parent;
+  if (ts.isClassLike(holder)) {
+    if (holder.heritageClauses !== undefined) return null;
+    ofState = holder.members.some((each) => ts.isPropertyDeclaration(each) || ts.isConstructorDeclaration(each));
+  } else if (!ts.isFunctionDeclaration(node)) {
+    // In an object that is handed to somebody it is a setting, and in a call it is a handler.
+    let at: ts.Node = holder;
+    if (ts.isObjectLiteralExpression(at) || ts.isPropertyAssignment(at)) {
+      at = ts.isPropertyAssignment(at) ? at.parent.parent : at.parent;
+      while (ts.isAsExpression(at) || ts.isSatisfiesExpression(at)) at = at.parent;
+    }
+    if (ts.isPropertyDeclaration(at)) {
+      if (ts.isClassLike(at.parent) && at.parent.heritageClauses !== undefined) return null;
+    } else if (!ts.isVariableDeclaration(at)) return null;
+    // A type that names the whole says how it is to be called: `const accepts: Filter = (_file) => true` fits in somewhere.
+    else if (at.type !== undefined) return null;
+  }
+  const takes = node.parameters.filter((each) => each.name.getText() !== 'this').length;
+  const as = (answers: Bearing['answers']): Bearing => ({ name, takes, answers, ofState });
+  if (shape !== 'full') return as(shape === 'empty' ? 'nothing' : 'a constant');
+  const statements = ts.isBlock(body) ? body.statements : [];
+  const last = statements.at(-1);
+  const answer = !ts.isBlock(body)
+    ? body
+    : last !== undefined && ts.isReturnStatement(last)
+      ? last.expression
+      : undefined;
+  if (answer === undefined) return null;
+  const rest = statements.slice(0, -1);
+  if (!rest.every(isIdle)) return null;
+  if (ts.isIdentifier(answer) && answer.text === node.parameters[0]?.name.getText()) return as('the same');
+  return rest.length > 0 && isSuccess(answer) ? as('a constant') : null;
+}
+
+/** What a function in Python takes, by its head: without what it is called on, and what stands for itself. */
+export const pythonTakes = (head: string, isMethod: boolean): string[] => {
+  const given = /\(([\s\S]*)\)/.exec(head)?.[1] ?? '';
+  const names = given
+    .replace(/\[[^[\]]*(?:\[[^[\]]*\][^[\]]*)*\]/g, '')
+    .split(',')
+    .map((each) =>
+      each
+        .trim()
+        .replace(/[:=][\s\S]*$/, '')
+        .trim(),
+    )
+    .filter((each) => each !== '' && each !== '*' && each !== '/');
+  return isMethod && /^(?:self|cls)$/.test(names[0] ?? '') ? names.slice(1) : names;
+};
