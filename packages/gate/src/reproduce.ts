@@ -27,7 +27,7 @@ export function reproduceCommand(
     `--check ${word(finding.check)}`,
     `--finding ${shortFingerprint(finding)}`,
     ...(drawn.has(finding.check) && draw !== undefined && draw !== '' ? [`--draw ${word(draw)}`] : []),
-    ...(finding.check === 'new-tests' && declared?.title != null
+    ...((finding.check === 'new-tests' || finding.rule === 'claims.nothing_done') && declared?.title != null
       ? [`--title=${word(declared.title.slice(0, 1000))}`]
       : []),
     ...(finding.check === 'scope' ? (declared?.paths ?? []).map((path) => `--path=${word(path)}`) : []),

@@ -6,6 +6,7 @@ import { freshHits, mostSourceBytes, type Hit } from '../source/fresh.ts';
 import { parseScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import { pythonLines } from '../source/python.ts';
+import { announcedInVain } from './announced.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 import { altersBehaviour, isSnapshotFile, snapshotsOf, testOfSnapshot, Vouchers } from './rewritten.ts';
 
@@ -566,6 +567,7 @@ export const claimsCheck: Check = {
     for (const { path, line, rule, level, message, remedy, key } of found)
       findings.push(findingOf({ check: 'claims', rule, level, message, path, line, remedy, key }));
 
+    findings.push(...announcedInVain(context));
     // The branch says so, and how they are made: whoever hands one in cannot.
     const declared = context.policy.generated.flatMap(({ files }) => files);
     const isDeclared = declared.length === 0 ? () => false : picomatch(declared, { dot: true });

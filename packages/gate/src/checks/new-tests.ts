@@ -6,12 +6,11 @@ import { isProductSource } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { breathe } from '../breath.ts';
 import { piecesOf } from '../source/pieces.ts';
+import { obliges } from '../source/titles.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { findingOf, outcome, type Check } from './check.ts';
 import { isOfTests } from './trials.ts';
 
-const obliges =
-  /\b(?:fix(?:es|ed)?|bug|feat(?:ure)?|add(?:s|ed)?|implement(?:s|ed)?|support(?:s|ed)?|introduce[sd]?|correct(?:s|ed)?|repair(?:s|ed)?|resolve[sd]?|prevent(?:s|ed)?|handle[sd]?)\b/i;
 /** As many files as one run may have emptied: each is taken apart, and written. With more, nobody can say that a test calls nothing of the product. */
 const mostHollowed = 10_000;
 

@@ -1,0 +1,99 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { claimsCheck } from './claims.ts';
+
+const desk = new GateDesk();
+afterAll(() => desk.clear());
+
+const before: Files = {
+  'README.md': '# Kit\n',
+  'CHANGELOG.md': '# Changes\n',
+  'docs/use.md': 'Use it.\n',
+  'package.json': '{"name":"kit"}',
+  'src/total.ts':
+    "import { tax } from './tax';\n\nexport interface Line {\n  price: number;\n}\n\n/** The total of all. */\nexport function total(lines: readonly Line[]): number {\n  return lines.reduce((sum, each) => sum + each.price * tax, 0);\n}\n",
+  'src/tax.ts': 'export const tax = 1.2;\n',
+  'kit/total.py': 'def total(lines):\n    """The total of all."""\n    return sum(lines)\n',
+  'test/total.test.ts':
+    "import { total } from '../src/total';\nimport { rows } from './rows';\n\nit('adds up', () => {\n  expect(total([{ price: 1 }])).toBe(1.2);\n});\nfor (const row of rows) it(row.name, () => { expect(total(row.lines)).toBe(row.sum); });\n",
+  'test/rows.ts': "export const rows = [{ name: 'none', lines: [], sum: 0 }];\n",
+};
+const edited = (path: string, from: string, to: string): Files => {
+  expect(before[path]).toContain(from);
+  return { [path]: before[path]!.replace(from, () => to) };
+};
+const said = async (title: string | null, change: Files, approvedBy: string | null = null): Promise<string[]> =>
+  (
+    await desk.run(claimsCheck, before, { ...before, ...change }, { approvedBy, declared: { title, paths: null } })
+  ).findings.map(({ rule, level }) => `${rule} ${level}`);
+
+const remark = edited('src/total.ts', 'The total of all.', 'The total of all, rounded to cents.');
+const docstring = edited('kit/total.py', 'The total of all.', 'The total of all; none is nothing.');
+const changelog = edited('CHANGELOG.md', '# Changes\n', '# Changes\n\n- Totals are rounded.\n');
+const readme = edited('README.md', '# Kit\n', '# Kit\n\nTotals are rounded.\n');
+const types = edited('src/total.ts', 'price: number;', 'price: number;\n  currency?: string;');
+
+describe('a title', () => {
+  it.each<[string, string, Files]>([
+    ['a fix that is a remark', 'Fix rounding of totals', remark],
+    ['a fix that is a docstring', 'fix: totals of nothing', docstring],
+    ['a feature that only the changelog has', 'Add rounding', changelog],
+    ['a feature that only documents have', 'feat(total): round to cents', { ...readme, ...changelog, 'docs/rounding.md': '# Rounding\n' }],
+    ['a feature that is a type', 'Support currencies', types],
+    ['a fix that is layout', 'Handle lines without a price', edited('src/total.ts', 'lines.reduce((sum, each) =>', 'lines.reduce(\n    (sum, each) =>')],
+    ['a fix that is an import of nothing', 'Prevent overflows', edited('src/total.ts', "'./tax';", "'./tax';\nimport type { Big } from './big';")],
+    ['a file of remarks', 'Implement rounding', { 'src/round.ts': '// Rounds to cents.\nexport type Cents = number;\n' }],
+    ['tests that are not there', 'Add tests for rounding', remark],
+    ['tests that are skipped', 'Add tests for rounding', edited('test/total.test.ts', 'for (const', "it.skip('rounds', () => {\n  expect(total([])).toBe(0);\n});\nfor (const")],
+    ['tests that are a remark', 'Improve test coverage of totals', edited('test/total.test.ts', "it('adds", "// rounded\nit('adds")],
+    ['tests that are an import', 'test: add more unit tests', edited('test/total.test.ts', "import { rows }", "import { tax } from '../src/tax';\nimport { rows }")],
+  ])('hears of %s', async (_what, title, change) => {
+    expect(await said(title, change)).toEqual(['claims.nothing_done error']);
+  }); // prettier-ignore
+
+  it.each<[string, string | null, Files]>([
+    ['no title', null, remark],
+    ['another language', 'Korrigiert das Runden', remark],
+    ['a typo', 'Fix typo in README', readme],
+    ['a typo in a remark', 'fix: typo', remark],
+    ['documents', 'Add docs for rounding', readme],
+    ['a remark that is called one', 'Improve comments of totals', remark],
+    ['a remark that was wrong', 'Fix the comment on totals', remark],
+    ['a docstring', 'Add docstrings', docstring],
+    ['a line of the changelog', 'Update changelog', changelog],
+    ['a broken link', 'Fix broken links', readme],
+    ['an example', 'Add an example of totals', readme],
+    ['types', 'Fix types of lines', types],
+    ['a type by its name', 'Add a currency to Line', types],
+    ['what the compiler says', 'Fix TypeScript errors', types],
+    ['layout', 'Fix formatting', edited('src/total.ts', 'lines.reduce((sum, each) =>', 'lines.reduce(\n    (sum, each) =>')],
+    ['a remark that tools obey', 'Fix tree shaking', edited('src/tax.ts', '1.2', '/* @__PURE__ */ 1.2')],
+    ['configuration', 'Add configuration for editors', { '.editorconfig': 'root = true\n' }],
+    ['data', 'Fix the price of bolts', { 'data/prices.json': '{"bolt":1}' }],
+    ['a style sheet', 'Fix the margin of pages', { 'web/page.css': 'body { margin: 0 }\n' }],
+    ['a migration', 'Add an index on names', { 'migrations/2.sql': 'create index on kits (name);\n' }],
+    ['a page of a site', 'Add a post about totals', { 'content/posts/totals.md': '# Totals\n' }],
+    ['a value', 'Fix the tax', edited('src/tax.ts', '1.2', '1.19')],
+    ['a value in Python', 'Fix totals', edited('kit/total.py', 'sum(lines)', 'sum(lines, 0)')],
+    ['depth in Python', 'Fix totals', edited('kit/total.py', '    return sum', '    if lines:\n        return sum')],
+    ['what is gone', 'Fix double taxes', { 'src/tax.ts': 'export const tax = 1;\n' }],
+    ['a test', 'Add tests for nothing', edited('test/total.test.ts', 'for (const', "it('adds nothing', () => {\n  expect(total([])).toBe(0);\n});\nfor (const")],
+    ['one more assertion', 'Add a test for nothing', edited('test/total.test.ts', '.toBe(1.2);', '.toBe(1.2);\n  expect(total([])).toBe(0);')],
+    ['a row of a table', 'Add test cases', edited('test/rows.ts', '];', ", { name: 'one', lines: [{ price: 1 }], sum: 1.2 }];")],
+    ['tests of another language', 'Add tests', { 'tool/main_test.go': 'func TestMain(t *testing.T) {}\n' }],
+    ['tests in Python', 'Write more tests', { 'test_total.py': 'def test_total():\n    assert total([]) == 0\n' }],
+    ['tests that CI starts', 'Add tests to CI', { '.github/workflows/test.yml': 'on: push\n' }],
+    ['test data', 'Add test data', { 'test/data.json': '{}' }],
+  ])('lets pass %s', async (_what, title, change) => {
+    expect(await said(title, change)).toEqual([]);
+  }); // prettier-ignore
+
+  it('is a hint to a person, and no matter where words are all that there is', async () => {
+    expect(await said('Fix rounding', readme, 'ann')).toEqual(['claims.nothing_done warning']);
+    const book = { 'README.md': '# A book\n' };
+    const declared = { title: 'Add how it ends', paths: null };
+    expect((await desk.run(claimsCheck, book, { ...book, 'end.md': '# The end\n' }, { declared })).findings).toEqual(
+      [],
+    );
+  });
+});
