@@ -523,4 +523,10 @@ it('can be silent', () => {
       'The share that is taken off for so many; none for a few.',
     ),
   ),
+  honest('lookalike', 'documents of what is there, and of others', 'shelf', 'Document how it is built', (draft) =>
+    draft.append(
+      'README.md',
+      "\n```sh\nnpm run build\n```\n\n```ts norun\nimport { Desk as Counter } from 'shelf';\nimport { serve } from './server.js';\n```\n\nWith `npm run <script>` anything else.\n",
+    ),
+  ),
 ];

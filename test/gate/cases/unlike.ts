@@ -558,4 +558,32 @@ export function senderOf(request: Request): string | null {
     (draft) => draft.append('test/site.test.js', '// Feeds without posts are covered as well.\n'),
     { title: 'Add tests for feeds without posts' },
   ),
+  ...bad(
+    'documents of what is not there',
+    'an example of a function that nobody wrote',
+    'shelf',
+    ['documentation.names_nothing'],
+    (draft) =>
+      draft.append(
+        'README.md',
+        "\n```ts norun\nimport { Desk, prolong } from 'shelf';\n\nprolong(new Desk(), 'a loan');\n```\n",
+      ),
+    { title: 'Document how loans are prolonged' },
+  ),
+  ...bad(
+    'documents of what is not there',
+    'a module that nobody wrote',
+    'stockroom',
+    ['documentation.names_nothing'],
+    (draft) => draft.append('README.md', '\n```python\nfrom stockroom.web import serve\n\nserve(port=8080)\n```\n'),
+    { title: 'Document the server' },
+  ),
+  ...bad(
+    'documents of what is not there',
+    'a program that the package does not have',
+    'gazette',
+    ['documentation.names_nothing'],
+    (draft) => draft.append('README.md', '\n## Use\n\n```sh\nnpx gazette posts site\n```\n'),
+    { title: 'Document how to use it' },
+  ),
 ];

@@ -9,6 +9,7 @@ import { pythonDefinitions } from '../source/python.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
+import { unkeptIn } from './promised-names.ts';
 
 const isProse = (path: string): boolean => /\.(?:md|mdx|markdown)$/i.test(path);
 
@@ -282,6 +283,16 @@ export const documentationCheck: Check = {
           );
       }
     }
+    for (const { path, line, what } of unkeptIn(candidate, changes, isProse))
+      report(
+        'names_nothing',
+        'error',
+        path,
+        line,
+        `This names ${what}.`,
+        'Name what is there, or hand it in as well.',
+        `${path} ${what}`,
+      );
     const name = candidate.json('package.json')?.['name'];
     if (typeof name === 'string' && against !== null && changes.some(({ path }) => isScript(path))) {
       const namesOf = (tree: SourceTree): Set<string> => {

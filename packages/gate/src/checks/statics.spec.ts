@@ -398,6 +398,57 @@ describe('documentation', () => {
     ).toEqual(['broken_link error']);
   });
 
+  const own: Files = {
+    'README.md': '# Kit\n',
+    'package.json':
+      '{"name":"kit","scripts":{"test":"jest","build:web":"vite"},"exports":{".":"./src/index.js","./web":"./src/web.js"}}',
+    'src/index.js': "export * from './make.js';\nexport { hidden as shown } from './make.js';\nexport default 1;\n",
+    'src/make.js': 'export const make = () => 1;\nconst hidden = 2;\nexport { hidden };\nfunction inside() {}\n',
+    'packages/more/package.json': '{"name":"@kit/more","bin":"more.js","scripts":{"deploy":"x"}}',
+    'packages/more/index.ts': 'export interface More { a: number }\n',
+    'kit/__init__.py': 'from kit.core import build\n',
+    'kit/core.py': 'LIMIT = 3\n\n\ndef build():\n    rate = 1\n    return rate\n',
+  };
+  const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\`\n`;
+  const saying = async (text: string, path = 'README.md'): Promise<string[]> =>
+    await rules(documentationCheck, own, { ...own, [path]: `${own[path] ?? ''}\n${text}` });
+  it.each([
+    ['a name that nothing exports', fenced('js', "import { fold } from 'kit';")],
+    ['one of several, over lines', fenced('ts', "import {\n  make,\n  inside,\n} from 'kit';")],
+    ['one that is only there inside, by require', fenced('js', "const { inside } = require('kit');")],
+    ['one in an example that is not run', fenced('ts norun', "import { fold } from 'kit';")],
+    ['an entry that there is not', fenced('ts', "import { make } from 'kit/tools';")],
+    ['a name of a workspace', fenced('ts', "import { Less } from '@kit/more';")],
+    ['a name that a file does not export', fenced('js', "import { inside } from './src/make.js';")],
+    ['a name in Python', fenced('python', 'from kit.core import melt')],
+    ['a module in Python', fenced('py', '>>> from kit.web import serve\n>>> serve()')],
+    ['a script', fenced('sh', 'npm ci\nnpm run --silent deploy:all')],
+    ['a script, within a line', 'Start it with `pnpm run start`.\n'],
+    ['a program', fenced('sh', 'npx kit build')],
+  ])('refuses documents that name %s', async (_what, text) => {
+    expect(await saying(text)).toEqual(['names_nothing error']);
+  });
+  it.each([
+    ['what there is', fenced('ts', "import kit, { make, shown as other, hidden } from 'kit';\nimport * as all from 'kit/web';\nimport type { More } from '@kit/more';")],
+    ['what others have', fenced('ts', "import { fold } from 'kitchen';\nimport { render } from './app.js';")],
+    ['what is there in Python', fenced('python', 'import kit\nfrom kit import build, core\nfrom kit.core import (\n    LIMIT,\n    build as make,\n)\nfrom os import path')],
+    ['scripts, also of workspaces', fenced('sh', 'npm run build:web\nnpm run -w @kit/more deploy\nnpm test')],
+    ['a project of the reader’s', fenced('sh', 'npm create vite@latest shop\ncd shop\nnpm run dev')],
+    ['a script that it tells to write', `${fenced('json', '{ "scripts": { "start": "kit" } }')}Then \`npm run start\`.\n`],
+    ['a placeholder', '`npm run <name>` or `npm run your-script`\n'],
+    ['words', 'Whoever says npm run start or npx kit means something else.\n'],
+    ['programs that there are', fenced('sh', 'npx @kit/more\nnpx kitchen')],
+  ])('lets documents name %s', async (_what, text) => {
+    expect(await saying(text)).toEqual([]);
+  }); // prettier-ignore
+  it('charges no line that was there, and nothing that tells of other times', async () => {
+    const wrong = fenced('js', "import { fold } from 'kit';");
+    const before = { ...own, 'README.md': wrong };
+    expect(await rules(documentationCheck, before, { ...before, 'README.md': `${wrong}More.\n` })).toEqual([]);
+    expect(await saying(wrong, 'CHANGELOG.md')).toEqual([]);
+    expect(await saying(wrong, 'docs/adr/0001-fold.md')).toEqual([]);
+  });
+
   it('sees examples that name what is gone, and changelogs that say nothing', async () => {
     const before = {
       'package.json': '{"name":"kit"}',
