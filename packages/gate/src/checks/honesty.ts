@@ -87,11 +87,11 @@ export const honestyCheck: Check = {
       const text = candidate.text(path);
       if (text === null) continue;
       const earlier = functionsIn(path, against?.text(path) ?? '');
-      const before = new Set(earlier.map((each) => `${each.name} ${each.tokens}`));
+      const before = new Set(earlier.map((each) => `${each.name} ${each.work}`));
       for (const each of earlier) if (each.hollow) hollowBefore.add(`${path} ${each.name}`);
       suspects.push(
         ...functionsIn(path, text)
-          .filter((each) => !before.has(`${each.name} ${each.tokens}`))
+          .filter((each) => !before.has(`${each.name} ${each.work}`))
           .map((each) => ({ ...each, path })),
       );
     }

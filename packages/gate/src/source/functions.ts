@@ -8,6 +8,8 @@ export interface SourceFunction {
   line: number;
   /** The function's own tokens, so that comments and layout do not make it another. */
   tokens: string;
+  /** Of these, what is gone when it is emptied: a constructor goes on calling `super`, in whatever words. */
+  work: string;
   shape: 'empty' | 'constant' | 'full';
   /** What its body says about being unfinished, if it does. */
   placeholder: string | null;
@@ -269,6 +271,12 @@ function scriptFunctions(path: string, text: string): SourceFunction[] {
             name: whole,
             line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
             tokens: tokensOf(node, file),
+            work:
+              superCalls.length === 0
+                ? tokensOf(node, file)
+                : [...node.parameters, ...block!.statements.filter((each) => !superCalls.includes(each))]
+                    .map((each) => tokensOf(each, file))
+                    .join(' '),
             shape,
             placeholder: unfinished === null ? null : unfinished.replace(/\s+/g, ' ').slice(0, 120),
             hollow: bearing !== null && isHollow(bearing),
@@ -395,11 +403,13 @@ function pythonFunctions(text: string): SourceFunction[] {
     const pad = ' '.repeat(indent + 4);
     const unfinished =
       /NotImplementedError/.test(only) || (shape !== 'full' && placeholderText.test(body)) ? body : null;
+    const tokens = [...lines.slice(at, headEnd + 1).map((each) => each.trim()), ...code].join(' ');
     const bearing = pythonBearing(lines, at, headEnd, name, shape, only, scopes.at(-2)?.bases);
     found.push({
       name,
       line: at + 1,
-      tokens: [...lines.slice(at, headEnd + 1).map((each) => each.trim()), ...code].join(' '),
+      tokens,
+      work: tokens,
       shape,
       placeholder: unfinished === null ? null : unfinished.trim().replace(/\s+/g, ' ').slice(0, 120),
       hollow: bearing !== null && isHollow(bearing),

@@ -144,6 +144,18 @@ describe('functions of a file', () => {
   });
 });
 
+describe('what emptying takes away', () => {
+  const work = (text: string): string[] => functionsIn('src/a.ts', text).map((each) => each.work);
+  const error = (words: string, rest = 'this.name = name;', given = 'name: string'): string =>
+    `class E extends Error {\n  constructor(${given}) {\n    super(${words});\n    ${rest}\n  }\n}`;
+
+  it('is the same where a constructor only calls super in other words', () => {
+    expect(work(error("'gone'"))).toEqual(work(error("'gone for good'")));
+    expect(work(error("'gone'"))).not.toEqual(work(error("'gone'", 'this.name = other;')));
+    expect(work(error("'gone'"))).not.toEqual(work(error("'gone'", 'this.name = name;', 'name = 1')));
+  });
+});
+
 describe('a script that is nested thousands of levels deep', () => {
   const deep = `export function g(a) {\n  return ${'f('.repeat(20_000)}a${')'.repeat(20_000)};\n}\n`;
 
