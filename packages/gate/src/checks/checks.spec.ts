@@ -308,6 +308,34 @@ describe('weakened tests', () => {
     });
   });
 
+  it.each([
+    ['of none', one + two.replace('  assert.ok(f(0));', '  for (const x of []) assert.ok(f(x));'), 'always_true'],
+    ['of a list of none', one + two.replace('  assert.ok(f(0));', '  const rows: number[] = [];\n  for (const row of rows) {\n    assert.ok(f(row));\n  }'), 'always_true'],
+    ['of each of none', one + two.replace('  assert.ok(f(0));', '  [].forEach((x) => assert.ok(f(x)));'), 'always_true'],
+    ['for each of none', one + two.replace("test('two', (", "test.each([])('two', ("), 'skipped'],
+    ['in a loop over none', `${one}for (const x of [] as number[]) {\n${two}}\n`, 'skipped'],
+  ])('refuses a test that asks %s', async (_what, after, expected) => {
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(after)))).toEqual([`weakened-tests.${expected}`]);
+  }); // prettier-ignore
+
+  it.each([
+    ['some', two.replace('  assert.ok(f(0));', '  for (const x of [0]) assert.ok(f(x));')],
+    ['what is put in first', two.replace('  assert.ok(f(0));', '  const rows = [];\n  rows.push(0);\n  for (const row of rows) assert.ok(f(row));')],
+    ['none besides', two.replace('  assert.ok(f(0));', '  for (const x of []) f(x);\n  assert.ok(f(0));')],
+  ])('lets a test go through %s', async (_what, after) => {
+    expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(one + after)))).toEqual([]);
+  }); // prettier-ignore
+
+  it.each([
+    ['goes through none', 'def test_one():\n    for x in []:\n        assert f(x) == 2\n', ['always_true']],
+    ['goes through a list of none', 'def test_one():\n    rows = []\n    for x in rows:\n        assert f(x) == 2\n', ['always_true']],
+    ['goes through a filled list', 'def test_one():\n    rows = []\n    rows.append(1)\n    for x in rows:\n        assert f(x) == 2\n', []],
+    ['is fed with nothing', '@pytest.mark.parametrize("x", [])\ndef test_one(x):\n    assert f(x) == 2\n', ['skipped']],
+  ])('judges a test in Python that %s', async (_what, after, expected) => {
+    const before = { 'test_a.py': 'def test_one():\n    x = 1\n    assert f(x) == 2\n' };
+    expect(vetoes(await run(weakenedTestsCheck, before, { 'test_a.py': after }))).toEqual(expected.map((each) => `weakened-tests.${each}`));
+  }); // prettier-ignore
+
   it('notices a table that asks for less', async () => {
     const less = "test('one', () => {\n  for (const [x, y] of [[1, 2]]) assert.equal(f(x), y);\n});\n";
     expect(vetoes(await run(weakenedTestsCheck, testFile(one + two), testFile(less + two)))).toEqual([
@@ -467,11 +495,37 @@ describe('tampering', () => {
       { 'pyproject.toml': '[project]\nname = "a"\n[tool.pytest.ini_options]\naddopts = "-k nothing"\n' },
       ['tampering.test_settings'],
     ],
+    ['what every start of Python runs', {}, { 'src/sitecustomize.py': 'import os' }, ['tampering.test_settings']],
+    ['a path that Python runs', {}, { 'lib/x.pth': 'import x; x.patch()\n' }, ['tampering.test_settings']],
+    [
+      'a first CI that lets tests fail',
+      {},
+      { '.gitlab-ci.yml': 'test:\n  script: npm test || true\n' },
+      ['tampering.ci'],
+    ],
+    [
+      'a step that lets tests fail',
+      {},
+      {
+        '.github/workflows/t.yml': 'jobs:\n  t:\n    steps:\n      - run: npm test\n        continue-on-error: true\n',
+      },
+      ['tampering.ci'],
+    ],
+    ['a hook that lets everything pass', {}, { '.husky/pre-push': '#!/bin/sh\nexit 0\n' }, ['tampering.hooks']],
     ['an environment for every run', {}, { '.env.test': 'NODE_OPTIONS=--import ./x.mjs' }, ['tampering.test_settings']],
   ])('tells a change to %s', async (_what, before, change, expected) => {
     const from = { ...ground, ...before } as Files;
     expect(vetoes(await run(tamperingCheck, from, { ...from, ...(change as Files) }))).toEqual(expected);
   });
+
+  it.each<[string, Files]>([
+    ['CI that tests', { '.github/workflows/t.yml': 'jobs:\n  t:\n    steps:\n      - run: npm ci && npm test\n      - run: npx codecov || true\n      - run: upload\n        continue-on-error: true\n' }],
+    ['CI that tries what may fail', { '.github/workflows/t.yml': 'jobs:\n  t:\n    continue-on-error: ${{ matrix.experimental }}\n    steps:\n      - run: npm test\n' }],
+    ['a hook that tests', { '.husky/pre-push': '#!/bin/sh\nnpm test || exit 1\nexit 0\n' }],
+    ['a model', { 'models/a.pth': 'weights' }],
+  ])('lets be added %s', async (_what, change) => {
+    expect(vetoes(await run(tamperingCheck, ground, { ...ground, ...change }))).toEqual([]);
+  }); // prettier-ignore
 
   it('lets a workspace be added and a Python project get a dependency', async () => {
     const before = { ...ground, 'test_a.py': '', 'pyproject.toml': '[tool.pytest.ini_options]\nx = 1\n[project]\n' };

@@ -1,6 +1,7 @@
 import type { Finding } from '@muster/contracts';
 import { posix } from 'node:path';
 import picomatch from 'picomatch';
+import { parse as parseYaml } from 'yaml';
 import { lockProblems } from '../project/dependencies.ts';
 import { foreignLockNames } from '../project/foreign-locks.ts';
 import { foreignLock, foreignLockProblems, npmLock, npmLockNames } from '../project/lock.ts';
@@ -80,7 +81,44 @@ const rules = [
     ],
     added: false,
   },
+  {
+    rule: 'test_settings',
+    what: 'what every run of Python obeys',
+    globs: ['**/{sitecustomize,usercustomize}.py'],
+    added: true,
+  },
 ].map((each) => ({ ...each, covers: picomatch(each.globs, { dot: true, nocase: true }) }));
+
+const asksTests =
+  /\b(?:npm|pnpm|yarn|bun)\s+(?:run\s+)?(?:-\S+\s+)*(?:test\S*|check)(?=\s|$)|\b(?:pytest|jest|vitest|mocha|tox)\b(?!\s*@)|\b(?:go|cargo|make|dotnet|mvn|gradle)\s+test\b|\bnode\s+--test\b/;
+const letsFail = /\|\|\s*(?:true|:|exit\s+0|echo\b.*)\s*["')]*\s*(?:#.*)?$|;\s*(?:true|exit\s+0)\s*["')]*\s*(?:#.*)?$/;
+
+/** The steps of continuous integration that run tests, and are told to go on whatever these say. */
+function toothless(text: string): string[] {
+  const found = text.split('\n').filter((line) => !/^\s*#/.test(line) && asksTests.test(line) && letsFail.test(line));
+  let settings: unknown;
+  try {
+    settings = parseYaml(text);
+  } catch {
+    return found;
+  }
+  const linesOf = (value: unknown): string => (Array.isArray(value) ? value.join('\n') : typeof value === 'string' ? value : ''); // prettier-ignore
+  const goesOn = (each: Record<string, unknown>): boolean => each['continue-on-error'] === true || each['allow_failure'] === true; // prettier-ignore
+  const jobs = { ...record(settings), ...record(record(settings)['jobs']) };
+  for (const job of Object.values(jobs).map(record)) {
+    const steps = Array.isArray(job['steps']) ? job['steps'].map(record) : [];
+    for (const step of [...steps, job]) {
+      const line = linesOf(step['run'] ?? step['script']);
+      if ((goesOn(step) || goesOn(job)) && asksTests.test(line)) found.push(line);
+    }
+  }
+  return found;
+}
+/** A hook that says yes to everything. */
+const saysYes = (text: string): boolean => {
+  const steps = text.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#')); // prettier-ignore
+  return steps.length > 0 && steps.every((line) => /^(?:exit 0|true|:)$/.test(line));
+};
 
 /** What stays refused whoever hands it in: code that comes from elsewhere is no matter of a project's rules. */
 const forNobody: ReadonlySet<string> = new Set(['link_outside', 'lock_source']);
@@ -307,6 +345,19 @@ export const tamperingCheck: Check = {
         if (against === null && rule !== 'registry_settings') continue;
         if (status !== 'added' || added || inUse) veto(rule, `This change ${did} ${path}: ${what}.`, path);
       }
+      const text = status === 'added' ? (candidate.text(path) ?? '') : '';
+      const judges = (rule: string): boolean => rules.some((each) => each.rule === rule && each.covers(path));
+      if (text !== '' && judges('ci'))
+        for (const step of toothless(text))
+          veto(
+            'ci',
+            `${path} runs tests and goes on whatever they say: ${step.trim().slice(0, 200)}`,
+            path,
+            step.trim(),
+          );
+      if (text !== '' && judges('hooks') && saysYes(text)) veto('hooks', `${path} lets everything pass.`, path);
+      if (/\.pth$/.test(path) && /^import[ \t]/m.test(candidate.text(path) ?? ''))
+        veto('test_settings', `${path} is run by every start of Python.`, path);
       // A program that the test script starts decides what a test run is.
       const started = /(?:^|[\s&;])(?:node|tsx|ts-node|bash|sh|python3?)\s+(?:-\S+\s+)*(?:\.\/)?([\w./-]+)/g;
       if (status !== 'added' && !isTestFile(path) && [...testLine.matchAll(started)].some(([, each]) => each === path))

@@ -39,6 +39,36 @@ const surroundings =
 const asksSurroundings = (condition: ts.Expression, file: ts.SourceFile): boolean =>
   condition.kind === ts.SyntaxKind.FalseKeyword || surroundings.test(condition.getText(file));
 
+/** A list in which nothing ever is: written so, or a constant that is only gone through. */
+function isEmptyList(list: ts.Expression, file: ts.SourceFile): boolean {
+  if (ts.isAsExpression(list) || ts.isParenthesizedExpression(list)) return isEmptyList(list.expression, file);
+  if (ts.isArrayLiteralExpression(list)) return list.elements.length === 0;
+  if (!ts.isIdentifier(list)) return false;
+  const name = list.text.replaceAll('$', '\\$');
+  const times = (pattern: string): number => file.text.match(new RegExp(pattern, 'g'))?.length ?? 0;
+  const made = times(`\\bconst\\s+${name}\\b[^=;\\n]*=\\s*\\[\\s*\\]`);
+  return made === 1 && times(`(?<![\\w$.])${name}(?![\\w$])`) === 1 + times(`(?:\\bof\\s+|\\.each\\(\\s*)${name}\\s*\\)|(?<![\\w$.])${name}\\s*\\.\\s*(?:forEach|map)\\(`); // prettier-ignore
+}
+
+/** What stands in there is done for each of none. */
+function isForNone(inner: ts.Node, parent: ts.Node, file: ts.SourceFile): boolean {
+  if (ts.isForOfStatement(parent)) return parent.statement === inner && isEmptyList(parent.expression, file);
+  return (
+    ts.isCallExpression(parent) &&
+    ts.isFunctionLike(inner) &&
+    ts.isPropertyAccessExpression(parent.expression) &&
+    /^(?:forEach|map|flatMap)$/.test(parent.expression.name.text) &&
+    isEmptyList(parent.expression.expression, file)
+  );
+}
+/** A test that is made for each of none: in a loop, or by a table without rows. */
+function isMadeForNone(call: ts.CallExpression, file: ts.SourceFile): boolean {
+  const table = call.expression;
+  if (ts.isCallExpression(table) && /\.each$/.test(table.expression.getText(file)) && table.arguments[0] !== undefined && isEmptyList(table.arguments[0], file)) return true; // prettier-ignore
+  for (let at: ts.Node = call; !ts.isSourceFile(at); at = at.parent) if (isForNone(at, at.parent, file)) return true;
+  return false;
+}
+
 /** Nothing that is asserted in there can fail the test: its failure is caught and goes no further, or it may not be asked at all. */
 function isHeldBack(node: ts.Node, within: ts.Node, file: ts.SourceFile): boolean {
   for (let at = node; at !== within && at.parent !== undefined; at = at.parent) {
@@ -49,6 +79,7 @@ function isHeldBack(node: ts.Node, within: ts.Node, file: ts.SourceFile): boolea
     }
     if (ts.isIfStatement(parent) && parent.thenStatement === at && asksSurroundings(parent.expression, file))
       return true;
+    if (isForNone(at, parent, file)) return true;
   }
   return false;
 }
@@ -278,6 +309,7 @@ export function testCallsIn(file: ts.SourceFile): TestCall[] {
         const options = node.arguments.find((each) => ts.isObjectLiteralExpression(each))?.getText(file) ?? '';
         const off =
           skipped ||
+          isMadeForNone(node, file) ||
           /^x(it|test|describe)/.test(callee) ||
           /\.(skip|todo|failing|fails|skipIf|runIf)\b/.test(kind[2] ?? '') ||
           /\b(skip|todo)\s*:\s*(?!false|undefined)/.test(options);
@@ -345,18 +377,27 @@ function saidIn(body: ts.Node, file: ts.SourceFile): string {
     .join(' ');
 }
 
-/** Lines of a test in Python that stand in a `try` whose failure goes no further. */
+/** Lines of a test in Python that stand in a `try` whose failure goes no further, or in a loop over nothing. */
 function heldBackIn(lines: readonly string[]): Set<number> {
   const depth = (line: string): number => line.length - line.trimStart().length;
   const found = new Set<number>();
   for (const [at, line] of lines.entries()) {
-    if (line.trim() !== 'try:') continue;
+    const list = /^\s*(?:async\s+)?for\s.+\sin\s+(\[\s*\]|\(\s*\)|\w+)\s*:\s*$/.exec(line)?.[1];
+    if (line.trim() !== 'try:' && list === undefined) continue;
     const blockEnd = (from: number): number => {
       let end = from + 1;
       while (end < lines.length && (lines[end]!.trim() === '' || depth(lines[end]!) > depth(line))) end++;
       return end;
     };
     const end = blockEnd(at);
+    if (list !== undefined) {
+      const text = lines.join('\n');
+      const made = new RegExp(`^\\s*${list}\\s*(?::[^=\\n]+)?=\\s*(?:\\[\\s*\\]|\\(\\s*\\))\\s*$`, 'm');
+      const empty =
+        !/^\w/.test(list) || (made.test(text) && text.match(new RegExp(`\\b${list}\\b`, 'g'))!.length === 2);
+      if (empty) for (let inside = at + 1; inside < end; inside++) found.add(inside);
+      continue;
+    }
     let next = end;
     let handled = '';
     while (next < lines.length && depth(lines[next]!) === depth(line) && /^\s*except\b/.test(lines[next]!)) {
@@ -416,6 +457,7 @@ function pythonTests(text: string): WrittenTest[] {
       line: at + 1,
       skipped:
         /mark\.(skip|xfail)|unittest\.skip/.test(decorators) ||
+        /parametrize\(\s*(["'])[^"']*\1\s*,\s*(?:\[\s*\]|\(\s*\))/.test(decorators) ||
         leaving >= 0 ||
         /^(pytest\.skip\(|return$|self\.skipTest\()/.test(body[0] ?? ''),
       only: false,
