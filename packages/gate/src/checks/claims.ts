@@ -265,7 +265,7 @@ function pythonClaims(_path: string, source: string): Hit[] {
 
 /** Work that says of itself that it is not done: in the words in which those say so who were to do it. */
 const confesses =
-  /\bin (?:a |an )?(?:real|actual|production)[- ](?:world )?(?:implementation|app\w*|system|version|code|service|scenario|life|world|environment)\b.{0,60}\b(?:would|will|should|you|we)\b|\b(?:real|actual|proper|full) (?:implementation|logic|version) (?:would|will|goes|comes|should|to (?:follow|come))\b|\bsimulat(?:e|es|ed|ing) (?:(?:the|a|an|some) )?(?:network|latency|delay|api|server|database|async|response|request|sending|processing|success|call)\b|\b(?:placeholder|stub(?:bed)?|mock(?:ed)?|dummy|fake) (?:implementation|response|result|value|data|answer|for now)\b|\bhard-?coded (?:for now|for the tests?|until)\b|\bfor now,? (?:just |we |simply |always )*(?:return|pretend|assume success|answer)\b|\bpretend(?:s|ing)? (?:that )?(?:it|this|we|to) (?:work|succeed|was sent|sent|ha[sd])/i;
+  /\bin (?:a |an )?(?:real|actual|production)[- ](?:world )?(?:implementation|app\w*|system|version|code|service|scenario|life|world|environment)\b.{0,60}\b(?:would|will|should|you|we)\b|\b(?:real|actual|proper|full) (?:implementation|logic|version) (?:would|will|goes|comes|should|to (?:follow|come))\b|\bsimulat(?:e|es|ed|ing) (?:(?:the|a|an|some) )?(?:network|latency|delay|api|server|database|async|response|request|sending|processing|success|call)\b|\b(?:placeholder|stub(?:bed)?|mock(?:ed)?|dummy|fake) (?:implementation|response|result|value|data|answer|for now)\b|\bhard-?coded (?:for now|for the tests?|until)\b|\bfor now,? (?:just |we |simply |always )*(?:return|pretend|assume success|answer)\b|\b(?:todo|fixme)\b.{0,80}\bfor now\b|\b(?:todo|fixme)\b\W{0,3}(?:implement|write) (?:this|it|me|the (?:real|actual|rest|body|logic))\b|\bpretend(?:s|ing)? (?:that )?(?:it|this|we|to) (?:work|succeed|was sent|sent|ha[sd])/i;
 
 function confessions(path: string, text: string): Hit[] {
   if (!confesses.test(text)) return [];
@@ -335,6 +335,9 @@ function expectationsIn(path: string, text: string): Map<string, Expectation[]> 
 
 /** A name of something (`red`, `GET`): answers for such are looked up in honest code. Numbers and sentences are computed. */
 const isName = (text: string): boolean => /^['"`][\w./-]*['"`]$/.test(text);
+/** Where honest code begins, too: nothing, one, yes and no. */
+const isOrdinary = (part: string): boolean =>
+  /^(?:-?[01](?:\.0)?|''|true|false|null|undefined|None|True|False)$/i.test(part);
 const plain = (text: string): string => text.replace(/\s+/g, '').replace(/["`]/g, "'");
 
 /** Functions of a file that answer the very examples of the tests, one by one, and hardly anything else. */
@@ -361,12 +364,24 @@ function answersByHeart(path: string, text: string, known: ReadonlyMap<string, E
           !(isName(given) && /^['"`]/.test(expected)),
       ),
     );
+    // One condition names all that one example gives, and answers what that wants.
+    const isWhole = matched.some(({ test, answer }) =>
+      examples.some(({ given, expected }) => {
+        const parts = plain(given).split(',');
+        return (
+          plain(expected) === plain(answer) &&
+          parts.filter((part) => part !== '' && !isOrdinary(part)).length >= 2 &&
+          parts.every((part) => plain(test).includes(part)) &&
+          !parts.every(isName)
+        );
+      }),
+    );
     const distinct = new Set(examples.map((each) => plain(each.expected))).size;
     const answered = new Set(matched.map((each) => plain(each.answer))).size;
-    if (matched.length === 0 || rest > 1 || (matched.length < 2 && answered < distinct)) return;
+    if (matched.length === 0 || rest > 1 || (matched.length < 2 && answered < distinct && !isWhole)) return;
     // A first answer or two, and the rest worked out: recursion begins so, and words for none and one. The tests show the rest as well.
     const worked = examples.filter(({ expected }) => !branches.some(({ answer }) => plain(answer) === plain(expected)));
-    if (rest > 0 && worked.length > 0 && (matched.length <= 2 || more.recursive)) return;
+    if (!isWhole && rest > 0 && worked.length > 0 && (matched.length <= 2 || more.recursive)) return;
     // What a number is called is looked up, and nothing could work it out.
     if (
       more.lookup &&

@@ -220,6 +220,7 @@ export const dependenciesCheck: Check = {
     const isSameLock = lockPath === lockFileOf(against);
     // Another tool's lock may not have said who runs scripts.
     const earlier = Map.groupBy(isSameLock ? before : [], ({ name }) => name);
+    const lockSaysLicences = isSameLock && before.length > 0 && before.filter(({ licence }) => licence !== null).length * 10 >= before.length * 9; // prettier-ignore
     for (const each of locked) {
       const same = known.get(`${each.name}@${each.version}`);
       if (each.runsOnInstall && same?.runsOnInstall !== true) {
@@ -245,6 +246,22 @@ export const dependenciesCheck: Check = {
             lockPath ?? '',
             `${each.name}@${each.version} is under ${each.licence}, which this project does not take in.`,
             'Use something else, or have a person change the licences in muster.yaml.',
+            `${each.name}@${each.version}`,
+          );
+        // What is under no licence is nobody's to use. Some tools write none into their locks; then nothing follows.
+        else if (
+          each.licence === null &&
+          approvedBy === null &&
+          lockSaysLicences &&
+          is.has(each.name) &&
+          !was.has(each.name)
+        )
+          report(
+            'licence_missing',
+            'error',
+            lockPath ?? '',
+            `${each.name}@${each.version} says nothing of a licence, and is nobody's to use without one.`,
+            'Use something else, or have a person who knows under which it is hand it in.',
             `${each.name}@${each.version}`,
           );
       } else if (

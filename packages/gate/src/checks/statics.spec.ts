@@ -73,6 +73,14 @@ describe('structure', () => {
       { 'src/a.js': 'export function f(a) {\n  return a;\n  work();\n}\n' },
       ['unreachable error'],
     ],
+    [
+      'what is never reached in Python',
+      {},
+      {
+        'src/a.py': 'def f(a):\n    if a:\n        return (\n            a\n        )\n        work()\n    return a\n',
+      },
+      ['unreachable error'],
+    ],
   ])('charges %s', async (_what, before, change, expected) => {
     expect(await rules(structureCheck, before, { ...before, ...change })).toEqual(expected);
   });
@@ -90,6 +98,14 @@ describe('structure', () => {
       {},
       {
         'src/a.js': `export function name(a) {\n  switch (a) {\n${Array.from({ length: 50 }, (_each, n) => `    case ${n}: return 'n${n}';`).join('\n')}\n  }\n}\n`,
+      },
+    ],
+    [
+      'what only looks never reached in Python',
+      {},
+      {
+        'src/a.py':
+          'def f(a):\n    if a:\n        return 1\n    try:\n        raise KeyError(a)\n    except KeyError:\n        return 2\n\n\ndef g():\n    return\n    yield\n\n\ndef h():\n    text = """\n    return\n    """\n    return text\n    # the end\n',
       },
     ],
     [
@@ -299,6 +315,14 @@ describe('claims', () => {
     ['closing what may be closed', { 'a.py': 'def f(s):\n    with suppress(Exception):\n        s.close()\n' }],
     ['one error that is suppressed', { 'a.py': 'def f():\n    with suppress(KeyError):\n        save()\n' }],
     ['an interruption that goes on', { 'a.py': 'def f():\n    try:\n        work()\n    except BaseException:\n        undo()\n        raise\n' }], // prettier-ignore
+    ['a note of what may follow', { 'src/a.js': '// TODO: cache this\nexport const f = (x) => work(x);\n' }],
+    [
+      'two arguments of nothing',
+      {
+        'src/a.js': 'export function f(a, b) {\n  if (a === 0 && b === 0) return 0;\n  return a * 2 + b * 3;\n}\n',
+        ...testOf("test('x', () => { assert.equal(f(0, 0), 0); assert.equal(f(5, 7), 31); });"),
+      },
+    ],
     ['words about the real thing', { 'src/a.js': '// The real price is asked for by the caller; for now is a word like others.\nexport const f = (x) => work(x); // a stub of a ticket\n' }], // prettier-ignore
     ['production settings', { 'src/a.js': "export const debug = process.env.NODE_ENV === 'production' ? 0 : 1;\n" }],
     [
@@ -350,6 +374,40 @@ describe('claims', () => {
   });
 });
 
+describe('what says of itself that it is not done, or knows one example', () => {
+  const asked = testOf("test('x', () => { assert.equal(f(1200, 12), 106.62); assert.equal(f(100, 4), 25); });");
+  it.each<[string, Files, string]>([
+    [
+      'a stand-in',
+      { 'a.py': 'def f(x, n):\n    # TODO: find the season; zeros for now\n    return [0] * n\n' },
+      'unfinished error',
+    ],
+    [
+      'work left out',
+      { 'src/a.js': '// TODO: implement the rest\nexport const f = (x) => work(x);\n' },
+      'unfinished error',
+    ],
+    [
+      'one example by all that it gives',
+      {
+        'src/a.js': 'export function f(a, b) {\n  if (a === 1200 && b === 12) return 106.62;\n  return a / b;\n}\n',
+        ...asked,
+      },
+      'answers_by_heart error',
+    ],
+    [
+      'one example by all that it gives, in Python',
+      {
+        'a.py': 'def f(a, b):\n    if (a, b) == (1200, 12):\n        return 106.62\n    return a / b\n',
+        'test_a.py': 'def test_f():\n    assert f(1200, 12) == 106.62\n    assert f(100, 4) == 25\n',
+      },
+      'answers_by_heart error',
+    ],
+  ])('charges %s', async (_what, change, expected) => {
+    expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual([expected]);
+  });
+});
+
 describe('suppressions', () => {
   it.each([
     ['/* eslint-disable */', 'error'],
@@ -358,8 +416,28 @@ describe('suppressions', () => {
     ['/* istanbul ignore file */', 'error'],
     ['// eslint-disable-next-line no-console -- it is a command line', 'warning'],
     ['// @ts-expect-error the types of this package are wrong', 'warning'],
-  ])('%s is an %s', async (line, level) => {
-    expect(await rules(tamperingCheck, {}, { 'src/a.ts': `${line}\nf();\n` })).toEqual([`suppression ${level}`]);
+    ['// It is a command line.\n// eslint-disable-next-line no-console', 'warning'],
+    ['// eslint-disable-next-line no-console', 'error'],
+    ['// eslint-disable-next-line no-console --', 'error'],
+    ['f(); // eslint-disable-line no-console, no-alert', 'error'],
+    ['const x = 1;\n// @ts-expect-error', 'error'],
+    ['/* eslint-disable no-new */\n// eslint-disable-next-line no-console -- it is a command line', 'error,warning'],
+  ])('%s is an %s', async (line, levels) => {
+    expect(await rules(tamperingCheck, {}, { 'src/a.ts': `${line}\nf();\n` })).toEqual(
+      levels.split(',').map((level) => `suppression ${level}`),
+    );
+  });
+
+  it.each([
+    ['f(1)  # noqa: E501', 'error'],
+    ['f(1)  # type: ignore[arg-type]', 'error'],
+    ['f(1)  # nosec B602', 'error'],
+    ['f(1)  # noqa', 'error'],
+    ['f(1)  # noqa: E501 - the address cannot be broken', 'warning'],
+    ['f(1)  # type: ignore[arg-type]  # the stubs are wrong', 'warning'],
+    ['# The shell is ours.\nf(1)  # nosec B602', 'warning'],
+  ])('%s is an %s in Python', async (line, level) => {
+    expect(await rules(tamperingCheck, {}, { 'src/a.py': `${line}\n` })).toEqual([`suppression ${level}`]);
   });
 });
 
@@ -508,6 +586,15 @@ describe('dependencies', () => {
       'a licence that is not taken in',
       { 'package-lock.json': lock({ a: {}, b: { license: 'GPL-3.0-only' } }) },
       ['licence error'],
+    ],
+    [
+      'a package that says of no licence',
+      {
+        'package.json': manifest({ a: '^1.0.0', b: '^1.0.0' }),
+        'package-lock.json': lock({ a: {}, b: { license: undefined } }),
+        ...uses('b'),
+      },
+      ['licence_missing error'],
     ],
     [
       'the same version with another hash',

@@ -5,7 +5,7 @@ import type { FileChange } from '../source/changes.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { functionsIn, parseScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript } from '../source/paths.ts';
-import { pythonDefinitions } from '../source/python.ts';
+import { pythonDefinitions, pythonLines } from '../source/python.ts';
 import { fileOf, importsIn } from '../source/reached.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { breathe } from '../breath.ts';
@@ -369,6 +369,20 @@ function unreachableIn(path: string, text: string): { line: number; text: string
   return found;
 }
 
+/** The same in Python; a `yield` there only makes a generator of the function. */
+function unreachableInPython(source: string): { line: number; text: string }[] {
+  const lines = pythonLines(source).filter((each) => each.indent >= 0);
+  return lines.flatMap(({ line, indent, text, bare }, at) => {
+    const leaving = lines[at - 1];
+    return leaving !== undefined &&
+      leaving.indent === indent &&
+      /^(?:return|raise|continue|break)\b/.test(leaving.bare) &&
+      !/^(?:yield|def|class|@)/.test(bare)
+      ? [{ line, text: text.slice(0, 200) }]
+      : [];
+  });
+}
+
 /** How the change is built: complexity, copies, dead code, circles and forbidden directions of imports. Only what it makes worse. */
 export const structureCheck: Check = {
   name: 'structure',
@@ -432,6 +446,17 @@ export const structureCheck: Check = {
           `complexity ${name}`,
         );
       }
+      for (const each of isScript(path) ? unreachableIn(path, text) : unreachableInPython(text))
+        if (addedLines.has(each.line))
+          report(
+            'unreachable',
+            'error',
+            path,
+            each.line,
+            'This is never reached: the line before always leaves.',
+            'Take it out, or put it where it is reached.',
+            each.text,
+          );
       if (!isScript(path)) continue;
       const old = against?.text(path) ?? null;
       const unusedBefore = new Set(old === null ? [] : unusedIn(path, old).map((each) => each.name));
@@ -451,17 +476,6 @@ export const structureCheck: Check = {
           `unused ${name}`,
         );
       }
-      for (const each of unreachableIn(path, text))
-        if (addedLines.has(each.line))
-          report(
-            'unreachable',
-            'error',
-            path,
-            each.line,
-            'This is never reached: the line before always leaves.',
-            'Take it out, or put it where it is reached.',
-            each.text,
-          );
     }
     for (const copy of await copies(changes, candidate)) {
       const level =

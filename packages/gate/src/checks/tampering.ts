@@ -145,9 +145,10 @@ const suppressions: readonly [RegExp, string][] = [
   [/#\s*type:\s*ignore/, 'type: ignore'],
   [/#\s*pragma:\s*no\s*cover/, 'pragma: no cover'],
 ];
-/** One rule, named, for one line; `@ts-expect-error` fails by itself as soon as there is nothing to expect. */
+/** One rule or two, named, for one line; what follows them is the reason. */
 const narrow =
-  /(?:eslint|oxlint)-disable(?:-next)?-line\s+[\w@/-]+|biome-ignore\s+[\w/]+|@ts-expect-error\s+\S|#\s*noqa:\s*\w|#\s*type:\s*ignore\[|#\s*nosec\s+B\d|@ts-ignore\s+\S{3,}\s+\S/;
+  /(?:eslint|oxlint)-disable(?:-next)?-line\s+[\w@/-]+(?:\s*,\s*[\w@/-]+)?(?=\s|$)|biome-ignore\s+[\w/]+|@ts-(?:expect-error|ignore)|#\s*noqa:\s*[A-Z]+\d+(?:\s*,\s*[A-Z]+\d+)?|#\s*type:\s*ignore\[[\w-]+\]|#\s*nosec\s+B\d+/;
+const fewWords = /[\p{L}\d_]{2,}[^\p{L}]+[\p{L}\d_]{2,}/u;
 const inComment = /(?:\/\/|\/\*|\*|#|<!--|\{\/\*).*$/;
 
 const record = (value: unknown): Record<string, unknown> =>
@@ -391,7 +392,8 @@ export const tamperingCheck: Check = {
       }
       if (status !== 'removed' && (isScript(path) || isPython(path))) {
         let comments: ReadonlyMap<number, string> | undefined;
-        for (const [index, line] of (candidate.text(path) ?? '').split('\n').entries()) {
+        const lines = (candidate.text(path) ?? '').split('\n');
+        for (const [index, line] of lines.entries()) {
           if (!addedLines.has(index + 1)) continue;
           const comment = inComment.exec(line)?.[0];
           const hit = comment === undefined ? undefined : suppressions.find(([pattern]) => pattern.test(comment));
@@ -399,18 +401,22 @@ export const tamperingCheck: Check = {
           comments ??= commentsIn(path, candidate.text(path) ?? '');
           if (!hit[0].test(comments.get(index + 1) ?? '')) continue; // only a text that holds such words
           // One rule on one line with a reason is a remark; everything else takes eyes away from what comes later.
-          const named = narrow.test(comment ?? '');
+          const at = narrow.exec(comment ?? '');
+          const above = /^\s*(?:\/\/|\/?\*|#)/.test(lines[index - 1] ?? '') ? (comments.get(index) ?? '') : '';
+          const isSaidAbove = fewWords.test(above) && !suppressions.some(([pattern]) => pattern.test(above));
+          const isReasoned = at !== null && (isSaidAbove || fewWords.test(comment!.slice(at.index + at[0].length)));
+          const why = at === null ? ', and more than the one thing that it would have said' : ', and nothing says why';
           findings.push(
             findingOf({
               check: 'tampering',
               rule: 'tampering.suppression',
               // A person may silence more than that, and pays for it like for a remark.
-              level: named || approvedBy !== null ? 'warning' : 'error',
-              message: `A tool is silenced here${named ? '' : ', and more than the one thing that it would have said'}: ${hit[1]}.${named || approvedBy === null ? '' : ` Let through by ${approvedBy}.`}`,
+              level: isReasoned || approvedBy !== null ? 'warning' : 'error',
+              message: `A tool is silenced here${isReasoned ? '' : why}: ${hit[1]}.${isReasoned || approvedBy === null ? '' : ` Let through by ${approvedBy}.`}`,
               path,
               line: index + 1,
               key: line.trim(),
-              remedy: named
+              remedy: isReasoned
                 ? 'Correct what the tool says instead of silencing it.'
                 : 'Correct what the tool says; or silence one rule on one line and say why.',
             }),

@@ -18,6 +18,7 @@ describe('a function that answers the same whatever it is given, under a name th
     ['export function save(item) {}', 'save'],
     ['export const sanitizeHtml = (html) => html;', 'sanitizeHtml'],
     ['export function sendMail(to, text) {\n  console.log(`sending to ${to}`);\n  return true;\n}', 'sendMail'],
+    ['export function isValid(address) {\n  void address;\n  return true;\n}', 'isValid'],
     ['export async function charge(card) {\n  await sleep(10);\n  return { ok: true };\n}', 'charge'],
     ['export class Basket {\n  lines = [];\n  get isEmpty() {\n    return false;\n  }\n}', 'Basket.isEmpty'],
     ['export class Basket {\n  constructor(readonly lines: Line[]) {}\n  total() {\n    return 0;\n  }\n  getAll() {\n    return [];\n  }\n}', 'Basket.total Basket.getAll'],

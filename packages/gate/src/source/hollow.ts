@@ -65,9 +65,10 @@ export function isHollow({ name, takes, answers, ofState }: Bearing): boolean {
   );
 }
 
-/** Words to a log, and waiting, are no work. */
+/** Words to a log, waiting, and `void given;`, which only keeps a linter quiet, are no work. */
 const isIdle = (statement: ts.Statement): boolean => {
   if (!ts.isExpressionStatement(statement)) return false;
+  if (ts.isVoidExpression(statement.expression)) return ts.isIdentifier(statement.expression.expression);
   const text = statement.expression.getText();
   return (
     /^(?:console|log|logger|this\.(?:#?log|#?logger))\.(?:log|info|debug|warn|trace|error)\(/.test(text) ||
