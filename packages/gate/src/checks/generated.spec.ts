@@ -59,6 +59,12 @@ describe('files that the branch declares as generated', () => {
     expect(seen).toMatchObject({ status: 'not_run', summary: expect.stringContaining('make different "gen/words.js"'), findings: [] }); // prettier-ignore
   });
 
+  it('are charged to nobody where the command works neither here nor on the branch', async () => {
+    const broken = { 'generate.cjs': 'process.exit(3);\n' };
+    const added = { ...project('one'), ...broken, 'gen/more.js': '' };
+    expect(await look({ ...project('one'), ...broken }, added)).toMatchObject({ status: 'not_run', findings: [] });
+  });
+
   it('may go with what made them', async () => {
     const { 'generate.cjs': _generator, 'gen/words.js': _gone, ...rest } = project('one');
     expect(await look(project('one'), rest)).toMatchObject({ status: 'passed', findings: [] });

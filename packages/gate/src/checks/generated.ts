@@ -55,7 +55,7 @@ export const generatedCheck: Check = {
     // What is not made on the branch either is not the change's to explain, but for what it brings.
     const unexplained = 'why' in then ? [...(against?.files.keys() ?? [])] : then.other;
     const news = byHand.filter((path) => !unexplained.includes(path));
-    if (news.length === 0 && 'why' in then) return outcome('not_run', `on the branch: ${then.why}`);
+    if ('why' in then && (news.length === 0 || 'why' in now)) return outcome('not_run', `on the branch: ${then.why}`);
     if (news.length === 0) return outcome('passed', 'what differs from what is made differed before');
     const commands = policy.generated.map(({ run: command }) => command).join(' && ');
     if ('why' in now) {

@@ -1,6 +1,7 @@
 import type { Finding } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
 import type { SuiteOutcome } from '../project/tree-run.ts';
+import { mostSourceBytes } from '../source/fresh.ts';
 import { functionsIn, reworded, type SourceFunction } from '../source/functions.ts';
 import { isProductSource } from '../source/paths.ts';
 import { reachedFiles } from '../source/reached.ts';
@@ -35,19 +36,30 @@ function isKeptElsewhere(tree: SourceTree, name: string): boolean {
   });
 }
 
-/** A method that others have under the same name as well: one of several that are called alike, of which one may have nothing to do. */
-function isWrittenElsewhere(tree: SourceTree, { name, path, line }: Suspect): boolean {
-  const [method = '', holder] = name.split('.').reverse();
-  if (holder === undefined || !/^\w+$/.test(method)) return false;
-  const written = new RegExp(
-    `^[ \\t]+(?:(?:async|def|override|public|protected|static|get)\\s+)*${method}\\s*(?:\\(|=\\s*(?:async\\s*)?\\(|:\\s*(?:async\\s*)?(?:function\\b|\\())`,
-  );
-  return [...tree.files.keys()].some(
-    (each) =>
-      isProductSource(each) &&
-      (tree.text(each) ?? '').split('\n').some((text, at) => written.test(text) && (each !== path || at + 1 !== line)),
-  );
+/** Where members of classes and objects of each name are written, in the whole product, as `path:line`. */
+async function membersOf(tree: SourceTree): Promise<ReadonlyMap<string, readonly string[]>> {
+  const written =
+    /^[ \t]+(?:(?:async|def|override|public|protected|static|get)[ \t]+)*([\w$]+)[ \t]*(?:\(|=[ \t]*(?:async[ \t]*)?\(|:[ \t]*(?:async[ \t]*)?(?:function\b|\())/;
+  const found = new Map<string, string[]>();
+  for (const path of tree.files.keys()) {
+    if (!isProductSource(path)) continue;
+    await breathe();
+    const text = tree.text(path) ?? '';
+    if (text.length > mostSourceBytes) continue;
+    for (const [at, line] of text.split('\n').entries()) {
+      const name = written.exec(line.slice(0, 200))?.[1];
+      if (name === undefined) continue;
+      const places = found.get(name);
+      if (places === undefined) found.set(name, [`${path}:${at + 1}`]);
+      else places.push(`${path}:${at + 1}`);
+    }
+  }
+  return found;
 }
+
+/** A method that others have under the same name as well: one of several that are called alike, of which one may have nothing to do. */
+const isWrittenElsewhere = (members: ReadonlyMap<string, readonly string[]>, { name, path, line }: Suspect): boolean =>
+  name.includes('.') && (members.get(name.split('.').at(-1)!) ?? []).some((place) => place !== `${path}:${line}`);
 
 /** Test scripts that also check how the source is written; they notice every other spelling, and honestly so. */
 const looksAtText = /lint|prettier|biome|standard|\bxo\b|format|tsc|types|check|coverage|c8|nyc/;
@@ -83,12 +95,15 @@ export const honestyCheck: Check = {
     const reached = reachedFiles(candidate);
     for (const { path, status } of changes) {
       await breathe();
+      // What has moved was hollow before.
+      if (status === 'removed')
+        for (const each of functionsIn(path, against?.text(path) ?? '')) if (each.hollow) hollowBefore.add(each.name);
       if (status === 'removed' || /\.json$/.test(path) || !(isProductSource(path) || reached.has(path))) continue;
       const text = candidate.text(path);
       if (text === null) continue;
       const earlier = functionsIn(path, against?.text(path) ?? '');
       const before = new Set(earlier.map((each) => `${each.name} ${each.work}`));
-      for (const each of earlier) if (each.hollow) hollowBefore.add(`${path} ${each.name}`);
+      for (const each of earlier) if (each.hollow) hollowBefore.add(each.name);
       suspects.push(
         ...functionsIn(path, text)
           .filter((each) => !before.has(`${each.name} ${each.work}`))
@@ -97,6 +112,7 @@ export const honestyCheck: Check = {
     }
     if (suspects.length === 0) return outcome('passed', 'no function was added or changed');
     const findings: Finding[] = [];
+    const members = suspects.some((each) => each.hollow) ? await membersOf(candidate) : new Map<string, string[]>();
     for (const each of suspects) {
       if (each.placeholder !== null && !isKeptElsewhere(candidate, each.name)) {
         findings.push(
@@ -112,8 +128,7 @@ export const honestyCheck: Check = {
           }),
         );
       }
-      const isHollow =
-        each.hollow && !hollowBefore.has(`${each.path} ${each.name}`) && !isWrittenElsewhere(candidate, each);
+      const isHollow = each.hollow && !hollowBefore.has(each.name) && !isWrittenElsewhere(members, each);
       if (each.shape !== 'full' || isHollow) {
         const what =
           each.shape === 'empty'

@@ -334,8 +334,20 @@ function isDeclaredOnly(lines: readonly string[], at: number, headEnd: number, e
   );
 }
 
-/** All that stands in the brackets behind a class, but for `object`. */
-const basesIn = (line: string): string => (/\(([^)]*)\)/.exec(line)?.[1] ?? '').replace(/\bobject\b/, '').trim();
+/** More lines than this no head of a class has. */
+const mostHeadLines = 20;
+
+/** The last line of a class's head, and all that stands in its brackets but for `object`. */
+function classHead(lines: readonly string[], at: number): { readonly bases: string; readonly end: number } {
+  let end = at;
+  const isOpen = (): boolean => {
+    const head = lines.slice(at, end + 1).join(' ');
+    return head.split('(').length > head.split(')').length;
+  };
+  while (end < Math.min(lines.length - 1, at + mostHeadLines) && isOpen()) end++;
+  const bases = /\(([^)]*)\)/.exec(lines.slice(at, end + 1).join(' '))?.[1] ?? '';
+  return { bases: bases.replace(/\bobject\b/, '').trim(), end };
+}
 
 /** @param bases of the class that it stands in; undefined: it stands in none */
 function pythonBearing(
@@ -361,6 +373,7 @@ function pythonBearing(
     name,
     takes: given.length,
     answers: shape === 'full' ? 'the same' : shape === 'empty' ? 'nothing' : 'a constant',
+    isText: /^return ["']/.test(only),
     ofState: bases !== undefined && lines.some((line) => /^\s+self\.\w+\s*(?::[^=]+)?=/.test(line)),
   };
 }
@@ -378,8 +391,12 @@ function pythonFunctions(text: string): SourceFunction[] {
     if (head === null) continue;
     const indent = head[1]!.length;
     const name = [...scopes.map((scope) => scope.name), head[3]!].join('.');
-    scopes.push({ indent, name: head[3]!, ...(head[2] === 'class' ? { bases: basesIn(line) } : {}) });
-    if (head[2] === 'class') continue;
+    const whole = head[2] === 'class' ? classHead(lines, at) : null;
+    scopes.push({ indent, name: head[3]!, ...(whole === null ? {} : { bases: whole.bases }) });
+    if (whole !== null) {
+      at = whole.end;
+      continue;
+    }
     let headEnd = at;
     while (headEnd < lines.length - 1 && !/:\s*(#.*)?$/.test(lines[headEnd]!)) headEnd++;
     let end = headEnd + 1;

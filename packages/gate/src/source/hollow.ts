@@ -12,11 +12,22 @@ const wordsOf = (name: string): string[] =>
 const saysSo =
   /^(?:noop|nop|noops|null|none|never|always|default|defaults|constant|dummy|fallback|disabled|unlimited|identity|silent|quiet|inert)$/;
 const ofAll = /^(?:all|any|anything|everything|everyone|nothing|nobody)$/;
-const asks = /^(?:is|are|was|has|have|can|should|will|does|contains|includes|matches)$/;
+const asks = /^(?:is|are|was|has|have|can|should|will|does|needs|requires|contains|includes|matches)$/;
 const changes =
-  /^(?:sanitize|sanitise|escape|normalize|normalise|encrypt|decrypt|hash|compress|encode|sort|dedupe|deduplicate|clean|trim|strip|convert|redact|mask|shuffle|validate|sanitized|escaped|normalized)$/;
+  /^(?:sanitize|sanitise|escape|normalize|normalise|encrypt|decrypt|hash|compress|encode|sort|dedupe|deduplicate|clean|trim|strip|convert|redact|mask|shuffle|validate|verify|check|sanitized|escaped|normalized)$/;
 const reckons =
-  /^(?:calculate|calc|compute|count|total|sum|average|mean|find|search|load|fetch|list|lookup|estimate|measure|size|length|get)$/;
+  /^(?:calculate|calc|compute|count|total|sum|average|mean|find|search|load|fetch|list|lookup|estimate|measure|size|length)$/;
+const quantity = /^(?:count|total|sum|size|length|balance|price|amount|average|number|score)$/;
+const acts =
+  /^(?:save|store|persist|insert|send|publish|upload|notify|charge|refund|transfer|delete|remove|update|authenticate|authorize|authorise|reserve)$/;
+/** `priceOf`, `expiringBefore`: what comes behind it is what it is about. */
+const relates = /^(?:of|for|by|before|after|between|from|within|at)$/;
+const isReckoned = (words: readonly string[]): boolean =>
+  reckons.test(words[0] ?? '') ||
+  (words[0] === 'get' &&
+    (words[1] === 'all' ||
+      words.slice(1).some((word) => quantity.test(word)) ||
+      words.slice(2).some((word) => relates.test(word))));
 /** Called by somebody else at a moment, who may find nothing to do in it. */
 const hook = /^(?:on|before|after)$/;
 
@@ -30,7 +41,7 @@ const admits = (name: string): boolean =>
       words.some((word) => saysSo.test(word) || (at < parts.length - 1 && standsFor.test(word))) ||
       /^(?:no|without)$/.test(words[0] ?? '') ||
       (!asks.test(words[0] ?? '') &&
-        !reckons.test(words[0] ?? '') &&
+        !/^(?:get|find|fetch|load|list|count)$/.test(words[0] ?? '') &&
         (ofAll.test(words.at(-1) ?? '') || /^(?:ok|yes|no|zero|empty)$/.test(part)))
     );
   });
@@ -45,23 +56,28 @@ export interface Bearing {
   readonly answers: 'nothing' | 'a constant' | 'the same';
   /** It belongs to something with a state of its own. */
   readonly ofState: boolean;
+  /** The constant is a text: a label, a name. */
+  readonly isText: boolean;
 }
 
 /**
  * Does a function answer the same whatever it is given, or whatever it holds, under a name that says otherwise? What its tests say of it
  * does not count: who leaves the work out writes those as well.
  */
-export function isHollow({ name, takes, answers, ofState }: Bearing): boolean {
+export function isHollow({ name, takes, answers, ofState, isText }: Bearing): boolean {
   const own = name.split('.').at(-1)!;
   const words = wordsOf(own);
   const first = words[0] ?? '';
-  if (admits(name) || hook.test(first) || own === 'constructor' || /^__\w+__$/.test(own)) return false;
+  if (admits(name) || hook.test(first) || /^__\w+__$/.test(own)) return false;
   if (answers === 'the same') return takes > 0 && changes.test(first);
-  if (takes > 0) return answers === 'a constant' || !/^(?:handle|log|debug|trace|dispose|close)$/.test(first);
+  if (answers === 'nothing') return takes > 0 && acts.test(first);
+  if (takes === 0) return ofState && (asks.test(first) || (isReckoned(words) && !isText));
   return (
-    answers === 'a constant' &&
-    ofState &&
-    (asks.test(first) || (reckons.test(first) && words.length > (first === 'get' ? 1 : 0)))
+    asks.test(first) ||
+    changes.test(first) ||
+    acts.test(first) ||
+    isReckoned(words) ||
+    words.slice(1).some((word) => relates.test(word))
   );
 }
 
@@ -89,26 +105,36 @@ export function bearingOf(
   const body = node.body;
   if (body === undefined || ts.isSetAccessor(node) || ts.isConstructorDeclaration(node)) return null;
   if ((ts.canHaveDecorators(node) ? (ts.getDecorators(node) ?? []) : []).length > 0) return null;
+  // What only types look at.
+  if (
+    (node.typeParameters?.length ?? 0) > 0 ||
+    node.parameters.some((each) => each.type?.kind === ts.SyntaxKind.NeverKeyword)
+  )
+    return null;
   let ofState = false;
+  let within = '';
   const holder = node.parent;
   if (ts.isClassLike(holder)) {
     if (holder.heritageClauses !== undefined) return null;
+    if (ts.canHaveModifiers(node) && ts.getModifiers(node)?.some((each) => each.kind === ts.SyntaxKind.StaticKeyword))
+      return null;
     ofState = holder.members.some((each) => ts.isPropertyDeclaration(each) || ts.isConstructorDeclaration(each));
   } else if (!ts.isFunctionDeclaration(node)) {
     // In an object that is handed to somebody it is a setting, and in a call it is a handler.
     let at: ts.Node = holder;
-    if (ts.isObjectLiteralExpression(at) || ts.isPropertyAssignment(at)) {
-      at = ts.isPropertyAssignment(at) ? at.parent.parent : at.parent;
-      while (ts.isAsExpression(at) || ts.isSatisfiesExpression(at)) at = at.parent;
-    }
+    if (ts.isPropertyAssignment(at)) at = at.parent;
+    // What says of itself what it has to fit into is called by the rules of that.
+    if (ts.isObjectLiteralExpression(at)) at = at.parent;
     if (ts.isPropertyDeclaration(at)) {
       if (ts.isClassLike(at.parent) && at.parent.heritageClauses !== undefined) return null;
-    } else if (!ts.isVariableDeclaration(at)) return null;
-    // A type that names the whole says how it is to be called: `const accepts: Filter = (_file) => true` fits in somewhere.
-    else if (at.type !== undefined) return null;
+    } else if (!ts.isVariableDeclaration(at) || at.type !== undefined) return null;
+    else if (holder !== at) within = `${at.name.getText()}.`;
   }
   const takes = node.parameters.filter((each) => each.name.getText() !== 'this').length;
-  const as = (answers: Bearing['answers']): Bearing => ({ name, takes, answers, ofState });
+  const only = ts.isBlock(body) ? body.statements.at(-1) : body;
+  const given = only !== undefined && ts.isReturnStatement(only) ? only.expression : only;
+  const isText = given !== undefined && ts.isStringLiteralLike(given);
+  const as = (answers: Bearing['answers']): Bearing => ({ name: within + name, takes, answers, ofState, isText });
   if (shape !== 'full') return as(shape === 'empty' ? 'nothing' : 'a constant');
   const statements = ts.isBlock(body) ? body.statements : [];
   const last = statements.at(-1);
