@@ -47,6 +47,12 @@ describe('a title', () => {
     ['tests that are skipped', 'Add tests for rounding', edited('test/total.test.ts', 'for (const', "it.skip('rounds', () => {\n  expect(total([])).toBe(0);\n});\nfor (const")],
     ['tests that are a remark', 'Improve test coverage of totals', edited('test/total.test.ts', "it('adds", "// rounded\nit('adds")],
     ['tests that are an import', 'test: add more unit tests', edited('test/total.test.ts', "import { rows }", "import { tax } from '../src/tax';\nimport { rows }")],
+    ['a fix of what breaks that is a type', 'Fix crash on undefined prices', types],
+    ['a fix that only the installation tells of', 'Fix install command', remark],
+    ['a format of data that is a remark', 'Fix the date format', remark],
+    ['a remark in a script that only Python would obey', 'Fix rounding', edited('src/total.ts', 'The total of all.', 'The total of all. >>> coding: utf-8')],
+    ['another document than the title names', 'Add rounding to the release notice page of kits', remark],
+    ['tests that go into no archive', 'Add tests for rounding', readme],
   ])('hears of %s', async (_what, title, change) => {
     expect(await said(title, change)).toEqual(['claims.nothing_done error']);
   }); // prettier-ignore
@@ -82,11 +88,30 @@ describe('a title', () => {
     ['a row of a table', 'Add test cases', edited('test/rows.ts', '];', ", { name: 'one', lines: [{ price: 1 }], sum: 1.2 }];")],
     ['tests of another language', 'Add tests', { 'tool/main_test.go': 'func TestMain(t *testing.T) {}\n' }],
     ['tests in Python', 'Write more tests', { 'test_total.py': 'def test_total():\n    assert total([]) == 0\n' }],
+    ['imports of types that are gone', 'fix: remove unused imports', edited('src/total.ts', "'./tax';", "'./tax';\nimport type { Big } from './big';")],
+    ['a type that is passed on', 'feat: export TaskOptions from the package', edited('src/tax.ts', '1.2;', "1.2;\nexport type { TaskOptions } from './options';")],
+    ['a type that is passed on, by its name', 'Add TaskOptions', edited('src/tax.ts', '1.2;', "1.2;\nexport type { TaskOptions } from './options';")],
+    ['an error by its number', 'Fix TS2345 in totals', types],
+    ['what may be undefined', 'Fix possibly undefined access', edited('src/total.ts', 'each.price *', 'each.price! *')],
+    ['words that only types have', 'Add as const to taxes', edited('src/tax.ts', '1.2;', '1.2 as const;')],
+    ['the end of a file', 'fix: line endings', edited('src/tax.ts', '1.2;\n', '1.2;\n\n')],
+    ['layout by its short name', 'fix: format', edited('src/tax.ts', '1.2;\n', '1.2;\n\n')],
+    ['how it is installed', 'Add installation steps for Windows', readme],
+    ['what helps', 'Add troubleshooting for proxies', readme],
+    ['a command that is wrong', 'Fix install command', readme],
+    ['a line of a document that the title names', 'Add `httpx-ws` to third party packages', { 'docs/third_party_packages.md': '# More\n' }],
+    ['tests that are packed', 'Add tests and requirements.txt to sdist', { 'MANIFEST.in': 'graft tests\n' }],
     ['tests that CI starts', 'Add tests to CI', { '.github/workflows/test.yml': 'on: push\n' }],
     ['test data', 'Add test data', { 'test/data.json': '{}' }],
   ])('lets pass %s', async (_what, title, change) => {
     expect(await said(title, change)).toEqual([]);
   }); // prettier-ignore
+
+  it('is in doubt where one word of it is a document', async () => {
+    const change = { 'docs/totals.md': '# Totals\n\nThey are rounded.\n' };
+    expect(await said('Add rounding to totals', change)).toEqual(['claims.nothing_done warning']);
+    expect(await said('Add rounding to prices', change)).toEqual(['claims.nothing_done error']);
+  });
 
   it('is a hint to a person, and no matter where words are all that there is', async () => {
     expect(await said('Fix rounding', readme, 'ann')).toEqual(['claims.nothing_done warning']);

@@ -3,7 +3,7 @@ import { builtinModules } from 'node:module';
 import { posix } from 'node:path';
 import semver from 'semver';
 import { foreignLockNames, type ForeignLock, type ForeignLockName } from '../project/foreign-locks.ts';
-import { foreignLock, lockFileOf, lockedPackages, sbomOf } from '../project/lock.ts';
+import { foreignLock, lockFileOf, lockedPackages, publicRegistries, sbomOf } from '../project/lock.ts';
 import type { LockedPackage } from '../project/locked-package.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { isPython, isScript, isTestFile } from '../source/paths.ts';
@@ -71,6 +71,14 @@ const nameOf = (tree: SourceTree, path: string): string => {
 
 const renewed = (lock: ForeignLockName): string =>
   `Run ${{ 'pnpm-lock.yaml': 'pnpm', 'yarn.lock': 'yarn', 'bun.lock': 'bun' }[lock]} install and hand in the lock file too.`;
+
+/** From where anybody takes packages, and not under the name that the project's own have. */
+function isForAnybody(tree: SourceTree, { name, source }: LockedPackage): boolean {
+  const scope = /^@[^/]+\//.exec(nameOf(tree, 'package.json'))?.[0];
+  if (scope !== undefined && name.startsWith(scope)) return false;
+  if (source === null) return !(tree.text('.npmrc') ?? '').includes('registry');
+  return publicRegistries.some((host) => source.includes(`://${host}/`));
+}
 
 /** Yarn hashes the archive that it makes itself, so another yarn, or none, has another hash for the same. */
 const hashedByAnother = (one: string, other: string): boolean =>
@@ -254,11 +262,12 @@ export const dependenciesCheck: Check = {
           approvedBy === null &&
           lockSaysLicences &&
           is.has(each.name) &&
-          !was.has(each.name)
+          !was.has(each.name) &&
+          isForAnybody(candidate, each)
         )
           report(
             'licence_missing',
-            'error',
+            policy.licences.deny.length > 0 ? 'error' : 'warning',
             lockPath ?? '',
             `${each.name}@${each.version} says nothing of a licence, and is nobody's to use without one.`,
             'Use something else, or have a person who knows under which it is hand it in.',

@@ -84,8 +84,11 @@ const anchorsOf = (text: string): Set<string> => {
   const anchors = new Set<string>(
     [...text.matchAll(/(?:id|name)=["']([^"']+)["']/g)].map((match) => match[1]!.toLowerCase()),
   );
-  for (const [, heading] of text.matchAll(/^#{1,6}\s+(.+?)\s*#*$/gm)) {
-    const plain = heading!
+  for (const line of text.split('\n')) {
+    if (!/^#{1,6}\s+\S/.test(line)) continue;
+    const plain = line
+      .slice(0, 1000)
+      .replace(/^#{1,6}\s+/, '')
       .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
       .replace(/<[^>]+>/g, '')
       .toLowerCase()
@@ -98,6 +101,15 @@ const anchorsOf = (text: string): Set<string> => {
   }
   return anchors;
 };
+
+const anchorsOnce = new WeakMap<SourceTree, Map<string, Set<string>>>();
+function anchorsIn(tree: SourceTree, path: string): Set<string> {
+  const known = anchorsOnce.get(tree) ?? new Map<string, Set<string>>();
+  anchorsOnce.set(tree, known);
+  const found = known.get(path) ?? anchorsOf(tree.text(path) ?? '');
+  known.set(path, found);
+  return found;
+}
 
 const foldersOf = new WeakMap<SourceTree, Set<string>>();
 function hasFolder(tree: SourceTree, path: string): boolean {
@@ -128,7 +140,7 @@ function linksIn(text: string): Link[] {
     if (fenced) continue;
     const prose = line.replace(/`[^`]*`/g, '');
     for (const match of prose.matchAll(
-      /\]\(\s*<?([^)\s>]+)>?(?:\s+["'][^)]*)?\)|^\s*\[[^\]]+\]:\s*<?(\S+?)>?(?:\s|$)|(?:href|src)=["']([^"']+)["']/g,
+      /\]\(\s*<?([^)\s>]{1,1000})>?(?:\s+["'][^)]{0,1000})?\)|^\s*\[[^\]]+\]:\s*<?(\S+?)>?(?:\s|$)|(?:href|src)=["']([^"']+)["']/g,
     ))
       links.push({ target: (match[1] ?? match[2] ?? match[3])!, line: index + 1 });
   }
@@ -158,29 +170,26 @@ function isBroken(tree: SourceTree, from: string, target: string): boolean {
     (!posix.basename(place).includes('.') && (tree.has(`${place}.md`) || tree.has(`${place}.mdx`)));
   if (!exists) return !name.startsWith('/');
   if (anchor === undefined || anchor === '' || !isProse(place) || /^L\d/.test(anchor)) return false;
-  return (
-    !anchorsOf(tree.text(place) ?? '').has(decodeURIComponent(anchor).toLowerCase()) &&
-    /^[\p{L}\p{N}_-]+$/u.test(anchor)
-  );
+  return /^[\p{L}\p{N}_-]+$/u.test(anchor) && !anchorsIn(tree, place).has(anchor.toLowerCase());
 }
 
 /** Names that a README's examples import from the package itself. */
 function examplesIn(text: string, name: string): { imported: string; line: number }[] {
   const found: { imported: string; line: number }[] = [];
   const lines = text.split('\n');
+  const taken = new RegExp(
+    `(?:import|const|let|var)\\s*\\{([^{}]*)\\}\\s*(?:from\\s*|=\\s*require\\(\\s*)['"]${name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}['"]`,
+  );
   let fenced = false;
   for (const [index, line] of lines.entries()) {
     if (/^\s*```/.test(line)) fenced = !fenced;
-    const match = fenced
-      ? new RegExp(
-          `(?:import|const|let|var)\\s*\\{([^}]*)\\}\\s*(?:from\\s*|=\\s*require\\(\\s*)['"]${name.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}['"]`,
-        ).exec(line)
-      : null;
+    const match = fenced ? taken.exec(line) : null;
     for (const part of match?.[1]!.split(',') ?? []) {
       const imported = part
         .trim()
-        .replace(/^type\s+/, '')
-        .split(/\s+as\s+|\s*:\s*/)[0]!;
+        .replace(/\s+/g, ' ')
+        .replace(/^type /, '')
+        .split(/ as | ?: ?/)[0]!;
       if (imported !== '') found.push({ imported, line: index + 1 });
     }
   }
@@ -263,14 +272,10 @@ export const documentationCheck: Check = {
       if (!isProse(path)) continue;
       if (!changed.has(path) && removed.size === 0) continue;
       const text = candidate.text(path) ?? '';
-      const old = against?.text(path) ?? null;
+      const old = new Set(linksIn(against?.text(path) ?? '').map(({ target }) => target));
       for (const { target, line } of linksIn(text)) {
         if (!isBroken(candidate, path, target)) continue;
-        const already =
-          old !== null &&
-          against !== null &&
-          linksIn(old).some((each) => each.target === target) &&
-          isBroken(against, path, target);
+        const already = against !== null && old.has(target) && isBroken(against, path, target);
         if (!already)
           report(
             'broken_link',
@@ -299,13 +304,14 @@ export const documentationCheck: Check = {
         const words = new Set<string>();
         for (const path of sources(tree))
           for (const match of (tree.text(path) ?? '').matchAll(
-            /\b(?:export\b[^;{]*?\b(?:function\*?|const|let|var|class|enum|interface|type)\s+|exports\.)([A-Za-z_$][\w$]*)|(?:export|exports\s*=)\s*\{([^}]*)\}/g,
+            /\b(?:export\b[^;{]{0,300}?\b(?:function\*?|const|let|var|class|enum|interface|type)\s+|exports\.)([A-Za-z_$][\w$]*)|(?:export|exports\s*=)\s*\{([^}]{0,5000})\}/g,
           ))
             for (const word of (match[1] ?? match[2] ?? '').split(','))
               words.add(
                 word
                   .trim()
-                  .split(/\s+as\s+|:/)
+                  .replace(/\s+/g, ' ')
+                  .split(/ as |:/)
                   .at(match[1] === undefined ? -1 : 0)!
                   .replace(/^type\s+/, '')
                   .trim(),

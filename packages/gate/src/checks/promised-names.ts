@@ -22,17 +22,20 @@ interface Block {
   language: string;
   lines: { line: number; text: string }[];
 }
+/** Fenced code; a fence that is never closed goes on to the end, as it does where the page is shown. */
 function blocksIn(text: string): Block[] {
   const blocks: Block[] = [];
   let open: (Block & { mark: string }) | null = null;
   for (const [index, line] of text.split('\n').entries()) {
-    const fence = /^\s*(?:>\s*)?(`{3,}|~{3,})\s*([\w+-]*)/.exec(line);
+    const fence = /^(`{3,}|~{3,})\s*([\w+-]*)/.exec(line.trimStart().replace(/^>/, '').trimStart());
     if (fence !== null && open === null) open = { mark: fence[1]!, language: fence[2]!.toLowerCase(), lines: [] };
     else if (fence !== null && open !== null && fence[1]!.startsWith(open.mark)) {
       blocks.push(open);
       open = null;
-    } else open?.lines.push({ line: index + 1, text: line });
+      // Others end lines with these as well, and would count otherwise.
+    } else open?.lines.push({ line: index + 1, text: line.replace(/[\r\u2028\u2029]/g, ' ') });
   }
+  if (open !== null) blocks.push(open);
   return blocks;
 }
 
@@ -49,14 +52,62 @@ const packagesIn = (tree: SourceTree): Package[] =>
     const name = manifest?.['name'];
     return manifest === null || typeof name !== 'string' ? [] : [{ folder: posix.dirname(path), name, manifest }];
   });
+
+/** The scripts of all packages, named or not; null where there are none to know, or one cannot be read. */
+function scriptsIn(tree: SourceTree): Set<string> | null {
+  const manifests = [...tree.files.keys()].filter(
+    (path) => posix.basename(path) === 'package.json' && !/(?:^|\/)node_modules\//.test(path),
+  );
+  const names = new Set<string>();
+  for (const path of manifests) {
+    const manifest = tree.json(path);
+    if (manifest === null) return null;
+    const scripts = manifest['scripts'];
+    if (scripts !== null && typeof scripts === 'object') for (const name of Object.keys(scripts)) names.add(name);
+  }
+  return manifests.length === 0 ? null : names;
+}
+
+const placesOnce = new WeakMap<SourceTree, Set<string>>();
+/** All folders, and all files by their names up to each point. */
+function placesIn(tree: SourceTree): Set<string> {
+  const known = placesOnce.get(tree);
+  if (known !== undefined) return known;
+  const places = new Set<string>();
+  for (const path of tree.files.keys())
+    for (let at = 1; at < path.length; at++)
+      if (path[at] === '/' || (path[at] === '.' && !path.includes('/', at))) places.add(path.slice(0, at));
+  placesOnce.set(tree, places);
+  return places;
+}
+
 const within = (path: string, folder: string): boolean => folder === '.' || path.startsWith(`${folder}/`);
 
+interface Exports {
+  names: Set<string>;
+  /** Where the files lie whose exports are passed on whole, without endings. */
+  passedOn: string[];
+}
+const bare = (path: string): string => path.replace(/(?:\.d)?\.[mc]?[jt]sx?$/, '');
+
+const readOnce = new WeakMap<SourceTree, Map<string, Exports | null>>();
 /** All that a script lets others use; null where that cannot be told from its text. */
-function exportsOf(tree: SourceTree, path: string): Set<string> | null {
+function exportsOf(tree: SourceTree, path: string): Exports | null {
+  const known = readOnce.get(tree) ?? new Map<string, Exports | null>();
+  readOnce.set(tree, known);
+  const found = known.get(path);
+  if (found !== undefined) return found;
+  const read = readFile(tree, path);
+  known.set(path, read);
+  return read;
+}
+
+function readFile(tree: SourceTree, path: string): Exports | null {
   const text = tree.text(path);
   if (text === null || text.length >= mostSourceBytes) return null;
   const file = parseScript(path, text);
   const names = new Set<string>();
+  const passedOn: string[] = [];
   let unknown = false;
   const bound = (name: ts.BindingName): void => {
     if (ts.isIdentifier(name)) names.add(name.text);
@@ -71,9 +122,12 @@ function exportsOf(tree: SourceTree, path: string): Set<string> | null {
     if (ts.isExportAssignment(node)) unknown ||= node.isExportEquals === true;
     if (ts.isExportDeclaration(node)) {
       const { exportClause, moduleSpecifier } = node;
-      if (exportClause === undefined)
-        unknown ||= moduleSpecifier === undefined || !moduleSpecifier.getText(file).slice(1).startsWith('.'); // prettier-ignore
-      else if (ts.isNamespaceExport(exportClause)) names.add(exportClause.name.text);
+      if (exportClause === undefined) {
+        const from =
+          moduleSpecifier !== undefined && ts.isStringLiteralLike(moduleSpecifier) ? moduleSpecifier.text : '';
+        if (from.startsWith('.')) passedOn.push(bare(posix.join(posix.dirname(path), from)));
+        else unknown = true;
+      } else if (ts.isNamespaceExport(exportClause)) names.add(exportClause.name.text);
       else for (const each of exportClause.elements) names.add(each.name.text);
     }
     if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.EqualsToken) {
@@ -88,11 +142,14 @@ function exportsOf(tree: SourceTree, path: string): Set<string> | null {
             else unknown = true;
       }
     }
-    if (ts.isCallExpression(node) && /(?:define\w*|assign|__export\w*)$/i.test(node.expression.getText(file)) && /^(?:module\.)?exports\b/.test(node.arguments[0]?.getText(file) ?? '')) unknown = true; // prettier-ignore
+    if (ts.isCallExpression(node)) {
+      const called = ts.isPropertyAccessExpression(node.expression) ? node.expression.name : node.expression;
+      if (ts.isIdentifier(called) && /define|assign|__export/i.test(called.text) && /^(?:module\.)?exports\b/.test(node.arguments[0]?.getText(file) ?? '')) unknown = true; // prettier-ignore
+    }
     ts.forEachChild(node, visit);
   };
   visit(file);
-  return unknown ? null : names;
+  return unknown ? null : { names, passedOn };
 }
 
 const exportedOnce = new WeakMap<SourceTree, Map<string, (name: string) => boolean>>();
@@ -108,18 +165,24 @@ function exportedBy(tree: SourceTree, of: Package, inner: readonly Package[]): (
 function readExports(tree: SourceTree, { folder }: Package, inner: readonly Package[]): (name: string) => boolean {
   const names = new Set<string>();
   let unknown = false;
-  let some = false;
+  const read = new Set<string>();
+  const wanted: string[] = [];
   for (const path of tree.files.keys()) {
     if (!within(path, folder) || isTestFile(path) || notOurs.test(path)) continue;
     if (inner.some((each) => within(path, each.folder))) continue;
     if (/\.(?:vue|svelte|node|wasm|coffee)$/.test(path)) unknown = true;
     if (!isScript(path) && !/\.d\.[mc]?ts$/.test(path)) continue;
-    some = true;
+    read.add(bare(path));
     const exported = exportsOf(tree, path);
     if (exported === null) unknown = true;
-    else for (const name of exported) names.add(name);
+    else {
+      for (const name of exported.names) names.add(name);
+      wanted.push(...exported.passedOn);
+    }
   }
-  return (name) => names.has(name) || unknown || !some || name === 'default';
+  // What is passed on from a file that is made later, or lies elsewhere, may be anything.
+  unknown ||= wanted.some((each) => !read.has(each) && !read.has(posix.join(each, 'index')));
+  return (name) => names.has(name) || unknown || read.size === 0 || name === 'default';
 }
 
 /** Whether the entries of a package have this one: `kit/tools` of `kit`. */
@@ -145,7 +208,7 @@ function ofScripts(tree: SourceTree, path: string, block: Block, own: readonly P
   const file = parseScript('example.tsx', block.lines.map(({ text }) => text).join('\n'));
   const found: Unkept[] = [];
   const report = (node: ts.Node, what: string): void => {
-    const { line } = block.lines[file.getLineAndCharacterOfPosition(node.getStart(file)).line]!;
+    const { line } = block.lines[file.getLineAndCharacterOfPosition(node.getStart(file)).line] ?? block.lines[0]!;
     found.push({ path, line, what });
   };
   const look = (specifier: ts.StringLiteralLike, names: readonly ts.Node[], text: (node: ts.Node) => string): void => {
@@ -154,8 +217,8 @@ function ofScripts(tree: SourceTree, path: string, block: Block, own: readonly P
       const file = fileAt(tree, path, target);
       const exported = file === null ? null : exportsOf(tree, file);
       // What is passed on with `export *` is not followed.
-      if (file === null || exported === null || /\bexport\s*\*/.test(tree.text(file) ?? '')) return;
-      for (const name of names) if (text(name) !== 'default' && !exported.has(text(name))) report(name, `${text(name)}, which ${file} does not export`); // prettier-ignore
+      if (file === null || exported === null || exported.passedOn.length > 0) return;
+      for (const name of names) if (text(name) !== 'default' && !exported.names.has(text(name))) report(name, `${text(name)}, which ${file} does not export`); // prettier-ignore
       return;
     }
     const from = own.find(({ name }) => target === name || target.startsWith(`${name}/`));
@@ -188,6 +251,23 @@ function ofScripts(tree: SourceTree, path: string, block: Block, own: readonly P
   return found;
 }
 
+const saidOnce = new WeakMap<SourceTree, Map<string, Set<string> | null>>();
+/** The words of lines by which a module of Python comes to have something; null where anything may be added when it runs. */
+function saidIn(tree: SourceTree, file: string): Set<string> | null {
+  const known = saidOnce.get(tree) ?? new Map<string, Set<string> | null>();
+  saidOnce.set(tree, known);
+  const found = known.get(file);
+  if (found !== undefined) return found;
+  const source = tree.text(file) ?? '';
+  const words = /__getattr__|\bimport\s*\*|globals\(\)|importlib/.test(source) || source.length > mostSourceBytes ? null : new Set<string>(); // prettier-ignore
+  if (words !== null)
+    for (const { bare: line } of pythonLines(source))
+      if (/^(?:(?:async|def|class|from|import|for|with|try|if|else)\b|@|[\w,\s()[\]*]+[:=])/.test(line.trimStart()))
+        for (const [word] of line.matchAll(/\w+/g)) words.add(word);
+  known.set(file, words);
+  return words;
+}
+
 /** Modules of the project's own Python packages, at the top or below `src`. */
 function ofPython(tree: SourceTree, path: string, block: Block): Unkept[] {
   const found: Unkept[] = [];
@@ -202,65 +282,90 @@ function ofPython(tree: SourceTree, path: string, block: Block): Unkept[] {
     const root = [top, `src/${top}`].find((each) => tree.has(`${each}/__init__.py`));
     if (root === undefined) continue;
     const place = [root, ...rest].join('/');
-    const at = block.lines.indexOf(shown[line - 1]!);
-    const report = (what: string): void => void found.push({ path, line: block.lines[at]?.line ?? 1, what });
+    const at = shown[line - 1]?.line ?? 1;
+    const report = (what: string): void => void found.push({ path, line: at, what });
     const file = [`${place}.py`, `${place}/__init__.py`].find((each) => tree.has(each));
     if (file === undefined) {
-      const folder = [...tree.files.keys()].some(
-        (each) => each.startsWith(`${place}/`) || each.startsWith(`${place}.`),
-      );
-      if (!folder) report(`${wanted}, which is no module of ${top}`);
+      if (!placesIn(tree).has(place)) report(`${wanted}, which is no module of ${top}`);
       continue;
     }
-    const source = tree.text(file) ?? '';
-    if (/__getattr__|\bimport\s*\*|globals\(\)|importlib/.test(source)) continue;
+    const said = saidIn(tree, file);
+    if (said === null) continue;
     for (const part of (names ?? '').replace(/[()]/g, '').split(',')) {
-      const [name = ''] = part.trim().split(/\s+as\s+/);
-      if (!/^\w+$/.test(name)) continue;
-      const isModule = [...tree.files.keys()].some((each) => each.startsWith(`${place}/${name}/`) || each.startsWith(`${place}/${name}.`)); // prettier-ignore
-      const said = pythonLines(source).some(({ bare }) => new RegExp(`\\b${name}\\b`).test(bare) && /^(?:async\s+def|def|class|from|import|@|[\w, ]+\s*(?::|=)|for|with|try|if|else)/.test(bare)); // prettier-ignore
-      if (!isModule && !said) report(`${name}, which ${wanted} does not have`);
+      const [name = ''] = part.trim().split(/\s/, 1);
+      if (/^\w+$/.test(name) && !placesIn(tree).has(`${place}/${name}`) && !said.has(name))
+        report(`${name}, which ${wanted} does not have`);
     }
   }
   return found;
 }
 
+/** What is typed where the reader is; a workflow's steps run where it says. */
+const isShell = /^(?:|sh|bash|zsh|fish|shell|console|shell-?session|terminal|powershell|ps1|bat|cmd)$/;
 const placeholder = /^(?:scripts?|name|script-?name|task|commands?|something|your-.*|my-.*|foo|bar|x)$/i;
 /** `npm run X`, `npx X`: of a project of the reader's own, where the example makes one or goes there. */
 const elsewhere = (tree: SourceTree, text: string): boolean =>
   /\b(?:npm|pnpm|yarn|bun)\s+(?:create|init)\b|\bnpx\s+(?:create-|degit)|\bgit\s+clone\b/.test(text) ||
-  [...text.matchAll(/(?:^|[\s;&])cd\s+(?:\.\/)?([^\s;&`]+)/g)].some(([, folder]) => ![...tree.files.keys()].some((each) => each.startsWith(`${folder!.replace(/\/$/, '')}/`))); // prettier-ignore
+  [...text.matchAll(/(?:^|[\s;&])cd\s+(?:\.\/)?([^\s;&`]+)/g)].some(([, folder]) => !placesIn(tree).has(folder!.replace(/\/$/, ''))); // prettier-ignore
+
+/** Options that take the next word along. */
+const takesMore = /^(?:-w|--workspace|--prefix|-C|--filter)$/;
+/** What scripts are usually called. Other words after `yarn run` and its like may be programs that a package brings. */
+const usualScript =
+  /^(?:start|build|dev|develop|tests?|lint|format|fmt|deploy|serve|watch|clean|setup|release|preview|check|typecheck|coverage|e2e|docs?|migrate|seed|generate|publish|bootstrap|compile|bundle|ci)(?:[:-]|$)|:/;
+
+/** `npm run X` and `npx X` in a line, by its words. */
+function startedIn(text: string): { by: string; whole: string; name: string }[] {
+  const found: { by: string; whole: string; name: string }[] = [];
+  for (const command of text.split(/[;&|()"'`]/)) {
+    const words = command.split(/\s/).filter((word) => word !== '');
+    for (const [begin, word] of words.entries()) {
+      const by = /^\W*(npm|pnpm|yarn|bun|npx)$/.exec(word)?.[1];
+      if (by === undefined) continue;
+      let at = begin + 1;
+      const skipOptions = (): void => {
+        // Nobody gives more of them.
+        while (at < begin + 20 && words[at]?.startsWith('-') === true) at += by !== 'npx' && takesMore.test(words[at]!) ? 2 : 1; // prettier-ignore
+      };
+      skipOptions();
+      if (by !== 'npx') {
+        if (!/^run(?:-script)?$/.test(words[at] ?? '')) continue;
+        at++;
+        skipOptions();
+      }
+      const said = (words[at]?.length ?? 0) > 200 ? '' : (words[at] ?? '');
+      const name = (by === 'npx' ? /^(@?[^@]+)(?:@|$)/.exec(said)?.[1] : /^(.*?)[.,:!?]*$/.exec(said)?.[1]) ?? '';
+      if (by === 'npx' ? /^@?[\w./-]+$/.test(name) : /^[A-Za-z](?:[\w:.-]*\w)?$/.test(name))
+        found.push({ by, whole: [...words.slice(begin, at), name].join(' '), name });
+    }
+  }
+  return found;
+}
 
 function ofCommands(
-  tree: SourceTree,
   path: string,
   at: readonly { line: number; text: string }[],
   own: readonly Package[],
+  scripts: ReadonlySet<string>,
+  written: ReadonlySet<string>,
 ): Unkept[] {
   const found: Unkept[] = [];
-  const scripts = new Set(
-    own.flatMap(({ manifest }) => Object.keys((manifest['scripts'] as Record<string, unknown> | undefined) ?? {})),
-  );
-  const all = tree.text(path) ?? '';
-  for (const { line, text } of at) {
-    for (const [whole, name = ''] of text.matchAll(
-      /\b(?:npm|pnpm|yarn|bun)\s+(?:(?:-w|--workspace|--prefix|-C|--filter)[= ]\S+\s+|-\S+\s+)*run(?:-script)?\s+(?:(?:-w|--workspace|--prefix|--filter)[= ]\S+\s+|-\S+\s+)*([A-Za-z][\w:.-]*)(?![\w<{$*/])/g,
-    ))
-      if (
+  for (const { line, text } of at)
+    for (const { by, whole, name } of startedIn(text)) {
+      if (by === 'npx') {
+        const meant = own.find((each) => each.name === name);
+        if (meant !== undefined && meant.manifest['bin'] === undefined && meant.manifest['directories'] === undefined)
+          found.push({ path, line, what: `${whole}, and ${name} has no program (“bin”) to start` });
+      } else if (
         !scripts.has(name) &&
         !placeholder.test(name) &&
-        !whole.includes('--if-present') &&
+        !written.has(name) &&
         !text.includes('--if-present') &&
-        !all.includes(`"${name}":`)
+        !/\.(?:[mc]?[jt]sx?|json|sh|py|html?|css)$/.test(name) &&
+        (by === 'npm' || usualScript.test(name))
       )
-        // prettier-ignore
-        found.push({ path, line, what: `${whole.replace(/\s+/g, ' ')}, and no package script is called so` });
-    for (const [whole, name = ''] of text.matchAll(/\bnpx\s+(?:-\S+\s+)*(@?[\w./-]+)(?=$|[\s@`])/g)) {
-      const meant = own.find((each) => each.name === name);
-      if (meant !== undefined && meant.manifest['bin'] === undefined && meant.manifest['directories'] === undefined)
-        found.push({ path, line, what: `${whole.trim()}, and ${name} has no program (“bin”) to start` });
+        found.push({ path, line, what: `${whole}, and no package script is called so` });
     }
-  }
   return found;
 }
 
@@ -272,19 +377,25 @@ export function unkeptIn(
 ): Unkept[] {
   const found: Unkept[] = [];
   let own: Package[] | undefined;
+  let scripts: Set<string> | null = null;
   for (const { path, status, addedLines } of changes) {
     if (status === 'removed' || !isProse(path) || ofOtherTimes.test(path) || notOurs.test(path)) continue;
     const text = tree.text(path) ?? '';
     if (text.length > mostSourceBytes) continue;
-    own ??= packagesIn(tree);
-    const blocks = blocksIn(text).filter(({ lines }) => lines.some(({ line }) => addedLines.has(line)));
-    const fenced = new Set(blocksIn(text).flatMap(({ lines }) => lines.map(({ line }) => line)));
+    if (own === undefined) {
+      own = packagesIn(tree);
+      scripts = scriptsIn(tree);
+    }
+    const all = blocksIn(text);
+    const blocks = all.filter(({ lines }) => lines.some(({ line }) => addedLines.has(line)));
+    // Scripts that the page itself tells to write.
+    const written = new Set([...text.matchAll(/"([^"\n]{1,100})":/g)].map(([, key]) => key!));
+    const fenced = new Set(all.flatMap(({ lines }) => lines.map(({ line }) => line)));
     const said: Unkept[] = [];
     for (const block of blocks) {
-      const all = block.lines.map((each) => each.text).join('\n');
       if (/^(?:[mc]?[jt]sx?|javascript|typescript)$/.test(block.language)) said.push(...ofScripts(tree, path, block, own));
       else if (/^(?:py|python3?|pycon)$/.test(block.language)) said.push(...ofPython(tree, path, block));
-      else if (own.length > 0 && !elsewhere(tree, all)) said.push(...ofCommands(tree, path, block.lines, own)); // prettier-ignore
+      else if (scripts !== null && isShell.test(block.language) && !elsewhere(tree, block.lines.map((each) => each.text).join('\n'))) said.push(...ofCommands(path, block.lines, own, scripts, written)); // prettier-ignore
     }
     const inline = text
       .split('\n')
@@ -293,7 +404,7 @@ export function unkeptIn(
           ? []
           : [...each.matchAll(/`([^`]+)`/g)].map(([, code]) => ({ line: index + 1, text: code! })),
       );
-    if (own.length > 0) said.push(...ofCommands(tree, path, inline.filter(({ line, text: code }) => addedLines.has(line) && !elsewhere(tree, code)), own)); // prettier-ignore
+    if (scripts !== null) said.push(...ofCommands(path, inline.filter(({ line, text: code }) => addedLines.has(line) && !elsewhere(tree, code)), own, scripts, written)); // prettier-ignore
     found.push(...said.filter(({ line }) => addedLines.has(line)));
   }
   return found;

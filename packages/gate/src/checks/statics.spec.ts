@@ -242,6 +242,41 @@ describe('claims', () => {
       ['swallowed_error error'],
     ],
     [
+      'a failure that is written down, beside another step, where the answer is about this one',
+      { 'src/a.js': 'export async function f(u) {\n  const user = await db.find(u);\n  try {\n    await sendMail(user);\n  } catch (e) {\n    logger.error(e);\n  }\n  return { sent: true };\n}\n' }, // prettier-ignore
+      ['swallowed_error error'],
+    ],
+    [
+      'an empty list for a question with an address in it',
+      { 'src/a.js': "export const f = async () => await db.query('https://a.test').catch(() => []);\n" },
+      ['swallowed_error error'],
+    ],
+    [
+      'an address where a reason would stand',
+      { 'src/a.js': "export async function f() {\n  try {\n    await mail.send(x);\n  } catch {\n    console.log('https://a.test');\n  }\n  return true;\n}\n" }, // prettier-ignore
+      ['swallowed_error error'],
+    ],
+    [
+      'a worker of tests, by another name',
+      { 'src/a.js': 'const worker = process.env.JEST_WORKER_ID;\nexport const f = (x) => {\n  if (worker) return 3;\n  return work(x);\n};\n' }, // prettier-ignore
+      ['behaves_for_tests error'],
+    ],
+    [
+      'settings that know when they are tested, to a person',
+      { 'shop/settings.py': 'import sys\nTESTING = "pytest" in sys.modules\n' },
+      ['behaves_for_tests warning'],
+    ],
+    [
+      'less than what might be, to a person',
+      { 'src/a.js': '// TODO: Windows paths; POSIX only for now\nexport const f = (x) => work(x);\n' },
+      ['unfinished warning'],
+    ],
+    [
+      'an answer that is left to later',
+      { 'src/a.js': '// for now return the first\nexport const f = (x) => x[0];\n' },
+      ['unfinished error'],
+    ],
+    [
       'a name for being tested',
       { 'src/a.js': "const tested = process.env['JEST_WORKER_ID'] !== undefined;\nexport const f = (x) => (tested ? 3 : work(x));\n" }, // prettier-ignore
       ['behaves_for_tests error'],
@@ -323,6 +358,12 @@ describe('claims', () => {
         ...testOf("test('x', () => { assert.equal(f(0, 0), 0); assert.equal(f(5, 7), 31); });"),
       },
     ],
+    ['a step that only should be done, beside one that counts', { 'src/a.js': 'export async function f(u) {\n  const user = await db.insert(u);\n  try {\n    await sendWelcomeEmail(user);\n  } catch (e) {\n    logger.error(e);\n  }\n  return { ok: true, user };\n}\n' }], // prettier-ignore
+    ['a step that only should be done, and why', { 'src/a.js': 'export async function f(u) {\n  try {\n    await publish(u);\n  } catch (e) {\n    // Nobody waits for the news.\n    logger.error(e);\n  }\n  return true;\n}\n' }], // prettier-ignore
+    ['nothing for a question, and why', { 'src/a.js': "export const f = async () => await db.query('x').catch(() => /* not there before the first run */ []);\n" }], // prettier-ignore
+    ['words that begin like a confession', { 'src/a.js': ['shows the placeholder value while the field is empty', 'dummy value so that indices start at one', 'In a production environment you should set SESSION_SECRET', 'In a production app you should set SESSION_SECRET', 'In real life, names will contain apostrophes', 'The actual implementation comes from the platform module', 'for now return early'].map((each) => `// ${each}\nwork();\n`).join('') }], // prettier-ignore
+    ['a helper of tests that knows its worker', { 'src/test-utils/db.ts': 'export const db = open(`test_${process.env.JEST_WORKER_ID}`);\nexport const log = process.env.JEST_WORKER_ID ? 1 : 2;\n' }], // prettier-ignore
+    ['a database of a worker’s own', { 'src/db.ts': "const id = process.env.JEST_WORKER_ID ?? '1';\nexport const db = open(`app_${id}`, 3000 + Number(process.env.VITEST_POOL_ID));\n" }], // prettier-ignore
     ['words about the real thing', { 'src/a.js': '// The real price is asked for by the caller; for now is a word like others.\nexport const f = (x) => work(x); // a stub of a ticket\n' }], // prettier-ignore
     ['production settings', { 'src/a.js': "export const debug = process.env.NODE_ENV === 'production' ? 0 : 1;\n" }],
     [
@@ -351,6 +392,24 @@ describe('claims', () => {
     ],
   ])('lets pass %s', async (_what, change) => {
     expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual([]);
+  });
+
+  it('lets a small bundle be renewed that is there', async () => {
+    const made = (name: string): Files => ({ 'lib/x.min.js': `${`t.${name}=function(a){return a};`.repeat(300)}\n` });
+    expect(await rules(claimsCheck, made('k'), made('m'))).toEqual([]);
+  });
+
+  it('reads whatever is long', async () => {
+    const many = (text: string): string => text.repeat(50_000 / text.length);
+    const words = ['in a real app ', 'todo ', 'for now we ', 'real '].map((each) => `// ${many(each)}\n`).join('');
+    const change: Files = {
+      'src/a.js': `${words}export const f = '${many('send')}';\n`,
+      'src/b.js': '\n'.repeat(300_000),
+      'a.py': `def f(x):\n    if ${many('=')} x\n        return 1\n    return 2\n`,
+      'test_a.py': `def test_f():\n    assert f('${many('a')}') == 1\n`,
+      ...testOf(`test('x', () => { assert.equal(f('${many('a')}'), 3); });`),
+    };
+    expect(await rules(claimsCheck, { 'README.md': '' }, change)).toEqual(['bulk error', 'bulk error']);
   });
 
   it('hears of snapshots that were made to fit', async () => {
@@ -503,6 +562,14 @@ describe('documentation', () => {
     ['a script', fenced('sh', 'npm ci\nnpm run --silent deploy:all')],
     ['a script, within a line', 'Start it with `pnpm run start`.\n'],
     ['a program', fenced('sh', 'npx kit build')],
+    ['a script, with options before it', fenced('sh', 'npm -w @kit/more run deploy:all')],
+    ['a script at the end of a sentence', 'Start it by `npm run begin.`\n'],
+    ['a script, of another tool', fenced('', 'yarn run deploy:all')],
+    ['a name, in code that is never closed', "```js\nimport { fold } from 'kit';\n"],
+    [
+      'a name, over lines that end otherwise',
+      fenced('js', "const a = 1;\r\u2028const b = 2;\r\rimport { fold } from 'kit';"),
+    ],
   ])('refuses documents that name %s', async (_what, text) => {
     expect(await saying(text)).toEqual(['names_nothing error']);
   });
@@ -515,10 +582,39 @@ describe('documentation', () => {
     ['a script that it tells to write', `${fenced('json', '{ "scripts": { "start": "kit" } }')}Then \`npm run start\`.\n`],
     ['a placeholder', '`npm run <name>` or `npm run your-script`\n'],
     ['words', 'Whoever says npm run start or npx kit means something else.\n'],
+    ['scripts at the end of a sentence, or more of them', 'By `npm run build:web.`, `npm run test:*`, `npm run build:${target}` or `npm run build:<name>`\n'],
+    ['a script that a remark tells of', fenced('sh', '# npm run build:web: compiles')],
+    ['programs and files that are run like scripts', fenced('sh', 'bun run server.ts\nyarn run eslint .')],
+    ['steps of a workflow elsewhere', fenced('yaml', '- run: npm run begin')],
     ['programs that there are', fenced('sh', 'npx @kit/more\nnpx kitchen')],
   ])('lets documents name %s', async (_what, text) => {
     expect(await saying(text)).toEqual([]);
   }); // prettier-ignore
+  it('knows scripts of packages without a name, and exports that are made later', async () => {
+    const bare: Files = { 'package.json': '{"private":true,"scripts":{"build":"x"}}', 'a/package.json': '{"name":"kit"}', 'a/index.ts': "export * from './gen';\n" }; // prettier-ignore
+    const text = (script: string): string => `\`npm run ${script}\`\n${fenced('ts', "import { made } from 'kit';")}`;
+    expect(await rules(documentationCheck, bare, { ...bare, 'README.md': text('build') })).toEqual([]);
+    expect(await rules(documentationCheck, bare, { ...bare, 'README.md': text('begin') })).toEqual(['names_nothing error']); // prettier-ignore
+    const there = { ...bare, 'a/gen.ts': 'export const other = 1;\n' };
+    expect(await rules(documentationCheck, there, { ...there, 'README.md': text('build') })).toEqual(['names_nothing error']); // prettier-ignore
+  });
+  it('reads whatever is long', async () => {
+    const many = (text: string): string => text.repeat(50_000 / text.length);
+    const lines = ['npm -w ', 'npx -npx ', '`', ' ', 'run ', '.', 'cd kit/ ', '"'].map(many);
+    const text = [
+      ...lines,
+      ...['](', '[x](a)', '# [', '# <', '[', 'href="', '](README.md#%zz) '].map(many),
+      `# a${many(' ')}b`,
+      '[a](README.md#%zz)',
+      `npm run a${many('.')}b`,
+      `npm ${many('-w ')}x`,
+      fenced('sh', [...lines, `npm ${many('-w ')}x`].join('\n')),
+      fenced('py', `from kit.core import build${many(' ')}x`),
+      fenced('js', `${many('define')}(exports);\n${many('import{')}`),
+    ].join('\n');
+    const before = { ...own, 'kit/core.py': `build = 1\n${many('a ')}+\n${many(' ')}x\n` };
+    expect(await rules(documentationCheck, before, { ...before, 'README.md': text })).toEqual([]);
+  });
   it('charges no line that was there, and nothing that tells of other times', async () => {
     const wrong = fenced('js', "import { fold } from 'kit';");
     const before = { ...own, 'README.md': wrong };
@@ -637,6 +733,20 @@ describe('dependencies', () => {
     const moved = { ...before, 'package-lock.json': lock({ a: { version: '1.4.0', hasInstallScript: true } }) };
     expect(await rules(dependenciesCheck, quiet, moved)).toEqual(['install_script warning']);
     expect(await rules(dependenciesCheck, before, { ...before, 'package-lock.json': lock({ a: { version: '1.4.0' } }) })).toEqual([]); // prettier-ignore
+  });
+
+  it('asks for a licence only of what anybody may take', async () => {
+    const taking = (name: string, resolved: string): Files => ({
+      ...before,
+      'package.json': JSON.stringify({ name: '@acme/shop', dependencies: { a: '^1.0.0', [name]: '^1.0.0' } }),
+      'package-lock.json': lock({ a: {}, [name]: { license: undefined, resolved } }),
+      'src/b.js': `import '${name}';\n`,
+    });
+    const from = async (name: string, host: string): Promise<string[]> =>
+      await rules(dependenciesCheck, before, taking(name, `https://${host}/${name}/-/x-1.0.0.tgz`));
+    expect(await from('@acme/ui', 'registry.npmjs.org')).toEqual([]);
+    expect(await from('@acme-inc/ui', 'npm.acme.test')).toEqual([]);
+    expect(await from('@other/ui', 'registry.npmjs.org')).toEqual(['licence_missing error']);
   });
 
   it('lets an honest dependency in', async () => {
