@@ -41,7 +41,7 @@ const known: readonly { rule: string; what: string; pattern: RegExp }[] = [
 ];
 
 const assignment =
-  /(?<![A-Za-z0-9])([A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|(?:secret|signing|encryption|session|jwt|hmac|webhook)[_-]?key|auth[_-]?token|access[_-]?token|token|credential)s?)["'`]?\s*(?::\s*[A-Za-z<>[\]| ]{1,30}\s*)?(?:=|:|=>|:=)\s*(["'`])((?:(?!\2).){8,})\2/gi;
+  /(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]*(?:password|passwd|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|(?:secret|signing|encryption|session|jwt|hmac|webhook)[_-]?key|auth[_-]?token|access[_-]?token|token|credential)s?)["'`]?\s*(?::\s*[A-Za-z<>[\]| ]{1,30}\s*)?(?:=|:|=>|:=)\s*(["'`])((?:(?!\2).){8,})\2/gi;
 const environmentLine =
   /^\s*(?:export\s+)?([A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|API_?KEY|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)[A-Z0-9_]*)\s*=\s*([^\s"'`#$<]{8,})\s*$/;
 const placeholder =
@@ -50,6 +50,7 @@ const placeholder =
 const harmless = /^(?:[a-z]+(?:[-_. ][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|[./~][\w./-]*|https?:\/\/[^\s:@]+|[\w-]+\/[\w./-]+)$/;
 const quoted = /(["'`])([A-Za-z0-9+/=_-]{32,200})\1/g;
 
+const document = /\.(?:mdx?|markdown|rst|adoc|txt)$/i;
 /** Files whose long strings are hashes by nature. */
 const generated =
   /(^|\/)(package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|bun\.lock|poetry\.lock|Cargo\.lock|composer\.lock|go\.sum)$|\.(snap|svg|map|min\.js|min\.css)$/;
@@ -79,6 +80,18 @@ const looksRandom = (text: string): boolean => {
   if (walksTheAlphabet(text) || text.includes('0123456789')) return false;
   return bitsPerCharacter(text) >= 4.3;
 };
+
+/** Sessions, tokens and hooks are looked up by keys that hide nothing, such as `cart:session:v1`: these have to look like secrets. */
+const lookUp = /(?:session|jwt|webhook)[_-]?keys?$/i;
+const opensNothing = (name: string, value: string): boolean =>
+  lookUp.test(name) &&
+  !/^[0-9a-f]{32,}$/i.test(value) &&
+  !looksRandom(value) &&
+  (value.length < 16 ||
+    !/\d/.test(value) ||
+    !/[a-z]/.test(value) ||
+    !/[A-Z]/.test(value) ||
+    /^[A-Za-z]+(?:[.:_/-](?:[A-Za-z]+|v?\d{1,4}))*$/.test(value));
 
 interface Leak {
   rule: string;
@@ -120,14 +133,29 @@ const setting =
 /** @param path the kind of file decides whether a value needs quotes to be one */
 export function secretsIn(line: string, path = ''): Leak[] {
   const leaks: Leak[] = [...formatsIn(line)];
-  if (leaks.length === 0) leaks.push(...encodedIn(line), ...basicIn(line));
+  if (leaks.length === 0) leaks.push(...encodedIn(line));
   if (leaks.length > 0) return leaks;
+  // What may be a sample hides no key beside it.
+  leaks.push(...basicIn(line));
+  const basic = leaks.map(({ column }) => column);
   const plain = settingsFile.test(path) ? setting.exec(line) : null;
-  if (plain !== null && /\d/.test(plain[2]!) && !placeholder.test(plain[2]!) && !harmless.test(plain[2]!))
+  if (
+    plain !== null &&
+    /\d/.test(plain[2]!) &&
+    !placeholder.test(plain[2]!) &&
+    !harmless.test(plain[2]!) &&
+    !opensNothing(plain[1]!, plain[2]!)
+  )
     return [{ rule: 'assignment', what: `a value for “${plain[1]}”`, column: plain[2]! }];
   for (const hit of line.matchAll(assignment)) {
     const value = hit[3]!;
-    if (!placeholder.test(value) && !harmless.test(value) && !/\$\{|\s{1}.*\s/.test(value))
+    if (
+      !placeholder.test(value) &&
+      !harmless.test(value) &&
+      !/\$\{|\s{1}.*\s/.test(value) &&
+      !opensNothing(hit[1]!, value) &&
+      !basic.some((each) => value.includes(each))
+    )
       leaks.push({ rule: 'assignment', what: `a literal value for “${hit[1]}”`, column: value });
   }
   const set = environmentLine.exec(line);
@@ -157,8 +185,10 @@ export const secretsCheck: Check = {
       if (change.status === 'removed' || generated.test(change.path)) continue;
       const text = candidate.text(change.path);
       const report = (leak: Leak, line: number | null): void => {
-        // Tests are full of samples. That one is random alone does not make it a key.
-        const sample = leak.rule === 'high-entropy' && isTestFile(change.path);
+        // Tests are full of samples, and documents of what a header looks like. That one is random alone does not make it a key.
+        const sample =
+          (leak.rule === 'high-entropy' && isTestFile(change.path)) ||
+          (leak.rule === 'basic-auth' && (isTestFile(change.path) || document.test(change.path)));
         findings.push(
           findingOf({
             check: 'secrets',

@@ -2,10 +2,18 @@ import type { Hit } from '../source/fresh.ts';
 import { pythonLines, type PythonLine } from '../source/python.ts';
 
 const request =
-  /\b(?:flask\.)?(?:request|req)\.(?:args|form|values|json|data|headers|cookies|files|GET|POST|query_params|path_params|get_json|query|body|params|path|url)\b|\binput\(\)|self\.path\b/;
+  /\b(?:flask\.)?(?:request|req)\.(?:args|form|values|json|data|headers|cookies|files|GET|POST|query_params|path_params|get_json|query|body|params|path|url)\b|\binput\(\)/;
 const cleans =
   /\b(?:int|float|bool|len|escape|quote|basename|secure_filename|abspath|validate\w*|sanitize\w*|is_safe\w*|literal_eval|UUID)\(/;
-const statement = /\b(?:select\b[\s\S]*\bfrom|insert\s+into|update\b[\s\S]*\bset|delete\s+from|replace\s+into)\b/i;
+/** One word and, anywhere behind it, another: told apart, or a text of many of the first takes ages. */
+const followed = (code: string, first: RegExp, second: RegExp): boolean => {
+  const at = first.exec(code);
+  return at !== null && second.test(code.slice(at.index + at[0].length));
+};
+const isStatement = (code: string): boolean =>
+  /\b(?:insert|replace)\s+into\b|\bdelete\s+from\b/i.test(code) ||
+  followed(code, /\bselect\b/i, /\bfrom\b/i) ||
+  followed(code, /\bupdate\b/i, /\bset\b/i);
 const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|api_?key|signature|csrf|reset/i;
 
 /** What a cache finds its values by is a key as well, and opens nothing. */
@@ -19,7 +27,7 @@ const hidesSomething = (said: string, disclaimed: boolean): boolean =>
 
 /** Is a text put together here: `f"…{x}…"`, `"…" % x`, `"…" + x`, `"…".format(x)`? */
 const built = (code: string): boolean =>
-  /\b[rR]?[fF][rR]?(["'])[\s\S]*\{[^{}]/.test(code) ||
+  followed(code, /\b[rR]?[fF][rR]?["']/, /\{[^{}]/) ||
   /["']\s*%\s*[\w([]/.test(code) ||
   /["']\s*\+\s*\w|\w\s*\+\s*["']/.test(code) ||
   /["']\.format\(/.test(code);
@@ -28,43 +36,46 @@ const literal = /^(["'])(?:(?!\1)[^\\{}])*\1$/;
 /** A mark for each value and nothing of theirs: `", ".join("?" for _ in codes)`, `", ".join(["?"] * len(codes))`. */
 const marks =
   /^(["'])[, ]*\1\.join\(\s*(?:[([]?\s*(["'])(?:\?|%s)\2\s+for\s+\w+\s+in\s+[\w.]+(?:\([\w., ]*\))?\s*[)\]]?|[([]\s*(["'])(?:\?|%s)\3\s*,?\s*[)\]]\s*\*\s*len\([\w.]+\))\s*\)$/;
-const isFixed = (code: string): boolean =>
-  literal.test(code.trim().replace(/^[fF](?=["'])/, '')) ||
-  marks.test(code.trim()) ||
-  /^(.+?)\s+if\s+[\w.]+\s+else\s+(.+)$/s.exec(code.trim())?.slice(1).every(isFixed) === true;
+const longest = 2000;
+const isFixed = (given: string): boolean => {
+  const code = given.trim().replace(/\s+/g, ' ');
+  if (literal.test(code.replace(/^[fF](?=["'])/, '')) || marks.test(code)) return true;
+  if (code.length > longest) return false;
+  return /^(.+?) if [\w.]+ else (.+)$/.exec(code)?.slice(1).every(isFixed) === true;
+};
 /** A text, whatever is escaped in it, into which nothing is put. */
 const plainText = /^(["'])(?:\\.|(?!\1)[^\\\n])*\1$/;
 
+const begins = /^(\w+(?:\s*,\s*\w+)*)\s*(?::[^=]+)?=\s*(\[\](?:\s*,\s*\[\])*)$/;
 /** Lists of a function that hold only texts which stand there, such as the conditions of a query: nothing else is ever done with them. */
-function listsOfTexts(lines: readonly PythonLine[]): string[] {
+function listsOfTexts(lines: readonly PythonLine[]): ReadonlySet<string> {
   const begun = lines.flatMap(({ text }) => {
-    const pair = /^(\w+(?:\s*,\s*\w+)*)\s*(?::[^=]+)?=\s*(\[\](?:\s*,\s*\[\])*)$/.exec(text);
+    const pair = begins.exec(text.slice(0, longest));
     return pair === null ? [] : pair[1]!.split(',').map((name) => name.trim());
   });
-  return [...new Set(begun)].filter((name) =>
-    lines.every(({ text }) => {
-      const added = new RegExp(`^${name}\\.append\\((.*)\\)$`, 's').exec(text);
-      if (added !== null) return plainText.test(added[1]!.trim());
-      const left = text
-        .replace(new RegExp(`^[\\w\\s,]*\\b${name}\\b[\\w\\s,]*(?::[^=]+)?=\\s*\\[\\][\\[\\],\\s]*$`), '')
-        .replace(
-          new RegExp(`\\.join\\(${name}\\)|\\b(?:if|not|elif)\\s+${name}\\b(?![.(\\[])|\\blen\\(${name}\\)`, 'g'),
-          '',
-        );
-      return !new RegExp(`\\b${name}\\b`).test(left);
-    }),
-  );
+  const lists = new Set(begun.slice(0, 50));
+  for (const { text } of lines) {
+    if (lists.size === 0) break;
+    const added = /^(\w+)\.append\(([\s\S]*)\)$/.exec(text);
+    if (added !== null && plainText.test(added[2]!.trim())) continue;
+    const left = begins.test(text.slice(0, longest))
+      ? text.slice(text.indexOf('='))
+      : text.replace(/\.join\(\w+\)|\b(?:(?:if|elif)\s+(?:not\s+)?|not\s+)\w+\b(?![.([])|\blen\(\w+\)/g, '');
+    for (const word of left.match(/\w+/g) ?? []) lists.delete(word);
+  }
+  return lists;
 }
 
 /** Names that a line gives something to in another way than by a plain assignment. */
 function givenOtherwise(text: string): string[] {
+  const several = /^[\w\s,*()[\]]+=(?!=)/.exec(text.slice(0, 500))?.[0];
   const loop = /\bfor\s+([\w\s,()*]{1,200}?)\s+in\b/g;
   return [
     ...[...text.matchAll(loop)].flatMap(([, names = '']) => names.match(/\w+/g) ?? []),
-    ...[...text.matchAll(/\bas\s+(\w+)|(\w+)\s*:=|^(\w+)\s*(?:[-+*/%|&^]|\/\/|\*\*|<<|>>|@)=/g)].map(
+    ...[...text.matchAll(/\bas\s+(\w+)|\b(\w+)\s*:=|^(\w+)\s*(?:[-+*/%|&^]|\/\/|\*\*|<<|>>|@)=/g)].map(
       ([, as, walrus, augmented]) => (as ?? walrus ?? augmented)!,
     ),
-    ...(/^[\w\s,*()[\]]+,[\w\s,*()[\]]*=(?!=)/.exec(text.slice(0, 500))?.[0].match(/\w+/g) ?? []),
+    ...(several?.includes(',') === true ? (several.match(/\w+/g) ?? []) : []),
   ];
 }
 
@@ -94,9 +105,9 @@ const asking = 'get|post|put|patch|delete|head|request|urlopen|urlretrieve|strea
 function askingCalls(source: string): RegExp {
   const objects = ['requests', 'httpx', 'urllib\\.request', 'urllib3', 'aiohttp'];
   const functions = ['urlopen'];
-  for (const [, module = '', name] of source.matchAll(/^\s*import\s+([\w.]+)\s+as\s+(\w+)/gm))
+  for (const [, module = '', name] of source.matchAll(/^[ \t]*import\s+([\w.]+)\s+as\s+(\w+)/gm))
     if (objects.includes(module.replaceAll('.', '\\.'))) objects.push(name!);
-  for (const [, module = '', names = ''] of source.matchAll(/^\s*from\s+([\w.]+)\s+import\s+([^#\n]+)/gm)) {
+  for (const [, module = '', names = ''] of source.matchAll(/^[ \t]*from\s+([\w.]+)\s+import\s+([^#\n]+)/gm)) {
     if (module === 'urllib' && /\brequest\b/.test(names))
       objects.push(/\brequest\s+as\s+(\w+)/.exec(names)?.[1] ?? 'request');
     if (!objects.includes(module.replaceAll('.', '\\.'))) continue;
@@ -105,7 +116,7 @@ function askingCalls(source: string): RegExp {
   }
   const client = `(?:${objects.join('|')})\\.(?:Session|session|Client|AsyncClient|ClientSession|PoolManager)\\(`;
   for (const [, assigned, opened] of source.matchAll(
-    new RegExp(`(\\w+)\\s*=\\s*${client}|${client}[^\\n]*\\)\\s+as\\s+(\\w+)`, 'g'),
+    new RegExp(`\\b(\\w+)\\s*=\\s*${client}|${client}[^\\n]*\\)\\s+as\\s+(\\w+)`, 'g'),
   ))
     objects.push((assigned ?? opened)!);
   return new RegExp(
@@ -116,9 +127,15 @@ function askingCalls(source: string): RegExp {
 /** Vulnerable patterns of one Python file, line by logical line, with names followed from a request to where they are used. */
 export function pythonSecurity(_path: string, source: string): Hit[] {
   const hits: Hit[] = [];
-  const lines = pythonLines(source).filter((each) => each.indent >= 0);
+  // What is set wide apart reads the same, and keeps no pattern busy.
+  const narrow = (code: string): string => code.replace(/\s{20,}/g, ' ');
+  const lines = pythonLines(source)
+    .filter((each) => each.indent >= 0)
+    .map((each) => ({ ...each, text: narrow(each.text), bare: narrow(each.bare) }));
+  // Many things have a path; of a server's handler it is what was asked for.
+  const handles = source.includes('HTTPRequestHandler');
   const asks = askingCalls(source);
-  const speaksSql = lines.some((each) => statement.test(each.text)) && /\.(?:execute|executemany|raw)\(/.test(source);
+  const speaksSql = lines.some((each) => isStatement(each.text)) && /\.(?:execute|executemany|raw)\(/.test(source);
   const makers = makersOfText(lines);
   let sent = new Map<string, number>();
   let texts = new Map<string, string>();
@@ -127,7 +144,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
   let varied = new Set<string>();
   let guarded = false;
   let within = '';
-  let lists: string[] = [];
+  let lists: ReadonlySet<string> = new Set();
   for (const [at, { line, indent, text, bare }] of lines.entries()) {
     const head = /^(?:async\s+)?def\s+(\w+)/.exec(text);
     if (head !== null) {
@@ -142,19 +159,21 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
     }
     const uses = (code: string): boolean =>
       !cleans.test(code) &&
-      (request.test(code) || [...sent.keys()].some((name) => new RegExp(`\\b${name}\\b`).test(code)));
+      (request.test(code) ||
+        (handles && /\bself\.path\b/.test(code)) ||
+        (sent.size > 0 && (code.match(/\w+/g) ?? []).some((word) => sent.has(word))));
     /** Without what is joined of texts that stand there. */
     const joined = (code: string): string =>
-      lists.reduce(
-        (rest, name) =>
-          rest
-            .replace(new RegExp(`\\{\\s*(["'])[^"'{}]*\\1\\.join\\(${name}\\)\\s*\\}`, 'g'), '')
+      lists.size === 0
+        ? code
+        : code
+            .replace(/\{\s*(["'])[^"'{}]*\1\.join\((\w+)\)\s*\}/g, (whole, _quote, name: string) =>
+              lists.has(name) ? '' : whole,
+            )
             .replace(
-              new RegExp(`(["'])\\s*\\+\\s*(["'])[^"'{}]*\\2\\.join\\(${name}\\)(?:\\s*\\+\\s*\\1)?`, 'g'),
-              '$1',
-            ),
-        code,
-      );
+              /(["'])\s*\+\s*(["'])[^"'{}]*\2\.join\((\w+)\)(?:\s*\+\s*\1)?/g,
+              (whole, quote: string, _quote, name: string) => (lists.has(name) ? quote : whole),
+            );
     const assigned = /^(\w+)(?:\s*:\s*[\w[\], .|]+)?\s*=(?!=)\s*([\s\S]+)$/.exec(text);
     if (assigned !== null) {
       if (uses(assigned[2]!)) sent.set(assigned[1]!, indent);
@@ -166,16 +185,20 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
     }
     for (const name of givenOtherwise(text)) varied.add(name);
     /** Without what is the same whatever comes. */
-    const moving = (code: string): string =>
-      [...fixed]
-        .filter((name) => !varied.has(name))
-        .reduce(
-          (rest, name) =>
-            rest
-              .replace(new RegExp(`\\{\\s*${name}\\s*\\}`, 'g'), '')
-              .replace(new RegExp(`(["'])\\s*\\+\\s*${name}\\b(?![.(\\[])(?:\\s*\\+\\s*\\1)?`, 'g'), '$1'),
-          joined(code),
+    const moving = (code: string): string => {
+      const same = (name: string): boolean => fixed.has(name) && !varied.has(name);
+      let rest = joined(code);
+      if (fixed.size === 0) return rest;
+      rest = rest.replace(/\{\s*(\w+)\s*\}/g, (whole, name: string) => (same(name) ? '' : whole));
+      // Again for `"…" + a + b`, where the second stands behind the first.
+      for (let rounds = 0, was = ''; rounds < 5 && was !== rest; rounds++) {
+        was = rest;
+        rest = rest.replace(/(["'])\s*\+\s*(\w+)\b(?![.([])(?:\s*\+\s*\1)?/g, (whole, quote: string, name: string) =>
+          same(name) ? quote : whole,
         );
+      }
+      return rest;
+    };
     if (
       /\b(?:startswith|is_relative_to|commonpath|relative_to|realpath|resolve)\(|\.\.["']\s+in\b|\bin\s+[A-Z_]+\b|allow/.test(
         text,
@@ -203,7 +226,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
       return name !== undefined && texts.has(name) ? `${texts.get(name)} ${name}` : rest;
     };
     const query = argument(/\.(?:execute|executemany|executescript|raw|query|text)\(/);
-    if (query !== null && built(moving(query)) && statement.test(query))
+    if (query !== null && built(moving(query)) && isStatement(query))
       hit(
         'sql_injection',
         uses(query) ? 'critical' : 'error',
@@ -213,7 +236,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
     else if (
       query === null &&
       assigned !== null &&
-      statement.test(text) &&
+      isStatement(text) &&
       built(moving(text)) &&
       /["'](?:\s*\w*\s*)?(?:select|insert|update|delete)\b/i.test(text) &&
       /(?:=\s*'?|\blike\s+'?%?|values\s*\([^)]*'?)\{/i.test(moving(text))

@@ -88,9 +88,10 @@ class Flow {
     if (ts.isObjectBindingPattern(parameter.name) && ts.isCallExpression(scope.parent)) {
       const routes = scope.parent.arguments.flatMap((each) => (ts.isStringLiteralLike(each) ? [each.text] : []));
       for (const each of parameter.name.elements) {
-        const called = (each.propertyName ?? each.name).getText(this.file);
-        if (routes.some((route) => new RegExp(`^/.*[:{]${called}\\b`).test(route)))
-          this.bind(scope, each.name, 'request');
+        const called = each.propertyName ?? each.name;
+        if (!ts.isIdentifier(called)) continue;
+        const place = new RegExp(`^/.*[:{]${called.text.replaceAll('$', '\\$')}(?![\\w$])`);
+        if (routes.some((route) => place.test(route))) this.bind(scope, each.name, 'request');
       }
     }
   }
@@ -289,12 +290,30 @@ const statement =
   /^\s*(?:select\b[\s\S]*\bfrom\b|insert\s+into\b|update\b[\s\S]*\bset\b|delete\s+from\b|replace\s+into\b|merge\s+into\b)/i;
 const valuePlace =
   /(?:[=<>]\s*|\blike\s+|\bin\s*\(\s*|\bvalues\s*\([^()]*|\blimit\s+|\boffset\s+|\bbetween\s+|\band\s+|\|\|\s*|,\s*)['"%]*$/i;
+/** Behind a bare comma between `select` and its `from`: what is read there is a column, or an expression of some. */
+function isColumn(before: string): boolean {
+  const behind = before.split(/\bselect\b/i);
+  const list = behind.at(-1)!.trimEnd();
+  return (
+    behind.length > 1 &&
+    list.endsWith(',') &&
+    !/\bfrom\b/i.test(list) &&
+    list.split('(').length === list.split(')').length &&
+    list.split("'").length % 2 === 1
+  );
+}
 const partOfStatement =
   /(?:placeholder|column|field|table|where|clause|order|sort|direction|condition|schema|join|sql|set|assignment|filter|\bkeys?\b|names?\b.*join)/i;
 const guards =
   /\.startsWith\(|includes\(['"`]\.\.|\brelative\(|isAbsolute\(|realpath|basename\(|\.has\(|\.test\(|\.includes\(|\.match\(|isInside|isWithin|hostname\s*[!=]==|allow/i;
 const programs = /(?:^|\/)(?:scripts?|tools?|bin|bench|build)\//;
 const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|apikey|signature|credential|csrf|reset/i;
+
+/** Headers and cookies that a request came with: read, and not set on what this program asks. */
+const sentWith =
+  /(?<![\w$.])(?:(?:req|request|r|ctx|context|c|event|evt)(?:\.(?:req|request|raw))?\??\.(?:headers?|cookies?|get)\b|headers\??(?:\.(?:authorization|cookie)\b|\.get\(|\[)|cookies(?:\(\))?\??\.)(?![\w.?[\]'"-]*\s*=(?!=)|\.(?:set|append)\()/;
+const withoutComments = (code: string): string =>
+  code.replace(/\/\*[^*]*(?:\*(?!\/)[^*]*)*(?:\*\/|$)|(?<![:'"`\\])\/\/[^\n]*/g, ' ');
 
 /** A whole element, or one that has no end: text that only holds an angle, or a type's parameter, has neither. */
 const markup = /<\/[a-z][\w-]*\s*>|<(?:img|input|br|hr|meta|link|iframe|base|embed)\b[^<]*>?/;
@@ -362,9 +381,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   const written = new Set<ts.Node>();
   const hits: Hit[] = [];
   const tool = programs.test(path);
-  const speaksSql =
-    /['"`]\s*(?:select\s[^'"`]*\sfrom|insert\s+into|update\s[^'"`]*\sset|delete\s+from)\s/i.test(text) ||
-    /\.(?:query|execute|raw)\(/.test(text);
+  const speaksSql = /['"`]\s*(?:select\s[^'"`]*\sfrom|insert\s+into|update\s[^'"`]*\sset|delete\s+from)\s/i.test(text);
   const shellHere = /(?:from|require\()\s*['"](?:node:)?child_process['"]|shelljs/.test(text);
   /** Looked at where it is used, or, in a function that is only given it, by everybody who gives it. */
   const isGuarded = (node: ts.Node): boolean => {
@@ -397,6 +414,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   const stands = new Map<string, ts.Expression | string>();
   const twice = new Set<string>();
   const drawing = new Set<string>();
+  const types = new Map<string, ts.TypeNode | ts.InterfaceDeclaration>();
   const declare = (node: ts.Node): void => {
     const keep = (name: string, is: ts.Expression | string): void => {
       if (stands.has(name)) twice.add(name);
@@ -414,6 +432,8 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       keep(node.name.text, node.propertyName.text);
     else if (ts.isFunctionDeclaration(node) && /\bMath\.random\(/.test(node.getText(file)))
       drawing.add(node.name?.text ?? '');
+    else if (ts.isInterfaceDeclaration(node)) types.set(node.name.text, node);
+    else if (ts.isTypeAliasDeclaration(node)) types.set(node.name.text, node.type);
     ts.forEachChild(node, declare);
   };
   declare(file);
@@ -429,14 +449,17 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     return parts.every((part) => typeof part === 'string') ? parts.join('') : null;
   };
   /** What is called, whatever name this file has given it. */
-  const calleeOf = (node: ts.Expression): string => {
+  const calleeOf = (node: ts.Expression, steps = 0): string => {
     const is = meant(node);
+    // A name may be written as what it is itself made of.
+    if (steps > 5) return node.getText(file).replace(/\s+/g, '');
     if (ts.isIdentifier(is) && typeof stands.get(is.text) === 'string' && !twice.has(is.text))
       return stands.get(is.text) as string;
     if (ts.isCallExpression(is) && /(?:^|\.)promisify$/.test(is.expression.getText(file)) && is.arguments.length === 1)
-      return calleeOf(is.arguments[0]!);
+      return calleeOf(is.arguments[0]!, steps + 1);
     // `(0, eval)(…)`
-    if (ts.isBinaryExpression(is) && is.operatorToken.kind === ts.SyntaxKind.CommaToken) return calleeOf(is.right);
+    if (ts.isBinaryExpression(is) && is.operatorToken.kind === ts.SyntaxKind.CommaToken)
+      return calleeOf(is.right, steps + 1);
     if (ts.isElementAccessExpression(is) && /^(?:globalThis|global|window|self)$/.test(is.expression.getText(file)))
       return textOf(is.argumentExpression) ?? '';
     // The constructor of any function makes functions of text.
@@ -495,7 +518,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       const origin = flow.of(part);
       const counted = /\$$/.test(before) || /^\$|^\?/.test(part.getText(file));
       if (origin !== 'constant' && !counted) {
-        inValue ||= valuePlace.test(before) && !partOfStatement.test(part.getText(file));
+        inValue ||= valuePlace.test(before) && !isColumn(before) && !partOfStatement.test(part.getText(file));
         origins = stronger(origins, origin);
       }
       before += ' x ';
@@ -534,6 +557,48 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     }
   };
 
+  /** The parameter of a function around it that a name is. */
+  const parameterOf = (name: ts.Identifier): ts.ParameterDeclaration | undefined => {
+    for (let scope: ts.Node = name; !ts.isSourceFile(scope); scope = scope.parent) {
+      const own = isFunction(scope)
+        ? scope.parameters.find((each) => ts.isIdentifier(each.name) && each.name.text === name.text)
+        : undefined;
+      if (own !== undefined) return own;
+    }
+    return undefined;
+  };
+  /** What this file says of a value's type, where it does. */
+  const typeOf = (node: ts.Expression): ts.TypeNode | undefined => {
+    if (ts.isIdentifier(node)) {
+      const parameter = parameterOf(node);
+      return parameter === undefined ? undefined : (parameter.type ?? ts.getJSDocType(parameter));
+    }
+    if (!ts.isPropertyAccessExpression(node)) return undefined;
+    const of = typeOf(node.expression);
+    const whole =
+      of !== undefined && ts.isTypeReferenceNode(of) && ts.isIdentifier(of.typeName) ? types.get(of.typeName.text) : of;
+    if (whole === undefined || !(ts.isTypeLiteralNode(whole) || ts.isInterfaceDeclaration(whole))) return undefined;
+    const member = whole.members.find((each) => each.name?.getText(file) === node.name.text);
+    return member !== undefined && ts.isPropertySignature(member) ? member.type : undefined;
+  };
+  /** Known to be a text: numbers and what is counted do no harm between tags. */
+  const isText = (node: ts.Expression, steps = 0): boolean => {
+    const at = meant(node);
+    if (steps > 5) return false;
+    if (ts.isNonNullExpression(at)) return isText(at.expression, steps + 1);
+    if (ts.isBinaryExpression(at) && /^(?:\?\?|\|\|)$/.test(at.operatorToken.getText(file)))
+      return ts.isStringLiteralLike(at.right) || isText(at.left, steps + 1);
+    if (ts.isCallExpression(at) && ts.isPropertyAccessExpression(at.expression)) {
+      const { name, expression: on } = at.expression;
+      if (name.text === 'get') return /(?:\.searchParams|^new URLSearchParams\(.*\))$/s.test(meant(on).getText(file));
+      return name.text === 'toString' ? isText(on, steps + 1) : /^(?:trim|toLowerCase|toUpperCase)$/.test(name.text);
+    }
+    const type = typeOf(at);
+    return (
+      type !== undefined &&
+      (ts.isUnionTypeNode(type) ? [...type.types] : [type]).some(({ kind }) => kind === ts.SyntaxKind.StringKeyword)
+    );
+  };
   /** A value that whoever calls this function gave it, as it is. */
   const isGiven = (node: ts.Expression): boolean => {
     let at = meant(node);
@@ -551,18 +616,13 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       else break;
       at = meant(at);
     }
-    if (!ts.isIdentifier(at)) return false;
-    const { text: name } = at;
-    for (let scope: ts.Node = at; !ts.isSourceFile(scope); scope = scope.parent)
-      if (isFunction(scope) && scope.parameters.some((each) => ts.isIdentifier(each.name) && each.name.text === name))
-        return true;
-    return false;
+    return ts.isIdentifier(at) && parameterOf(at) !== undefined;
   };
-  /** Markup with a value between its tags that nothing has looked at is worse than markup that comes from somewhere. */
+  /** Markup with a text between its tags that nothing has looked at is worse than markup that comes from somewhere. */
   const markupLevel = (node: ts.Expression): Hit['level'] => {
     const parts = pieces(meant(node));
     return parts.some((part) => typeof part === 'string' && markup.test(part)) &&
-      parts.some((part) => typeof part !== 'string' && flow.of(part) === 'dynamic' && isGiven(part))
+      parts.some((part) => typeof part !== 'string' && flow.of(part) === 'dynamic' && isGiven(part) && isText(part))
       ? 'error'
       : 'warning';
   };
@@ -699,15 +759,36 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     ts.forEachChild(node, visit);
   };
 
-  /** What a token says is believed because somebody sent it. */
+  /** A step over what a function has at hand, which is a part of that function. */
+  const isStep = (node: ts.Node): boolean =>
+    ts.isCallExpression(node.parent) &&
+    /\.(?:map|flatMap|then|find|filter)$/.test(node.parent.expression.getText(file));
+  /** What a function does itself: without the functions that it makes. */
+  const ownCode = (node: FunctionNode): string => {
+    let code = '';
+    let from = node.getStart(file);
+    const leave = (each: ts.Node): void => {
+      if (!isFunction(each) || isStep(each)) return ts.forEachChild(each, leave);
+      code += text.slice(from, each.getStart(file));
+      from = each.getEnd();
+    };
+    ts.forEachChild(node, leave);
+    return withoutComments(code + text.slice(from, node.getEnd()));
+  };
+  const mayBelieve =
+    /\.split\(\s*['"`]\.['"`]\s*\)/.test(text) &&
+    /JSON\.parse\(/.test(text) &&
+    /base64|\batob\(/.test(text) &&
+    !/verif|createHmac|timingSafeEqual|\bsign(?:ature|ed)?\b/i.test(withoutComments(text));
+  /** What a token says is believed because somebody sent it. What a page reads of its own token, such as when it ends, is its own affair. */
   const token = (node: FunctionNode): void => {
-    const own = node.getText(file);
+    if (!mayBelieve || isStep(node)) return;
+    const own = ownCode(node);
     if (
-      /\bauthorization\b|\bBearer\b|\bcookies?\b/i.test(own) &&
+      sentWith.test(own) &&
       /\.split\(\s*['"`]\.['"`]\s*\)/.test(own) &&
       /JSON\.parse\(/.test(own) &&
-      /base64|\batob\(/.test(own) &&
-      !/verif|createHmac|timingSafeEqual|\bsign/i.test(text)
+      /base64|\batob\(/.test(own)
     )
       hit(
         node,
@@ -718,9 +799,25 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       );
   };
 
+  /** Holds what is to be kept secret, and is not the name of a field, a kind or a failure that has to do with one. */
+  const isSecret = (node: ts.Expression): boolean => {
+    if (ts.isStringLiteralLike(node)) return false;
+    const said = node.getText(file);
+    if (!/passw|secret|api_?key|credential|passphrase/i.test(said)) return false;
+    if (/\benv\b|config|settings/i.test(`${said} ${meant(node).getText(file)}`)) return true;
+    const last = said.split('.').at(-1) ?? '';
+    return !(
+      /^[A-Z][A-Z0-9_]*$/.test(last) ||
+      /^[A-Z]\w*\.[A-Z]\w*$/.test(said) ||
+      /(?:field|name|type|kind|label|code|error|input|column|path|route|id)s?$/i.test(last)
+    );
+  };
+
   /** `given === secret || given === 'letmein'`: a second key that everybody knows who has read this. */
   const backDoor = (node: ts.BinaryExpression): void => {
     if (node.operatorToken.kind !== ts.SyntaxKind.BarBarToken) return;
+    // A chain is looked at once, from its top.
+    if (ts.isBinaryExpression(node.parent) && node.parent.operatorToken.kind === ts.SyntaxKind.BarBarToken) return;
     const compared = (at: ts.Expression): ts.BinaryExpression[] =>
       ts.isParenthesizedExpression(at)
         ? compared(at.expression)
@@ -731,14 +828,16 @@ export function scriptSecurity(path: string, text: string): Hit[] {
             : /^={2,3}$/.test(at.operatorToken.getText(file))
               ? [at]
               : [];
-    const all = compared(node);
-    const known = all.filter((each) => /passw|secret|api_?key|credential|passphrase/i.test(each.right.getText(file)) && !ts.isStringLiteralLike(each.right)); // prettier-ignore
-    const literal = all.find(
-      (each) =>
-        ts.isStringLiteralLike(each.right) &&
-        each.right.text.length >= 4 &&
-        known.some(({ left }) => left.getText(file) === each.left.getText(file)),
+    const sides = compared(node).flatMap(({ left, right }) => [
+      { given: left, is: right },
+      { given: right, is: left },
+    ]);
+    const asked = new Set(
+      sides.flatMap(({ given, is }) => (isSecret(is) && !isSecret(given) ? [given.getText(file)] : [])),
     );
+    const literal = sides.find(
+      ({ given, is }) => ts.isStringLiteralLike(is) && is.text.length >= 4 && asked.has(given.getText(file)),
+    )?.is.parent;
     if (literal !== undefined)
       hit(
         literal,
@@ -804,7 +903,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
           ? arrayed[1]
           : undefined;
       const settings = given.map((each) => meant(each)).filter(ts.isObjectLiteralExpression);
-      const shell = settings.some((each) => /\bshell\s*:\s*(?!false)/.test(each.getText(file)));
+      const shell = settings.some((each) => /\bshell\s*:(?!\s*false\b)/.test(each.getText(file)));
       const worst =
         script !== undefined
           ? flow.of(script)

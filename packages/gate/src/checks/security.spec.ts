@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { GateDesk, type Files } from '../../../../test/support/gate-desk.ts';
+import { secretsCheck } from './secrets.ts';
 import { securityCheck } from './security.ts';
 
 const desk = new GateDesk();
@@ -102,6 +103,28 @@ const critical: readonly [string, string, string][] = [
     'a.ts',
     "export const may = (given: string, secret: string) => given === secret || given === 'letmein-7421';\n",
   ],
+  ['back_door', 'a.ts', "export const may = (given: string, secret: string) => 'letmein-7421' === given || secret === given;\n"], // prettier-ignore
+  [
+    'back_door',
+    'a.ts',
+    "export const may = (given: string) => given === process.env.ADMIN_PASSWORD || given === 'letmein-7421';\n",
+  ],
+  // What stands beside it may be written in ways that are read with care.
+  [
+    'command_injection',
+    'a.js',
+    `${cp}\nconst p = promisify(p);\nconst e = (0, e);\np(x);\ne('y');\n${handler('exec(`ping ${req.query.host}`);')}`,
+  ],
+  [
+    'path_traversal',
+    'a.ts',
+    "it('x', ({ 'a(': b, [c]: d }) => b);\nexport const r = on('/labels/:$name', (_request, { $name }) => readFile(labels + '/' + $name));\n",
+  ],
+  [
+    'path_traversal',
+    'a.py',
+    'class Files(BaseHTTPRequestHandler):\n    def do_GET(self):\n        return open("/data/" + self.path).read()\n',
+  ],
 ];
 /** Bad by itself, whoever calls it: costs more than a change can spare. */
 const errors: readonly [string, string, string][] = [
@@ -169,8 +192,10 @@ const errors: readonly [string, string, string][] = [
     'a.js',
     "const pick = (most) => Math.floor(Math.random() * most);\nexport const sessionToken = () => Array.from({ length: 40 }, () => letters[pick(36)]).join('');\n",
   ],
-  ['xss', 'a.js', 'export const show = (list, comment) => list.insertAdjacentHTML(\'beforeend\', `<li>${comment.words}</li>`);\n'], // prettier-ignore
-  ['xss', 'a.js', "export const show = (box, words) => { box.innerHTML = '<b>' + words + '</b>'; };\n"],
+  ['xss', 'a.ts', 'export const show = (list: Element, comment: { words: string }) => list.insertAdjacentHTML(\'beforeend\', `<li>${comment.words}</li>`);\n'], // prettier-ignore
+  ['xss', 'a.ts', 'interface Row {\n  title?: string;\n}\nexport const show = (cell: Element, row: Row) => { cell.innerHTML = `<td>${row.title ?? null}</td>`; };\n'], // prettier-ignore
+  ['xss', 'a.js', "/** @param {Element} box @param {string} words */\nexport function show(box, words) { box.innerHTML = '<b>' + words + '</b>'; }\n"], // prettier-ignore
+  ['xss', 'a.js', "export const show = (box, words) => { box.innerHTML = '<b>' + words.trim() + '</b>'; };\n"],
   [
     'xss',
     'a.js',
@@ -236,6 +261,34 @@ const errors: readonly [string, string, string][] = [
   ['unsafe_deserialisation', 'a.py', 'def f(s):\n    return yaml.load(s)\n'],
   ['code_injection', 'a.py', 'def f(s):\n    return eval(s)\n'],
   ['weak_random', 'a.py', 'def make_token():\n    return str(random.random())\n'],
+  ['command_injection', 'a.ts', `${cp}\nexport const f = (path: string) => spawn('lp', [path], { shell: falsy() });\n`],
+  [
+    'sql_injection',
+    'a.ts',
+    "export const f = (db: Db, name: string) => db.query(`insert into t select a, lower('${name}') from t where b in (1, ${name})`);\n",
+  ],
+  ['sql_injection', 'a.ts', 'export const f = (db: Db, size: string) => db.query(`insert into t values (1, ${size})`);\n'], // prettier-ignore
+  // Words about a signature are none.
+  [
+    'unsigned_token',
+    'a.ts',
+    "// Signed elsewhere; who verifies it?\nexport const signIn = (req: Request) => JSON.parse(atob(req.headers.authorization.split('.')[1]));\n",
+  ],
+  [
+    'sql_injection',
+    'a.py',
+    'def find(db, unit, more):\n    first, other = [], []\n    first.append("unit = ?")\n    other.append(more)\n    return db.execute(f"select * from t where {\' and \'.join(other)} or {\' or \'.join(first)}")\n',
+  ],
+];
+/** Said, and refuses nothing: what is known does not show that it does harm. */
+const warnings: readonly [string, string, string][] = [
+  ['xss', 'a.js', 'export const show = (el, row) => { el.innerHTML = `<td>${row.count}</td>`; };\n'],
+  ['xss', 'a.js', "export const show = (box, words) => { box.innerHTML = '<b>' + words + '</b>'; };\n"],
+  [
+    'sql_injection',
+    'a.ts',
+    "export const f = (db: Db) => db.query(`select a, ${isoTime('x')} from t where b = $1`, [1]);\n",
+  ],
 ];
 /** What honest code looks like; a gate that refuses these is switched off. */
 const honest: readonly [string, string][] = [
@@ -313,6 +366,14 @@ const honest: readonly [string, string][] = [
   ['a.py', 'def view():\n    return requests.get("https://a.example/items", params={"q": request.args["q"]}).json()\n'],
   ['a.py', 'def view(session):\n    return session.get(Item, request.args["id"])\n'],
   ['a.py', 'class Asked:\n    def __repr__(self):\n        return f"<Asked {self.path!r}>"\n'],
+  [
+    'a.py',
+    'class Files:\n    def read(self, name):\n        return (self.path / name).read_text()\n    def all(self):\n        return open(self.path).read()\n',
+  ],
+  [
+    'a.py',
+    'def find(db, unit, tag):\n    first: list[str] = []\n    values = []\n    if not first:\n        first.append("values = ?")\n    base = "select * from t"\n    tail = " order by id"\n    return db.execute(base + " where " + " and ".join(first) + tail, values)\n',
+  ],
   ['a.py', 'def f(name):\n    raise ValueError(f"cannot update {name}: set is empty")\n'],
   // Beside what is charged above.
   ['a.ts', "export const f = (id: string) => document.querySelector(`[data-id='${id}']`);\n"],
@@ -330,6 +391,15 @@ const honest: readonly [string, string][] = [
   ['a.ts', 'const pick = (most: number) => Math.floor(Math.random() * most);\nexport const colour = (all: string[]) => all[pick(all.length)];\n'], // prettier-ignore
   ['a.ts', "export const expiry = (kept: string) => JSON.parse(Buffer.from(kept.split('.')[1], 'base64url').toString()).exp;\n"], // prettier-ignore
   ['a.ts', "export const known = (kind: string, other: string) => kind === other || kind === 'any';\n"],
+  ['a.ts', "export const known = (error: Fault) => error.code === AuthErrorCodes.INVALID_PASSWORD || error.code === 'auth/user-not-found';\n"], // prettier-ignore
+  ['a.ts', "export const asks = (name: string) => name === PASSWORD_FIELD || 'email' === name || name === Fields.Secret;\n"], // prettier-ignore
+  ['a.ts', "it('x', ({ 'a(': b }) => b);\nconst p = promisify(p);\np(x);\nconst e = (0, e);\ne('words');\n"],
+  ['a.ts', `${cp}\nexport const f = (path: string) => spawn('lp', [path], { shell: false });\n`],
+  ['a.ts', "export const f = (cls: string) => `class='${cls}'`;\nexport const g = (client: Client, id: string) => client.query({ id });\n"], // prettier-ignore
+  [
+    'a.ts',
+    "export function api(token: string) {\n  const headers = { Authorization: `Bearer ${token}` };\n  const ends = () => JSON.parse(atob(token.split('.')[1])).exp * 1000;\n  return { ends, ask: () => fetch('/me', { headers }) };\n}\nexport const intercept = (request: Asked, token: string) => {\n  request.headers.Authorization = `Bearer ${token}`;\n  return JSON.parse(atob(token.split('.')[1])).exp;\n};\n",
+  ],
   ['a.ts', 'export const kind = (made: object) => made.constructor.name;\n'],
   ['a.py', 'def f(folder, name):\n    return (Path(folder) / name).read_text()\n'],
   ['a.py', 'def f(at):\n    return getattr(at, "name")\n'],
@@ -357,6 +427,12 @@ describe('security', () => {
       level: 'error',
       veto: false,
     });
+  });
+
+  it.each(warnings)('remarks upon %s in %s: %#', async (rule, path, text) => {
+    expect(await look({}, { [`src/${path}`]: text })).toEqual([
+      { rule: `security.${rule}`, level: 'warning', veto: false },
+    ]);
   });
 
   it.each(honest)('lets honest code pass, %s: %#', async (path, text) => {
@@ -389,7 +465,62 @@ describe('security', () => {
     },
   );
 
+  it.each<[string, string]>([
+    ['a.py', `x = a${' '.repeat(400_000)}b\n`],
+    ['a.py', `def f():\n${Array.from({ length: 2000 }, (_each, n) => `    v${n} = []\n`).join('')}`],
+    ['a.py', `blob = "${'a1b2'.repeat(50_000)}"\n`],
+    ['a.py', `words = [${'"select", f"", '.repeat(8_000)}]\n`],
+    ['a.py', `x: ${' '.repeat(50_000)}b!c\n${'\n'.repeat(50_000)}`],
+    ['a.ts', `export const x = a ||${' '.repeat(50_000)}b;\n// ${'/*'.repeat(50_000)}\n`],
+    ['a.ts', `export const x = ${'a === b || '.repeat(800)}c;\n`],
+  ])('comes to an end in %s, however wide and long: %#', async (path, text) => {
+    expect(await look({}, { [`src/${path}`]: text })).toEqual([]);
+  });
+
   it('does not look at tests', async () => {
     expect(await look({}, { 'test/a.test.js': critical[0]![2] })).toEqual([]);
+  });
+});
+
+describe('secrets that are none', () => {
+  const secrets = async (path: string, text: string): Promise<string[]> =>
+    (await desk.run(secretsCheck, {}, { [path]: `${text}\n` })).findings.map(({ rule, level }) => `${rule} ${level}`);
+
+  it.each([
+    "const SESSION_KEY = 'adminSession';",
+    'SESSION_KEY = "_auth_user_id"',
+    "const sessionKey = 'cart:session:v1';",
+    "const SESSION_KEY = 'myapp.session.v2';",
+    "const SESSION_KEY = 'myApp.session.v2';",
+    "const webhookKey = 'stripe_webhook_2024';",
+  ])('are keys that something is looked up by: %s', async (line) => {
+    expect(await secrets('src/a.ts', line)).toEqual([]);
+  });
+
+  it.each([
+    `const SESSION_KEY = '${'Zk9vR2pXw7Qm'}Lb4TnYc8';`,
+    `const jwtKey = '${'9fK2mQx7-Vb4L'}pZ8t-Rw3N';`,
+    `webhook_key = "${'8d1f03c7a96be254'}8d1f03c7a96be254"`,
+    `const signingKey = '${'lorry:'}harbour:77';`,
+  ])('and not those that protect: %s', async (line) => {
+    expect(await secrets('src/a.ts', line)).toEqual(['secrets.assignment error']);
+  });
+
+  it('are long lines of dots', async () => {
+    expect(await secrets('src/a.ts', `// ${'.'.repeat(19_000)}`)).toEqual([]);
+    expect(await secrets('src/a.ts', `${'.'.repeat(9_000)} --db.password="${'Tr0ub4dor'}&3xyz"`)).toEqual([
+      'secrets.assignment error',
+    ]);
+  });
+
+  it('are headers in tests and documents, and in the product they are some', async () => {
+    const line = `const authorization = 'Basic ${Buffer.from('alice:wonderland').toString('base64')}';`;
+    expect(await secrets('test/a.test.ts', line)).toEqual(['secrets.basic-auth warning']);
+    expect(await secrets('docs/use.md', line)).toEqual(['secrets.basic-auth warning']);
+    expect(await secrets('src/a.ts', line)).toEqual(['secrets.basic-auth error']);
+    expect(await secrets('test/a.test.ts', `${line} const dbPassword = '${'Tr0ub4dor'}&3xyz';`)).toEqual([
+      'secrets.basic-auth warning',
+      'secrets.assignment error',
+    ]);
   });
 });
