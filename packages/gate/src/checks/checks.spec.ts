@@ -190,6 +190,20 @@ describe('weakened tests', () => {
       testFile(one.replace('assert.equal(f(2), 3)', 'assert.ok(f(2) === 3 || true)')),
     ],
     [
+      'is true besides, and compared with true',
+      'assertions_removed',
+      'js',
+      testFile(one),
+      testFile(one.replace('assert.equal(f(2), 3)', 'expect(f(2) === 3 || true).toBe(true)')),
+    ],
+    [
+      'wants less of a call than how often and with what',
+      'loosened',
+      'js',
+      testFile(one.replace('assert.equal(f(2), 3)', 'expect(spy).toHaveBeenCalledWith(1)')),
+      testFile(one.replace('assert.equal(f(2), 3)', 'assert.ok(spy.mock.callCount() >= 1);\n  assert.equal(spy.mock.calls.length, 12)')), // prettier-ignore
+    ],
+    [
       'wants of a length that it is one',
       'assertions_removed',
       'js',
@@ -259,6 +273,21 @@ describe('weakened tests', () => {
       'go on only where there is something',
       testFile(one),
       testFile(one.replace('  assert.equal(f(2), 3);', '  const is = f(2);\n  if (is === null) return assert.fail();\n  assert.equal(f(2), 3);')), // prettier-ignore
+    ],
+    [
+      'ask of a call in two steps',
+      testFile(one.replace('assert.equal(f(2), 3)', 'expect(spy).toHaveBeenCalledWith(1)')),
+      testFile(one.replace('assert.equal(f(2), 3)', 'assert.ok(spy.mock.callCount() >= 1);\n  assert.deepEqual(spy.mock.calls[0].arguments, [1])')), // prettier-ignore
+    ],
+    [
+      'compare with what is there or else is usual',
+      testFile(one),
+      testFile(one.replace('assert.equal(f(2), 3);', "assert.equal(f(2), 3);\n  expect(name || 'anonymous').toBe('anonymous');\n  expect(list.length >= 0).toBe(false);")), // prettier-ignore
+    ],
+    [
+      'compare in Python with what is there or else is usual',
+      { 'test_a.py': 'def test_f():\n    assert f(10) == 5\n    assert n == (c.retries or 1)\n' },
+      { 'test_a.py': 'def test_f():\n    assert f(10) == 5\n    assert n == (c.retries or 1)\n    assert g(1) == 2\n' },
     ],
     [
       'be a little less exact with floats',

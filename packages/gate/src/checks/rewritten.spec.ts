@@ -108,6 +108,34 @@ describe('an expectation that was rewritten', () => {
   });
 });
 
+describe('an expectation that grew', () => {
+  const bill =
+    'export function levy(km) {\n  return km * 2;\n}\n\nexport function bill(km) {\n  return { net: km * 10 };\n}\n';
+  const ground: Files = {
+    ...before,
+    'src/bill.js': bill,
+    'test/bill.test.js': `${head}import { bill } from '../src/bill.js';\n${fareTest('bills', 'assert.deepEqual(bill(10), { net: 100 });')}`,
+  };
+  const grown = (code: string, toll: number): Files => ({
+    ...ground,
+    'src/bill.js': code.replace('km * 10 }', 'km * 10, toll: levy(km) }'),
+    'test/bill.test.js': ground['test/bill.test.js']!.toString().replace('net: 100 }', `net: 100, toll: ${toll} }`),
+  });
+  const title = 'Add tolls to bills';
+  const seen = async (after: Files, declared: string): Promise<string[]> =>
+    (await desk.verify(weakenedTestsCheck, ground, after, declared)).findings.filter(({ level }) => level === 'error').map(({ message }) => message); // prettier-ignore
+
+  it('is let in as the title says, and by no title that is about something else', async () => {
+    expect(await seen(grown(bill, 20), title)).toEqual([]);
+    expect(await seen(grown(bill, 20), 'Tidy up')).toHaveLength(1);
+  });
+
+  it('does not stand for a piece of code that the title does not name', async () => {
+    const messages = await seen(grown(bill.replace('km * 2', '7'), 7), title);
+    expect(messages).toEqual([expect.stringContaining('what is changed in levy')]);
+  });
+});
+
 describe('a fix', () => {
   const fixed = fare.replace('km < 10', 'km <= 0 ? 0 : km < 10');
   const shown = fareTests + fareTest('is free where nobody goes', 'assert.equal(fare(0), 0);');

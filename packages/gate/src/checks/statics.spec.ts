@@ -468,6 +468,12 @@ describe('what says of itself that it is not done, or knows one example', () => 
 });
 
 describe('suppressions', () => {
+  it('need no words in a test of types, and are refused there where they name nothing', async () => {
+    const types = "// @ts-expect-error\nexpectType<string>(f(1));\n// eslint-disable-next-line no-explicit-any\nexpectType<any>(g());\n"; // prettier-ignore
+    expect(await rules(tamperingCheck, {}, { 'test-d/a.test-d.ts': types })).toEqual(['suppression warning', 'suppression warning']); // prettier-ignore
+    expect(await rules(tamperingCheck, {}, { 'test-d/a.test-d.ts': `// @ts-nocheck\n${types}` })).toContain('suppression error'); // prettier-ignore
+  });
+
   it.each([
     ['/* eslint-disable */', 'error'],
     ['// eslint-disable-next-line', 'error'],
@@ -476,8 +482,16 @@ describe('suppressions', () => {
     ['// eslint-disable-next-line no-console -- it is a command line', 'warning'],
     ['// @ts-expect-error the types of this package are wrong', 'warning'],
     ['// It is a command line.\n// eslint-disable-next-line no-console', 'warning'],
-    ['// eslint-disable-next-line no-console', 'error'],
-    ['// eslint-disable-next-line no-console --', 'error'],
+    ['// eslint-disable-next-line no-console -- CLI', 'warning'],
+    ['// eslint-disable-next-line no-console -- 命令行工具', 'warning'],
+    ['// @ts-expect-error -- untyped', 'warning'],
+    ['// eslint-disable-next-line no-console', 'warning'],
+    ['// eslint-disable-next-line no-console --', 'warning'],
+    ['f(); // eslint-disable-line no-console, no-alert -- both are ours', 'warning'],
+    ['f(); // eslint-disable-line no-console, no-alert, no-new -- all are ours', 'error'],
+    ['f(total * price); // eslint-disable-line no-console, no-alert', 'error'],
+    ['// @ts-expect-error eslint-disable-line -- untyped', 'error'],
+    ['// eslint-disable-next-line -- it is a command line', 'error'],
     ['f(); // eslint-disable-line no-console, no-alert', 'error'],
     ['const x = 1;\n// @ts-expect-error', 'error'],
     ['/* eslint-disable no-new */\n// eslint-disable-next-line no-console -- it is a command line', 'error,warning'],
@@ -488,14 +502,21 @@ describe('suppressions', () => {
   });
 
   it.each([
-    ['f(1)  # noqa: E501', 'error'],
-    ['f(1)  # type: ignore[arg-type]', 'error'],
-    ['f(1)  # nosec B602', 'error'],
+    ['f(1)  # noqa: E501', 'warning'],
+    ['f(1)  # type: ignore[arg-type]', 'warning'],
+    ['f(1)  # nosec B602', 'warning'],
+    ['f(1)  # type: ignore[arg-type, return-value]  # the stubs are wrong', 'warning'],
+    ['f(1)  # type: ignore[arg-type, return-value]', 'error'],
+    ['f(1)  # type: ignore[arg-type, return-value, misc]  # the stubs are wrong', 'error'],
+    ['f(1)  # type: ignore[arg-type]  # noqa: E501', 'error'],
+    ['f(1)  # type: ignore[arg-type]  # noqa: E501  # generated', 'warning'],
+    ['f(1)  # noqa: E501  # type: ignore', 'error'],
+    ['f(1)  # noqa: E501, W291, F401 - generated', 'error'],
     ['f(1)  # noqa', 'error'],
     ['f(1)  # noqa: E501 - the address cannot be broken', 'warning'],
     ['f(1)  # type: ignore[arg-type]  # the stubs are wrong', 'warning'],
     ['# The shell is ours.\nf(1)  # nosec B602', 'warning'],
-  ])('%s is an %s in Python', async (line, level) => {
+  ])('%s is, in Python, a finding of level %s', async (line, level) => {
     expect(await rules(tamperingCheck, {}, { 'src/a.py': `${line}\n` })).toEqual([`suppression ${level}`]);
   });
 });

@@ -91,7 +91,7 @@ const rules = [
 
 const asksTests =
   /\b(?:npm|pnpm|yarn|bun)\s+(?:run\s+)?(?:-\S+\s+)*(?:test\S*|check)(?=\s|$)|\b(?:pytest|jest|vitest|mocha|tox)\b(?!\s*@)|\b(?:go|cargo|make|dotnet|mvn|gradle)\s+test\b|\bnode\s+--test\b/;
-const letsFail = /\|\|\s*(?:true|:|exit\s+0|echo\b.*)\s*["')]*\s*(?:#.*)?$|;\s*(?:true|exit\s+0)\s*["')]*\s*(?:#.*)?$/;
+const letsFail = /\|\|\s*(?:true|:|exit\s+0|echo\b.*)["')\s]*(?:#.*)?$|;\s*(?:true|exit\s+0)["')\s]*(?:#.*)?$/;
 
 /** The steps of continuous integration that run tests, and are told to go on whatever these say. */
 function toothless(text: string): string[] {
@@ -145,10 +145,20 @@ const suppressions: readonly [RegExp, string][] = [
   [/#\s*type:\s*ignore/, 'type: ignore'],
   [/#\s*pragma:\s*no\s*cover/, 'pragma: no cover'],
 ];
-/** One rule or two, named, for one line; what follows them is the reason. */
+/** One rule or two, named, for one line; what is left of the comment without them is the reason. */
 const narrow =
-  /(?:eslint|oxlint)-disable(?:-next)?-line\s+[\w@/-]+(?:\s*,\s*[\w@/-]+)?(?=\s|$)|biome-ignore\s+[\w/]+|@ts-(?:expect-error|ignore)|#\s*noqa:\s*[A-Z]+\d+(?:\s*,\s*[A-Z]+\d+)?|#\s*type:\s*ignore\[[\w-]+\]|#\s*nosec\s+B\d+/;
-const fewWords = /[\p{L}\d_]{2,}[^\p{L}]+[\p{L}\d_]{2,}/u;
+  /(?:eslint|oxlint)-disable(?:-next)?-line\s+(?<rules>[\w@][\w@/-]*(?:\s*,\s*[\w@][\w@/-]*)?)(?=\s|$|\*\/)|biome-ignore\s+(?<group>[\w/]+)|@ts-(?:expect-error|ignore)\b|#\s*noqa:\s*(?<codes>[A-Z]+\d+(?:\s*,\s*[A-Z]+\d+)?)(?!\w|\s*,\s*[A-Z]+\d)|#\s*type:\s*ignore\[(?<kinds>[\w-]+(?:\s*,\s*[\w-]+)?)\s*\]|#\s*nosec\s+(?<tests>B\d+)/g;
+/** A word, of whatever script, that could say why. */
+const aWord = /\p{L}{3,}/u;
+
+/** How far the comment of a line reaches that silences a tool: the rules that it names, null where it is not about one line or two of them, and whether it says why. */
+function silencedBy(comment: string): { named: number | null; says: boolean } {
+  const hits = [...comment.matchAll(narrow)];
+  const rest = comment.replace(narrow, ' ');
+  if (hits.length === 0 || suppressions.some(([pattern]) => pattern.test(rest))) return { named: null, says: false };
+  const rules = hits.flatMap(({ groups }) => Object.values(groups ?? {}).flatMap((each) => each?.split(',') ?? []));
+  return { named: rules.length, says: aWord.test(comment.slice(hits[0]!.index).replace(narrow, ' ')) };
+}
 const inComment = /(?:\/\/|\/\*|\*|#|<!--|\{\/\*).*$/;
 
 const record = (value: unknown): Record<string, unknown> =>
@@ -188,7 +198,9 @@ const relaxedJson = (text: string | null): Record<string, unknown> => {
   try {
     return record(
       JSON.parse(
-        (text ?? '{}').replace(/("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, '$1').replace(/,(\s*[}\]])/g, '$1'),
+        (text ?? '{}')
+          .replace(/("(?:\\.|[^"\\])*(?:"|$))|\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g, '$1')
+          .replace(/,(\s*[}\]])/g, '$1'),
       ),
     );
   } catch {
@@ -400,19 +412,21 @@ export const tamperingCheck: Check = {
           if (hit === undefined) continue;
           comments ??= commentsIn(path, candidate.text(path) ?? '');
           if (!hit[0].test(comments.get(index + 1) ?? '')) continue; // only a text that holds such words
-          // One rule on one line with a reason is a remark; everything else takes eyes away from what comes later.
-          const at = narrow.exec(comment ?? '');
+          // One rule on one line is a remark, and so is what takes a little more and says why; everything else takes eyes away from what comes later.
+          const { named, says } = silencedBy(comment ?? '');
           const above = /^\s*(?:\/\/|\/?\*|#)/.test(lines[index - 1] ?? '') ? (comments.get(index) ?? '') : '';
-          const isSaidAbove = fewWords.test(above) && !suppressions.some(([pattern]) => pattern.test(above));
-          const isReasoned = at !== null && (isSaidAbove || fewWords.test(comment!.slice(at.index + at[0].length)));
-          const why = at === null ? ', and more than the one thing that it would have said' : ', and nothing says why';
+          const isSaidAbove = aWord.test(above) && !suppressions.some(([pattern]) => pattern.test(above));
+          const isReasoned = named !== null && (isSaidAbove || says);
+          const isRemark = isReasoned || named === 1 || (named !== null && isTestFile(path));
+          const why =
+            named === null ? ', and more than the one thing that it would have said' : ', and nothing says why';
           findings.push(
             findingOf({
               check: 'tampering',
               rule: 'tampering.suppression',
               // A person may silence more than that, and pays for it like for a remark.
-              level: isReasoned || approvedBy !== null ? 'warning' : 'error',
-              message: `A tool is silenced here${isReasoned ? '' : why}: ${hit[1]}.${isReasoned || approvedBy === null ? '' : ` Let through by ${approvedBy}.`}`,
+              level: isRemark || approvedBy !== null ? 'warning' : 'error',
+              message: `A tool is silenced here${isReasoned ? '' : why}: ${hit[1]}.${isRemark || approvedBy === null ? '' : ` Let through by ${approvedBy}.`}`,
               path,
               line: index + 1,
               key: line.trim(),

@@ -11,7 +11,7 @@ import { complexityOf } from '../checks/structure.ts';
 import { scriptSecurity } from '../checks/security-script.ts';
 import { functionsIn, readScript, reworded } from './functions.ts';
 import { isProductSource, isTestFile } from './paths.ts';
-import { writtenTests } from './test-cases.ts';
+import { callsIn, valuesIn, writtenTests } from './test-cases.ts';
 import { unitsOf } from './units.ts';
 
 type Entry = Partial<Header> & { name: string };
@@ -173,6 +173,80 @@ describe('a script that is nested thousands of levels deep', () => {
     const much = `export function g(a) {\n  return ${'f('.repeat(400)}a${')'.repeat(400)};\n}\n`;
     expect(functionsIn('a.ts', much)).toMatchObject([{ name: 'g', shape: 'full' }]);
     expect(complexityOf('a.ts', much)).toEqual([{ name: 'g', line: 1, paths: 1 }]);
+  });
+});
+
+describe('an assertion', () => {
+  const countsOf = (line: string, path = 'a.test.js'): number[] => {
+    const text = path.endsWith('.py') ? `def test_a():\n    ${line}\n` : `test('a', () => {\n  ${line}\n});\n`;
+    return writtenTests(path, text).flatMap(({ assertions, trivialAssertions }) => [assertions, trivialAssertions]);
+  };
+
+  it.each([
+    "expect(name || 'anonymous').toBe('anonymous');",
+    'expect(list.length >= 0).toBe(false);',
+    'expect(f(1) || true).not.toBe(true);',
+    'assert.equal(f(1) || 1, 2);',
+  ])('may fail: %s', (line) => expect(countsOf(line)).toEqual([1, 0]));
+
+  it.each([
+    'expect(f(1) === 2 || true).toBe(true);',
+    'expect(list.length >= 0).toBeTruthy();',
+    'expect(f(1) || true).to.be.ok;',
+    'expect(true).toBe(true);',
+    'assert(f(1) === 2 || true);',
+    "assert.ok(list.length >= 0, 'so long');",
+    'assert.equal(list.length >= 0, true);',
+    'const none = [];\n  for (const each of none) expect(f(each)).toBe(2);',
+  ])('is always right: %s', (line) => expect(countsOf(line)).toEqual([0, 1]));
+
+  it.each([
+    'assert n == (c.retries or 1)',
+    'assert f(a or True)',
+    'assert f(1) == "x or True"',
+    'assert a if b else c or True',
+  ])('may fail in Python: %s', (line) => expect(countsOf(line, 'test_a.py')).toEqual([1, 0]));
+
+  it.each([
+    'assert True',
+    'assert f(1) == 2 or True',
+    'assert (f(1) == 2 or True), "why, so"',
+    'assert len(f(1)) >= 0  # so long',
+    "assert 'a text'",
+  ])('is always right in Python: %s', (line) => expect(countsOf(line, 'test_a.py')).toEqual([0, 1]));
+});
+
+describe('a test file of lines that nobody writes', () => {
+  const much = 50_000;
+  const many = (line: (n: number) => string, count = 15_000): string => Array.from({ length: count }, (_each, n) => line(n)).join('\n'); // prettier-ignore
+
+  // Each of these took minutes or more, as long as each assertion or each place of a line was asked for all the others.
+  it.each([
+    ['a loop for each assertion', 'a.test.js', `test('a', () => {\n${many(() => 'for(const a of b)expect(c);')}\n});\n`],
+    ['a loop over another list for each', 'a.test.js', `test('a', () => {\nconst b1 = [];\n${many((n) => `for(const a of b${n})expect(c);`)}\n});\n`],
+    ['much in one catch', 'a.test.js', `test('a', () => {\ntry {\n${many(() => 'expect(f(1)).toBe(2);', 8000)}\n} catch {\n${many(() => 'go(1);', 8000)}\n}\n});\n`],
+    ['loops and blank lines in Python', 'test_a.py', `def test_a():\n${many(() => '    for x in y:\n        assert x == 1', 5000)}\n${'\n'.repeat(much)}    y = 1\n`],
+    ['tests in tests and blank lines in Python', 'test_a.py', `${many((n) => `${' '.repeat(n)}def test_a():`, 500)}\n${'\n'.repeat(much)}${' '.repeat(501)}assert a\n`],
+    ['spaces after assert', 'test_a.py', `def test_a():\n    assert${' '.repeat(much)}x\n    assert x${' '.repeat(much)}y\n`],
+    ['a long number', 'test_a.py', `def test_a():\n    assert f(1) == approx(${'1'.repeat(much)}\n`],
+    ['numbers that end nowhere', 'test_a.py', `def test_a():\n    assert f(1) == ${'approx(1 '.repeat(much / 9)}\n`],
+    ['assertions that end nowhere', 'test_a.py', `def test_a():\n    ${'self.assertA('.repeat(much / 10)}${')'.repeat(much)}x\n`],
+    ['commas', 'test_a.py', `def test_a():\n    self.assertA(${','.repeat(much)})\n`],
+  ])('is read at once: %s', (_what, path, text) => {
+    expect(writtenTests(path, text).length).toBeGreaterThan(0);
+  }); // prettier-ignore
+
+  it.each([
+    ['spaces', ' '.repeat(much)],
+    ['a word', 'a'.repeat(much)],
+    ['a text that ends nowhere', `"${'\\d'.repeat(much)}`],
+    ['texts that end nowhere', '\\"'.repeat(much)],
+    ['patterns', '=/'.repeat(much)],
+  ])('is asked at once for what it names: %s', (_what, text) => {
+    expect([valuesIn(`${text}\n"kept"`).includes('kept'), callsIn(`${text}\nkept (`).has('kept')]).toEqual([
+      true,
+      true,
+    ]);
   });
 });
 

@@ -39,15 +39,34 @@ const surroundings =
 const asksSurroundings = (condition: ts.Expression, file: ts.SourceFile): boolean =>
   condition.kind === ts.SyntaxKind.FalseKeyword || surroundings.test(condition.getText(file));
 
+/** Constants of a file that are made as empty lists and only gone through; worked out once, whoever asks how often. */
+const emptyLists = new WeakMap<ts.SourceFile, ReadonlySet<string>>();
+function emptyListsOf(file: ts.SourceFile): ReadonlySet<string> {
+  const known = emptyLists.get(file);
+  if (known !== undefined) return known;
+  const times = (found: RegExp): Map<string, number> => {
+    const counts = new Map<string, number>();
+    for (const match of file.text.matchAll(found)) {
+      const name = match[1] ?? match[2]!;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return counts;
+  };
+  const made = times(/\bconst\s+([\p{ID_Continue}$]+)(?![\p{ID_Continue}$])[^=;\n]{0,500}=\s*\[\s*\]/gu);
+  const named = made.size === 0 ? made : times(/(?<![\p{ID_Continue}$.])([\p{ID_Continue}$]+)/gu);
+  const goneThrough = made.size === 0 ? made : times(/(?:\bof\s+|\.each\(\s*)([\p{ID_Continue}$]+)\s*\)|(?<![\p{ID_Continue}$.])([\p{ID_Continue}$]+)\s*\.\s*(?:forEach|map)\(/gu); // prettier-ignore
+  const found = new Set(
+    [...made].filter(([name, count]) => count === 1 && named.get(name) === 1 + (goneThrough.get(name) ?? 0)).map(([name]) => name), // prettier-ignore
+  );
+  emptyLists.set(file, found);
+  return found;
+}
+
 /** A list in which nothing ever is: written so, or a constant that is only gone through. */
 function isEmptyList(list: ts.Expression, file: ts.SourceFile): boolean {
   if (ts.isAsExpression(list) || ts.isParenthesizedExpression(list)) return isEmptyList(list.expression, file);
   if (ts.isArrayLiteralExpression(list)) return list.elements.length === 0;
-  if (!ts.isIdentifier(list)) return false;
-  const name = list.text.replaceAll('$', '\\$');
-  const times = (pattern: string): number => file.text.match(new RegExp(pattern, 'g'))?.length ?? 0;
-  const made = times(`\\bconst\\s+${name}\\b[^=;\\n]*=\\s*\\[\\s*\\]`);
-  return made === 1 && times(`(?<![\\w$.])${name}(?![\\w$])`) === 1 + times(`(?:\\bof\\s+|\\.each\\(\\s*)${name}\\s*\\)|(?<![\\w$.])${name}\\s*\\.\\s*(?:forEach|map)\\(`); // prettier-ignore
+  return ts.isIdentifier(list) && emptyListsOf(file).has(list.text);
 }
 
 /** What stands in there is done for each of none. */
@@ -69,18 +88,28 @@ function isMadeForNone(call: ts.CallExpression, file: ts.SourceFile): boolean {
   return false;
 }
 
-/** Nothing that is asserted in there can fail the test: its failure is caught and goes no further, or it may not be asked at all. */
-function isHeldBack(node: ts.Node, within: ts.Node, file: ts.SourceFile): boolean {
-  for (let at = node; at !== within && at.parent !== undefined; at = at.parent) {
-    const { parent } = at;
+/** What stands directly in there is held back; kept, as every assertion asks it of all that it stands in. */
+const heldBack = new WeakMap<ts.Node, boolean>();
+function holdsBack(at: ts.Node, file: ts.SourceFile): boolean {
+  const known = heldBack.get(at);
+  if (known !== undefined) return known;
+  const { parent } = at;
+  const held = ((): boolean => {
     if (ts.isTryStatement(parent) && parent.tryBlock === at && parent.catchClause !== undefined) {
       const handled = parent.catchClause.block.getText(file);
       if (!/\bthrow\b|\bassert|\bexpect|\bfail\b|\bfail\(|\breject|\bdone\(|\berrors?\b\s*(?:=|\.push)|\b\w+\s*=[^=]/.test(handled)) return true; // prettier-ignore
     }
     if (ts.isIfStatement(parent) && parent.thenStatement === at && asksSurroundings(parent.expression, file))
       return true;
-    if (isForNone(at, parent, file)) return true;
-  }
+    return isForNone(at, parent, file);
+  })();
+  heldBack.set(at, held);
+  return held;
+}
+
+/** Nothing that is asserted in there can fail the test: its failure is caught and goes no further, or it may not be asked at all. */
+function isHeldBack(node: ts.Node, within: ts.Node, file: ts.SourceFile): boolean {
+  for (let at = node; at !== within && at.parent !== undefined; at = at.parent) if (holdsBack(at, file)) return true;
   return false;
 }
 
@@ -153,19 +182,69 @@ function assertedIn(body: ts.Node, file: ts.SourceFile): Asserted[] {
   return found;
 }
 
-const pythonTrivial =
-  /^assert\s+(?:True|1|not False|"[^"]*"|1 == 1|(?:.*\bor\s+(?:True|1|not False)|len\([^)]*\)\s*>=\s*0)\)?)\s*(?:,.*)?$/;
+/** A line of Python with all that stands in texts and brackets blotted out; each character stays where it is. */
+function blotted(line: string): string {
+  let out = '';
+  let quote = '';
+  let depth = 0;
+  for (let at = 0; at < line.length; at++) {
+    const each = line[at]!;
+    const hidden = quote !== '' || depth > 0;
+    if (quote !== '' && each === '\\') {
+      out += '__';
+      at++;
+      continue;
+    }
+    if (quote !== '') quote = each === quote ? '' : quote;
+    else if (each === '"' || each === "'") quote = each;
+    else if (/[([{]/.test(each)) depth++;
+    else if (/[)\]}]/.test(each)) depth--;
+    out += hidden && (quote !== '' || depth > 0) ? '_' : each;
+  }
+  return out.slice(0, line.length);
+}
+
+/** The parts of a line of Python between commas that stand in no brackets. */
+function partsOf(line: string): string[] {
+  const ends = [...blotted(line).matchAll(/,/g)].map(({ index }) => index);
+  return [...ends, line.length].map((end, nth) => line.slice(nth === 0 ? 0 : ends[nth - 1]! + 1, end));
+}
+
+const pythonHolds = /^(?:True|1|not False|"_*"|'_*'|1\s*==\s*1|len\(_*\)\s*>=\s*0)$/;
+/** An assertion that holds whatever the code does; `or` says so only where it stands beside the whole condition. */
+function pythonTrivial(line: string): boolean {
+  if (!/^assert\b/.test(line)) return false;
+  let condition = line.slice('assert'.length).trim();
+  // Brackets around everything; nobody writes more of them.
+  for (let round = 0; round < 5; round++) {
+    const seen = blotted(condition);
+    const end = seen.search(/[,#]/);
+    if (end >= 0) {
+      condition = condition.slice(0, end).trim();
+      continue;
+    }
+    if (/^\(_*\)$/.test(seen)) {
+      condition = condition.slice(1, -1).trim();
+      continue;
+    }
+    if (/\b(?:if|lambda)\b/.test(seen)) return false;
+    return seen.split(/\bor\b/).some((each) => pythonHolds.test(each.trim()));
+  }
+  return false;
+}
 
 /** The same for `assert subject == expected` and its like. */
 function pythonAsserted(line: string): Asserted[] {
-  if (pythonTrivial.test(line)) return [];
+  if (pythonTrivial(line)) return [];
   const raises = /pytest\.raises\(\s*([\w.]+)(?:\s*,\s*(match\s*=\s*[rR]?(["']).*\3))?/.exec(line);
   if (raises !== null) {
     const expected = `${raises[1]!}${raises[2] === undefined ? '' : ` ${raises[2]}`}`;
     return [{ subject: 'raises', expected, strength: /^(?:Base)?Exception$/.test(expected) ? 1 : 2 }];
   }
   const compared =
-    /^assert\s+([\s\S]+?)\s*(==|is(?!\s+not)|in|not in|!=|>=|<=|>|<|is not)\s+([\s\S]+?)(?:,\s*f?["'].*)?$/.exec(line);
+    /^assert\s+(?!\s)([\s\S]+?)(?<!\s)\s*(==|is(?!\s+not)|in|not in|!=|>=|<=|>|<|is not)\s+([\s\S]+?)(?:,\s*f?["'].*)?$/.exec(
+      line,
+    );
   if (compared !== null)
     return [
       {
@@ -179,9 +258,9 @@ function pythonAsserted(line: string): Asserted[] {
               : 2,
       },
     ];
-  const equal = /self\.assert(\w+)\(([\s\S]+)\)$/.exec(line);
+  const equal = line.endsWith(')') ? /self\.assert(\w+)\(([\s\S]+)\)$/.exec(line) : null;
   if (equal !== null) {
-    const [subject = '', expected = ''] = equal[2]!.split(/,(?![^([{]*[)\]}])/);
+    const [subject = '', expected = ''] = partsOf(equal[2]!);
     return [
       {
         subject: subject.trim(),
@@ -198,15 +277,43 @@ function pythonAsserted(line: string): Asserted[] {
   return plain === null ? [] : [{ subject: plain[1]!, expected: '', strength: 1 }];
 }
 
-const literal = /(["'`])(?:\\.|(?!\1).)*\1|\b\d[\d_.e]*|\b(?:true|false|null|undefined|None|True|False)\b/g;
-const pattern = /(?<=[(,:=]\s*)\/(?![/*])(?:\\.|[^/\n\\])+\/[a-z]*/g;
+const literalStart = /["'`]|\b\d[\d_.e]*|\b(?:true|false|null|undefined|None|True|False)\b/g;
+const closing: Readonly<Record<string, RegExp>> = {
+  '"': /"(?:\\.|[^"\\\r\n])*"/y,
+  "'": /'(?:\\.|[^'\\\r\n])*'/y,
+  '`': /`(?:\\.|[^`\\\r\n])*`/y,
+};
+/** Texts, numbers and the like. A quote that nothing closes is none, and no later one of its kind on the line is looked at for that. */
+function literalsIn(text: string): string[] {
+  const found: string[] = [];
+  const openUntil: Record<string, number> = {};
+  const start = new RegExp(literalStart);
+  for (let at = start.exec(text); at !== null; at = start.exec(text)) {
+    const closed = closing[at[0]];
+    if (closed === undefined) found.push(at[0]);
+    else if (at.index >= (openUntil[at[0]] ?? 0)) {
+      closed.lastIndex = at.index;
+      const whole = closed.exec(text)?.[0];
+      if (whole === undefined) {
+        const end = text.indexOf('\n', at.index);
+        openUntil[at[0]] = end < 0 ? text.length : end;
+      } else {
+        found.push(whole);
+        start.lastIndex = at.index + whole.length;
+      }
+    }
+  }
+  return found;
+}
+const pattern = /\/(?<=[(,:=]\s*\/)(?![/*])(?:\\.|[^/\n\\])+\/[a-z]*/g;
 const words = (text: string): Set<string> =>
-  new Set((text.match(literal) ?? []).map((each) => each.replace(/^["'`]|["'`]$/g, '"').replaceAll('_', '')));
-const called = (text: string): string[] => [...text.matchAll(/([A-Za-z_$][\w$]*)\s*\(/g)].map((match) => match[1]!);
+  new Set(literalsIn(text).map((each) => each.replace(/^["'`]|["'`]$/g, '"').replaceAll('_', '')));
+const called = (text: string): string[] =>
+  [...text.matchAll(/(?<![\w$])([A-Za-z_$][\w$]*)\s*\(/g)].map((match) => match[1]!);
 
 /** The values that a text names, patterns as well, without their quotes and as often as they are named. */
 export const valuesIn = (text: string): string[] =>
-  [...(text.match(literal) ?? []), ...(text.match(pattern) ?? [])].map((each) =>
+  [...literalsIn(text), ...(text.match(pattern) ?? [])].map((each) =>
     each.replace(/^["'`]|["'`]$/g, '').replace(/(?<=\d)_(?=\d)/g, ''),
   );
 /** Calls that only do the same to each of a list, which the rows of a table do as well. */
@@ -284,6 +391,21 @@ function holdsAlways(given: ts.Expression): boolean {
   );
 }
 
+/** It wants of a condition no more than that it holds: only there is one that always does always right. */
+function asksForTruth(call: ts.CallExpression): boolean {
+  const names: string[] = [];
+  for (let at: ts.Expression = call; ts.isCallExpression(at) || ts.isPropertyAccessExpression(at); at = at.expression)
+    if (ts.isPropertyAccessExpression(at)) names.unshift(at.name.text);
+  if (ts.isIdentifier(call.expression)) names.push(call.expression.text);
+  // `expect(…).to.be.true`
+  for (let at: ts.Node = call.parent; ts.isPropertyAccessExpression(at); at = at.parent) names.push(at.name.text);
+  const matcher = names.at(-1) ?? '';
+  if (names.some((name) => /^not(?:[A-Z]|$)/.test(name))) return false;
+  if (/^(?:toBe|toEqual|toStrictEqual|equals?|eql?|(?:strict|deep|deepStrict)Equal)$/.test(matcher))
+    return call.arguments.some(({ kind }) => kind === ts.SyntaxKind.TrueKeyword);
+  return /^(?:expect|assert|ok|isOk|isTrue|true|toBeTruthy|toBeTrue)$/.test(matcher);
+}
+
 /** Every literal that an assertion is about; an assertion about nothing else cannot fail. */
 function isTrivial(call: ts.CallExpression): boolean {
   const given: ts.Expression[] = [];
@@ -292,7 +414,8 @@ function isTrivial(call: ts.CallExpression): boolean {
     if (ts.isCallExpression(at)) given.push(...at.arguments);
     at = at.expression;
   }
-  return given.length > 0 && given.every((each) => isLiteral(each) || holdsAlways(each));
+  const others = given.filter((each) => !isLiteral(each));
+  return given.length > 0 && others.every(holdsAlways) && (others.length === 0 || asksForTruth(call));
 }
 
 function countAssertions(body: ts.Node, file: ts.SourceFile): { real: number; trivial: number } {
@@ -410,34 +533,48 @@ function saidIn(body: ts.Node, file: ts.SourceFile): string {
     .join(' ');
 }
 
-/** Lines of a test in Python that stand in a `try` whose failure goes no further, or in a loop over nothing. */
+const depthOf = (line: string): number => line.length - line.trimStart().length;
+
+/** Names that lines of Python make empty lists, and do no more with than to go through them. */
+function emptyIn(lines: readonly string[]): Set<string> {
+  const times = new Map<string, number>();
+  const made = new Set<string>();
+  for (const line of lines) {
+    for (const [word] of line.matchAll(/\w+/g)) times.set(word, (times.get(word) ?? 0) + 1);
+    const name = /^[ \t]*(\w+)[ \t]*(?::[^=]+)?=[ \t]*(?:\[[ \t]*\]|\([ \t]*\))[ \t]*$/.exec(line)?.[1];
+    if (name !== undefined) made.add(name);
+  }
+  return new Set([...made].filter((name) => times.get(name) === 2));
+}
+
+/** Lines of a test in Python, none of them blank, that stand in a `try` whose failure goes no further, or in a loop over nothing. */
 function heldBackIn(lines: readonly string[]): Set<number> {
-  const depth = (line: string): number => line.length - line.trimStart().length;
+  const depths = lines.map(depthOf);
   const found = new Set<number>();
+  let empty: Set<string> | undefined;
+  const blockEnd = (from: number, depth: number): number => {
+    let end = from + 1;
+    while (end < lines.length && depths[end]! > depth) end++;
+    return end;
+  };
   for (const [at, line] of lines.entries()) {
+    if (found.has(at)) continue;
     const list = /^\s*(?:async\s+)?for\s.+\sin\s+(\[\s*\]|\(\s*\)|\w+)\s*:\s*$/.exec(line)?.[1];
     if (line.trim() !== 'try:' && list === undefined) continue;
-    const blockEnd = (from: number): number => {
-      let end = from + 1;
-      while (end < lines.length && (lines[end]!.trim() === '' || depth(lines[end]!) > depth(line))) end++;
-      return end;
-    };
-    const end = blockEnd(at);
+    const depth = depths[at]!;
+    const end = blockEnd(at, depth);
     if (list !== undefined) {
-      const text = lines.join('\n');
-      const made = new RegExp(`^\\s*${list}\\s*(?::[^=\\n]+)?=\\s*(?:\\[\\s*\\]|\\(\\s*\\))\\s*$`, 'm');
-      const empty =
-        !/^\w/.test(list) || (made.test(text) && text.match(new RegExp(`\\b${list}\\b`, 'g'))!.length === 2);
-      if (empty) for (let inside = at + 1; inside < end; inside++) found.add(inside);
+      if (!/^\w/.test(list) || (empty ??= emptyIn(lines)).has(list))
+        for (let inside = at + 1; inside < end; inside++) found.add(inside);
       continue;
     }
     let next = end;
     let handled = '';
-    while (next < lines.length && depth(lines[next]!) === depth(line) && /^\s*except\b/.test(lines[next]!)) {
-      handled += lines.slice(next + 1, blockEnd(next)).join('\n');
-      next = blockEnd(next);
+    while (next < lines.length && depths[next]! === depth && /^\s*except\b/.test(lines[next]!)) {
+      handled += lines.slice(next + 1, blockEnd(next, depth)).join('\n');
+      next = blockEnd(next, depth);
     }
-    const caught = /^\s*except(?:\s*:|\s+\(?(?:Exception|BaseException|AssertionError)\b)/m;
+    const caught = /^[ \t]*except(?:\s*:|\s+\(?(?:Exception|BaseException|AssertionError)\b)/m;
     if (caught.test(lines.slice(end, next).join('\n')) && !/\b(?:raise|assert|fail|pytest)\b|=/.test(handled))
       for (let inside = at + 1; inside < end; inside++) found.add(inside);
   }
@@ -446,7 +583,7 @@ function heldBackIn(lines: readonly string[]): Set<number> {
 
 /** Near is not the same: `approx` with a tolerance of its own that is more than a hundredth. */
 const isWide = (expected: string): boolean => {
-  const approx = /\bapprox\(\s*-?([\d_.]+)[^)]*?\b(abs|rel)\s*=\s*([\d_.e-]+)/.exec(expected);
+  const approx = /\bapprox\(\s*-?([\d_.]+)(?![\d_.])[^)]{0,300}?\b(abs|rel)\s*=\s*([\d_.e-]+)/.exec(expected);
   if (approx === null) return false;
   const [, value = '', kind, tolerance = ''] = approx;
   const number = Number(value.replaceAll('_', ''));
@@ -454,28 +591,23 @@ const isWide = (expected: string): boolean => {
 };
 
 function pythonTests(text: string): WrittenTest[] {
-  const lines = text.split('\n');
+  // Blank lines say nothing, and stand in every block around them.
+  const numbered = text.split('\n').map((line, index) => ({ line, number: index + 1 })).filter(({ line }) => line.trim() !== ''); // prettier-ignore
+  const lines = numbered.map(({ line }) => line);
   const found: WrittenTest[] = [];
   for (let at = 0; at < lines.length; at++) {
     const head = /^(\s*)(?:async\s+)?def\s+(test\w*)\s*\(/.exec(lines[at]!);
     if (head === null) continue;
     const indent = head[1]!.length;
     let end = at + 1;
-    while (
-      end < lines.length &&
-      (lines[end]!.trim() === '' || lines[end]!.length - lines[end]!.trimStart().length > indent)
-    )
-      end++;
-    const body = lines
-      .slice(at + 1, end)
-      .map((line) => line.trim())
-      .filter((line) => line !== '' && !line.startsWith('#'));
+    while (end < lines.length && depthOf(lines[end]!) > indent) end++;
+    const raw = lines.slice(at + 1, end);
+    const body = raw.map((line) => line.trim()).filter((line) => !line.startsWith('#'));
     let decorators = '';
     for (let above = at - 1; above >= 0 && lines[above]!.trim().startsWith('@'); above--) decorators += lines[above];
-    const raw = lines.slice(at + 1, end);
-    const heldBack = heldBackIn(raw);
-    const open = raw.filter((_line, index) => !heldBack.has(index)).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#')); // prettier-ignore
-    const held = raw.filter((line, index) => heldBack.has(index) && /^\s*(?:assert\b|self\.assert)/.test(line)).length;
+    const held = heldBackIn(raw);
+    const open = raw.filter((_line, index) => !held.has(index)).map((line) => line.trim()).filter((line) => !line.startsWith('#')); // prettier-ignore
+    const unheard = raw.filter((line, index) => held.has(index) && /^\s*(?:assert\b|self\.assert)/.test(line)).length;
     const asserting = raw.findIndex((line) => /^\s*(?:assert\b|self\.assert|with pytest\.raises)/.test(line));
     const leaving = raw.findIndex(
       (line, index) =>
@@ -484,18 +616,18 @@ function pythonTests(text: string): WrittenTest[] {
         surroundings.test(raw[index - 1] ?? ''),
     );
     const asserts = body.filter((line) => /^assert\b|self\.assert|pytest\.raises|\.assert_/.test(line));
-    const trivial = asserts.filter((line) => pythonTrivial.test(line));
+    const trivial = asserts.filter(pythonTrivial);
     found.push({
       name: head[2]!,
-      line: at + 1,
+      line: numbered[at]!.number,
       skipped:
         /mark\.(skip|xfail)|unittest\.skip/.test(decorators) ||
         /parametrize\(\s*(["'])[^"']*\1\s*,\s*(?:\[\s*\]|\(\s*\))/.test(decorators) ||
         leaving >= 0 ||
         /^(pytest\.skip\(|return$|self\.skipTest\()/.test(body[0] ?? ''),
       only: false,
-      assertions: asserts.length - trivial.length - held,
-      trivialAssertions: trivial.length + held,
+      assertions: asserts.length - trivial.length - unheard,
+      trivialAssertions: trivial.length + unheard,
       body: body.join(' '),
       said: open.filter((line) => !/^[\w.]+\(/.test(line) || /assert|expect|check|verif|should/i.test(line)).join(' '),
       rows: decorators,
