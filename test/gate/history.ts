@@ -224,6 +224,7 @@ function treeAt(root: string, commit: string, packages: Packages, product?: Prod
   ];
   const own = JSON.parse(texts.get(manifests.find(({ path }) => path === 'package.json')?.id ?? '') ?? '{}') as {
     imports?: unknown;
+    scripts?: Record<string, string>;
   };
   const manifest = {
     name: 'muster',
@@ -231,6 +232,12 @@ function treeAt(root: string, commit: string, packages: Packages, product?: Prod
     private: true,
     license: 'Apache-2.0',
     scripts: {
+      // Documents name them; what they run is not there.
+      ...Object.fromEntries(
+        Object.keys(own.scripts ?? {})
+          .filter((name) => !/^(?:pre|post|install)/.test(name))
+          .map((name) => [name, 'node --version']),
+      ),
       build: 'tsc --noCheck --outDir dist -p .',
       lint: 'prettier --check --no-error-on-unmatched-pattern docs/**/*.md README.md CONTRIBUTING.md',
       test: product === undefined ? 'jest' : 'node --experimental-vm-modules node_modules/jest/bin/jest.js',
