@@ -15,7 +15,11 @@ import { honestCases } from './honest.ts';
 import { safetyCases } from './safety.ts';
 import { testCases } from './tests.ts';
 import { upkeep } from './honest-upkeep.ts';
-import { unlikeCases } from './unlike.ts';
+import { emptyWords } from './empty-words.ts';
+import { idleTests } from './idle-tests.ts';
+import { indirections } from './indirections.ts';
+import { madeUpAnswers } from './made-up-answers.ts';
+import { pythonIdioms } from './python-idioms.ts';
 import { vouchingCases } from './vouching.ts';
 import { honestWeb, webCases } from './web.ts';
 
@@ -26,7 +30,10 @@ const written: readonly CorpusCase[] = [
   ...safetyCases,
   ...forgeryCases,
   ...webCases,
-  ...unlikeCases,
+  ...madeUpAnswers,
+  ...idleTests,
+  ...indirections,
+  ...emptyWords,
   ...honestCases,
   ...moreFeatures,
   ...lookalikes,
@@ -37,6 +44,7 @@ const written: readonly CorpusCase[] = [
   ...honestWeb,
   ...vouchingCases,
   ...announcedCases,
+  ...pythonIdioms,
   ...dependencyCases,
   ...generatedCases,
 ];
