@@ -116,11 +116,10 @@ function scriptClaims(path: string, text: string): Hit[] {
   const isEmptyHandler = (handler: ts.Node | undefined): boolean =>
     isHandler(handler) && ts.isBlock(handler.body) && handler.body.statements.length === 0 && !explained(handler.body);
   /** `.catch(() => [])` behind a question to a database: nothing was found, it says, and nothing was asked. */
-  const answersForFailure = (handler: ts.Node | undefined, step: string): boolean =>
+  const answersForFailure = (handler: ts.Node | undefined): boolean =>
     isHandler(handler) &&
     !ts.isBlock(handler.body) &&
     /^(?:\(?\s*(?:\[\s*\]|\{\s*\})\s*\)?|true|0|''|"")$/.test(handler.body.getText(file)) &&
-    waitedFor.test(step) &&
     // Beside the handler, not within the question that it is for.
     !explained(handler.parent, handler.getFullStart());
   const isAwaited = (node: ts.Node): boolean =>
@@ -189,43 +188,31 @@ function scriptClaims(path: string, text: string): Hit[] {
     if (
       ts.isCallExpression(node) &&
       ts.isPropertyAccessExpression(node.expression) &&
-      node.expression.name.text === 'catch'
+      /^(?:catch|then)$/.test(node.expression.name.text)
     ) {
-      const [handler] = node.arguments;
+      const { name, expression } = node.expression;
+      const catches = name.text === 'catch';
+      const handler = node.arguments[catches ? 0 : 1];
       const empty = isEmptyHandler(handler);
-      const step = node.expression.expression.getText(file);
-      if (answersForFailure(handler, step) || (empty && isAwaited(node) && waitedFor.test(step)))
+      const step = expression.getText(file);
+      if (
+        waitedFor.test(step) &&
+        ((isAwaited(node) && empty) || ((catches || isAwaited(node)) && answersForFailure(handler)))
+      )
         hit(
-          node.expression.name,
+          name,
           'swallowed_error',
           'error',
           'When this fails, whoever waits for it is answered as if it had not.',
           'Let it fail, or answer what happened.',
         );
-      else if (empty && !harmlessSteps.test(step))
+      else if (catches && empty && !harmlessSteps.test(step))
         hit(
-          node.expression.name,
+          name,
           'swallowed_error',
           'warning',
           'A rejection ends here, and nobody hears of it.',
           'Handle it, or say why it does not matter.',
-        );
-    }
-    if (
-      ts.isCallExpression(node) &&
-      ts.isPropertyAccessExpression(node.expression) &&
-      node.expression.name.text === 'then' &&
-      isAwaited(node)
-    ) {
-      const [, handler] = node.arguments;
-      const step = node.expression.expression.getText(file);
-      if ((isEmptyHandler(handler) || answersForFailure(handler, step)) && waitedFor.test(step))
-        hit(
-          node.expression.name,
-          'swallowed_error',
-          'error',
-          'When this fails, whoever waits for it is answered as if it had not.',
-          'Let it fail, or answer what happened.',
         );
     }
     if (

@@ -95,15 +95,13 @@ export const honestyCheck: Check = {
     const reached = reachedFiles(candidate);
     for (const { path, status } of changes) {
       await breathe();
-      // What has moved was hollow before.
-      if (status === 'removed')
-        for (const each of functionsIn(path, against?.text(path) ?? '')) if (each.hollow) hollowBefore.add(each.name);
-      if (status === 'removed' || /\.json$/.test(path) || !(isProductSource(path) || reached.has(path))) continue;
-      const text = candidate.text(path);
-      if (text === null) continue;
+      if (/\.json$/.test(path) || !(isProductSource(path) || reached.has(path))) continue;
       const earlier = functionsIn(path, against?.text(path) ?? '');
-      const before = new Set(earlier.map((each) => `${each.name} ${each.work}`));
+      // Wherever: what has moved was hollow before.
       for (const each of earlier) if (each.hollow) hollowBefore.add(each.name);
+      const text = status === 'removed' ? null : candidate.text(path);
+      if (text === null) continue;
+      const before = new Set(earlier.map((each) => `${each.name} ${each.work}`));
       suspects.push(
         ...functionsIn(path, text)
           .filter((each) => !before.has(`${each.name} ${each.work}`))

@@ -2,7 +2,7 @@ import { pipeline, Readable, Transform } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import semver from 'semver';
 import tar from 'tar-stream';
-import { text, type Json } from './lock-values.ts';
+import { readRecord, text, type Json } from './lock-values.ts';
 
 /** What is unpacked of one archive at most, what of it may belong to no entry, and how large the manifest in it may be. */
 const mostBytes = 2 * 1024 ** 3;
@@ -41,8 +41,7 @@ export async function manifestIn(archive: Buffer): Promise<Json | null> {
         found = Buffer.concat(parts).toString('utf8');
       } else entry.resume();
     }
-    const parsed: unknown = found === null ? null : JSON.parse(found.replace(/^\uFEFF/, ''));
-    return parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed) ? (parsed as Json) : null;
+    return found === null ? null : readRecord(found);
   } catch {
     return null;
   } finally {

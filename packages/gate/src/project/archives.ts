@@ -5,7 +5,7 @@ import { breathe } from '../breath.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { aliasesIn } from './aliases.ts';
 import { manifestIn, otherPackage } from './archive-identity.ts';
-import { record, type Json } from './lock-values.ts';
+import { readRecord, record } from './lock-values.ts';
 import { publicRegistries } from './lock.ts';
 import { npm, NpmFailed } from './npm.ts';
 
@@ -141,7 +141,9 @@ function integrityInCache(cache: string, archive: Archive, registries: readonly 
     const about = answerInCache(cache, `${registry}/${archive.name.replace('/', '%2f')}`);
     const bytes = about === null ? null : contentOf(cache, about);
     if (bytes === null || bytes.length > mostAboutOne) continue;
-    const said = sha512Of(record(record(record(jsonOf(bytes)['versions'])[archive.version])['dist'])['integrity']);
+    const said = sha512Of(
+      record(record(record(readRecord(bytes.toString('utf8'))?.['versions'])[archive.version])['dist'])['integrity'],
+    );
     if (said !== null) return said;
   }
   return null;
@@ -157,19 +159,11 @@ function answerInCache(cache: string, url: string): string | null {
     for (const line of lines.reverse()) {
       const [hash, text] = line.split('\t');
       if (text === undefined || createHash('sha1').update(text).digest('hex') !== hash) continue;
-      const entry = JSON.parse(text) as { key?: unknown; integrity?: unknown };
-      if (entry.key === key) return sha512Of(entry.integrity);
+      const entry = readRecord(text);
+      if (entry?.['key'] === key) return sha512Of(entry['integrity']);
     }
   } catch {
     // nothing was
   }
   return null;
-}
-
-function jsonOf(bytes: Buffer): Json {
-  try {
-    return record(JSON.parse(bytes.toString('utf8')));
-  } catch {
-    return {};
-  }
 }

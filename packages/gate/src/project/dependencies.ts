@@ -8,7 +8,7 @@ import { aliasesIn, dependencyKinds } from './aliases.ts';
 import { npmLockOfBun, type SpecOf } from './bun-lock.ts';
 import { foreignLockNames } from './foreign-locks.ts';
 import { NotSupported, staysInside } from './foreign-plan.ts';
-import { record, text, type Json } from './lock-values.ts';
+import { readRecord, record, text, type Json } from './lock-values.ts';
 import { otherPackage } from './archive-identity.ts';
 import {
   homeOf,
@@ -346,9 +346,9 @@ function exchangedIn(folder: string, packages: Json, manifests: readonly Json[])
 
 function manifestAt(folder: string): Json | null {
   try {
-    return record(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8').replace(/^\uFEFF/, '')));
+    return readRecord(readFileSync(join(folder, 'package.json'), 'utf8'));
   } catch {
-    return null;
+    return null; // there is none
   }
 }
 

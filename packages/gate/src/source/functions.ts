@@ -298,11 +298,21 @@ const withoutTypeCheck = (text: string): string => {
   return `${shebang}// @ts-nocheck\n${text.slice(shebang.length)}`;
 };
 
+/** Its decorators. */
+function marksAbove(lines: readonly string[], at: number): string[] {
+  const marks: string[] = [];
+  for (let above = at - 1; above >= 0 && /^\s*@/.test(lines[above]!); above--) marks.push(lines[above]!.trim());
+  return marks;
+}
+
+/** Those that leave to a function what it does. */
+const keepsItsOwn = /^@(?:property|staticmethod|classmethod|cached_property|functools\.\w+|cache|lru_cache)\b/;
+
 /**
  * Is this what other languages write without a body: a method of a protocol, or an abstract one of a class that cannot be made while it has
  * such, or an overload? Nothing runs it, whatever stands in it, as long as it does nothing.
  */
-function isDeclaredOnly(lines: readonly string[], at: number, headEnd: number, end: number, indent: number): boolean {
+function isDeclaredOnly(lines: readonly string[], at: number, headEnd: number, end: number, bases: string): boolean {
   const code = lines
     .slice(headEnd + 1, end)
     .join('\n')
@@ -314,17 +324,9 @@ function isDeclaredOnly(lines: readonly string[], at: number, headEnd: number, e
   const comes = (module: string, name: string): boolean =>
     new RegExp(`^from ${module} import [^\\n]*(?:\\([^)]*)?\\b${name}\\b`, 'm').test(source) ||
     new RegExp(`^import ${module}\\b`, 'm').test(source);
-  let above = at - 1;
-  const marks: string[] = [];
-  for (; above >= 0 && lines[above]!.trim().startsWith('@'); above--) marks.push(lines[above]!.trim());
+  const marks = marksAbove(lines, at);
   if (marks.some((mark) => /^@(?:\w+\.)?overload$/.test(mark)) && comes('(?:typing|typing_extensions)', 'overload'))
     return true;
-  while (
-    above >= 0 &&
-    (lines[above]!.trim() === '' || lines[above]!.length - lines[above]!.trimStart().length >= indent)
-  )
-    above--;
-  const bases = /^\s*class\s+\w+\s*\(([^)]*)\)\s*:/.exec(lines[above] ?? '')?.[1] ?? '';
   if (/\bProtocol\b/.test(bases) && comes('(?:typing|typing_extensions)', 'Protocol') && !code.startsWith('pass'))
     return true;
   return (
@@ -361,11 +363,7 @@ function pythonBearing(
 ): Bearing | null {
   // Who is of another class, or decorated, is called by the rules of others.
   if (bases !== undefined && bases !== '') return null;
-  for (let above = at - 1; above >= 0 && /^\s*@/.test(lines[above]!); above--)
-    if (
-      !/^\s*@(?:property|staticmethod|classmethod|cached_property|functools\.\w+|cache|lru_cache)\b/.test(lines[above]!)
-    )
-      return null;
+  if (!marksAbove(lines, at).every((mark) => keepsItsOwn.test(mark))) return null;
   const given = pythonTakes(lines.slice(at, headEnd + 1).join('\n'), bases !== undefined);
   const same = /^return (\w+)$/.exec(only)?.[1];
   if (shape === 'full' && (same === undefined || same !== given[0])) return null;
@@ -403,7 +401,8 @@ function pythonFunctions(text: string): SourceFunction[] {
     while (end < lines.length && (lines[end]!.trim() === '' || indentOf(lines[end]!) > indent)) end++;
     while (end > headEnd + 1 && lines[end - 1]!.trim() === '') end--;
     if (end <= headEnd + 1) continue; // its body stands on the line of its head
-    if (scopes.length > 1 && isDeclaredOnly(lines, at, headEnd, end, indent)) continue;
+    const bases = scopes.at(-2)?.bases;
+    if (bases !== undefined && isDeclaredOnly(lines, at, headEnd, end, bases)) continue;
     const body = lines.slice(headEnd + 1, end).join('\n');
     const code = body
       .replace(/^\s*(?:"""[\s\S]*?"""|'''[\s\S]*?''')/, '')
@@ -421,7 +420,7 @@ function pythonFunctions(text: string): SourceFunction[] {
     const unfinished =
       /NotImplementedError/.test(only) || (shape !== 'full' && placeholderText.test(body)) ? body : null;
     const tokens = [...lines.slice(at, headEnd + 1).map((each) => each.trim()), ...code].join(' ');
-    const bearing = pythonBearing(lines, at, headEnd, name, shape, only, scopes.at(-2)?.bases);
+    const bearing = pythonBearing(lines, at, headEnd, name, shape, only, bases);
     found.push({
       name,
       line: at + 1,

@@ -131,11 +131,6 @@ export function bearingOf(
     else if (holder !== at) within = `${at.name.getText()}.`;
   }
   const takes = node.parameters.filter((each) => each.name.getText() !== 'this').length;
-  const only = ts.isBlock(body) ? body.statements.at(-1) : body;
-  const given = only !== undefined && ts.isReturnStatement(only) ? only.expression : only;
-  const isText = given !== undefined && ts.isStringLiteralLike(given);
-  const as = (answers: Bearing['answers']): Bearing => ({ name: within + name, takes, answers, ofState, isText });
-  if (shape !== 'full') return as(shape === 'empty' ? 'nothing' : 'a constant');
   const statements = ts.isBlock(body) ? body.statements : [];
   const last = statements.at(-1);
   const answer = !ts.isBlock(body)
@@ -143,6 +138,9 @@ export function bearingOf(
     : last !== undefined && ts.isReturnStatement(last)
       ? last.expression
       : undefined;
+  const isText = answer !== undefined && ts.isStringLiteralLike(answer);
+  const as = (answers: Bearing['answers']): Bearing => ({ name: within + name, takes, answers, ofState, isText });
+  if (shape !== 'full') return as(shape === 'empty' ? 'nothing' : 'a constant');
   if (answer === undefined) return null;
   const rest = statements.slice(0, -1);
   if (!rest.every(isIdle)) return null;
