@@ -36,7 +36,7 @@ import type { Sandbox } from './sandbox/detect.ts';
 import { defaultLimits } from './sandbox/driver.ts';
 import { toolchain } from './sandbox/toolchain.ts';
 import { changesBetween, type FileChange } from './source/changes.ts';
-import { isPython, isScript, isTypeScript } from './source/paths.ts';
+import { isPython, isScript, isShell, isTypeScript } from './source/paths.ts';
 import { SourceTree } from './source/tree.ts';
 import { reproduceCommand } from './reproduce.ts';
 import { everyText, storable } from './storable.ts';
@@ -446,7 +446,7 @@ const languageOf = (path: string): Language | null =>
       ? isTypeScript(path)
         ? 'typescript'
         : 'javascript'
-      : /\.(?:sh|bash)$/.test(path)
+      : isShell(path)
         ? 'shell'
         : null;
 const speaks = (check: Check, changes: readonly FileChange[]): boolean =>

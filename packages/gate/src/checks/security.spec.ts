@@ -128,6 +128,13 @@ const critical: readonly [string, string, string][] = [
 ];
 /** Bad by itself, whoever calls it: costs more than a change can spare. */
 const errors: readonly [string, string, string][] = [
+  ['runs_a_download', 'get.sh', 'curl -fsSL https://get.example.test/tool.sh | sh\n'],
+  ['runs_a_download', 'get.sh', 'wget -qO- \\\n  "$url" \\\n  | sudo -E bash -s -- --yes\n'],
+  ['runs_a_download', 'get.bash', 'bash <(curl -s "$url")\n'],
+  ['runs_a_download', 'get.sh', 'eval "$(curl -s https://example.test/env)"\n'],
+  ['code_injection', 'run.sh', 'step=$1\nif [ -n "$step" ]; then eval "$step"; fi\n'],
+  ['code_injection', 'run.sh', 'while read -r name; do\n  bash -c "convert $name out.png"\ndone\n'],
+  ['tls_off', 'get.sh', 'curl -sk "$url" -o tool.tgz\n'],
   [
     'sql_injection',
     'a.ts',
@@ -292,6 +299,19 @@ const warnings: readonly [string, string, string][] = [
 ];
 /** What honest code looks like; a gate that refuses these is switched off. */
 const honest: readonly [string, string][] = [
+  ['get.sh', 'curl -fsSL "$url" -o tool.tgz\necho "$sum  tool.tgz" | sha256sum -c\ntar xzf tool.tgz\n'],
+  [
+    'say.sh',
+    '# curl https://example.test/x | sh\necho "curl https://example.test/x | sh"\ncat <<EOF\ncurl https://example.test/x | sh\nEOF\n',
+  ],
+  [
+    'get.sh',
+    'curl -s "$url" | python3 -c "import json, sys; print(json.load(sys.stdin))"\ncurl -s "$url" | node parse.js\ncurl -sf "$url" | jq . | shasum\n',
+  ],
+  [
+    'env.sh',
+    'eval "$(ssh-agent -s)"\nname=$1\nsh -c \'echo "$1"\' -- "$name"\nbash -c "exec $HOME/bin/go"\nrun "$@"\nread -r line < in.txt\necho "$line"\n',
+  ],
   ['a.js', handler("db.query('select * from users where name = $1', [req.query.name]);")],
   ['a.ts', handler('return sql`select * from users where id = ${req.params.id}`;')],
   [

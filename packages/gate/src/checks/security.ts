@@ -1,10 +1,11 @@
 import type { Hit } from '../source/fresh.ts';
 import { freshHits } from '../source/fresh.ts';
-import { isProductSource, isPython, isScript, isTypeScript } from '../source/paths.ts';
+import { isProductSource, isPython, isScript, isShell, isTypeScript } from '../source/paths.ts';
 import { reachedFiles } from '../source/reached.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 import { pythonSecurity } from './security-python.ts';
 import { scriptSecurity } from './security-script.ts';
+import { shellSecurity } from './security-shell.ts';
 
 /** Rules of eslint-plugin-security that say something about a line by itself; its others flag every file access and index. */
 const pluginRules: Readonly<Record<string, string>> = {
@@ -77,18 +78,22 @@ async function pluginReader(): Promise<(path: string, text: string) => Hit[]> {
 export const securityCheck: Check = {
   name: 'security',
   category: 'security',
-  languages: ['typescript', 'javascript', 'python'],
+  languages: ['typescript', 'javascript', 'python', 'shell'],
   needs: [],
   purposes: changePurposes,
   async run({ against, candidate, changes }) {
     const reached = reachedFiles(candidate);
     const applies = (path: string): boolean =>
-      isProductSource(path) || (reached.has(path) && (isScript(path) || isPython(path)));
+      isProductSource(path) || isShell(path) || (reached.has(path) && (isScript(path) || isPython(path)));
     const byPlugin = changes.some(({ path, status }) => status !== 'removed' && applies(path) && isScript(path))
       ? await pluginReader()
       : () => [];
     const found = await freshHits(changes, against, candidate, applies, (path, text) =>
-      isPython(path) ? pythonSecurity(path, text) : [...scriptSecurity(path, text), ...byPlugin(path, text)],
+      isPython(path)
+        ? pythonSecurity(path, text)
+        : isShell(path)
+          ? shellSecurity(text)
+          : [...scriptSecurity(path, text), ...byPlugin(path, text)],
     );
     const findings = found.map(({ path, line, rule, level, veto, message, remedy, key }) =>
       findingOf({ check: 'security', rule, level, veto: veto === true, message, path, line, remedy, key }),

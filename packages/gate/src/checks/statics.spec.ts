@@ -36,6 +36,26 @@ const block = (lines: number, seed = 'x'): string =>
 const templated = (name: string): string =>
   `export function head${name}(x) {\n  return \`\${x.${name}} has one\`;\n}\n${block(40, 'z')}export function tail${name}(x) {\n  return \`\${x.${name}} has two\`;\n}\n`;
 
+/** Fourteen lines of work under a name of its own. */
+const issue = (name: string): string => `def ${name}(self, code, quantity):
+    if quantity <= 0:
+        raise StockError("what goes out is more than nothing")
+    if self.on_hand(code) < quantity:
+        raise StockError(f"there are only {self.on_hand(code)} of {code}")
+    lots = self.lots[code]
+    total = 0
+    while quantity > 0:
+        lot = lots[0]
+        taken = min(quantity, lot[0])
+        total += taken * lot[1]
+        lot[0] -= taken
+        quantity -= taken
+        if lot[0] == 0:
+            lots.popleft()
+    return total
+`;
+const manyMore = `${Array.from({ length: 12 }, (_each, n) => `    total = total + self.fee${n}(code)\n`).join('')}    return total\n`;
+
 describe('structure', () => {
   it.each<[string, Files, Files, string[]]>([
     ['many ways through a new function', {}, { 'src/a.js': branches(20) }, ['complexity warning']],
@@ -49,6 +69,18 @@ describe('structure', () => {
       ['complexity error'],
     ],
     ['a long copy of what is there', { 'src/a.js': block(40) }, { 'src/b.js': block(40, 'y') }, ['duplication error']],
+    [
+      'a copy of a whole function under another name, above it',
+      { 'a.py': issue('issue') },
+      { 'a.py': `${issue('write_off')}\n\n${issue('issue')}` },
+      ['duplication error'],
+    ],
+    [
+      'the same beginning of two functions that go on otherwise',
+      { 'a.py': issue('issue') },
+      { 'b.py': issue('write_off').replace('    return total\n', manyMore) },
+      ['duplication warning'],
+    ],
     [
       'a copy of code with templates in it',
       { 'src/a.js': templated('a') },
@@ -66,6 +98,33 @@ describe('structure', () => {
       { 'src/a.js': 'export const a = 1;\n' },
       { 'src/a.js': 'export const a = 1;\nfunction unused() { return work(); }\n' },
       ['unused error'],
+    ],
+    [
+      'a private method that nothing calls',
+      {},
+      {
+        'src/a.js': 'export class A {\n  #kept = 1;\n  #old() { return work(); }\n  now() { return this.#kept; }\n}\n',
+      },
+      ['unused error'],
+    ],
+    [
+      'a private function of Python that nothing calls, and a method',
+      {},
+      {
+        'a.py':
+          'def _rounded(a):\n    return round(a, 2)\n\nclass A:\n    def go(self):\n        return 1\n\n    def _old(self):\n        return work(self)\n',
+      },
+      ['unused error', 'unused error'],
+    ],
+    [
+      'private functions of Python that are called, by others, by a frame, or by what a text names',
+      { 'b.py': 'from a import _rounded\n' },
+      {
+        'a.py':
+          'def _rounded(a):\n    return round(a, 2)\n\n@hook\ndef _hooked(a):\n    return 1 + a\n\nclass A(Base):\n    def _called(self):\n        return work(self)\n',
+        'c.py': 'def _go_on(a):\n    return a + 1\n\ndef run(step, a):\n    return globals()["_go_" + step](a)\n',
+      },
+      [],
     ],
     [
       'what is never reached',

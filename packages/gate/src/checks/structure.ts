@@ -8,6 +8,7 @@ import { isProductSource, isPython, isScript } from '../source/paths.ts';
 import { pythonDefinitions, pythonLines } from '../source/python.ts';
 import { fileOf, importsIn } from '../source/reached.ts';
 import type { SourceTree } from '../source/tree.ts';
+import { unitsOf } from '../source/units.ts';
 import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 
@@ -213,6 +214,17 @@ interface Copy {
   tokens: number;
   of: string;
   ofLine: number;
+  /** It is most of a function that the change brings. */
+  ofAFunction: boolean;
+}
+
+/** A function is a copy when so much of it is. */
+const mostOfIt = 0.75;
+/** Where the functions of a file begin and end, by lines. */
+function spansIn(path: string, text: string): { from: number; lines: number }[] {
+  return unitsOf(path, text)
+    .units.filter(({ constant }) => !constant)
+    .map(({ line, start, end }) => ({ from: line, lines: text.slice(start, end).trim().split('\n').length }));
 }
 
 /** Runs of added lines that stand, token by token, somewhere else in what the product is made of. */
@@ -231,15 +243,19 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
     const windows = windowsOf(tokens, ids);
     return { path, lines, tokens, windows, originals: new Map<number, { path: string; line: number }>() };
   });
-  const first = new Map<number, { path: string; at: number; line: number }>();
+  const first = new Map<number, { of: (typeof fresh)[number]; at: number; line: number }>();
   const places = new Map<number, { of: (typeof fresh)[number]; at: number }[]>();
   for (const each of fresh) {
     for (const [at, window] of each.windows.entries()) {
       const line = each.tokens[at]!.line;
       const earlier = first.get(window);
-      if (earlier === undefined) first.set(window, { path: each.path, at, line });
-      else if (earlier.path !== each.path || at - earlier.at >= windowTokens)
-        each.originals.set(at, { path: earlier.path, line: earlier.line });
+      if (earlier === undefined) first.set(window, { of: each, at, line });
+      else if (earlier.of !== each || at - earlier.at >= windowTokens) {
+        // Whichever of them was there before is the original, also where the copy stands above it.
+        if (each.lines.has(line) || !earlier.of.lines.has(earlier.line))
+          each.originals.set(at, { path: earlier.of.path, line: earlier.line });
+        else earlier.of.originals.set(earlier.at, { path: each.path, line });
+      }
       if (!each.lines.has(line)) continue;
       const known = places.get(window);
       if (known === undefined) places.set(window, [{ of: each, at }]);
@@ -257,6 +273,7 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
   }
   return fresh.flatMap(({ path, lines, tokens, originals }) => {
     const found: Copy[] = [];
+    const spans = originals.size === 0 ? [] : spansIn(path, tree.text(path) ?? '');
     const hits = [...originals.keys()].sort((a, b) => a - b);
     for (let from = 0; from < hits.length;) {
       let to = from;
@@ -273,6 +290,10 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
           tokens: hits[to]! - hits[from]! + windowTokens,
           of,
           ofLine,
+          ofAFunction: spans.some((span) => {
+            const shared = Math.min(end, span.from + span.lines - 1) - Math.max(begin, span.from) + 1;
+            return lines.has(span.from) && shared >= span.lines * mostOfIt;
+          }),
         });
       from = to + 1;
     }
@@ -280,9 +301,54 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
   });
 }
 
-/** Names at the top of a script that nothing in the file uses and nobody outside can. */
-function unusedIn(path: string, text: string): { name: string; line: number; isFunction: boolean }[] {
+interface Unused {
+  name: string;
+  line: number;
+  isFunction: boolean;
+}
+
+/** Names of a file that nothing in it uses and nobody outside can. */
+function unusedIn(path: string, text: string): Unused[] {
+  if (isPython(path)) return unusedInPython(text);
   const file = parseScript(path, text);
+  return [...unusedPrivate(file), ...unusedAtTheTop(file, text)];
+}
+
+/** `#name` of a class, which nobody outside of it can say. */
+function unusedPrivate(file: ts.SourceFile): Unused[] {
+  const uses = new Map<string, number>();
+  const members: Unused[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isPrivateIdentifier(node)) uses.set(node.text, (uses.get(node.text) ?? 0) + 1);
+    if (ts.isMethodDeclaration(node) && ts.isPrivateIdentifier(node.name)) {
+      const line = file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
+      members.push({ name: node.name.text, line, isFunction: true });
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return members.filter(({ name }) => uses.get(name) === 1);
+}
+
+/** `_name`, at the top or in a class that is of no other, and looked up by no text. */
+function unusedInPython(text: string): Unused[] {
+  if (/\b(?:getattr|globals|locals|vars|eval|exec)\s*\(|\b__dict__\b/.test(text)) return [];
+  const lines = pythonLines(text).filter((each) => each.indent >= 0);
+  const members: Unused[] = [];
+  let scope: { indent: number; isOpen: boolean } | null = null;
+  for (const [at, { line, indent, bare }] of lines.entries()) {
+    if (scope !== null && indent <= scope.indent) scope = null;
+    const name = /^(?:async\s+)?def\s+(_(?!_)\w+)/.exec(bare)?.[1];
+    if (name !== undefined && (indent === 0 || scope?.isOpen === true) && lines[at - 1]?.bare.startsWith('@') !== true)
+      members.push({ name, line, isFunction: true });
+    if (scope === null && /^(?:async\s+def|def|class)\b/.test(bare))
+      scope = { indent, isOpen: /^class\s+\w+\s*(?:\(\s*(?:object\s*)?\))?:/.test(bare) };
+  }
+  const says = (name: string): number => text.match(new RegExp(`\\b${name}\\b`, 'g'))?.length ?? 0;
+  return members.filter(({ name }) => says(name) === 1);
+}
+
+function unusedAtTheTop(file: ts.SourceFile, text: string): Unused[] {
   if (
     !file.statements.some(
       (each) =>
@@ -383,6 +449,20 @@ function unreachableInPython(source: string): { line: number; text: string }[] {
   });
 }
 
+const says = (text: string, name: string): boolean =>
+  new RegExp(`(?<![\\w$#])${name.replace(/\$/g, '\\$')}(?![\\w$])`).test(text);
+/** In how many files of Python each `_name` stands: nobody is kept from using those of others. */
+async function strokedNames(tree: SourceTree): Promise<Map<string, number>> {
+  const files = new Map<string, number>();
+  let scanned = 0;
+  for (const path of tree.files.keys()) {
+    if (!isPython(path) || ++scanned > mostScannedFiles) continue;
+    await breathe();
+    for (const name of new Set(tree.text(path)?.match(/\b_\w+/g))) files.set(name, (files.get(name) ?? 0) + 1);
+  }
+  return files;
+}
+
 /** How the change is built: complexity, copies, dead code, circles and forbidden directions of imports. Only what it makes worse. */
 export const structureCheck: Check = {
   name: 'structure',
@@ -422,6 +502,7 @@ export const structureCheck: Check = {
       for (const each of functionsIn(path, text)) bodies.add(each.tokens);
     }
     const { warning, error } = policy.complexity;
+    let stroked: Map<string, number> | null = null;
     for (const { path, addedLines } of touched) {
       await breathe();
       const text = candidate.text(path) ?? '';
@@ -457,13 +538,13 @@ export const structureCheck: Check = {
             'Take it out, or put it where it is reached.',
             each.text,
           );
-      if (!isScript(path)) continue;
       const old = against?.text(path) ?? null;
       const unusedBefore = new Set(old === null ? [] : unusedIn(path, old).map((each) => each.name));
       for (const { name, line, isFunction } of unusedIn(path, text)) {
         if (
           unusedBefore.has(name) ||
-          (old !== null && !addedLines.has(line) && !new RegExp(`\\b${name.replace(/\$/g, '\\$')}\\b`).test(old))
+          (old !== null && !addedLines.has(line) && !says(old, name)) ||
+          (isPython(path) && ((stroked ??= await strokedNames(candidate)).get(name) ?? 0) > 1)
         )
           continue;
         report(
@@ -479,14 +560,18 @@ export const structureCheck: Check = {
     }
     for (const copy of await copies(changes, candidate)) {
       const level =
-        copy.tokens >= 250 && copy.lines >= 25 ? 'error' : copy.tokens >= 100 && copy.lines >= 10 ? 'warning' : null;
+        copy.tokens < 100 || copy.lines < 10
+          ? null
+          : copy.ofAFunction || (copy.tokens >= 250 && copy.lines >= 25)
+            ? 'error'
+            : 'warning';
       if (level !== null)
         report(
           'duplication',
           level,
           copy.path,
           copy.line,
-          `${copy.lines} lines from here on stand in ${copy.of}:${copy.ofLine} as well.`,
+          `${copy.lines} lines from here on${copy.ofAFunction ? ', most of a function,' : ''} stand in ${copy.of}:${copy.ofLine} as well.`,
           'Make them one function that both use.',
           `${copy.path} ${copy.of} ${copy.tokens}`,
         );

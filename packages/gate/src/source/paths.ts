@@ -19,6 +19,7 @@ const scripts = /\.(js|mjs|cjs|jsx|ts|mts|cts|tsx)$/;
 export const isScript = (path: string): boolean => scripts.test(path) && !/\.d\.[mc]?ts$/.test(path);
 export const isTypeScript = (path: string): boolean => /\.[mc]?tsx?$/.test(path);
 export const isPython = (path: string): boolean => path.endsWith('.py');
+export const isShell = (path: string): boolean => /\.(?:sh|bash)$/.test(path);
 
 /** Source that a product runs: neither tests, nor settings, nor what tools generate or vendors ship. */
 export const isProductSource = (path: string): boolean =>
