@@ -9,6 +9,7 @@ import { pythonDefinitions } from '../source/python.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
+import { outlivedIn } from './outlived-names.ts';
 import { unkeptIn } from './promised-names.ts';
 
 const isProse = (path: string): boolean => /\.(?:md|mdx|markdown)$/i.test(path);
@@ -297,6 +298,16 @@ export const documentationCheck: Check = {
         `This names ${what}.`,
         'Name what is there, or hand it in as well.',
         `${path} ${what}`,
+      );
+    for (const { path, line, name } of against === null ? [] : await outlivedIn(against, candidate, changes, isProse))
+      report(
+        'stale_example',
+        'error',
+        path,
+        line,
+        `This example calls ${name}, which the change takes away.`,
+        'Bring the example up to date.',
+        `${path} ${name}`,
       );
     const name = candidate.json('package.json')?.['name'];
     if (typeof name === 'string' && against !== null && changes.some(({ path }) => isScript(path))) {

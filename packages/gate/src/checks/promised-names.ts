@@ -14,8 +14,8 @@ export interface Unkept {
   what: string;
 }
 
-/** What tells of what was, or of what is to be. */
-const ofOtherTimes =
+/** Documents that tell of what was, or of what is to be. */
+export const ofOtherTimes =
   /(?:change-?log|changes|history|news|release|migrat|upgrad|deprecat|roadmap|todo|proposal)[^/]*$|(?:^|\/)(?:adrs?|decisions?|rfcs?|proposals?|plans?|specs?|archive)\//i;
 
 interface Block {
@@ -23,7 +23,7 @@ interface Block {
   lines: { line: number; text: string }[];
 }
 /** Fenced code; a fence that is never closed goes on to the end, as it does where the page is shown. */
-function blocksIn(text: string): Block[] {
+export function blocksIn(text: string): Block[] {
   const blocks: Block[] = [];
   let open: (Block & { mark: string }) | null = null;
   for (const [index, line] of text.split('\n').entries()) {
@@ -44,7 +44,7 @@ interface Package {
   name: string;
   manifest: Record<string, unknown>;
 }
-const notOurs = /(?:^|\/)(?:node_modules|fixtures|__fixtures__|templates?|testdata)\//;
+export const notOurs = /(?:^|\/)(?:node_modules|fixtures|__fixtures__|templates?|testdata)\//;
 const packagesIn = (tree: SourceTree): Package[] =>
   [...tree.files.keys()].flatMap((path) => {
     if (posix.basename(path) !== 'package.json' || notOurs.test(path)) return [];

@@ -678,6 +678,18 @@ describe('documentation', () => {
     const there = { ...bare, 'a/gen.ts': 'export const other = 1;\n' };
     expect(await rules(documentationCheck, there, { ...there, 'README.md': text('build') })).toEqual(['names_nothing error']); // prettier-ignore
   });
+  it('refuses examples that go on calling what is taken away, and no others', async () => {
+    const example = fenced('ts', "const sheet = new Sheet();\nsheet.result('A1'); // value('A1') before\nsheet.value('A2');");
+    const before: Files = {
+      'src/sheet.ts': 'export class Sheet {\n  value(cell: string) {\n    return cell;\n  }\n  push(cell: string) {\n    return cell + 1;\n  }\n}\n',
+      'README.md': `${example}${fenced('sh', 'value(x)')}${fenced('ts', 'rows.push(1);')}The \`value()\` of a cell.\n`,
+      'docs/migrating.md': example,
+    };
+    const after = { ...before, 'src/sheet.ts': before['src/sheet.ts']!.toString().replace('value(', 'result(').replace('push(', 'add(') };
+    expect(await rules(documentationCheck, before, after)).toEqual(['stale_example error']);
+    const kept = { ...after, 'src/other.ts': 'export const value = 1;\n' };
+    expect(await rules(documentationCheck, before, kept)).toEqual([]);
+  }); // prettier-ignore
   it('reads whatever is long', async () => {
     const many = (text: string): string => text.repeat(50_000 / text.length);
     const lines = ['npm -w ', 'npx -npx ', '`', ' ', 'run ', '.', 'cd kit/ ', '"'].map(many);

@@ -359,6 +359,7 @@ function pythonBearing(
   name: string,
   shape: SourceFunction['shape'],
   only: string,
+  body: string,
   bases: string | undefined,
 ): Bearing | null {
   // Who is of another class, or decorated, is called by the rules of others.
@@ -372,6 +373,9 @@ function pythonBearing(
     takes: given.length,
     answers: shape === 'full' ? 'the same' : shape === 'empty' ? 'nothing' : 'a constant',
     isText: /^return ["']/.test(only),
+    says:
+      /^\s*[rRuU]?(?:"""([\s\S]*?)(?:\n\s*\n|""")|\'\'\'([\s\S]*?)(?:\n\s*\n|\'\'\'))/.exec(body)?.slice(1).join('') ??
+      '',
     ofState: bases !== undefined && lines.some((line) => /^\s+self\.\w+\s*(?::[^=]+)?=/.test(line)),
   };
 }
@@ -420,7 +424,7 @@ function pythonFunctions(text: string): SourceFunction[] {
     const unfinished =
       /NotImplementedError/.test(only) || (shape !== 'full' && placeholderText.test(body)) ? body : null;
     const tokens = [...lines.slice(at, headEnd + 1).map((each) => each.trim()), ...code].join(' ');
-    const bearing = pythonBearing(lines, at, headEnd, name, shape, only, bases);
+    const bearing = pythonBearing(lines, at, headEnd, name, shape, only, body, bases);
     found.push({
       name,
       line: at + 1,

@@ -23,6 +23,8 @@ describe('a function that answers the same whatever it is given, under a name th
     ['export class Basket {\n  lines = [];\n  get isEmpty() {\n    return false;\n  }\n}', 'Basket.isEmpty'],
     ['export class Basket {\n  constructor(readonly lines: Line[]) {}\n  total() {\n    return 0;\n  }\n  getAll() {\n    return [];\n  }\n}', 'Basket.total Basket.getAll'],
     ['const api = { validate(order) { return true; } };\nexport default api;', 'validate'],
+    ['/** Writes a copy of all that is kept to a file. */\nexport function backUp(store: Store, path: string): void {}', 'backUp'],
+    ['export class Store {\n  /** Moves what is old to the archive. @param days how old */\n  archive(days) {}\n}', 'Store.archive'],
     ['export const getPriceOf = (item) => 0;\nexport const labelFor = (_state) => "open";', 'getPriceOf labelFor'],
   ])('is hollow in a script: %s', (text, name) => expect(hollowIn('src/a.ts', text).join(' ')).toBe(name)); // prettier-ignore
 
@@ -31,12 +33,14 @@ describe('a function that answers the same whatever it is given, under a name th
     ['def reserve(item, count=1):\n    pass\n', 'reserve'],
     ['def normalize(name: str) -> str:\n    return name\n', 'normalize'],
     ['class Stock:\n    def __init__(self):\n        self.items = []\n\n    @property\n    def is_empty(self):\n        return False\n', 'Stock.is_empty'],
+    ['class Store:\n    def backup(self, path):\n        """Writes a copy of everything to a file."""\n        pass\n', 'Store.backup'],
     ['class Gone(Exception): pass\n\ndef is_empty(shelf):\n    return False\n', 'is_empty'],
     ['class Stock:\n    def price_of(self, item: dict[str, int]) -> int:\n        return 0\n', 'Stock.price_of'],
   ])('is hollow in Python: %s', (text, name) => expect(hollowIn('src/a.py', text)).toEqual([name])); // prettier-ignore
 
   it.each([
     ['a constant that takes nothing', "export const version = () => '1.0';\nexport function kind() {\n  return 'circle';\n}"],
+    ['one whose words say that it does nothing', '/** Does nothing: what is kept in memory needs no backing up. */\nexport function backUp(path) {}\nexport class Sink {\n  /** Lines are discarded here. */\n  write(line) {}\n  /** Called before a page is shown. */\n  shown(page) {}\n}'],
     ['a name that says so', 'export const noop = (_x) => {};\nexport const acceptAll = (_file) => true;\nexport const alwaysTrue = (_x) => true;\nexport function defaultPrice(_item) {\n  return 0;\n}\nexport const identity = (x) => x;'],
     ['what only types look at', 'export const defineConfig = (config: Config): Config => config;\nexport function tagged<T>(x: T) {\n  return x;\n}'],
     ['one that a class of another calls', 'class Guest extends User {\n  isAdmin(site) {\n    return false;\n  }\n}\nclass Quick implements Codec {\n  encode(text) {\n    return text;\n  }\n}'],

@@ -58,19 +58,27 @@ export interface Bearing {
   readonly ofState: boolean;
   /** The constant is a text: a label, a name. */
   readonly isText: boolean;
+  /** What its documentation says; empty where there is none. */
+  readonly says: string;
 }
+
+/** Documentation of what is empty on purpose, or called by the rules of others. */
+const owns =
+  /\b(?:nothing|no-?ops?|nops?|(?:do|does|did|is|are) not|doesn['’]t|isn['’]t|never|without|ignor\w*|hooks?|callbacks?|listeners?|handlers?|overrid\w*|overwrit\w*|subclass\w*|default\w*|intentional\w*|deliberate\w*|on purpose|abstract|empt\w+|optional\w*|unsupported|(?:un)?used|deprecated|no longer|called|placeholders?|dumm(?:y|ies)|null|stub\w*|mock\w*|fakes?|silent\w*|discard\w*|swallow\w*|drops?|interface|compat\w*|implement\w*|allow\w*|lets?|satisf\w*|types?)\b/i;
+/** It tells of work in a sentence. */
+const tellsOfWork = (says: string): boolean => (says.match(/\p{L}+/gu)?.length ?? 0) >= 3 && !owns.test(says);
 
 /**
  * Does a function answer the same whatever it is given, or whatever it holds, under a name that says otherwise? What its tests say of it
  * does not count: who leaves the work out writes those as well.
  */
-export function isHollow({ name, takes, answers, ofState, isText }: Bearing): boolean {
+export function isHollow({ name, takes, answers, ofState, isText, says }: Bearing): boolean {
   const own = name.split('.').at(-1)!;
   const words = wordsOf(own);
   const first = words[0] ?? '';
   if (admits(name) || hook.test(first) || /^__\w+__$/.test(own)) return false;
   if (answers === 'the same') return takes > 0 && changes.test(first);
-  if (answers === 'nothing') return takes > 0 && acts.test(first);
+  if (answers === 'nothing') return takes > 0 && (acts.test(first) || tellsOfWork(says));
   if (takes === 0) return ofState && (asks.test(first) || (isReckoned(words) && !isText));
   return (
     asks.test(first) ||
@@ -95,6 +103,15 @@ const isSuccess = (expression: ts.Expression): boolean =>
   expression.kind === ts.SyntaxKind.TrueKeyword ||
   (ts.isObjectLiteralExpression(expression) &&
     /\b(?:ok|success|sent|saved|valid)\b['"]?\s*:\s*true\b/.test(expression.getText()));
+
+/** The words above it, up to the first tag: above the variable that keeps it as well. */
+function saidOf(node: ts.Node): string {
+  for (let at = node; !ts.isSourceFile(at) && !ts.isBlock(at) && !ts.isClassLike(at); at = at.parent) {
+    const remark = ts.getJSDocCommentsAndTags(at).find(ts.isJSDoc);
+    if (remark !== undefined) return ts.getTextOfJSDocComment(remark.comment) ?? '';
+  }
+  return '';
+}
 
 /** Of a function in a script, whose body is one of these; null: it does something, or is bound by what it belongs to. */
 export function bearingOf(
@@ -139,7 +156,8 @@ export function bearingOf(
       ? last.expression
       : undefined;
   const isText = answer !== undefined && ts.isStringLiteralLike(answer);
-  const as = (answers: Bearing['answers']): Bearing => ({ name: within + name, takes, answers, ofState, isText });
+  const says = saidOf(node);
+  const as = (answers: Bearing['answers']): Bearing => ({ name: within + name, takes, answers, ofState, isText, says });
   if (shape !== 'full') return as(shape === 'empty' ? 'nothing' : 'a constant');
   if (answer === undefined) return null;
   const rest = statements.slice(0, -1);
