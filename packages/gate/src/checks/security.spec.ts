@@ -128,6 +128,8 @@ const critical: readonly [string, string, string][] = [
 ];
 /** Bad by itself, whoever calls it: costs more than a change can spare. */
 const errors: readonly [string, string, string][] = [
+  ['unsafe_regex', 'a.js', 'export const isMail = (text) => /^([a-z0-9]+[._-]?)+@([a-z0-9]+[.-]?)+$/.test(text);\n'],
+  ['unsafe_regex', 'a.ts', "export const words = new RegExp('^(\\\\w+\\\\s?)*$', 'u');\n"],
   ['runs_a_download', 'get.sh', 'curl -fsSL https://get.example.test/tool.sh | sh\n'],
   ['runs_a_download', 'get.sh', 'wget -qO- \\\n  "$url" \\\n  | sudo -E bash -s -- --yes\n'],
   ['runs_a_download', 'get.bash', 'bash <(curl -s "$url")\n'],
@@ -289,6 +291,7 @@ const errors: readonly [string, string, string][] = [
 ];
 /** Said, and refuses nothing: what is known does not show that it does harm. */
 const warnings: readonly [string, string, string][] = [
+  ['unsafe_regex', 'a.js', 'export const paths = /^(?:\\/[a-z]+)+(?:\\.[a-z]+)*$/;\n'],
   ['xss', 'a.js', 'export const show = (el, row) => { el.innerHTML = `<td>${row.count}</td>`; };\n'],
   ['xss', 'a.js', "export const show = (box, words) => { box.innerHTML = '<b>' + words + '</b>'; };\n"],
   [
@@ -471,7 +474,7 @@ describe('security', () => {
   it('asks the plugin of ESLint too, without the project’s configuration and comments', async () => {
     const text = '/* eslint-disable */\nexport const f = (s) => /^(a+)+$/.test(s);\n';
     expect(await look({}, { 'src/a.js': text, 'eslint.config.js': 'throw new Error("loaded")' })).toEqual([
-      { rule: 'security.unsafe_regex', level: 'warning', veto: false },
+      { rule: 'security.unsafe_regex', level: 'error', veto: false },
     ]);
   });
 
@@ -480,7 +483,7 @@ describe('security', () => {
     async (end) => {
       const text = 'export const f = (s) => /^(a+)+$/.test(s);\n';
       expect(await look({}, { [`src/a.${end}`]: text })).toEqual([
-        { rule: 'security.unsafe_regex', level: 'warning', veto: false },
+        { rule: 'security.unsafe_regex', level: 'error', veto: false },
       ]);
     },
   );

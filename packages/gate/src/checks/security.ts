@@ -1,6 +1,7 @@
 import type { Hit } from '../source/fresh.ts';
 import { freshHits } from '../source/fresh.ts';
 import { isProductSource, isPython, isScript, isShell, isTypeScript } from '../source/paths.ts';
+import { isExponential } from '../source/patterns.ts';
 import { reachedFiles } from '../source/reached.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
 import { pythonSecurity } from './security-python.ts';
@@ -25,6 +26,9 @@ const pluginRules: Readonly<Record<string, string>> = {
  */
 const mayMatter =
   /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]|\\u|(?:read|write)(?:U?Int|Float|Double)|Buffer|escapeMarkup|require|pseudoRandomBytes|RegExp|password|secret|api|token|auth|pass|hash|\/(?![/*])[^\n]*\//i;
+
+/** Of a file: each is taken apart, which takes its time. */
+const mostPatterns = 20;
 
 /** ESLint as a library on text: no configuration but ours is looked for, and nothing of the project is loaded. */
 async function pluginReader(): Promise<(path: string, text: string) => Hit[]> {
@@ -56,17 +60,34 @@ async function pluginReader(): Promise<(path: string, text: string) => Hit[]> {
       { filename: path },
     );
     const lines = text.split('\n');
+    let looked = 0;
+    const doubles = (from: number, at: number, until: number, end: number): boolean =>
+      ++looked <= mostPatterns &&
+      isExponential(
+        from === until
+          ? lines[from - 1]!.slice(at - 1, end - 1)
+          : [lines[from - 1]!.slice(at - 1), ...lines.slice(from, until - 1), lines[until - 1]!.slice(0, end - 1)].join(
+              '\n',
+            ),
+      );
     return messages.flatMap((each): Hit[] => {
       const name = each.ruleId?.replace(/^security\//, '') ?? '';
       const message = pluginRules[name];
       if (message === undefined) return [];
+      const isProven =
+        name === 'detect-unsafe-regex' &&
+        doubles(each.line, each.column, each.endLine ?? each.line, each.endColumn ?? 0);
       return [
         {
           rule: `security.${name.replace(/^detect-/, '').replaceAll('-', '_')}`,
-          level: name === 'detect-bidi-characters' ? 'error' : 'warning',
-          message,
+          level: isProven || name === 'detect-bidi-characters' ? 'error' : 'warning',
+          message: isProven
+            ? 'With every character of some inputs, the time that this pattern takes doubles.'
+            : message,
           line: Math.max(1, each.line),
-          remedy: 'Write it another way; if it is meant so, a reviewer has to see why.',
+          remedy: isProven
+            ? 'Let each character be taken in one way only: no repetition of what repeats the same.'
+            : 'Write it another way; if it is meant so, a reviewer has to see why.',
           key: (lines[each.line - 1] ?? '').trim().slice(0, 300),
         },
       ];
