@@ -22,6 +22,9 @@ export interface FormerTests {
   failing: string[];
   /** Of those that pass on both, the ones that could not be run as they were written before. */
   missing: string[];
+  /** Cases that pass on the branch, are not there on the change, and fail on it as they were written before; or could not be run so. */
+  goneFailing: string[];
+  goneMissing: string[];
 }
 
 /** Parts of the change taken back, run when somebody asks, once for all who do. Null: it cannot be told here. */

@@ -5,6 +5,7 @@ import type { SourceTree } from '../source/tree.ts';
 import { findingOf, type CheckContext } from './check.ts';
 import {
   altersBehaviour,
+  besideOf,
   contradicted,
   isCaseOf,
   leaf,
@@ -30,6 +31,8 @@ interface Compared {
   now: readonly PlacedTest[];
   changedTests: readonly string[];
   rewritten: readonly RewrittenTest[];
+  /** What tests became that have another name, and not the same body. */
+  renamed: ReadonlyMap<PlacedTest, PlacedTest>;
 }
 interface Told extends Rewritten {
   message: string;
@@ -41,7 +44,7 @@ interface Told extends Rewritten {
 export async function rewrittenExpectations(
   context: CheckContext,
   against: SourceTree,
-  { before, now: nowAll, changedTests, rewritten }: Compared,
+  { before, now: nowAll, changedTests, rewritten, renamed }: Compared,
 ): Promise<Finding[]> {
   const { purpose, candidate, changes, candidateFacts, approvedBy } = context;
   const product = altersBehaviour(context) && purpose !== 'revert';
@@ -63,7 +66,7 @@ export async function rewrittenExpectations(
       key: `${name} ${message}`,
     });
   const judged = async (each: Told): Promise<Finding> => {
-    const missing = await (vouchers ??= new Vouchers(context)).missing(each);
+    const missing = await (vouchers ??= new Vouchers(context, renamed)).missing(each);
     if (missing !== null) return finding(each, `; ${missing}.`, 'error');
     return finding(each, approvedBy === null ? '.' : `. Let through by ${approvedBy}.`, 'note');
   };
@@ -88,9 +91,15 @@ export async function rewrittenExpectations(
         .map(([name]) => testOfSnapshot(name));
     }),
   );
-  for (const key of former?.failing ?? []) {
-    const then = before.find((each) => isCaseOf(each.name, key));
-    const now = nowAll.find((each) => isCaseOf(each.name, key) && (then === undefined || each.path === then.path));
+  const of = (key: string): PlacedTest | undefined => before.find((each) => isCaseOf(each.name, key));
+  const reshaped = [...(former?.goneFailing ?? []), ...(former?.goneMissing ?? [])].filter((key) =>
+    renamed.has(of(key)!),
+  );
+  for (const key of [...(former?.failing ?? []), ...reshaped]) {
+    const then = of(key);
+    const now =
+      nowAll.find((each) => isCaseOf(each.name, key) && (then === undefined || each.path === then.path)) ??
+      renamed.get(then!);
     const name = now?.name ?? key;
     if (told.has(leaf(name)) || [...inSnapshots].some((each) => isCaseOf(each, key) || isCaseOf(name, each))) continue;
     const own = then !== undefined && now !== undefined && then.body === now.body && then.rows === now.rows;
@@ -98,7 +107,8 @@ export async function rewrittenExpectations(
       then === undefined || now === undefined || own
         ? beside.length > 0 ||
           changedTests.some((path) => losesValues(valuesOutside(against, path), valuesOutside(candidate, path)))
-        : losesValues(`${then.body} ${then.rows}`, `${now.body} ${now.rows}`);
+        : losesValues(`${then.body} ${then.rows}`, `${now.body} ${now.rows}`) ||
+          (leaf(then.name) !== leaf(now.name) && losesValues(besideOf(against, then), besideOf(candidate, now)));
     if (!lost) continue;
     told.add(leaf(name));
     findings.push(

@@ -108,6 +108,44 @@ describe('an expectation that was rewritten', () => {
   });
 });
 
+describe('a test under another name', () => {
+  const renamed = (tests: string): string => tests.replace('is dearer the farther it is', 'costs more for more');
+
+  it.each<[string, Files, string | null]>([
+    ['wants something else, and nothing says so', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, null],
+    ['wants something else, and the title is about something else', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Raise the tariff of zones'],
+    [
+      'wants something else of a function of another name',
+      { 'src/fare.js': cheaper.replaceAll('fare', 'costOf'), 'test/fare.test.js': renamed(cheaperTests).replaceAll(/\bfare\b(?!\.)/g, 'costOf') },
+      'Rename fare to costOf',
+    ],
+  ])('is a rewritten one where it %s', async (_how, after, title) => {
+    expect(await rulesOf(weakenedTestsCheck, after, title)).toEqual(['weakened-tests.expectation_rewritten']);
+  }); // prettier-ignore
+
+  it('is gone where what stands in its place asks for less', async () => {
+    const after = { 'test/fare.test.js': fareTests.replace("assert.equal(zone(51), 'far');", '').replace('knows zones', 'knows what is near') };
+    expect(await rulesOf(weakenedTestsCheck, after)).toEqual(['weakened-tests.removed']);
+  }); // prettier-ignore
+
+  it.each<[string, Files, string | null]>([
+    ['wants what the title announces', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Lower the fare of long ways'],
+    ['wants the number that the title names', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Take 270 for twenty kilometres'],
+    [
+      'asks a function of another name for the same',
+      { 'src/fare.js': fare.replaceAll('fare', 'costOf'), 'test/fare.test.js': renamed(fareTests).replaceAll(/\bfare\b(?!\.)/g, 'costOf') },
+      'Rename fare to costOf',
+    ],
+    [
+      'became a loop of tests over a table',
+      { 'test/fare.test.js': fareTests.replace(/test\('knows[\s\S]*$/, "for (const [km, name] of [\n  [50, 'near'],\n  [51, 'far'],\n]) {\n  test(`calls ${km} km ${name}`, () => {\n    assert.equal(zone(km), name);\n  });\n}\n") },
+      'Put the tests of zones into a table',
+    ],
+  ])('is let in where it %s', async (_how, after, title) => {
+    expect(await rulesOf(weakenedTestsCheck, after, title)).toEqual([]);
+  }); // prettier-ignore
+});
+
 describe('an expectation that grew', () => {
   const bill =
     'export function levy(km) {\n  return km * 2;\n}\n\nexport function bill(km) {\n  return { net: km * 10 };\n}\n';

@@ -7,7 +7,7 @@ import { byName } from '../project/test-runner.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import { callsIn, valuesIn, writtenTests, type WrittenTest } from '../source/test-cases.ts';
 import type { SourceTree } from '../source/tree.ts';
-import type { CheckContext, PieceTrial } from './check.ts';
+import type { CheckContext, FormerTests, PieceTrial } from './check.ts';
 import { isOfTests } from './trials.ts';
 
 export interface PlacedTest extends WrittenTest {
@@ -24,7 +24,28 @@ export const leaf = (name: string): string => name.split(' > ').at(-1) ?? name;
 
 /** Runners join the names of groups and tests, each in its own way, and add the row that a case is fed with. */
 export const isCaseOf = (written: string, ran: string): boolean =>
-  leaf(written) === leaf(ran) || written.replaceAll(' > ', ' ') === ran || leaf(ran).startsWith(`${leaf(written)}[`);
+  leaf(written) === leaf(ran) ||
+  written.replaceAll(' > ', ' ') === ran ||
+  leaf(ran).startsWith(`${leaf(written)}[`) ||
+  (written.includes('${}') && isFilledIn(written, ran));
+
+/** Is this a title with values where the other has `${}`? */
+function isFilledIn(title: string, ran: string): boolean {
+  const [start = '', ...rest] = leaf(title).split('${}');
+  const end = rest.pop() ?? '';
+  // The groups may stand before it, joined in the runner's own way.
+  let at = ran.indexOf(start);
+  // A title of hardly any words of its own is anybody's.
+  if (`${start}${rest.join('')}${end}`.trim().length < 3) return false;
+  if (at < 0 || !ran.endsWith(end)) return false;
+  at += start.length;
+  for (const part of rest) {
+    at = ran.indexOf(part, at);
+    if (at < 0) return false;
+    at += part.length;
+  }
+  return at + end.length <= ran.length;
+}
 
 const prose = /\.(?:md|mdx|markdown|rst|adoc|txt)$/;
 const isSnapshot = /\.snap$|\.snapshot$|\.ambr$|(^|\/)__snapshots__\//;
@@ -74,7 +95,7 @@ const shortWords = (text: string): Set<string> =>
 /** The work is said to change only how something is put to people. */
 const rewords = /\b(?:re-?word|re-?phras|wording|messages?\b|spell|typos?\b|plainly)/i;
 const announces =
-  /\b(?:chang(?:e|es|ed)|rais(?:e|es|ed)|lower(?:s|ed)?|(?:in|de)creas(?:e|es|ed)|replac(?:e|es|ed)|switch(?:es|ed)?|renam(?:e|es|ed)|round(?:s|ed)?|print(?:s|ed)?|shorten(?:s|ed)?|lengthen(?:s|ed)?|extend(?:s|ed)?|revert(?:s|ed)?|instead|no longer)\b/i;
+  /\b(?:chang(?:e|es|ed)|rais(?:e|es|ed)|lower(?:s|ed)?|(?:in|de)creas(?:e|es|ed)|replac(?:e|es|ed)|repurpos(?:e|es|ed)|switch(?:es|ed)?|renam(?:e|es|ed)|round(?:s|ed)?|print(?:s|ed)?|shorten(?:s|ed)?|lengthen(?:s|ed)?|extend(?:s|ed)?|revert(?:s|ed)?|instead|no longer)\b/i;
 
 const ofAssertions =
   /^(?:expect|assert|to[A-Z]\w*|equals?|eql?|deep\w*|strict\w*|ok|match\w*|throws|rejects|is[A-Z]\w*|not\w*|String|Number|Object|Array|require|map|filter|for|if|raises|len|list|str|int|sorted)$/;
@@ -106,14 +127,18 @@ export class Vouchers {
   private readonly former: ReadonlyMap<string, PlacedTest>;
   private readonly words: string;
 
-  constructor(context: CheckContext) {
+  /** @param renamed what tests of other names were before */
+  constructor(context: CheckContext, renamed: ReadonlyMap<PlacedTest, PlacedTest> = new Map()) {
     const { candidate, against, changes, candidateFacts, baseFacts } = context;
     this.context = context;
     this.cases = byName(candidateFacts?.tests?.cases ?? []);
     this.before = byName(baseFacts?.tests?.cases ?? []);
-    this.former = new Map(
-      (against === null ? [] : testsOf(against, against.files.keys())).map((test) => [leaf(test.name), test]),
-    );
+    this.former = new Map([
+      ...[...renamed].map(([then, now]) => [leaf(now.name), then] as const),
+      ...(against === null ? [] : testsOf(against, against.files.keys())).map(
+        (test) => [leaf(test.name), test] as const,
+      ),
+    ]);
     this.tests = testsOf(
       candidate,
       changes.filter(({ status }) => status !== 'removed').map(({ path }) => path),
@@ -151,7 +176,7 @@ export class Vouchers {
     for (const piece of pieces) {
       if (piece.failing.some((key) => !contradicted.has(key) && this.asksByItself(key))) continue;
       if (this.areSaid([...piece.names, piece.path.split('/').at(-1)!], rewritten)) continue;
-      if (this.isDeclared(piece) || this.isReworded(rewritten)) continue;
+      if (this.isDeclared(piece, rewritten) || this.isReworded(rewritten)) continue;
       if (this.isAbout(piece) && this.isGrownAsDeclared(rewritten)) continue;
       return `no test of its own asks for what is changed in ${piece.names[0]} (${piece.path}:${piece.line}), and no words say that it is meant`;
     }
@@ -171,6 +196,12 @@ export class Vouchers {
     if (!wantsSomething(now)) return false;
     const then = this.former.get(leaf(now.name));
     if (then === undefined) return added;
+    // Under another name it is no new one: what it is fed with may stand beside it.
+    if (added && leaf(then.name) !== leaf(now.name)) {
+      const [was, is] =
+        against === null ? ['', ''] : [valuesOutside(against, now.path), valuesOutside(candidate, now.path)];
+      return !losesValues(`${then.body} ${then.rows} ${was}`, `${now.body} ${now.rows} ${is}`);
+    }
     const differs = then.body !== now.body || then.rows !== now.rows;
     return (added || differs) && !losesValues(`${then.body} ${then.rows}`, `${now.body} ${now.rows}`);
   }
@@ -185,10 +216,10 @@ export class Vouchers {
   }
 
   /** The title announces a change of something that stands on the few lines which are altered. */
-  private isDeclared({ touched }: PieceTrial): boolean {
+  private isDeclared({ touched }: PieceTrial, rewritten: Rewritten): boolean {
     const title = this.context.declared.title ?? '';
     const topics = shortWords(touched.join(' '));
-    return announces.test(title) && [...shortWords(title)].some((word) => topics.has(word));
+    return this.announcesIt(rewritten) && [...shortWords(title)].some((word) => topics.has(word));
   }
 
   /** The title names the piece, or something on the few lines of it that are altered. */
@@ -237,16 +268,62 @@ export class Vouchers {
   }
 
   /** Whether documents of the change, or what the work was declared as, are about these names or about the new value. */
-  private areSaid(names: readonly string[], { is }: Rewritten): boolean {
+  private areSaid(names: readonly string[], rewritten: Rewritten): boolean {
+    const { is } = rewritten;
     const topics = stemsOf(names.join(' ').replace(/\.\w+$/, ''));
     const values = valuesIn(is).filter((value) => value.length >= 2);
     const about = (text: string): boolean =>
       [...stemsOf(text)].some((word) => topics.has(word)) ||
       values.some((value) => new RegExp(`(?<![\\w.])${value.replace(/[^\w]/g, '\\$&')}(?![\\w.])`).test(text));
     const title = this.context.declared.title ?? '';
-    return about(this.words) || (announces.test(title) && about(title));
+    return about(this.words) || (this.announcesIt(rewritten) && about(title)) || this.namesTheNew(title, rewritten);
+  }
+
+  /** What a file of tests says beside them, before and now. */
+  private outside(path: string | undefined): { was: string; is: string } {
+    const { against, candidate } = this.context;
+    if (path === undefined || against === null) return { was: '', is: '' };
+    return { was: valuesOutside(against, path), is: valuesOutside(candidate, path) };
+  }
+
+  /** The title announces a change; that something is called otherwise is one only of values that have the old name in them. */
+  private announcesIt({ name, is, texts }: Rewritten): boolean {
+    const title = this.context.declared.title ?? '';
+    if (!announces.test(title)) return false;
+    if (announces.test(title.replace(/\brenam\w*/gi, ''))) return true;
+    const former = this.former.get(leaf(name));
+    const { was, is: now } = this.outside(former?.path);
+    const then = texts?.was ?? (former === undefined ? null : `${former.body} ${former.rows} ${was}`);
+    if (then === null) return true;
+    const left = new Set(valuesIn(texts?.is ?? `${is} ${now}`));
+    const old = title.match(/[\w$]{3,}/g) ?? [];
+    return valuesIn(then).every((value) => left.has(value) || old.some((word) => value.includes(word)));
+  }
+
+  /** The title names a number that is wanted now and was not before, or the sign that stands in the place of another. */
+  private namesTheNew(title: string, { name, is, texts }: Rewritten): boolean {
+    const former = this.former.get(leaf(name));
+    const was = texts?.was ?? (former === undefined ? null : `${former.body} ${former.rows}`);
+    if (was === null) return false;
+    const { was: wasOutside, is: isOutside } = this.outside(former?.path);
+    const numbers = (text: string): Set<string> => new Set(text.replace(/(?<=\d)[_,](?=\d)/g, '').match(/\d[\d.]*\d/g));
+    const [then, now] = [numbers(`${was} ${wasOutside}`), numbers(`${is} ${isOutside}`)];
+    if ([...numbers(title)].some((each) => now.has(each) && !then.has(each))) return true;
+    return texts !== undefined && signs.some(({ called, sign }) => called.test(title) && times(texts.is, sign) > times(texts.was, sign)); // prettier-ignore
   }
 }
+
+const signs: readonly { called: RegExp; sign: RegExp }[] = [
+  { called: /\bcommas?\b/i, sign: /,/g },
+  { called: /\b(?:dots?|periods?|full stops?|points?)\b/i, sign: /\./g },
+  { called: /\b(?:dash(?:es)?|hyphens?)\b/i, sign: /[-–—]/g },
+  { called: /\bunderscores?\b/i, sign: /_/g },
+  { called: /\b(?:semi)?colons?\b/i, sign: /[:;]/g },
+  { called: /\bslash(?:es)?\b/i, sign: /\//g },
+  { called: /\b(?:line breaks?|new ?lines?)\b/i, sign: /\\n|<br/g },
+  { called: /\b(?:spaces?|blanks?)\b/i, sign: / /g },
+];
+const times = (text: string, sign: RegExp): number => text.match(sign)?.length ?? 0;
 
 /** Is every token of the one there in the other, in its order? What is there besides, else null. */
 function grownBy(was: string, is: string): string | null {
@@ -258,7 +335,7 @@ function grownBy(was: string, is: string): string | null {
 }
 
 /** Tests that pass on both trees, and would fail on the change had they been left as they were. */
-export async function contradicted(context: CheckContext): Promise<{ failing: string[]; missing: string[] } | null> {
+export async function contradicted(context: CheckContext): Promise<FormerTests | null> {
   return altersBehaviour(context) ? await context.trials.formerTests() : null;
 }
 
@@ -292,3 +369,9 @@ export function valuesOutside(tree: SourceTree, path: string): string {
     .map((each) => tokensOf(each, file))
     .join('\n');
 }
+/** The same without what its tests are called. */
+export const besideOf = (tree: SourceTree, { path }: PlacedTest): string =>
+  writtenTests(path, tree.text(path) ?? '').reduce(
+    (text, { name }) => text.replaceAll(leaf(name), ''),
+    valuesOutside(tree, path),
+  );

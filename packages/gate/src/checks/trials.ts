@@ -90,10 +90,14 @@ export function trialsOf(context: Omit<CheckContext, 'trials'>, remember: Rememb
     if (after?.detailed !== true || after.timedOut) return null;
     const there = byName(after.cases);
     const before = byName(was.cases);
+    const now = byName(suite.cases);
+    const gone = [...before].filter(([key, { status }]) => status === 'passed' && !now.has(key)).map(([key]) => key);
     const both = [...passed].filter((key) => before.get(key)?.status === 'passed');
     return {
       failing: both.filter((key) => there.get(key)?.status === 'failed').slice(0, mostNamed),
       missing: both.filter((key) => !there.has(key)).slice(0, mostNamed),
+      goneFailing: gone.filter((key) => there.get(key)?.status === 'failed').slice(0, mostNamed),
+      goneMissing: gone.filter((key) => !there.has(key)).slice(0, mostNamed),
     };
   };
 

@@ -34,6 +34,46 @@ function counterpartsOf(before: readonly PlacedTest[], now: readonly PlacedTest[
   return found;
 }
 
+/** A body without the values that it names, and one in parts. */
+const shapeOf = ({ body }: PlacedTest): string => body.replace(literal, '""');
+const literal = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|\b\d[\d_.]*/g;
+const partsOf = ({ body, rows }: PlacedTest): string[] =>
+  `${body} ${rows}`.match(/"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[A-Za-z_$][\w$]*|\d[\d_.]*/g) ?? [];
+/** How much of what both say is the same, from 0 to 1. */
+function likenessOf(a: readonly string[], b: readonly string[]): number {
+  const left = new Map<string, number>();
+  for (const part of a) left.set(part, (left.get(part) ?? 0) + 1);
+  let shared = 0;
+  for (const part of b) {
+    const count = left.get(part) ?? 0;
+    if (count > 0) shared++;
+    left.set(part, count - 1);
+  }
+  return (2 * shared) / Math.max(1, a.length + b.length);
+}
+/** Half and more of two tests of one file: they are the same one under two names, and what one wants the other wants as well or otherwise. */
+const alike = 0.6;
+const mostCompared = 200;
+
+/** Tests that are gone by name, and which new one of their file each became: the most alike one that asks for as much. */
+function renamedAmong(gone: readonly PlacedTest[], fresh: readonly PlacedTest[]): Map<PlacedTest, PlacedTest> {
+  const pairs = gone.slice(0, mostCompared).flatMap((then) => {
+    const parts = partsOf(then);
+    return fresh
+      .filter((now) => now.path === then.path && !now.skipped && now.assertions >= Math.max(1, then.assertions))
+      .slice(0, mostCompared)
+      .map((now) => ({ then, now, like: shapeOf(then) === shapeOf(now) ? 1 : likenessOf(parts, partsOf(now)) }));
+  });
+  const found = new Map<PlacedTest, PlacedTest>();
+  const taken = new Set<PlacedTest>();
+  for (const { then, now, like } of pairs.sort((a, b) => b.like - a.like)) {
+    if (like < alike || found.has(then) || taken.has(now)) continue;
+    found.set(then, now);
+    taken.add(now);
+  }
+  return found;
+}
+
 const calledFirst = (text: string): string | undefined => /^(?:await )?([A-Za-z_$][\w$. ]*?) ?\(/.exec(text)?.[1];
 /** What was written out is asked of the code itself now: it is right whatever it answers. */
 const answersItself = (was: Asserted, is: Asserted): boolean => {
@@ -100,7 +140,11 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
     new Set([...paths].filter(isProductSource).flatMap((path) => tree.text(path)?.match(words) ?? []));
   const left = wordsOf(candidate, candidate.files.keys());
   const topics = stemsOf(title);
-  const isTopic = (text: string): boolean => [...stemsOf(text)].some((word) => topics.has(word));
+  // `renew`, where the title says renewals.
+  const isTopic = (text: string): boolean =>
+    [...stemsOf(text)].some(
+      (word) => topics.has(word) || [...topics].some((topic) => word.length >= 5 && topic.startsWith(word)),
+    );
   // What it says of itself is about the same, by more than one word.
   const saysAs = (text: string, at: number): boolean =>
     [...stemsOf(docOf(text, at))].filter((word) => topics.has(word)).length >= 2;
@@ -174,7 +218,7 @@ export const weakenedTestsCheck: Check = {
       if (!test.asserted.every((each) => stillAsked(each, freshTests))) return false;
       if (!altersBehaviour(context)) return true;
       const former = await context.trials.formerTests();
-      return former !== null && !former.failing.some((key) => isCaseOf(test.name, key));
+      return former !== null && ![...former.failing, ...former.goneFailing].some((key) => isCaseOf(test.name, key));
     };
     // Nothing that the code does asked for it.
     const heldBefore = async (test: PlacedTest): Promise<boolean> => {
@@ -183,9 +227,15 @@ export const weakenedTestsCheck: Check = {
       return former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
     };
     const rewritten: RewrittenTest[] = [];
+    const matched = new Set(counterparts.values());
+    const renamed = renamedAmong(
+      before.filter((test) => !test.skipped && !counterparts.has(test) && !gone(test.body)),
+      freshTests.filter((test) => !matched.has(test)),
+    );
+    for (const test of renamed.keys()) reshaped.add(test.name);
     for (const test of before) {
       if (test.skipped) continue;
-      const now = counterparts.get(test);
+      const now = counterparts.get(test) ?? renamed.get(test);
       if (now === undefined) {
         if (nowBodies.has(test.body)) continue; // only its name changed
         if (gone(test.body)) {
@@ -220,37 +270,38 @@ export const weakenedTestsCheck: Check = {
       } else {
         // The same thing asked for, and less wanted of it; or something else wanted where the test is the same otherwise.
         const left = [...now.asserted];
-        for (const was of test.asserted) {
+        const changed = test.asserted.filter((was) => {
           const same = left.findIndex(
             (each) => each.subject === was.subject && each.expected === was.expected && each.strength >= was.strength,
           );
           if (same >= 0) left.splice(same, 1);
-          else {
-            const there = left.findIndex((each) => each.subject === was.subject);
-            const isAskedOtherwise = left.some(
-              (each) =>
-                asksAsMuch(was, each) &&
-                !test.asserted.some(({ subject, expected }) => subject === each.subject && expected === each.expected),
+          return same < 0;
+        });
+        for (const was of changed) {
+          const there = left.findIndex((each) => each.subject === was.subject);
+          const isAskedOtherwise = left.some(
+            (each) =>
+              asksAsMuch(was, each) &&
+              !test.asserted.some(({ subject, expected }) => subject === each.subject && expected === each.expected),
+          );
+          const at = there >= 0 || isAskedOtherwise ? there : left.findIndex((each) => asksLessOf(was, each));
+          const is = left[at];
+          if (is === undefined) continue;
+          left.splice(at, 1);
+          if (
+            is.strength < was.strength ||
+            answersItself(was, is) ||
+            (wantsPartOf(was, is) && (await heldBefore(test)))
+          )
+            report(
+              'loosened',
+              test.name,
+              now.path,
+              now.line,
+              `The test “${test.name}” wants less of ${was.subject.slice(0, 80)} than before.`,
             );
-            const at = there >= 0 || isAskedOtherwise ? there : left.findIndex((each) => asksLessOf(was, each));
-            const is = left[at];
-            if (is === undefined) continue;
-            left.splice(at, 1);
-            if (
-              is.strength < was.strength ||
-              answersItself(was, is) ||
-              (wantsPartOf(was, is) && (await heldBefore(test)))
-            )
-              report(
-                'loosened',
-                test.name,
-                now.path,
-                now.line,
-                `The test “${test.name}” wants less of ${was.subject.slice(0, 80)} than before.`,
-              );
-            else if (is.expected !== was.expected && is.strength === was.strength)
-              rewritten.push({ test: now, was: was.expected, is: is.expected });
-          }
+          else if (is.expected !== was.expected && is.strength === was.strength)
+            rewritten.push({ test: now, was: was.expected, is: is.expected });
         }
       }
     }
@@ -324,7 +375,9 @@ export const weakenedTestsCheck: Check = {
         );
       }
     }
-    findings.push(...(await rewrittenExpectations(context, against, { before, now: nowAll, changedTests, rewritten })));
+    findings.push(
+      ...(await rewrittenExpectations(context, against, { before, now: nowAll, changedTests, rewritten, renamed })),
+    );
     const vetoes = findings.filter((each) => each.veto).length;
     const summary =
       vetoes > 0

@@ -308,8 +308,11 @@ function literalsIn(text: string): string[] {
 const pattern = /\/(?<=[(,:=]\s*\/)(?![/*])(?:\\.|[^/\n\\])+\/[a-z]*/g;
 const words = (text: string): Set<string> =>
   new Set(literalsIn(text).map((each) => each.replace(/^["'`]|["'`]$/g, '"').replaceAll('_', '')));
+/** `sum (`, and the table of `functions [ 'SUM' ] ! (`. */
 const called = (text: string): string[] =>
-  [...text.matchAll(/(?<![\w$])([A-Za-z_$][\w$]*)\s*\(/g)].map((match) => match[1]!);
+  [...text.matchAll(/(?<![\w$])([A-Za-z_$][\w$]*)\s*(?:\[[^[\]]{0,200}\]\s*(?:!\s*|\?\.\s*)?)?\(/g)].map(
+    (match) => match[1]!,
+  );
 
 /** The values that a text names, patterns as well, without their quotes and as often as they are named. */
 export const valuesIn = (text: string): string[] =>
@@ -449,6 +452,22 @@ export interface TestCall {
   only: boolean;
 }
 
+/** A title; of one with values in it, `${}` stands for each. */
+function titleOf(node: ts.Expression): string | null {
+  if (ts.isStringLiteralLike(node)) return node.text;
+  if (!ts.isTemplateExpression(node)) return null;
+  return node.head.text + node.templateSpans.map(({ literal }) => `\${}${literal.text}`).join('');
+}
+
+/** What loops around a test go through, where it is written there: its table. */
+function loopedOver(node: ts.Node, file: ts.SourceFile): string {
+  let rows = '';
+  for (let at = node.parent; at !== undefined && !ts.isSourceFile(at); at = at.parent)
+    if (ts.isForOfStatement(at) && ts.isArrayLiteralExpression(at.expression))
+      rows += ` ${tokensOf(at.expression, file)}`;
+  return rows;
+}
+
 /** The calls by which a file says its tests, groups left out. */
 export function testCallsIn(file: ts.SourceFile): TestCall[] {
   const found: TestCall[] = [];
@@ -457,7 +476,8 @@ export function testCallsIn(file: ts.SourceFile): TestCall[] {
       const callee = node.expression.getText(file);
       const kind = /^(?:t\.|test\.|x|f)?(test|it|specify|describe|suite|context)\b((?:\.\w+)*)/.exec(callee);
       const [first] = node.arguments;
-      if (kind !== null && first !== undefined && ts.isStringLiteralLike(first)) {
+      const said = first === undefined ? null : titleOf(first);
+      if (kind !== null && said !== null) {
         const body = [...node.arguments]
           .reverse()
           .find((each) => ts.isArrowFunction(each) || ts.isFunctionExpression(each));
@@ -468,7 +488,7 @@ export function testCallsIn(file: ts.SourceFile): TestCall[] {
           /^x(it|test|describe)/.test(callee) ||
           /\.(skip|todo|failing|fails|skipIf|runIf)\b/.test(kind[2] ?? '') ||
           /\b(skip|todo)\s*:\s*(?!false|undefined)/.test(options);
-        const name = [...groups, first.text];
+        const name = [...groups, said];
         const group = /^(?:describe|suite|context)$/.test(kind[1]!);
         if (!group)
           found.push({
@@ -507,7 +527,7 @@ function scriptTests(path: string, text: string): WrittenTest[] {
       trivialAssertions: assertions.trivial,
       body: inner,
       said: body === undefined ? '' : saidIn(body.body, file),
-      rows: callee,
+      rows: callee + loopedOver(node, file),
       asserted: body === undefined ? [] : assertedIn(body, file),
     };
   });
