@@ -55,11 +55,24 @@ describe('secrets', () => {
     'const token = await issueToken(user);',
     "tokens: { access: 'string', refresh: 'string' }",
     'postgres://user:password@localhost:5432/test',
-    `${'ghp'}_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`,
-    `${'npm'}_abcdefghijklmnopqrstuvwxyz0123456789`,
+    "const words = { secret: 'Geheimnis', password: 'Mot de passe', passwort: 'Losenord' };",
     "f('a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8')",
   ])('lets pass: %s', (line) => {
     expect(secretsIn(line)).toEqual([]);
+  });
+
+  it.each([`${'ghp'}_${'a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8'}`, `${'npm'}_abcdefghijklmnopqrstuvwxyz0123456789`])(
+    'takes a key that walks the alphabet for a sample in tests alone: %s',
+    (line) => {
+      expect(secretsIn(line, 'test/scan.test.js')).toEqual([]);
+      expect(secretsIn(line, 'README.md')).toHaveLength(1);
+    },
+  );
+
+  it('takes the name of a function in a document for no secret', () => {
+    const line = 'Librarians have passwords: `hashPassword` and `isPassword`.';
+    expect(secretsIn(line, 'CHANGELOG.md')).toEqual([]);
+    expect(secretsIn(line, 'src/words.js')).toHaveLength(1);
   });
 
   it('finds what is taken apart, encoded, in long lines, in settings and in binary files', async () => {

@@ -48,6 +48,8 @@ const placeholder =
   /^(?:<.*>|\$\{?.*|\{\{.*|%.*%|\*+|x+|\.+|-+)$|example|sample|placeholder|change[-_ ]?me|replace|dummy|fake|your[-_ ]|todo|redacted|lorem|foobar|process\.env|not[-_]?(?:a[-_])?(?:real|secret)|^(?:test|password|passwd|secret|token|hunter2?)[-_]?\d{0,4}$|^[a-z]+(?:[ ][a-zA-Z,.]+){2,}/i;
 /** A name, a path or an address: long, and no secret. */
 const harmless = /^(?:[a-z]+(?:[-_. ][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|[./~][\w./-]*|https?:\/\/[^\s:@]+|[\w-]+\/[\w./-]+)$/;
+/** `Passwort`, `Mot de passe`: what a field is called for people. */
+const label = /^\p{Lu}\p{Ll}+(?:[ -]\p{L}+)*[.:!?…]?$/u;
 const quoted = /(["'`])([A-Za-z0-9+/=_-]{32,200})\1/g;
 
 const document = /\.(?:mdx?|markdown|rst|adoc|txt)$/i;
@@ -99,19 +101,23 @@ interface Leak {
   column: string;
 }
 
-const isMadeUp = (text: string): boolean => /EXAMPLE|example|xxxx|0{12}/.test(text) || walksTheAlphabet(text);
+/** In tests also what walks the alphabet. Elsewhere nobody can tell what such a key opens, and who needs a sample has other words for it. */
+const isMadeUp = (text: string, inTests: boolean): boolean =>
+  /EXAMPLE|example|xxxx|0{12}/.test(text) || (inTests && walksTheAlphabet(text));
 
 /** The first of each format that nobody made up: a sample hides no key beside it. */
-const formatsIn = (text: string): Leak[] =>
+const formatsIn = (text: string, inTests: boolean): Leak[] =>
   known.flatMap(({ rule, what, pattern }) => {
-    const hit = [...text.matchAll(new RegExp(pattern, `g${pattern.flags}`))].find(([found]) => !isMadeUp(found));
+    const hit = [...text.matchAll(new RegExp(pattern, `g${pattern.flags}`))].find(
+      ([found]) => !isMadeUp(found, inTests),
+    );
     return hit === undefined ? [] : [{ rule, what, column: hit[0] }];
   });
 
 /** Known formats behind base64, which hides them from eyes and from nobody else. */
-const encodedIn = (line: string): Leak[] =>
+const encodedIn = (line: string, inTests: boolean): Leak[] =>
   [...line.matchAll(/(["'`=:\s])([A-Za-z0-9+/_-]{24,4000}={0,2})(?=["'`\s,;]|$)/g)].flatMap((hit) =>
-    formatsIn(Buffer.from(hit[2]!, 'base64').toString('latin1')).map((leak) => ({
+    formatsIn(Buffer.from(hit[2]!, 'base64').toString('latin1'), inTests).map((leak) => ({
       ...leak,
       what: `${leak.what} in base64`,
     })),
@@ -132,8 +138,9 @@ const setting =
 
 /** @param path the kind of file decides whether a value needs quotes to be one */
 export function secretsIn(line: string, path = ''): Leak[] {
-  const leaks: Leak[] = [...formatsIn(line)];
-  if (leaks.length === 0) leaks.push(...encodedIn(line));
+  const inTests = isTestFile(path);
+  const leaks: Leak[] = [...formatsIn(line, inTests)];
+  if (leaks.length === 0) leaks.push(...encodedIn(line, inTests));
   if (leaks.length > 0) return leaks;
   // What may be a sample hides no key beside it.
   leaks.push(...basicIn(line));
@@ -152,6 +159,8 @@ export function secretsIn(line: string, path = ''): Leak[] {
     if (
       !placeholder.test(value) &&
       !harmless.test(value) &&
+      !label.test(value) &&
+      !(document.test(path) && hit[2] === '`' && /^[A-Za-z]+$/.test(value)) &&
       !/\$\{|\s{1}.*\s/.test(value) &&
       !opensNothing(hit[1]!, value) &&
       !basic.some((each) => value.includes(each))
@@ -206,8 +215,8 @@ export const secretsCheck: Check = {
       };
       if (text === null) {
         // A binary or very large file: known formats only, and only where the branch has not the same.
-        const before = new Set(formatsIn(against?.content(change.path) ?? '').map((leak) => leak.column));
-        for (const leak of formatsIn(candidate.content(change.path) ?? ''))
+        const before = new Set(formatsIn(against?.content(change.path) ?? '', false).map((leak) => leak.column));
+        for (const leak of formatsIn(candidate.content(change.path) ?? '', false))
           if (!before.has(leak.column)) report(leak, null);
         continue;
       }
@@ -216,14 +225,16 @@ export const secretsCheck: Check = {
         if (!change.addedLines.has(index + 1)) continue;
         lines++;
         // Generated lines are long, and random as a whole: known formats only.
-        for (const leak of line.length > 20_000 ? formatsIn(line) : secretsIn(line, change.path)) {
+        for (const leak of line.length > 20_000
+          ? formatsIn(line, isTestFile(change.path))
+          : secretsIn(line, change.path)) {
           found++;
           report(leak, index + 1);
         }
       }
       // Put together from pieces. Tests do so to show a scanner what a key looks like; a product has no such reason.
       if (found === 0 && change.addedLines.size > 0 && isProductSource(change.path)) {
-        const joined = (whole: string): Leak[] => formatsIn(whole.replace(/(["'`])\s*\+\s*(["'`])/g, ''));
+        const joined = (whole: string): Leak[] => formatsIn(whole.replace(/(["'`])\s*\+\s*(["'`])/g, ''), false);
         const before = new Set(joined(against?.text(change.path) ?? '').map((leak) => leak.column));
         for (const leak of joined(text)) if (!before.has(leak.column)) report(leak, null);
       }
