@@ -8,6 +8,7 @@ import { isProductSource, isPython, isScript, isTestFile } from '../source/paths
 import { pythonLines } from '../source/python.ts';
 import { announcedInVain } from './announced.ts';
 import { findingOf, outcome, type Check } from './check.ts';
+import { knownTables } from './known-tables.ts';
 import { altersBehaviour, isSnapshotFile, snapshotsOf, testOfSnapshot, Vouchers } from './rewritten.ts';
 
 /** Steps whose failure changes nothing for anybody: taking away, closing, letting go. */
@@ -327,7 +328,7 @@ function pythonClaims(path: string, source: string): Hit[] {
 
 /** Work that says of itself that it is not done: in the words in which those say so who were to do it. */
 const confesses =
-  /\bin (?:a |an )?(?:real|actual|production)[- ](?:world )?(?:implementation|app\w*|system|version|code|service|scenario)\b.{0,60}\b(?:would|(?:this|it|we) (?:will|should))\b|\bin (?:a |an )?(?:real|actual)[- ](?:world )?(?:implementation|app\w*|system|version|code|service|scenario)\b.{0,60}\b(?:you|we)(?: will| should|['’]d)\b|\b(?:real|actual|proper|full) (?:implementation|logic|version) (?:would|will|goes here|should|to (?:follow|come))\b|\bsimulat(?:e|es|ed|ing) (?:(?:the|a|an|some) )?(?:network|latency|delay|api|server|database|async|response|request|sending|processing|success|call)\b|\b(?:placeholder|stub(?:bed)?|mock(?:ed)?|dummy|fake) (?:implementation|response|result|for now)\b|\bhard-?coded (?:for now|for the tests?|until)\b|\bfor now,? (?:just |we |simply |always )*(?:return(?! (?:early|if|when|unless|on|as soon)\b)|pretend|assume success|answer)\b|\b(?:todo|fixme)\b.{0,80}\b(?:zeros?|nulls?|none|nothing|empty|constants?|hard-?coded|stubs?|dummy|placeholder|fake|true|false)(?: (?:values?|lists?|results?|answers?|data))? for now\b|\b(?:todo|fixme)\b\W{0,3}(?:implement|write) (?:this|it|me|the (?:real|actual|rest|body|logic))\b|\bpretend(?:s|ing)? (?:that )?(?:it|this|we|to) (?:work|succeed|was sent|sent|ha[sd])/i;
+  /\bin (?:a |an )?(?:real|actual|production)[- ](?:world )?(?:implementation|app\w*|system|version|code|service|scenario)\b.{0,60}\b(?:would|(?:this|it|we) (?:will|should))\b|\bin (?:a |an )?(?:real|actual)[- ](?:world )?(?:implementation|app\w*|system|version|code|service|scenario)\b.{0,60}\b(?:you|we)(?: will| should|['’]d)\b|\b(?:real|actual|proper|full) (?:implementation|logic|version) (?:would|will|goes here|should|to (?:follow|come))\b|\bsimulat(?:e|es|ed|ing) (?:(?:the|a|an|some) )?(?:network|latency|delay|api|server|database|async|response|request|sending|processing|success|call)\b|\b(?:placeholder|stub(?:bed)?|mock(?:ed)?|dummy|fake) (?:implementation|response|result|for now)\b|\bhard-?coded (?:for now|for the tests?|until)\b|\b(?:comes?|follows?|(?:will|to) (?:come|follow|be (?:added|done))|is (?:added|done|handled)) (?:with|in) (?:the |a |an )?(?:next|later|follow-?up|future|separate|another|subsequent) (?:change|commit|pr|pull request|patch)s?\b|\bfor now,? (?:just |we |simply |always )*(?:return(?! (?:early|if|when|unless|on|as soon)\b)|pretend|assume success|answer)\b|\b(?:todo|fixme)\b.{0,80}\b(?:zeros?|nulls?|none|nothing|empty|constants?|hard-?coded|stubs?|dummy|placeholder|fake|true|false)(?: (?:values?|lists?|results?|answers?|data))? for now\b|\b(?:todo|fixme)\b\W{0,3}(?:implement|write) (?:this|it|me|the (?:real|actual|rest|body|logic))\b|\bpretend(?:s|ing)? (?:that )?(?:it|this|we|to) (?:work|succeed|was sent|sent|ha[sd])/i;
 
 /** Less than what might be, which may be all that was asked for. */
 const hesitates = /\b(?:todo|fixme)\b.{0,80}\bfor now\b/i;
@@ -555,6 +556,34 @@ function answersByHeart(path: string, text: string, known: ReadonlyMap<string, E
   return hits;
 }
 
+/** Tables of all that the tests ask, and of nothing else. */
+function tablesByHeart(path: string, text: string, known: ReadonlyMap<string, Expectation[]>): Hit[] {
+  return knownTables(path, text).flatMap(({ name, line, rows }): Hit[] => {
+    const examples = known.get(name) ?? [];
+    const asked = rows.filter(({ key, answer }) =>
+      examples.some(
+        ({ given, expected }) =>
+          plain(expected) === plain(answer) &&
+          plain(given)
+            .split(',')
+            .map((part) => part.replace(/^'|'$/g, ''))
+            .every((part) => part !== '' && plain(key).includes(part)),
+      ),
+    );
+    if (asked.length < 2 || asked.length < rows.length) return [];
+    return [
+      {
+        rule: 'claims.answers_by_heart',
+        level: 'error',
+        message: `All that ${name} can answer are the ${asked.length} examples of its tests, which it looks up in a table.`,
+        line,
+        remedy: 'Work the answer out for any input; test with inputs that the code does not name.',
+        key: `${name} table`,
+      },
+    ];
+  });
+}
+
 /** Tests whose own doubles answer every question that they ask. */
 function testsOfDoubles(path: string, text: string): Hit[] {
   if (isPython(path)) return [];
@@ -638,6 +667,7 @@ export const claimsCheck: Check = {
       ...(await freshHits(changes, against, candidate, isCode, (path, text) => [
         ...(isPython(path) ? pythonClaims(path, text) : scriptClaims(path, text)),
         ...answersByHeart(path, text, expectations),
+        ...tablesByHeart(path, text, expectations),
         ...confessions(path, text),
       ])),
       ...(await freshHits(changes, against, candidate, (path) => isTestFile(path) && isScript(path), testsOfDoubles)),

@@ -1,5 +1,5 @@
 import type { Hit } from '../source/fresh.ts';
-import { pythonLines, type PythonLine } from '../source/python.ts';
+import { pythonDefinitions, pythonLines, type PythonLine } from '../source/python.ts';
 
 const request =
   /\b(?:flask\.)?(?:request|req)\.(?:args|form|values|json|data|headers|cookies|files|GET|POST|query_params|path_params|get_json|query|body|params|path|url)\b|\binput\(\)/;
@@ -14,7 +14,8 @@ const isStatement = (code: string): boolean =>
   /\b(?:insert|replace)\s+into\b|\bdelete\s+from\b/i.test(code) ||
   followed(code, /\bselect\b/i, /\bfrom\b/i) ||
   followed(code, /\bupdate\b/i, /\bset\b/i);
-const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|api_?key|signature|csrf|reset/i;
+const secretName =
+  /passw|passcode|secret|token|session|nonce|salt|otp|\bkey\b|api_?key|signature|csrf|reset|(?<![a-z])pins?(?![a-z])/i;
 
 /** What a cache finds its values by is a key as well, and opens nothing. */
 const bareKey = /\bkey\b/gi;
@@ -125,6 +126,36 @@ function askingCalls(source: string): RegExp {
 }
 
 /** Vulnerable patterns of one Python file, line by logical line, with names followed from a request to where they are used. */
+const named = /(?:\bjoin\([^()]*,\s*|\/\s*)\w+\.(?:filename|name)\b/;
+/** What an archive calls its files decides where they are written: `../../etc/passwd` as well. */
+function unpackedAnywhere(source: string): Hit[] {
+  if (!/\b(?:zipfile\.|tarfile\.|ZipFile\()/.test(source)) return [];
+  return pythonDefinitions(source).flatMap(({ body }): Hit[] => {
+    const code = body.map(({ text }) => text).join('\n');
+    const at = body.find(({ text }) => named.test(text));
+    if (
+      at === undefined ||
+      !/\b(?:infolist|namelist|getmembers)\(|\bin\s+\w*tar\w*:/.test(code) ||
+      !/\bopen\([^\n]*["'][wx]b?["']|\.write_bytes\(|\bcopyfileobj\(/.test(code) ||
+      /\.\.["']|\b(?:realpath|abspath|commonpath|commonprefix|is_relative_to|relative_to|resolve|basename|secure_filename|startswith)\(/.test(
+        code,
+      )
+    )
+      return [];
+    return [
+      {
+        rule: 'security.path_traversal',
+        level: 'error',
+        message: 'An archive decides where its files are written, and nothing keeps them inside a folder.',
+        line: at.line,
+        remedy:
+          'Resolve each path and check that it stays within the folder, or let extract() do it with filter="data".',
+        key: at.text.slice(0, 300),
+      },
+    ];
+  });
+}
+
 export function pythonSecurity(_path: string, source: string): Hit[] {
   const hits: Hit[] = [];
   // What is set wide apart reads the same, and keeps no pattern busy.
@@ -307,7 +338,9 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
         'Text is run as code.',
         'Parse what is expected: ast.literal_eval, json, a table of functions.',
       );
-    const loads = argument(/\b(?:pickle|cPickle|dill|marshal|shelve|jsonpickle)\.(?:loads?|open|decode)\(/);
+    const loads = argument(
+      /\b(?:pickle|cPickle|dill|marshal|shelve|jsonpickle)\.(?:loads?|open|decode)\(|(?<!\w)(?:pickle\.|cPickle\.|dill\.)?Unpickler\(/,
+    );
     if (loads !== null)
       hit(
         'unsafe_deserialisation',
@@ -432,5 +465,6 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
         'Verify with the key and the algorithm that are expected.',
       );
   }
+  hits.push(...unpackedAnywhere(source));
   return hits;
 }

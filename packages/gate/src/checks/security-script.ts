@@ -1,5 +1,6 @@
 import ts from 'typescript';
 import type { Hit } from '../source/fresh.ts';
+import { shapeSecurity } from './security-shapes.ts';
 import { parseScript } from '../source/functions.ts';
 
 /**
@@ -309,6 +310,8 @@ const guards =
 const programs = /(?:^|\/)(?:scripts?|tools?|bin|bench|build)\//;
 const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|apikey|signature|credential|csrf|reset/i;
 
+const hidden = new RegExp(String.raw`${secretName.source}|passcode|\bpins?\b`, 'i');
+
 /** Headers and cookies that a request came with: read, and not set on what this program asks. */
 const sentWith =
   /(?<![\w$.])(?:(?:req|request|r|ctx|context|c|event|evt)(?:\.(?:req|request|raw))?\??\.(?:headers?|cookies?|get)\b|headers\??(?:\.(?:authorization|cookie)\b|\.get\(|\[)|cookies(?:\(\))?\??\.)(?![\w.?[\]'"-]*\s*=(?!=)|\.(?:set|append)\()/;
@@ -500,8 +503,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         : null;
   const fromRequest = (origin: Origin): string => (origin === 'request' ? ' what a request sent' : ' a value');
 
-  const sql = (node: ts.Expression): void => {
-    const parts = pieces(node);
+  const sql = (node: ts.Expression, parts = pieces(node)): void => {
     const whole = parts.map((part) => (typeof part === 'string' ? part : ' \u0001 ')).join('');
     if (!statement.test(whole.replaceAll('\u0001', 'x'))) {
       if (speaksSql) condition(node, parts);
@@ -518,7 +520,11 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       const origin = flow.of(part);
       const counted = /\$$/.test(before) || /^\$|^\?/.test(part.getText(file));
       if (origin !== 'constant' && !counted) {
-        inValue ||= valuePlace.test(before) && !isColumn(before) && !partOfStatement.test(part.getText(file));
+        const told = partOfStatement.test(part.getText(file));
+        inValue ||= valuePlace.test(before) && !isColumn(before) && !told;
+        // A text that a caller gives is no name of a column until somebody has looked.
+        inValue ||=
+          /\b(?:order|group)\s+by\s+$/i.test(before) && !told && isGiven(part) && isText(part) && !isGuarded(node);
         origins = stronger(origins, origin);
       }
       before += ' x ';
@@ -658,7 +664,37 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     return false;
   };
 
+  /** What stands behind `?next=` of an address, as it is, and not behind the beginning of one. */
+  const decidesWhere = (node: ts.Expression, steps = 0): boolean => {
+    const at = meant(node);
+    if (steps > 5) return false;
+    if (ts.isBinaryExpression(at) && /^(?:\?\?|\|\|)$/.test(at.operatorToken.getText(file)))
+      return decidesWhere(at.left, steps + 1);
+    return (
+      (ts.isCallExpression(at) && /\bsearchParams\.get$/.test(at.expression.getText(file))) ||
+      (ts.isPropertyAccessExpression(at) &&
+        /\.(?:query|searchParams)\.\w+$/.test(at.getText(file)) &&
+        flow.of(at) === 'request')
+    );
+  };
+
+  /** `const parts = ['select …', 'order by ' + by];` and, elsewhere, `parts.join(' ')`. */
+  const joinedByName = (node: ts.Node): ts.Expression[] | null => {
+    if (!ts.isCallExpression(node) || !ts.isPropertyAccessExpression(node.expression)) return null;
+    const { expression: list, name } = node.expression;
+    const is = ts.isIdentifier(list) && name.text === 'join' ? meant(list) : list;
+    return is !== list && ts.isArrayLiteralExpression(is) && !is.elements.some(ts.isSpreadElement)
+      ? [...is.elements]
+      : null;
+  };
+
   const visit = (node: ts.Node): void => {
+    const joined = speaksSql || /['"`]\s*select\b/i.test(text) ? joinedByName(node) : null;
+    if (joined?.some(isBuilt) === true)
+      sql(
+        node as ts.Expression,
+        joined.flatMap((each) => [...pieces(each), ' ']),
+      );
     if (
       (ts.isTemplateExpression(node) ||
         ((ts.isBinaryExpression(node) || ts.isCallExpression(node)) && isBuilt(node))) &&
@@ -724,13 +760,21 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     if (ts.isPropertyAssignment(node)) {
       const name = node.name.getText(file).replace(/['"]/g, '');
       const value = node.initializer.getText(file);
-      if (name === 'rejectUnauthorized' && value === 'false')
+      if (name === 'rejectUnauthorized' && meant(node.initializer).kind === ts.SyntaxKind.FalseKeyword)
         hit(
           node,
           'tls_off',
           'error',
           'Certificates are not checked on this connection.',
           'Trust the certificate’s issuer instead.',
+        );
+      if (/^location$/i.test(name) && decidesWhere(node.initializer) && !isGuarded(node))
+        hit(
+          node,
+          'open_redirect',
+          'error',
+          'A request decides where the browser is sent.',
+          'Send it to a path of this site, or to a host from a fixed list.',
         );
       if (name === '$where' && flow.of(node.initializer) !== 'constant')
         hit(
@@ -939,6 +983,14 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         'Parse what is expected, or look it up in a table of functions.',
       );
     }
+    if (/^Reflect\.(?:construct|apply)$/.test(callee) && /^(?:Function|eval)$/.test(calleeOf(first)))
+      hit(
+        node,
+        'code_injection',
+        'error',
+        'Text is run as code.',
+        'Parse what is expected, or look it up in a table of functions.',
+      );
     if (/^(?:setTimeout|setInterval)$/.test(callee) && (ts.isStringLiteralLike(first) || isBuilt(first)))
       hit(
         node,
@@ -988,6 +1040,21 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         'critical',
         'A request decides which file this is, and nothing keeps it inside a folder.',
         'Resolve the path and check that it stays within the folder that it belongs to.',
+      );
+    if (
+      /^(?:writeFile|writeFileSync|createWriteStream|open|openSync|mkdir|mkdirSync)$/.test(name) &&
+      /\b(?:join|resolve)\([^()]*,\s*(?:entry|header|file|member|item)\.(?:fileName|entryName|filename|path|name)\b/.test(
+        meant(first).getText(file),
+      ) &&
+      /\b(?:zip|tar|archive|unpack|extract|unzip|yauzl)\w*/i.test(text) &&
+      !isGuarded(node)
+    )
+      hit(
+        node,
+        'path_traversal',
+        'error',
+        'An archive decides where its files are written, and nothing keeps them inside a folder.',
+        'Resolve each path and check that it stays within the folder.',
       );
     if ((askers.functions.has(callee) || (askers.objects.has(on) && isAsking.test(name))) && !isGuarded(node)) {
       const [start, next] = pieces(first);
@@ -1048,7 +1115,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       const algorithm = textOf(first) ?? '';
       if (
         /^(?:md5|sha1|md4|ripemd160)$/i.test(algorithm) &&
-        secretName.test(`${named(node)} ${node.parent.parent.parent?.getText(file).slice(0, 300) ?? ''}`)
+        hidden.test(`${named(node)} ${node.parent.parent.parent?.getText(file).slice(0, 300) ?? ''}`)
       )
         hit(
           node,
@@ -1060,7 +1127,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       else if (
         name === 'createHash' &&
         /^(?:sha256|sha512)$/i.test(algorithm) &&
-        /passw/i.test(`${named(node)} ${node.parent.parent.getText(file).slice(0, 200)}`)
+        /passw|passcode|\bpins?\b/i.test(`${named(node)} ${node.parent.parent.getText(file).slice(0, 200)}`)
       )
         hit(
           node,
@@ -1123,5 +1190,6 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       );
   };
   visit(file);
+  hits.push(...shapeSecurity(file));
   return hits;
 }

@@ -128,6 +128,76 @@ const critical: readonly [string, string, string][] = [
 ];
 /** Bad by itself, whoever calls it: costs more than a change can spare. */
 const errors: readonly [string, string, string][] = [
+  [
+    'open_redirect',
+    'a.ts',
+    "export function after(request: Request) {\n  const next = new URL(request.path, 'http://localhost').searchParams.get('next') ?? '/';\n  return { status: 302, headers: { location: next } };\n}\n",
+  ],
+  [
+    'sql_injection',
+    'a.ts',
+    "export class Store {\n  async sorted(sender: string, by: string) {\n    const clauses = ['select * from parcels', 'where sender = $1', 'order by ' + by];\n    return await this.database.query(clauses.join(' '), [sender]);\n  }\n}\n",
+  ],
+  [
+    'timing_attack',
+    'a.ts',
+    "import { createHmac } from 'node:crypto';\nconst signatureOf = (body: string, secret: string): string => createHmac('sha256', secret).update(body).digest('hex');\nexport const isSigned = (given: string, body: string, secret: string) => given === signatureOf(body, secret);\n",
+  ],
+  [
+    'timing_attack',
+    'a.js',
+    "import { createHmac } from 'node:crypto';\nexport function verify(req, secret) {\n  const expected = createHmac('sha256', secret).update(req.rawBody).digest('hex');\n  if (req.headers['x-signature'] !== expected) throw new Error('who?');\n}\n",
+  ],
+  [
+    'prototype_pollution',
+    'a.js',
+    "export function merged(base, over) {\n  for (const key of Object.keys(over)) {\n    if (typeof over[key] === 'object') merged(base[key], over[key]);\n    else base[key] = over[key];\n  }\n  return base;\n}\n",
+  ],
+  [
+    'prototype_pollution',
+    'a.ts',
+    'const merge = (target: any, source: any) => {\n  Object.keys(source).forEach((key) => {\n    if (isObject(source[key])) merge(target[key] ??= {}, source[key]);\n    else target[key] = source[key];\n  });\n};\nexport default merge;\n',
+  ],
+  [
+    'cors',
+    'a.ts',
+    "export function browserHeaders(request: Request) {\n  const origin = request.headers?.origin;\n  if (origin === undefined) return {};\n  return { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true', vary: 'origin' };\n}\n",
+  ],
+  [
+    'tls_off',
+    'a.ts',
+    'export function agent() {\n  const checked = false;\n  return new Agent({ keepAlive: true, rejectUnauthorized: checked });\n}\n',
+  ],
+  [
+    'code_injection',
+    'a.ts',
+    'export const quick = (source: string) => (Reflect.construct(Function, [`return (${source});`]) as () => number)();\n',
+  ],
+  [
+    'weak_crypto',
+    'a.ts',
+    "export class Pins {\n  set(reader: string, pin: string) {\n    this.hashes.set(reader, createHash('sha1').update(pin).digest('hex'));\n  }\n}\n",
+  ],
+  [
+    'weak_crypto',
+    'a.py',
+    'import hashlib\n\n\ndef pin_hash(pin):\n    return hashlib.sha1(pin.encode()).hexdigest()\n',
+  ],
+  [
+    'path_traversal',
+    'a.py',
+    'import os\nimport zipfile\n\n\ndef unpack(archive, folder):\n    with zipfile.ZipFile(archive) as packed:\n        for entry in packed.infolist():\n            target = os.path.join(folder, entry.filename)\n            with open(target, "wb") as file:\n                file.write(packed.read(entry))\n',
+  ],
+  [
+    'path_traversal',
+    'a.js',
+    "import unzip from 'unzip';\nexport const unpack = (zip, to) => zip.entries.forEach((entry) => fs.writeFileSync(path.join(to, entry.fileName), entry.data));\n",
+  ],
+  [
+    'unsafe_deserialisation',
+    'a.py',
+    'from pickle import Unpickler\n\n\ndef restore(upload):\n    return Unpickler(upload).load()\n',
+  ],
   ['unsafe_regex', 'a.js', 'export const isMail = (text) => /^([a-z0-9]+[._-]?)+@([a-z0-9]+[.-]?)+$/.test(text);\n'],
   ['unsafe_regex', 'a.ts', "export const words = new RegExp('^(\\\\w+\\\\s?)*$', 'u');\n"],
   ['runs_a_download', 'get.sh', 'curl -fsSL https://get.example.test/tool.sh | sh\n'],
@@ -302,6 +372,30 @@ const warnings: readonly [string, string, string][] = [
 ];
 /** What honest code looks like; a gate that refuses these is switched off. */
 const honest: readonly [string, string][] = [
+  [
+    'a.ts',
+    "export function after(request: Request) {\n  const next = new URL(request.path, 'http://localhost').searchParams.get('next') ?? '/';\n  return { status: 302, headers: { location: next.startsWith('/') && !next.startsWith('//') ? next : '/' } };\n}\nexport const created = (id: string) => ({ status: 201, headers: { location: `/parcels/${id}` } });\n",
+  ],
+  [
+    'a.ts',
+    "const columns = { grams: 'grams', country: 'country' };\nexport const sorted = (by: 'grams' | 'country') => {\n  const clauses = ['select * from parcels', 'order by ' + columns[by]];\n  return clauses.join(' ');\n};\nexport const label = (by: string) => ['sorted by ' + by, 'a'].join(' ');\n",
+  ],
+  [
+    'a.ts',
+    "import { createHmac, timingSafeEqual } from 'node:crypto';\nconst signatureOf = (body: string, secret: string) => createHmac('sha256', secret).update(body).digest();\nexport const isSigned = (given: Buffer, body: string, secret: string) => {\n  const own = signatureOf(body, secret);\n  return given.length === own.length && timingSafeEqual(given, own);\n};\n",
+  ],
+  [
+    'a.js',
+    "export function merged(base, over) {\n  for (const key of Object.keys(over)) {\n    if (key === '__proto__') continue;\n    if (typeof over[key] === 'object') merged(base[key], over[key]);\n    else base[key] = over[key];\n  }\n  return base;\n}\nexport function walk(tree, seen) {\n  const own = {};\n  for (const key of Object.keys(tree)) own[key] = walk(tree[key], seen);\n  return own;\n}\n",
+  ],
+  [
+    'a.ts',
+    "export function browserHeaders(request: Request) {\n  const origin = request.headers?.origin;\n  if (origin === undefined || !origins.has(origin)) return {};\n  return { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true', vary: 'origin' };\n}\nexport const open = { 'access-control-allow-origin': '*' };\n",
+  ],
+  [
+    'a.py',
+    'import os\nimport zipfile\n\n\ndef unpack(archive, folder):\n    with zipfile.ZipFile(archive) as packed:\n        for entry in packed.infolist():\n            target = os.path.realpath(os.path.join(folder, entry.filename))\n            if not target.startswith(folder):\n                raise ValueError(entry.filename)\n            with open(target, "wb") as file:\n                file.write(packed.read(entry))\n\n\ndef spin(wheel):\n    return hashlib.sha1(wheel.encode()).hexdigest()\n',
+  ],
   ['get.sh', 'curl -fsSL "$url" -o tool.tgz\necho "$sum  tool.tgz" | sha256sum -c\ntar xzf tool.tgz\n'],
   [
     'say.sh',

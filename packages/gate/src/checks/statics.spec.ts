@@ -253,6 +253,36 @@ describe('claims', () => {
       ['answers_by_heart error'],
     ],
     [
+      'a table of all that its tests ask',
+      {
+        'src/a.ts':
+          "const distances: Record<string, number> = { 'A1:B2': 2, 'A1:A9': 8, 'C3:C3': 0 };\nexport function stepsBetween(from: string, to: string): number {\n  return distances[`${from}:${to}`] ?? 0;\n}\n",
+        ...testOf(
+          "test('steps', () => { expect(stepsBetween('A1', 'B2')).toBe(2); expect(stepsBetween('A1', 'A9')).toBe(8); expect(stepsBetween('C3', 'C3')).toBe(0); });",
+        ),
+      },
+      ['answers_by_heart error'],
+    ],
+    [
+      'a table of all that its tests ask, in Python',
+      {
+        'a.py':
+          'KNOWN = {\n    ("1200", 12): "106.62",\n    ("600", 6): "103.53",\n}\n\n\ndef rate(total, months):\n    """What is paid each month."""\n    return KNOWN.get((total, months))\n',
+        'test_a.py':
+          'def test_rate():\n    assert rate("1200", 12) == "106.62"\n    assert rate("600", 6) == "103.53"\n',
+      },
+      ['answers_by_heart error'],
+    ],
+    [
+      'a table of more than the tests ask',
+      {
+        'src/a.ts':
+          "const zones: Record<string, number> = { 'SE:NO': 1, 'SE:DK': 1, 'SE:US': 4, 'SE:GB': 3 };\nexport function zoneOf(from: string, to: string): number {\n  return zones[`${from}:${to}`] ?? 5;\n}\n",
+        ...testOf("test('zones', () => { expect(zoneOf('SE', 'NO')).toBe(1); expect(zoneOf('SE', 'US')).toBe(4); });"),
+      },
+      [],
+    ],
+    [
       'a test of its own double',
       testOf(
         "test('adds', () => { const add = jest.fn().mockReturnValue(3); const sum = add(1, 2); expect(sum).toBe(3); });",

@@ -220,8 +220,12 @@ interface Copy {
 
 /** A function is a copy when so much of it is. */
 const mostOfIt = 0.75;
-/** Where the functions of a file begin and end, by lines. */
-function spansIn(path: string, text: string): { from: number; lines: number }[] {
+/** Where a function of a file begins, and how long it is, by lines. */
+interface Span {
+  from: number;
+  lines: number;
+}
+function spansIn(path: string, text: string): Span[] {
   return unitsOf(path, text)
     .units.filter(({ constant }) => !constant)
     .map(({ line, start, end }) => ({ from: line, lines: text.slice(start, end).trim().split('\n').length }));
@@ -273,6 +277,7 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
   }
   return fresh.flatMap(({ path, lines, tokens, originals }) => {
     const found: Copy[] = [];
+    const isNew = ({ from }: Span): boolean => lines.has(from);
     const spans = originals.size === 0 ? [] : spansIn(path, tree.text(path) ?? '');
     const hits = [...originals.keys()].sort((a, b) => a - b);
     for (let from = 0; from < hits.length;) {
@@ -290,12 +295,17 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
           tokens: hits[to]! - hits[from]! + windowTokens,
           of,
           ofLine,
-          ofAFunction: spans.some((span) => {
-            const shared = Math.min(end, span.from + span.lines - 1) - Math.max(begin, span.from) + 1;
-            return lines.has(span.from) && shared >= span.lines * mostOfIt;
-          }),
+          ofAFunction: false,
         });
       from = to + 1;
+    }
+    // In parts as well: a word that was changed on the way cuts a copy in two.
+    const shared = (copy: Copy, span: Span): number =>
+      Math.max(0, Math.min(copy.line + copy.lines, span.from + span.lines) - Math.max(copy.line, span.from));
+    for (const span of spans) {
+      const within = found.filter((copy) => shared(copy, span) > 0);
+      const lines = within.reduce((sum, copy) => sum + shared(copy, span), 0);
+      if (isNew(span) && lines >= span.lines * mostOfIt) for (const copy of within) copy.ofAFunction = true;
     }
     return found;
   });
