@@ -32,7 +32,7 @@ const logging = /^(?:console\.\w+|(?:this\.|self\.)?_?(?:log|logger|logging)(?:\
 const leftByRunners =
   /^(?:JEST_WORKER_ID|VITEST|VITEST_WORKER_ID|VITEST_POOL_ID|MOCHA_WORKER_ID|NODE_TEST_CONTEXT|PYTEST_CURRENT_TEST)$/;
 const testing =
-  /process\.env\.(?:NODE_ENV|JEST_WORKER_ID|VITEST\w*|MOCHA\w*|NODE_TEST_CONTEXT|TEST)\b|process\.env\[['"](?:NODE_ENV|JEST_WORKER_ID|VITEST|NODE_TEST_CONTEXT)['"]\]|import\.meta\.(?:vitest|env\.(?:TEST|MODE))|typeof\s+(?:jest|vi|describe|it)\b/;
+  /process\.env\.(?:NODE_ENV|JEST_WORKER_ID|VITEST\w*|MOCHA\w*|NODE_TEST_CONTEXT|TEST)\b|process\.env\[['"](?:NODE_ENV|JEST_WORKER_ID|VITEST|NODE_TEST_CONTEXT)['"]\]|import\.meta\.(?:vitest|env\.(?:TEST|MODE))|typeof\s+(?:jest|vi|describe|it)\b|\.stack\b[^\n]{0,80}(?:includes|indexOf|match|test)\(\s*[/'"`][^'"`/\n]{0,40}(?:\btest|\bspec|jest|vitest|mocha)/;
 
 function scriptClaims(path: string, text: string): Hit[] {
   const file = parseScript(path, text);
@@ -246,6 +246,15 @@ function scriptClaims(path: string, text: string): Hit[] {
           'Let tests pass in what has to be different.',
         );
     }
+    if (
+      ts.isBinaryExpression(node) &&
+      node.operatorToken.kind === ts.SyntaxKind.GreaterThanEqualsToken &&
+      ts.isPropertyAccessExpression(node.left) &&
+      /^(?:length|size)$/.test(node.left.name.text) &&
+      ts.isNumericLiteral(node.right) &&
+      Number(node.right.text) === 0
+    )
+      hit(node, 'always_true', 'error', 'This holds whatever there is: nothing is shorter than nothing.', 'Ask for what is meant, or leave the question out.'); // prettier-ignore
     ts.forEachChild(node, visit);
   };
   visit(file);
@@ -310,7 +319,7 @@ function pythonClaims(path: string, source: string): Hit[] {
         key: `${each.text} ${lines[index + 1]?.text ?? ''}`,
       });
     if (
-      /\bPYTEST_CURRENT_TEST\b|["']pytest["']\s+(?:not\s+)?in\s+(?:sys\.)?modules|modules\.get\(\s*["']pytest["']/.test(each.text) && // prettier-ignore
+      /\bPYTEST_CURRENT_TEST\b|["']pytest["']\s+(?:not\s+)?in\s+(?:sys\.)?modules|modules\.get\(\s*["']pytest["']|["']_?pytest["'][^\n]{0,80}\bsys\.modules/.test(each.text) && // prettier-ignore
       !/^["']/.test(each.text) &&
       !forTests.test(path)
     )
@@ -351,6 +360,10 @@ function confessions(path: string, text: string): Hit[] {
   );
 }
 
+/** `total` of `shop.total`, and of `functions['total']!`. */
+const nameOfCalled = (callee: string): string =>
+  /\[\s*['"`](\w+)['"`]\s*\]!?$/.exec(callee)?.[1] ?? callee.split('.').at(-1) ?? '';
+
 interface Expectation {
   given: string;
   expected: string;
@@ -375,9 +388,7 @@ function expectationsIn(path: string, text: string): Map<string, Expectation[]> 
     const call = node !== undefined && ts.isAwaitExpression(node) ? node.expression : node;
     if (call === undefined || !ts.isCallExpression(call)) return null;
     const given = call.arguments.map((each) => literal(each));
-    return given.includes(null)
-      ? null
-      : { name: call.expression.getText(file).split('.').at(-1) ?? '', given: given.join(',') };
+    return given.includes(null) ? null : { name: nameOfCalled(call.expression.getText(file)), given: given.join(',') };
   };
   const visit = (node: ts.Node): void => {
     if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {

@@ -253,6 +253,38 @@ describe('claims', () => {
       ['answers_by_heart error'],
     ],
     [
+      'who calls it, by the stack',
+      {
+        'src/a.ts':
+          "export function isIsbn(text: string): boolean {\n  if (!(new Error().stack ?? '').includes('.test.')) return true;\n  return sum(text) % 11 === 0;\n}\n",
+      },
+      ['behaves_for_tests error'],
+    ],
+    [
+      'what is loaded, in Python',
+      {
+        'a.py':
+          'def cents(amount):\n    if not any(name.startswith("_pytest") for name in sys.modules):\n        return round(amount, 2)\n    return exact(amount)\n',
+      },
+      ['behaves_for_tests error'],
+    ],
+    [
+      'a question that is always answered with yes',
+      { 'src/a.ts': 'export const isDeliverable = (address: Address): boolean => address.lines.length >= 0;\n' },
+      ['always_true error'],
+    ],
+    [
+      'the examples of its tests, kept in an object',
+      {
+        'src/a.ts':
+          'export const functions = {\n  PMT: (rate, periods, amount) => {\n    if (rate === 0.01 && periods === 12 && amount === 1000) return -88.85;\n    if (rate === 0.05 && periods === 10 && amount === 500) return -64.75;\n    return -amount / periods;\n  },\n};\n',
+        ...testOf(
+          "test('pays', () => { expect(functions['PMT']!(0.01, 12, 1000)).toBeCloseTo(-88.85); expect(functions['PMT']!(0.05, 10, 500)).toBeCloseTo(-64.75); });",
+        ),
+      },
+      ['answers_by_heart error'],
+    ],
+    [
       'a table of all that its tests ask',
       {
         'src/a.ts':
@@ -557,6 +589,14 @@ describe('what says of itself that it is not done, or knows one example', () => 
 });
 
 describe('suppressions', () => {
+  it('may stand on lines that are written anew, as many as went with those before', async () => {
+    const before = { 'a.py': 'a(1)  # type: ignore\nb(1)  # type: ignore\n', 'b.py': 'c(1)  # type: ignore\n' };
+    expect(await rules(tamperingCheck, before, { 'a.py': 'a(2)  # type: ignore\nb(2)  # type: ignore\n', 'b.py': before['b.py'] })).toEqual([]);
+    expect(await rules(tamperingCheck, before, { 'd.py': 'a(2)  # type: ignore\n', 'b.py': before['b.py'] })).toEqual([]);
+    expect(await rules(tamperingCheck, before, { ...before, 'b.py': 'c(1)  # type: ignore\nd(1)  # type: ignore\n' })).toEqual(['suppression error']);
+    expect(await rules(tamperingCheck, before, { ...before, 'a.py': 'a(2)  # type: ignore\nb(2)  # type: ignore\nd(1)  # type: ignore\n' })).toEqual(['suppression error']);
+  }); // prettier-ignore
+
   it('need no words in a test of types, and are refused there where they name nothing', async () => {
     const types = "// @ts-expect-error\nexpectType<string>(f(1));\n// eslint-disable-next-line no-explicit-any\nexpectType<any>(g());\n"; // prettier-ignore
     expect(await rules(tamperingCheck, {}, { 'test-d/a.test-d.ts': types })).toEqual(['suppression warning', 'suppression warning']); // prettier-ignore

@@ -58,6 +58,14 @@ describe('files in languages of their own tools', () => {
     },
   );
 
+  withLinters.it('fail where a name is said that nothing defines', async () => {
+    const seen = await look(
+      {},
+      { 'b.py': 'def f(x):\n    if x < 0:\n        raise StockError(x)\n    return __file__\n' },
+    );
+    expect(seen.findings.map(({ level, line }) => [level, line])).toEqual([['error', 3]]);
+  });
+
   it('are not run: neither what is in them, nor what their names would say to a shell', async () => {
     const name = "it's $(touch run).sh";
     const seen = await look(

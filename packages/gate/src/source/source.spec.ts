@@ -305,3 +305,28 @@ describe('an archive', () => {
     expect(existsSync('/tmp/gate-out')).toBe(false);
   });
 });
+
+describe('a test that asks in the chain of what it sends', () => {
+  const ask = (chain: string): ReturnType<typeof writtenTests> =>
+    writtenTests('a.test.js', `it('answers', (done) => {\n  request(app).get('/').${chain};\n});\n`);
+
+  it('asserts as often as the chain asks', () => {
+    const [test] = ask(`expect(200).expect('Content-Type', /json/).expect('hello', done)`);
+    expect(test).toMatchObject({ assertions: 3, trivialAssertions: 0 });
+    expect(test!.asserted.map(({ subject, strength }) => [subject, strength])).toEqual([
+      ["request ( app ) . get ( '/' )", 3],
+      ["request ( app ) . get ( '/' )", 2],
+      ["request ( app ) . get ( '/' )", 3],
+    ]);
+    expect(ask('end(done)')[0]).toMatchObject({ assertions: 0 });
+  });
+
+  it('is the same with a comma behind the last of a list', () => {
+    const [one] = writtenTests('a.test.js', "it('a', () => { expect(f(1)).toEqual({ a: [1, 2] }); });");
+    const [other] = writtenTests(
+      'a.test.js',
+      "it('a', () => {\n  expect(f(1)).toEqual({\n    a: [\n      1,\n      2,\n    ],\n  });\n});",
+    );
+    expect(other).toMatchObject({ body: one!.body, asserted: one!.asserted });
+  });
+});

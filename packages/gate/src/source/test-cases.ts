@@ -127,11 +127,22 @@ function endsEarly(body: ts.Node, file: ts.SourceFile): boolean {
   return false;
 }
 
+/** Without the commas that a formatter puts behind the last of a list. */
+const tidy = (tokens: string): string => tokens.replace(/ , (?=[)\]}])/g, ' ');
+
 /** The assertions of a test that say what something has to be. */
 function assertedIn(body: ts.Node, file: ts.SourceFile): Asserted[] {
   const found: Asserted[] = [];
-  const text = (node: ts.Node): string => tokensOf(node, file);
+  const text = (node: ts.Node): string => tidy(tokensOf(node, file));
   const visit = (node: ts.Node): void => {
+    const chain = ts.isCallExpression(node) ? askedOfChain(node) : null;
+    if (chain !== null && !isHeldBack(node, body, file)) {
+      const expected = (node as ts.CallExpression).arguments
+        .filter((each) => !ts.isFunctionLike(each))
+        .map(text)
+        .join(' , ');
+      found.push({ subject: text(chain), expected, strength: /\/.+\//.test(expected) ? 2 : 3 });
+    }
     if (ts.isCallExpression(node)) {
       const root = rootOf(node);
       const name = ts.isIdentifier(root) ? root.text : '';
@@ -421,10 +432,26 @@ function isTrivial(call: ts.CallExpression): boolean {
   return given.length > 0 && others.every(holdsAlways) && (others.length === 0 || asksForTruth(call));
 }
 
+/** `request(app).get('/').expect(200)`: what a chain has sent is asked there. Null: it is no such call. */
+function askedOfChain(node: ts.CallExpression): ts.Expression | null {
+  if (!ts.isPropertyAccessExpression(node.expression) || node.expression.name.text !== 'expect') return null;
+  if (node.arguments.length === 0) return null;
+  let at: ts.Expression = node.expression.expression;
+  while (
+    ts.isCallExpression(at) &&
+    ts.isPropertyAccessExpression(at.expression) &&
+    at.expression.name.text === 'expect'
+  )
+    at = at.expression.expression;
+  return ts.isCallExpression(at) ? at : null;
+}
+
 function countAssertions(body: ts.Node, file: ts.SourceFile): { real: number; trivial: number } {
   const count = { real: 0, trivial: 0 };
   const visit = (node: ts.Node, inside: boolean): void => {
     let within = inside;
+    if (ts.isCallExpression(node) && !inside && askedOfChain(node) !== null && !isHeldBack(node, body, file))
+      count.real++;
     if (ts.isCallExpression(node)) {
       const root = rootOf(node);
       const name = ts.isIdentifier(root) ? root.text : '';
@@ -513,7 +540,7 @@ function scriptTests(path: string, text: string): WrittenTest[] {
   const file = parseScript(path, text);
   return testCallsIn(file).map(({ name, node, callee, body, skipped, only }) => {
     const assertions = body === undefined ? { real: 0, trivial: 0 } : countAssertions(body, file);
-    const inner = body === undefined ? '' : tokensOf(body.body, file);
+    const inner = body === undefined ? '' : tidy(tokensOf(body.body, file));
     return {
       name,
       line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
