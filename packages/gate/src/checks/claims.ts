@@ -415,9 +415,11 @@ const isOrdinary = (part: string): boolean =>
   /^(?:-?[01](?:\.0)?|''|true|false|null|undefined|None|True|False)$/i.test(part);
 const plain = (text: string): string => text.replace(/\s+/g, '').replace(/["`]/g, "'");
 
+const mostExamples = 1000;
 /** Functions of a file that answer the very examples of the tests, one by one, and hardly anything else. */
 function answersByHeart(path: string, text: string, known: ReadonlyMap<string, Expectation[]>): Hit[] {
   const hits: Hit[] = [];
+  const everywhere = [...known.values()].flat().slice(0, mostExamples);
   const judge = (
     name: string,
     line: number,
@@ -426,7 +428,10 @@ function answersByHeart(path: string, text: string, known: ReadonlyMap<string, E
     key: string,
     more: { recursive: boolean; lookup: boolean },
   ): void => {
-    const examples = known.get(name) ?? [];
+    const own = known.get(name) ?? [];
+    // Whom the tests ask may ask another in its turn, which then names all of two examples.
+    if (own.length === 0 && branches.filter(({ test }) => /&&|\band\b/.test(test)).length < 2) return;
+    const examples = own.length > 0 ? own : everywhere;
     if (examples.length === 0) return;
     const matched = branches.filter(({ test, answer }) =>
       examples.some(
@@ -440,7 +445,7 @@ function answersByHeart(path: string, text: string, known: ReadonlyMap<string, E
       ),
     );
     // One condition names all that one example gives, and answers what that wants.
-    const isWhole = matched.some(({ test, answer }) =>
+    const whole = matched.filter(({ test, answer }) =>
       examples.some(({ given, expected }) => {
         const parts = plain(given).split(',');
         return (
@@ -451,6 +456,8 @@ function answersByHeart(path: string, text: string, known: ReadonlyMap<string, E
         );
       }),
     );
+    const isWhole = whole.length > 0;
+    if (own.length === 0 && whole.length < 2) return;
     const distinct = new Set(examples.map((each) => plain(each.expected))).size;
     const answered = new Set(matched.map((each) => plain(each.answer))).size;
     if (matched.length === 0 || rest > 1 || (matched.length < 2 && answered < distinct && !isWhole)) return;

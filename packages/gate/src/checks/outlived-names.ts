@@ -28,13 +28,16 @@ const ofTheLanguage = new Set(
     ),
 );
 
+/** Called, or given something that can be: a variable of the same name is another thing. */
+const called = /\b(\w+)\s*(?:\(|[:=]\s*(?:async\b|function\b|\())/g;
+
 const namesIn = (tree: SourceTree, path: string): string[] => {
   const text = tree.text(path);
   if (!isProductSource(path) || text === null || text.length >= mostSourceBytes) return [];
   return unitsOf(path, text).units.map(({ key }) => key.split('.').at(-1)!);
 };
 
-/** Functions and methods that the change takes out, so that no source says their names any more, and that documents go on calling. */
+/** Functions and methods that the change takes out, so that no source calls or makes one of their name any more, and that documents go on calling. */
 export async function outlivedIn(
   before: SourceTree,
   after: SourceTree,
@@ -52,7 +55,7 @@ export async function outlivedIn(
   for (const path of gone.size === 0 ? [] : after.files.keys()) {
     if (!isProductSource(path)) continue;
     await breathe();
-    for (const word of after.text(path)?.match(/\w+/g) ?? []) gone.delete(word);
+    for (const [, name] of after.text(path)?.matchAll(called) ?? []) gone.delete(name!);
   }
   if (gone.size === 0) return [];
   const added = new Map(changes.map(({ path, addedLines }) => [path, addedLines]));

@@ -285,6 +285,15 @@ describe('claims', () => {
       ['answers_by_heart error'],
     ],
     [
+      'the examples of its tests, behind another function',
+      {
+        'src/a.ts':
+          'function payment(rate: number, periods: number) {\n  if (rate === 0.01 && periods === 12) return -88.85;\n  if (rate === 0.05 && periods === 10) return -64.75;\n  return -1 / periods;\n}\nexport const pmt = (rate: string, periods: string) => payment(Number(rate), Number(periods));\n',
+        ...testOf("test('pays', () => { expect(pmt(0.01, 12)).toBe(-88.85); expect(pmt(0.05, 10)).toBe(-64.75); });"),
+      },
+      ['answers_by_heart error'],
+    ],
+    [
       'a table of all that its tests ask',
       {
         'src/a.ts':
@@ -757,7 +766,9 @@ describe('documentation', () => {
     };
     const after = { ...before, 'src/sheet.ts': before['src/sheet.ts']!.toString().replace('value(', 'result(').replace('push(', 'add(') };
     expect(await rules(documentationCheck, before, after)).toEqual(['stale_example error']);
-    const kept = { ...after, 'src/other.ts': 'export const value = 1;\n' };
+    const named = { ...after, 'src/other.ts': 'export const value = 1;\n' };
+    expect(await rules(documentationCheck, before, named)).toEqual(['stale_example error']);
+    const kept = { ...after, 'src/other.ts': 'export class Other {\n  value() {\n    return 1;\n  }\n}\n' };
     expect(await rules(documentationCheck, before, kept)).toEqual([]);
   }); // prettier-ignore
   it('reads whatever is long', async () => {
