@@ -41,4 +41,12 @@ describe('small mistakes that no test notices', () => {
     const asks = `${ground['test/total.test.js']!.toString()}test('adds up', () => {\n  assert.equal(total([4, 2]), 6);\n});\n`;
     expect(await levelsOf(ground, { 'src/total.js': code(0), 'test/total.test.js': asks })).toEqual(['warning']);
   });
+
+  it('are not looked for in what only moved', async () => {
+    const before = { ...ground, 'src/total.js': code(0) };
+    const { 'src/total.js': _was, ...rest } = before;
+    const moved = { ...rest, 'src/sum.js': code(0), 'test/total.test.js': ground['test/total.test.js']!.toString().replace('total.js', 'sum.js') };
+    const { summary } = await desk.verify(mutationCheck, before, moved);
+    expect(summary).toBe('nothing on the changed lines could be done otherwise');
+  }); // prettier-ignore
 });

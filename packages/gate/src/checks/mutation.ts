@@ -50,16 +50,26 @@ export const mutationCheck: Check = {
   languages: ['typescript', 'javascript', 'python'],
   needs: ['sandbox', 'installed'],
   purposes: ['admission', 'landing'],
-  async run({ policy, candidate, changes, candidateFacts, run, draw, trials: takenBack, signal }) {
+  async run({ policy, against, candidate, changes, candidateFacts, run, draw, trials: takenBack, signal }) {
     if (!policy.checks.mutation) return outcome('not_run', 'switched off in muster.yaml');
     const all: Placed[] = [];
+    // What only moved is neutral: nobody has to show anew what it does.
+    const known = new Set(
+      changes.flatMap(({ path, status }) =>
+        status === 'added' || !isProductSource(path)
+          ? []
+          : (against?.text(path) ?? '').split('\n').map((line) => line.trim()),
+      ),
+    );
     for (const { path, status, addedLines } of changes) {
       const text = candidate.text(path);
       if (status === 'removed' || !isProductSource(path) || text === null || text.length >= mostSourceBytes) continue;
       await breathe();
       const functions = functionsIn(path, text);
       const within = (line: number): string | null => functions.findLast((each) => each.line <= line)?.name ?? null;
-      for (const each of mutantsOf(path, text, addedLines)) all.push({ ...each, path, within: within(each.line) });
+      const lines = text.split('\n');
+      const written = new Set([...addedLines].filter((line) => !known.has(lines[line - 1]?.trim() ?? '')));
+      for (const each of mutantsOf(path, text, written)) all.push({ ...each, path, within: within(each.line) });
     }
     if (all.length === 0) return outcome('passed', 'nothing on the changed lines could be done otherwise');
     const suite = candidateFacts?.tests ?? null;
@@ -105,10 +115,10 @@ export const mutationCheck: Check = {
     );
     await attempt(more.slice(0, mostTried - tried));
     const planned = Math.min(drawn.length, tried) + Math.min(more.length, mostTried - tried);
-    const known = killed + survived.length;
-    const metrics = { mutants: all.length, tried: known, killed };
-    if (known < planned)
-      return outcome('inconclusive', `only ${known} of ${planned} could be tried in time`, [], metrics);
+    const told = killed + survived.length;
+    const metrics = { mutants: all.length, tried: told, killed };
+    if (told < planned)
+      return outcome('inconclusive', `only ${told} of ${planned} could be tried in time`, [], metrics);
     const findings = survived
       .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : a.line - b.line))
       .map((each): Finding =>
@@ -124,7 +134,7 @@ export const mutationCheck: Check = {
         }),
       );
     const unseen = suspects.filter((place) => !noticedIn.has(place) && unnoticedIn(place).length >= perFunction);
-    const weak = known >= 3 && killed * 2 < known;
+    const weak = told >= 3 && killed * 2 < told;
     // What a function does now may be asked for though chance drew only what is beside it: then tests fail when it is taken back.
     const asked = unseen.length > 0 || (weak && killed === 0) ? askedFor(await takenBack.pieces()) : new Set<string>();
     const blind = unseen.filter((place) => !asked.has(place));
@@ -150,7 +160,7 @@ export const mutationCheck: Check = {
           check: 'mutation',
           rule: 'mutation.weak',
           level: killed === 0 && !survived.some((each) => asked.has(placeOf(each))) ? 'error' : 'warning',
-          message: `Tests notice ${killed} of ${known} small mistakes on the changed lines.`,
+          message: `Tests notice ${killed} of ${told} small mistakes on the changed lines.`,
           path: first?.path ?? null,
           line: first?.line ?? null,
           remedy: 'Assert what the code answers for inputs on both sides of each decision.',
@@ -161,7 +171,7 @@ export const mutationCheck: Check = {
     return {
       ...outcome(
         failed ? 'failed' : 'passed',
-        `tests notice ${killed} of ${known} small mistakes on the changed lines`,
+        `tests notice ${killed} of ${told} small mistakes on the changed lines`,
         findings,
         metrics,
       ),

@@ -130,6 +130,7 @@ describe('a test under another name', () => {
 
   it.each<[string, Files, string | null]>([
     ['wants what the title announces', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Lower the fare of long ways'],
+    ['is called what the title announces', { 'src/fare.js': cheaper, 'test/fare.test.js': cheaperTests.replace('is dearer the farther it is', 'gets cheaper behind the tenth milestone') }, 'Stop at the tenth milestone instead of never'],
     ['wants the number that the title names', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Take 270 for twenty kilometres'],
     [
       'asks a function of another name for the same',

@@ -177,6 +177,7 @@ export class Vouchers {
       if (piece.failing.some((key) => !contradicted.has(key) && this.asksByItself(key))) continue;
       if (this.areSaid([...piece.names, piece.path.split('/').at(-1)!], rewritten)) continue;
       if (this.isDeclared(piece, rewritten) || this.isReworded(rewritten)) continue;
+      if (this.isRenamedAsSaid(rewritten)) continue;
       if (this.isAbout(piece) && this.isGrownAsDeclared(rewritten)) continue;
       return `no test of its own asks for what is changed in ${piece.names[0]} (${piece.path}:${piece.line}), and no words say that it is meant`;
     }
@@ -277,6 +278,15 @@ export class Vouchers {
       values.some((value) => new RegExp(`(?<![\\w.])${value.replace(/[^\w]/g, '\\$&')}(?![\\w.])`).test(text));
     const title = this.context.declared.title ?? '';
     return about(this.words) || (this.announcesIt(rewritten) && about(title)) || this.namesTheNew(title, rewritten);
+  }
+
+  /** What the test is called now, and was not before, is what the title announces. */
+  private isRenamedAsSaid({ name }: Rewritten): boolean {
+    const former = this.former.get(leaf(name));
+    const title = this.context.declared.title ?? '';
+    if (former === undefined || !announces.test(title.replace(/\brenam\w*/gi, ''))) return false;
+    const [before, said] = [shortWords(leaf(former.name)), shortWords(title)];
+    return [...shortWords(leaf(name))].some((word) => !before.has(word) && said.has(word));
   }
 
   /** What a file of tests says beside them, before and now. */
