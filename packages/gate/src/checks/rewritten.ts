@@ -319,6 +319,10 @@ export class Vouchers {
     const numbers = (text: string): Set<string> => new Set(text.replace(/(?<=\d)[_,](?=\d)/g, '').match(/\d[\d.]*\d/g));
     const [then, now] = [numbers(`${was} ${wasOutside}`), numbers(`${is} ${isOutside}`)];
     if ([...numbers(title)].some((each) => now.has(each) && !then.has(each))) return true;
+    // `Repurpose OldError as NewError`
+    const names = (text: string): Set<string> => new Set(text.match(/[A-Za-z_$][\w$]{5,}/g));
+    const [old, fresh] = [names(was), names(is)];
+    if (announces.test(title.replace(/\brenam\w*/gi, '')) && [...names(title)].some((each) => /[a-z][A-Z]|_/.test(each) && fresh.has(each) && !old.has(each))) return true; // prettier-ignore
     return texts !== undefined && signs.some(({ called, sign }) => called.test(title) && times(texts.is, sign) > times(texts.was, sign)); // prettier-ignore
   }
 }

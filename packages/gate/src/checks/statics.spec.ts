@@ -76,6 +76,12 @@ describe('structure', () => {
       ['duplication error'],
     ],
     [
+      'a function within another, which is no copy of itself',
+      {},
+      { 'a.py': `def outer(self):\n${issue('inner').replace(/^(?=.)/gm, '    ')}    return inner\n` },
+      [],
+    ],
+    [
       'the same beginning of two functions that go on otherwise',
       { 'a.py': issue('issue') },
       { 'b.py': issue('write_off').replace('    return total\n', manyMore) },

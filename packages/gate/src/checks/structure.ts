@@ -254,7 +254,8 @@ async function copies(changes: readonly FileChange[], tree: SourceTree): Promise
       const line = each.tokens[at]!.line;
       const earlier = first.get(window);
       if (earlier === undefined) first.set(window, { of: each, at, line });
-      else if (earlier.of !== each || at - earlier.at >= windowTokens) {
+      // A function within another stands in both, and is no copy of itself.
+      else if (earlier.of !== each || (at - earlier.at >= windowTokens && line !== earlier.line)) {
         // Whichever of them was there before is the original, also where the copy stands above it.
         if (each.lines.has(line) || !earlier.of.lines.has(earlier.line))
           each.originals.set(at, { path: earlier.of.path, line: earlier.line });

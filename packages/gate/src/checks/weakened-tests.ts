@@ -145,6 +145,7 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
     [...stemsOf(text)].some(
       (word) => topics.has(word) || [...topics].some((topic) => word.length >= 5 && topic.startsWith(word)),
     );
+  const named = new Set(title.match(/[A-Za-z_$][\w$]{2,}/g));
   // What it says of itself is about the same, by more than one word.
   const saysAs = (text: string, at: number): boolean =>
     [...stemsOf(docOf(text, at))].filter((word) => topics.has(word)).length >= 2;
@@ -156,7 +157,10 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
       const name = (match[1] ?? match[2])!;
       if (
         !left.has(name) &&
-        (isTopic(name) || saysAs(text, match.index) || (status === 'removed' && isTopic(posix.basename(path))))
+        (isTopic(name) ||
+          named.has(name) ||
+          saysAs(text, match.index) ||
+          (status === 'removed' && isTopic(posix.basename(path))))
       )
         gone.add(name);
     }

@@ -315,7 +315,7 @@ describe('a test that asks in the chain of what it sends', () => {
     expect(test).toMatchObject({ assertions: 3, trivialAssertions: 0 });
     expect(test!.asserted.map(({ subject, strength }) => [subject, strength])).toEqual([
       ["request ( app ) . get ( '/' )", 3],
-      ["request ( app ) . get ( '/' )", 2],
+      ["request ( app ) . get ( '/' ) 'Content-Type'", 2],
       ["request ( app ) . get ( '/' )", 3],
     ]);
     expect(ask('end(done)')[0]).toMatchObject({ assertions: 0 });

@@ -135,13 +135,14 @@ function assertedIn(body: ts.Node, file: ts.SourceFile): Asserted[] {
   const found: Asserted[] = [];
   const text = (node: ts.Node): string => tidy(tokensOf(node, file));
   const visit = (node: ts.Node): void => {
-    const chain = ts.isCallExpression(node) ? askedOfChain(node) : null;
-    if (chain !== null && !isHeldBack(node, body, file)) {
-      const expected = (node as ts.CallExpression).arguments
-        .filter((each) => !ts.isFunctionLike(each))
-        .map(text)
-        .join(' , ');
-      found.push({ subject: text(chain), expected, strength: /\/.+\//.test(expected) ? 2 : 3 });
+    const call = ts.isCallExpression(node) ? node : null;
+    const chain = call === null ? null : askedOfChain(call);
+    if (call !== null && chain !== null && !isHeldBack(call, body, file)) {
+      const wants = call.arguments.filter((each) => !ts.isFunctionLike(each) && each.getText(file) !== 'done');
+      // Of a header it is its value that is wanted.
+      const header = wants.length > 1 && ts.isStringLiteralLike(wants[0]!) ? ` ${text(wants.shift()!)}` : '';
+      const strength = wants.some((each) => ts.isRegularExpressionLiteral(each)) ? 2 : 3;
+      found.push({ subject: text(chain) + header, expected: wants.map(text).join(' , '), strength });
     }
     if (ts.isCallExpression(node)) {
       const root = rootOf(node);
@@ -249,7 +250,8 @@ function pythonAsserted(line: string): Asserted[] {
   if (pythonTrivial(line)) return [];
   const raises = /pytest\.raises\(\s*([\w.]+)(?:\s*,\s*(match\s*=\s*[rR]?(["']).*\3))?/.exec(line);
   if (raises !== null) {
-    const expected = `${raises[1]!}${raises[2] === undefined ? '' : ` ${raises[2]}`}`;
+    // Wherever it is imported from.
+    const expected = `${raises[1]!.split('.').at(-1)!}${raises[2] === undefined ? '' : ` ${raises[2]}`}`;
     return [{ subject: 'raises', expected, strength: /^(?:Base)?Exception$/.test(expected) ? 1 : 2 }];
   }
   const compared =
