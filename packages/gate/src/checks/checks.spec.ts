@@ -69,6 +69,10 @@ describe('secrets', () => {
     },
   );
 
+  it('takes a word that a name is given for one', () => {
+    expect(secretsIn(`const dbPassword = '${'Winter'}schlaf';`)).toHaveLength(1);
+  });
+
   it('takes the name of a function in a document for no secret', () => {
     const line = 'Librarians have passwords: `hashPassword` and `isPassword`.';
     expect(secretsIn(line, 'CHANGELOG.md')).toEqual([]);

@@ -159,7 +159,7 @@ export function secretsIn(line: string, path = ''): Leak[] {
     if (
       !placeholder.test(value) &&
       !harmless.test(value) &&
-      !label.test(value) &&
+      !(label.test(value) && /:\s*["'`]/.test(hit[0])) &&
       !(document.test(path) && hit[2] === '`' && /^[A-Za-z]+$/.test(value)) &&
       !/\$\{|\s{1}.*\s/.test(value) &&
       !opensNothing(hit[1]!, value) &&

@@ -14,12 +14,13 @@ const isStatement = (code: string): boolean =>
   /\b(?:insert|replace)\s+into\b|\bdelete\s+from\b/i.test(code) ||
   followed(code, /\bselect\b/i, /\bfrom\b/i) ||
   followed(code, /\bupdate\b/i, /\bset\b/i);
-const secretName =
-  /passw|passcode|secret|token|session|nonce|salt|otp|\bkey\b|api_?key|signature|csrf|reset|(?<![a-z])pins?(?![a-z])/i;
+const secretName = /passw|passcode|secret|token|session|nonce|salt|otp|\bkey\b|api_?key|signature|csrf|reset/i;
 
 /** What a cache finds its values by is a key as well, and opens nothing. */
 const bareKey = /\bkey\b/gi;
+const pin = /(?<![a-z_])pin(?:_?(?:code|hash|number))?(?![a-z_])/i;
 const hidesSomething = (said: string, disclaimed: boolean): boolean =>
+  pin.test(said) ||
   secretName.test(
     disclaimed || /cache|memo(?:ize|ise)?|etag|dedup|fingerprint|checksum/i.test(said)
       ? said.replace(bareKey, '')
@@ -135,8 +136,12 @@ function unpackedAnywhere(source: string): Hit[] {
     const at = body.find(({ text }) => named.test(text));
     if (
       at === undefined ||
-      !/\b(?:infolist|namelist|getmembers)\(|\bin\s+\w*tar\w*:/.test(code) ||
-      !/\bopen\([^\n]*["'][wx]b?["']|\.write_bytes\(|\bcopyfileobj\(/.test(code) ||
+      code.length > 20_000 ||
+      /ZipFile\([^)\n]{0,200}["'][wxa]["']|\b\w*(?:check|ensure|valid|inside|safe)\w{0,40}\([^()\n]{0,100}\.(?:filename|name)\b/i.test(
+        code,
+      ) ||
+      !/\b(?:infolist|namelist|getmembers)\(|\bin\s+tar\w{0,20}:/.test(code) ||
+      !/\bopen\([^\n(]{0,200}["'][wx]b?["']|\.write_bytes\(|\bcopyfileobj\(/.test(code) ||
       /\.\.["']|\b(?:realpath|abspath|commonpath|commonprefix|is_relative_to|relative_to|resolve|basename|secure_filename|startswith)\(/.test(
         code,
       )
@@ -339,7 +344,7 @@ export function pythonSecurity(_path: string, source: string): Hit[] {
         'Parse what is expected: ast.literal_eval, json, a table of functions.',
       );
     const loads = argument(
-      /\b(?:pickle|cPickle|dill|marshal|shelve|jsonpickle)\.(?:loads?|open|decode)\(|(?<!\w)(?:pickle\.|cPickle\.|dill\.)?Unpickler\(/,
+      /\b(?:pickle|cPickle|dill|marshal|shelve|jsonpickle)\.(?:loads?|open|decode)\(|(?<!\w|class |def )(?:pickle\.|cPickle\.|dill\.)?Unpickler\(/,
     );
     if (loads !== null)
       hit(

@@ -310,7 +310,7 @@ const guards =
 const programs = /(?:^|\/)(?:scripts?|tools?|bin|bench|build)\//;
 const secretName = /passw|secret|token|session|nonce|salt|otp|\bkey\b|apikey|signature|credential|csrf|reset/i;
 
-const hidden = new RegExp(String.raw`${secretName.source}|passcode|\bpins?\b`, 'i');
+const hidden = new RegExp(String.raw`${secretName.source}|passcode|\bpin\b`, 'i');
 
 /** Headers and cookies that a request came with: read, and not set on what this program asks. */
 const sentWith =
@@ -385,6 +385,10 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   const hits: Hit[] = [];
   const tool = programs.test(path);
   const speaksSql = /['"`]\s*(?:select\s[^'"`]*\sfrom|insert\s+into|update\s[^'"`]*\sset|delete\s+from)\s/i.test(text);
+  const unpacks =
+    /(?:from|require\()\s*['"][^'"\n]{0,60}(?:zip|\btar\b|tar-|archiv|yauzl|unpack|decompress)[^'"\n]{0,60}['"]/.test(
+      text,
+    );
   const shellHere = /(?:from|require\()\s*['"](?:node:)?child_process['"]|shelljs/.test(text);
   /** Looked at where it is used, or, in a function that is only given it, by everybody who gives it. */
   const isGuarded = (node: ts.Node): boolean => {
@@ -664,6 +668,19 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     return false;
   };
 
+  /** Of the headers of an answer: `{ headers: { … } }`, `writeHead(302, { … })`. */
+  const isHeader = (node: ts.PropertyAssignment): boolean => {
+    const holder = node.parent.parent;
+    return (
+      (ts.isPropertyAssignment(holder) && /^['"]?headers['"]?$/i.test(holder.name.getText(file))) ||
+      (ts.isCallExpression(holder) && /\.(?:writeHead|set|header|headers)$/.test(holder.expression.getText(file)))
+    );
+  };
+  /** Each asks for the text of a whole function. */
+  const mostLooks = 100;
+  let looks = 0;
+  const joinedOnce = new Set<ts.Node>();
+
   /** What stands behind `?next=` of an address, as it is, and not behind the beginning of one. */
   const decidesWhere = (node: ts.Expression, steps = 0): boolean => {
     const at = meant(node);
@@ -683,9 +700,9 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     if (!ts.isCallExpression(node) || !ts.isPropertyAccessExpression(node.expression)) return null;
     const { expression: list, name } = node.expression;
     const is = ts.isIdentifier(list) && name.text === 'join' ? meant(list) : list;
-    return is !== list && ts.isArrayLiteralExpression(is) && !is.elements.some(ts.isSpreadElement)
-      ? [...is.elements]
-      : null;
+    if (is === list || !ts.isArrayLiteralExpression(is) || joinedOnce.has(is)) return null;
+    joinedOnce.add(is);
+    return is.elements.some(ts.isSpreadElement) ? null : [...is.elements];
   };
 
   const visit = (node: ts.Node): void => {
@@ -768,7 +785,13 @@ export function scriptSecurity(path: string, text: string): Hit[] {
           'Certificates are not checked on this connection.',
           'Trust the certificate’s issuer instead.',
         );
-      if (/^location$/i.test(name) && decidesWhere(node.initializer) && !isGuarded(node))
+      if (
+        /^location$/i.test(name) &&
+        isHeader(node) &&
+        decidesWhere(node.initializer) &&
+        looks++ < mostLooks &&
+        !isGuarded(node)
+      )
         hit(
           node,
           'open_redirect',
@@ -1046,7 +1069,8 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       /\b(?:join|resolve)\([^()]*,\s*(?:entry|header|file|member|item)\.(?:fileName|entryName|filename|path|name)\b/.test(
         meant(first).getText(file),
       ) &&
-      /\b(?:zip|tar|archive|unpack|extract|unzip|yauzl)\w*/i.test(text) &&
+      unpacks &&
+      looks++ < mostLooks &&
       !isGuarded(node)
     )
       hit(
@@ -1127,7 +1151,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       else if (
         name === 'createHash' &&
         /^(?:sha256|sha512)$/i.test(algorithm) &&
-        /passw|passcode|\bpins?\b/i.test(`${named(node)} ${node.parent.parent.getText(file).slice(0, 200)}`)
+        /passw|passcode|\bpin\b/i.test(`${named(node)} ${node.parent.parent.getText(file).slice(0, 200)}`)
       )
         hit(
           node,

@@ -14,18 +14,39 @@ const bare = (node: ts.Expression): ts.Expression =>
     ? bare(node.expression)
     : node;
 
-/** The names under which a file keeps, or makes, what proves that a message comes from somebody: made with `createHmac`. */
+/** `createHmac(…).update(…).digest(…)`, as it is. */
+function isDigest(node: ts.Expression | undefined, file: ts.SourceFile): boolean {
+  let at = node === undefined ? undefined : bare(node);
+  if (at === undefined || !ts.isCallExpression(at) || !ts.isPropertyAccessExpression(at.expression)) return false;
+  if (at.expression.name.text !== 'digest') return false;
+  for (let steps = 0; steps < 10 && ts.isCallExpression(at); steps++) {
+    const callee: ts.Expression = at.expression;
+    if (/^(?:crypto\.)?createHmac$/.test(callee.getText(file).slice(0, 30))) return true;
+    if (!ts.isPropertyAccessExpression(callee)) return false;
+    at = callee.expression;
+  }
+  return false;
+}
+
+/** The names under which a file keeps, or makes, what proves that a message comes from somebody: nothing but such a digest. */
 function signersIn(file: ts.SourceFile): Set<string> {
   const names = new Set<string>();
+  const answerOf = (body: ts.ConciseBody | undefined): ts.Expression | undefined => {
+    if (body === undefined || !ts.isBlock(body)) return body;
+    const last = body.statements.at(-1);
+    return last !== undefined && ts.isReturnStatement(last) ? last.expression : undefined;
+  };
   const visit = (node: ts.Node): void => {
-    if (
-      (ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node) || ts.isMethodDeclaration(node)) &&
-      node.name !== undefined &&
-      /\bcreateHmac\([\s\S]*\.digest\(/.test(node.getText(file)) &&
-      // What only compares answers no signature.
-      !/[!=]==?/.test(ts.isVariableDeclaration(node) ? (node.initializer?.getText(file) ?? '') : node.getText(file))
-    )
-      names.add(node.name.getText(file));
+    const is = ts.isVariableDeclaration(node)
+      ? node.initializer !== undefined && isFunction(node.initializer)
+        ? answerOf(node.initializer.body)
+        : node.initializer
+      : ts.isFunctionDeclaration(node)
+        ? answerOf(node.body)
+        : undefined;
+    const name =
+      ts.isVariableDeclaration(node) || ts.isFunctionDeclaration(node) ? node.name?.getText(file) : undefined;
+    if (name !== undefined && !/etag|cache|finger/i.test(name) && isDigest(is, file)) names.add(name);
     ts.forEachChild(node, visit);
   };
   visit(file);
@@ -37,14 +58,25 @@ const keysOf = /^Object\.(?:keys|entries)$/;
 const keepsOut =
   /__proto__|\bprototype\b|Object\.create\(null\)|hasOwn|isPrototypeOf|structuredClone|\bnew Map\b|isPlainObject|setPrototypeOf/;
 
+/** Of which object this is a part under one of these keys: `base` of `base[key]`, and of `base[key] ??= {}`. */
+function goesInto(node: ts.Expression, keys: ReadonlySet<string>, file: ts.SourceFile): string | null {
+  const at = bare(node);
+  if (ts.isBinaryExpression(at)) return goesInto(at.left, keys, file);
+  return ts.isElementAccessExpression(at) && keys.has(at.argumentExpression.getText(file))
+    ? at.expression.getText(file)
+    : null;
+}
+
 /** A function that calls itself, and writes under whatever keys something else has: with `__proto__` among them it writes into every object. */
 function mergesBlindly(node: FunctionNode, file: ts.SourceFile): ts.Node | null {
   const name =
     node.name?.getText(file) ?? (ts.isVariableDeclaration(node.parent) ? node.parent.name.getText(file) : '');
   const own = node.getText(file);
-  if (name === '' || keepsOut.test(own)) return null;
+  if (name === '' || keepsOut.test(own) || file.text.includes('__proto__')) return null;
+  const of = node.parameters[0]?.name.getText(file) ?? '';
   const keys = new Set<string>();
   let again = false;
+  let guarded = false;
   let written: ts.Node | null = null;
   const visit = (at: ts.Node): void => {
     if (ts.isForInStatement(at) || ts.isForOfStatement(at)) {
@@ -59,7 +91,11 @@ function mergesBlindly(node: FunctionNode, file: ts.SourceFile): ts.Node | null 
       }
     }
     if (ts.isCallExpression(at)) {
-      if (new RegExp(`(?:^|\\.)${name.replace(/[^\w]/g, '\\$&')}$`).test(at.expression.getText(file))) again = true;
+      // Somebody looks at the key.
+      if (/safe|forbid|block|allow|proto|reserved|own/i.test(at.expression.getText(file)) && at.arguments.some((each) => keys.has(each.getText(file)))) guarded = true; // prettier-ignore
+      // What is merged into is a part of what was given.
+      if (at.expression.getText(file) === name && at.arguments.some((each) => goesInto(each, keys, file) === of))
+        again = true;
       const [step] = at.arguments;
       if (
         /\.forEach$/.test(at.expression.getText(file)) &&
@@ -83,7 +119,7 @@ function mergesBlindly(node: FunctionNode, file: ts.SourceFile): ts.Node | null 
     ts.forEachChild(at, visit);
   };
   visit(node.body);
-  return again ? written : null;
+  return again && !guarded ? written : null;
 }
 
 const allowed = /\.(?:has|includes|some|test|indexOf|endsWith|match)\(|===|!==|allow(?:ed|list)|\bin\b\s+\w*[oO]rigins/;
@@ -105,15 +141,14 @@ export function shapeSecurity(file: ts.SourceFile): Hit[] {
     const at = bare(node);
     if (ts.isIdentifier(at)) return signers.has(at.text);
     if (!ts.isCallExpression(at)) return false;
-    const callee = at.expression.getText(file);
-    return signers.has(callee.split('.').at(-1)!) || (callee.endsWith('.digest') && /\bcreateHmac\(/.test(callee));
+    return (ts.isIdentifier(at.expression) && signers.has(at.expression.text)) || isDigest(at, file);
   };
   const visit = (node: ts.Node): void => {
     if (
       ts.isBinaryExpression(node) &&
       /^[!=]==?$/.test(node.operatorToken.getText(file)) &&
       (isSignature(node.left) || isSignature(node.right)) &&
-      ![node.left, node.right].some((each) => /^(?:null|undefined|''|"")$/.test(each.getText(file)))
+      ![node.left, node.right].some((each) => /^(?:null|undefined|true|false|''|"")$/.test(each.getText(file)))
     )
       hit(
         node,
@@ -160,7 +195,14 @@ export function shapeSecurity(file: ts.SourceFile): Hit[] {
     let at: ts.Node = node;
     while (!isFunction(at) && !ts.isSourceFile(at)) at = at.parent;
     const own = at.getText(file).replace(/[!=]==?\s*(?:undefined|null|''|"")/g, '');
-    return /origin/i.test(origin.getText(file)) && /headers?\b|\borigin\b.*=|\.get\(/.test(own) && !allowed.test(own);
+    const sent = /\bheaders?\b[\s\S]{0,40}\borigin\b|\.get\(\s*['"]origin['"]\s*\)/i;
+    const value = bare(origin);
+    const said = ts.isIdentifier(value)
+      ? new RegExp(`\\b${value.text}\\b\\s*(?::[^=\\n]{0,60})?=(?!=)([^;\\n]{0,200})`).exec(own)?.[1]
+      : value.getText(file);
+    // Given to somebody, it may have been looked at.
+    const isGivenOn = ts.isIdentifier(value) && new RegExp(`[\\w$]\\(\\s*${value.text}\\s*[,)]`).test(own);
+    return said !== undefined && sent.test(said) && !isGivenOn && !allowed.test(own);
   };
   visit(file);
   return hits;

@@ -128,6 +128,8 @@ const critical: readonly [string, string, string][] = [
 ];
 /** Bad by itself, whoever calls it: costs more than a change can spare. */
 const errors: readonly [string, string, string][] = [
+  ['runs_a_download', 'shift.sh', 'x=$((1<<2))\ncurl -s "$url" | sh\n'],
+  ['runs_a_download', 'crlf.sh', 'cat <<EOF\r\nwords\r\nEOF\r\ncurl -s "$url" | python3\r\n'],
   [
     'open_redirect',
     'a.ts',
@@ -372,6 +374,36 @@ const warnings: readonly [string, string, string][] = [
 ];
 /** What honest code looks like; a gate that refuses these is switched off. */
 const honest: readonly [string, string][] = [
+  [
+    'opts.sh',
+    'eval set -- "$(getopt -o a -- "$@")"\neval "$(ssh-agent -s)" && ssh "$1"\nbash -c "npm test" -- "$1"\nval=$(awk \'{print $1}\' file)\neval "$val"\n',
+  ],
+  [
+    'pipe.sh',
+    'curl -s "$url" | python3 -m json.tool\ncurl -s "$url" | perl -lne print\ncurl -s "$url" | bash-parser\ncurl -s "$url" | python3 -u parse.py\ndie "Install it: curl https://example.test/x | sh"\ncurl -k https://localhost:8443/health\ncurl -H "x: -k y" "$url"\n',
+  ],
+  ['here.sh', "cat <<'END-OF'\ncurl https://example.test/x | sh\nEND-OF\n"],
+  [
+    'a.ts',
+    "import { createHmac, timingSafeEqual } from 'node:crypto';\nexport function get(path: string) {\n  const signature = createHmac('sha256', key).update(path).digest('hex');\n  return fetch(path, { headers: { signature } });\n}\nconst verify = (a: string, b: string) => timingSafeEqual(createHmac('sha256', key).update(a).digest(), Buffer.from(b));\nexport const ok = (map: Map<string, number>) => map.get('a') !== 1 && verify('a', 'b') === true;\n",
+  ],
+  [
+    'a.js',
+    "const blocked = ['__proto__', 'constructor'];\nexport function merged(base, over) {\n  for (const key of Object.keys(over)) {\n    if (blocked.includes(key)) continue;\n    if (typeof over[key] === 'object') merged(base[key], over[key]);\n    else base[key] = over[key];\n  }\n}\n",
+  ],
+  [
+    'a.js',
+    "export function trimAll(given) {\n  for (const key of Object.keys(given)) given[key] = typeof given[key] === 'object' ? trimAll({ ...given[key] }) : given[key].trim();\n  return given;\n}\n",
+  ],
+  ['a.ts', 'export const weather = (req: Request) => forecast({ location: req.query.location, days: 3 });\n'],
+  [
+    'a.ts',
+    "export const headers = (req: Request) => ({ 'access-control-allow-origin': process.env.APP_ORIGIN, 'access-control-allow-credentials': 'true', host: req.headers.host });\nexport const own = (req: Request) => {\n  const origin = req.headers.origin;\n  if (!isOurs(origin)) return {};\n  return { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true' };\n};\n",
+  ],
+  [
+    'a.py',
+    'import random\nimport zipfile\n\n\ndef pack(folder, files):\n    with zipfile.ZipFile("a.zip", "w") as z:\n        for f in files:\n            with open(folder / f.name, "rb") as file:\n                z.writestr(f.name, file.read())\n    pin_count = random.randint(1, 9)\n    return pin_count\n',
+  ],
   [
     'a.ts',
     "export function after(request: Request) {\n  const next = new URL(request.path, 'http://localhost').searchParams.get('next') ?? '/';\n  return { status: 302, headers: { location: next.startsWith('/') && !next.startsWith('//') ? next : '/' } };\n}\nexport const created = (id: string) => ({ status: 201, headers: { location: `/parcels/${id}` } });\n",

@@ -3,6 +3,7 @@ import ts from 'typescript';
 
 /** Taking longer ones apart may itself take ages. */
 const longest = 200;
+const deepest = 8;
 
 /** A regular expression that is written in code, as a literal or handed to `RegExp` as one text; null: it is put together from others. */
 function patternIn(code: string): { source: string; flags: string } | null {
@@ -28,7 +29,7 @@ function patternIn(code: string): { source: string; flags: string } | null {
 /** Are there inputs on which the time of this expression doubles with every character? Only where that can be shown. */
 export function isExponential(code: string): boolean {
   const pattern = patternIn(code);
-  if (pattern === null || pattern.source.length > longest) return false;
+  if (pattern === null || pattern.source.length > longest || pattern.source.split('(').length > deepest) return false;
   try {
     return analyse(pattern, { maxReports: 1, reportTypes: { Move: false, Trade: false } }).reports.some(
       (each) => each.exponential,
