@@ -385,6 +385,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   const hits: Hit[] = [];
   const tool = programs.test(path);
   const speaksSql = /['"`]\s*(?:select\s[^'"`]*\sfrom|insert\s+into|update\s[^'"`]*\sset|delete\s+from)\s/i.test(text);
+  const selects = speaksSql || /['"`]\s{0,50}select\b/i.test(text);
   const unpacks =
     /(?:from|require\()\s*['"][^'"\n]{0,60}(?:zip|\btar\b|tar-|archiv|yauzl|unpack|decompress)[^'"\n]{0,60}['"]/.test(
       text,
@@ -706,7 +707,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
   };
 
   const visit = (node: ts.Node): void => {
-    const joined = speaksSql || /['"`]\s*select\b/i.test(text) ? joinedByName(node) : null;
+    const joined = selects ? joinedByName(node) : null;
     if (joined?.some(isBuilt) === true)
       sql(
         node as ts.Expression,
