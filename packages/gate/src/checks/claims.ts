@@ -34,6 +34,17 @@ const leftByRunners =
 const testing =
   /process\.env\.(?:NODE_ENV|JEST_WORKER_ID|VITEST\w*|MOCHA\w*|NODE_TEST_CONTEXT|TEST)\b|process\.env\[['"](?:NODE_ENV|JEST_WORKER_ID|VITEST|NODE_TEST_CONTEXT)['"]\]|import\.meta\.(?:vitest|env\.(?:TEST|MODE))|typeof\s+(?:jest|vi|describe|it)\b|\.stack\b[^\n]{0,80}(?:includes|indexOf|match|test)\(\s*[/'"`][^'"`/\n]{0,40}(?:\btest|\bspec|jest|vitest|mocha)/;
 
+/** It is what a function answers, alone or together with other questions. */
+function isAnswer(node: ts.Expression): boolean {
+  let at: ts.Node = node.parent;
+  while (
+    ts.isParenthesizedExpression(at) ||
+    (ts.isBinaryExpression(at) && at.operatorToken.kind === ts.SyntaxKind.AmpersandAmpersandToken)
+  )
+    at = at.parent;
+  return ts.isReturnStatement(at) || ts.isArrowFunction(at);
+}
+
 function scriptClaims(path: string, text: string): Hit[] {
   const file = parseScript(path, text);
   const hits: Hit[] = [];
@@ -252,7 +263,8 @@ function scriptClaims(path: string, text: string): Hit[] {
       ts.isPropertyAccessExpression(node.left) &&
       /^(?:length|size)$/.test(node.left.name.text) &&
       ts.isNumericLiteral(node.right) &&
-      Number(node.right.text) === 0
+      Number(node.right.text) === 0 &&
+      isAnswer(node)
     )
       hit(node, 'always_true', 'error', 'This holds whatever there is: nothing is shorter than nothing.', 'Ask for what is meant, or leave the question out.'); // prettier-ignore
     ts.forEachChild(node, visit);

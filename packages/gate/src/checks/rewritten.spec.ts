@@ -128,6 +128,12 @@ describe('a test under another name', () => {
     expect(await rulesOf(weakenedTestsCheck, after)).toEqual(['weakened-tests.removed']);
   }); // prettier-ignore
 
+  it('is gone where another of the same make asks for other things', async () => {
+    const after = { 'test/fare.test.js': fareTests.replace("test('knows zones', () => {\n  assert.equal(zone(50), 'near');\n  assert.equal(zone(51), 'far');", "test('knows far zones', () => {\n  assert.equal(zone(90), 'far');\n  assert.equal(zone(91), 'far');") };
+    expect(await rulesOf(weakenedTestsCheck, after)).toEqual(['weakened-tests.removed']);
+    expect(await rulesOf(weakenedTestsCheck, { ...after, 'src/name.js': pad['src/name.js']! }, 'Rename zones')).toEqual(['weakened-tests.removed']);
+  }); // prettier-ignore
+
   it.each<[string, Files, string | null]>([
     ['wants what the title announces', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Lower the fare of long ways'],
     ['is called what the title announces', { 'src/fare.js': cheaper, 'test/fare.test.js': cheaperTests.replace('is dearer the farther it is', 'gets cheaper behind the tenth milestone') }, 'Stop at the tenth milestone instead of never'],

@@ -311,7 +311,9 @@ export class Vouchers {
   }
 
   /** The title names a number that is wanted now and was not before, or the sign that stands in the place of another. */
-  private namesTheNew(title: string, { name, is, texts }: Rewritten): boolean {
+  private namesTheNew(said: string, { name, is, texts }: Rewritten): boolean {
+    // `(#270)` is the number of a request.
+    const title = said.replace(/#\d+/g, '');
     const former = this.former.get(leaf(name));
     const was = texts?.was ?? (former === undefined ? null : `${former.body} ${former.rows}`);
     if (was === null) return false;

@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { byName } from '../project/test-runner.ts';
 import { isProductSource, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
-import { stillAsked, type Asserted } from '../source/test-cases.ts';
+import { stillAsked, valuesIn, type Asserted } from '../source/test-cases.ts';
 import { changePurposes, findingOf, outcome, type Check, type CheckContext } from './check.ts';
 import { altersBehaviour, isCaseOf, leaf, stemsOf, testsOf, type PlacedTest } from './rewritten.ts';
 import { rewrittenExpectations, type RewrittenTest } from './rewritten-expectations.ts';
@@ -72,6 +72,19 @@ function renamedAmong(gone: readonly PlacedTest[], fresh: readonly PlacedTest[])
     taken.add(now);
   }
   return found;
+}
+
+/** Does it ask about the same things, or name every value that the other asks with and for? */
+function asksForAllOf(now: PlacedTest, then: PlacedTest): boolean {
+  const left = valuesIn(`${now.body} ${now.rows}`);
+  return (
+    then.asserted.length >= then.assertions &&
+    then.asserted.every(
+      ({ subject, expected }) =>
+        now.asserted.some((each) => each.subject === subject) ||
+        valuesIn(`${subject} ${expected}`).every((value) => left.includes(value)),
+    )
+  );
 }
 
 const calledFirst = (text: string): string | undefined => /^(?:await )?([A-Za-z_$][\w$. ]*?) ?\(/.exec(text)?.[1];
@@ -236,6 +249,13 @@ export const weakenedTestsCheck: Check = {
       before.filter((test) => !test.skipped && !counterparts.has(test) && !gone(test.body)),
       freshTests.filter((test) => !matched.has(test)),
     );
+    for (const [test, now] of renamed) {
+      if (now.body === test.body || asksForAllOf(now, test)) continue;
+      // What it asked for is asked by nobody any more: either it does not hold any more, and somebody has to stand for that, or it is gone.
+      const former = altersBehaviour(context) ? await context.trials.formerTests() : null;
+      const holds = ![...(former?.goneFailing ?? []), ...(former?.goneMissing ?? [])].some((key) => isCaseOf(test.name, key)); // prettier-ignore
+      if (holds) renamed.delete(test);
+    }
     for (const test of renamed.keys()) reshaped.add(test.name);
     for (const test of before) {
       if (test.skipped) continue;
