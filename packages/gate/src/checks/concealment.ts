@@ -2,6 +2,7 @@ import type { Finding } from '@muster/contracts';
 import { existsSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { mostSourceBytes } from '../source/fresh.ts';
+import { movedLines } from '../source/moved.ts';
 import { readScript } from '../source/functions.ts';
 import { isProductSource, isPython, isScript, isTestFile } from '../source/paths.ts';
 import { mostReadBytes, type SourceTree } from '../source/tree.ts';
@@ -60,10 +61,12 @@ export const concealmentCheck: Check = {
         'Name the packages in package.json and its lock file.',
       );
     // What only moved was there before.
-    const named = new Set(
-      changes.flatMap(({ path, status }) =>
-        status === 'added' ? [] : (against?.text(path) ?? '').split('\n').filter((line) => harness.test(line)),
-      ),
+    const isMoved = movedLines(
+      changes,
+      against,
+      candidate,
+      () => true,
+      (line) => (harness.test(line) ? line : null),
     );
     for (const { path, status, addedLines } of changes) {
       await breathe();
@@ -135,7 +138,7 @@ export const concealmentCheck: Check = {
           addedLines.has(index + 1) &&
           (isProductSource(path) || isTestFile(path)) &&
           harness.test(line) &&
-          !named.has(line)
+          !isMoved(line)
         )
           veto(
             'report',

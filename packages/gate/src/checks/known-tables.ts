@@ -1,5 +1,5 @@
 import ts from 'typescript';
-import { parseScript } from '../source/functions.ts';
+import { parseScript, unwrapped } from '../source/functions.ts';
 import { isPython } from '../source/paths.ts';
 import { pythonDefinitions } from '../source/python.ts';
 
@@ -10,14 +10,11 @@ export interface KnownTable {
   rows: readonly { key: string; answer: string }[];
 }
 
-const bare = (node: ts.Expression): ts.Expression =>
-  ts.isParenthesizedExpression(node) ||
-  ts.isAsExpression(node) ||
-  ts.isNonNullExpression(node) ||
-  ts.isSatisfiesExpression(node) ||
-  ts.isAwaitExpression(node)
-    ? bare(node.expression)
-    : node;
+/** The same whether somebody waits for it or not. */
+const bare = (node: ts.Expression): ts.Expression => {
+  const at = unwrapped(node);
+  return ts.isAwaitExpression(at) ? bare(at.expression) : at;
+};
 
 /** Functions that look up what they answer under several things at once. One thing may be looked up in honest code: what a country is called. */
 export const knownTables = (path: string, text: string): KnownTable[] =>

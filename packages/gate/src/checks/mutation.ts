@@ -1,6 +1,7 @@
 import type { Finding } from '@muster/contracts';
 import { noticed } from './honesty.ts';
 import { functionsIn } from '../source/functions.ts';
+import { movedLines } from '../source/moved.ts';
 import { mutantsOf, type Mutant } from '../source/mutants.ts';
 import { isProductSource } from '../source/paths.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
@@ -54,22 +55,7 @@ export const mutationCheck: Check = {
     if (!policy.checks.mutation) return outcome('not_run', 'switched off in muster.yaml');
     const all: Placed[] = [];
     // What only moved is neutral: nobody has to show anew what it does.
-    const gone = new Map<string, number>();
-    const count = (text: string | null, by: 1 | -1, skip: ReadonlySet<number>): void => {
-      for (const [index, line] of (text ?? '').split('\n').entries())
-        if (!skip.has(index + 1)) gone.set(line.trim(), (gone.get(line.trim()) ?? 0) + by);
-    };
-    for (const { path, status, addedLines } of changes) {
-      if (!isProductSource(path)) continue;
-      if (status !== 'added') count(against?.text(path) ?? null, 1, new Set());
-      if (status !== 'removed') count(candidate.text(path), -1, addedLines);
-    }
-    /** A line that went from one place stands in one other. */
-    const isMoved = (line: string): boolean => {
-      const left = gone.get(line) ?? 0;
-      gone.set(line, left - 1);
-      return left > 0;
-    };
+    const isMoved = movedLines(changes, against, candidate, isProductSource, (line) => line.trim());
     for (const { path, status, addedLines } of changes) {
       const text = candidate.text(path);
       if (status === 'removed' || !isProductSource(path) || text === null || text.length >= mostSourceBytes) continue;
@@ -77,7 +63,7 @@ export const mutationCheck: Check = {
       const functions = functionsIn(path, text);
       const within = (line: number): string | null => functions.findLast((each) => each.line <= line)?.name ?? null;
       const lines = text.split('\n');
-      const written = new Set([...addedLines].filter((line) => !isMoved(lines[line - 1]?.trim() ?? '')));
+      const written = new Set([...addedLines].filter((line) => !isMoved(lines[line - 1] ?? '')));
       for (const each of mutantsOf(path, text, written)) all.push({ ...each, path, within: within(each.line) });
     }
     if (all.length === 0) return outcome('passed', 'nothing on the changed lines could be done otherwise');

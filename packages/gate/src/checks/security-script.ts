@@ -498,6 +498,14 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       key,
     });
   };
+  const sentAway = (node: ts.Node): void =>
+    hit(
+      node,
+      'open_redirect',
+      'error',
+      'A request decides where the browser is sent.',
+      'Send it to a path of this site, or to a host from a fixed list.',
+    );
   const graded = (origin: Origin, dynamic: Hit['level'] | null): Hit['level'] | 'critical' | null =>
     origin === 'request'
       ? 'critical'
@@ -793,13 +801,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         looks++ < mostLooks &&
         !isGuarded(node)
       )
-        hit(
-          node,
-          'open_redirect',
-          'error',
-          'A request decides where the browser is sent.',
-          'Send it to a path of this site, or to a host from a fixed list.',
-        );
+        sentAway(node);
       if (name === '$where' && flow.of(node.initializer) !== 'constant')
         hit(
           node,
@@ -1042,13 +1044,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       const target = given.find((each) => flow.of(each) === 'request');
       const start = target === undefined ? undefined : pieces(target)[0];
       if (target !== undefined && !(typeof start === 'string' && /^\/[^/]/.test(start)) && !isGuarded(node))
-        hit(
-          node,
-          'open_redirect',
-          'error',
-          'A request decides where the browser is sent.',
-          'Send it to a path of this site, or to a host from a fixed list.',
-        );
+        sentAway(node);
     }
     const files =
       /^(?:readFile|readFileSync|createReadStream|writeFile|writeFileSync|createWriteStream|appendFile|appendFileSync|unlink|unlinkSync|rm|rmSync|rmdir|rmdirSync|readdir|readdirSync|open|openSync|sendFile|download|copyFile|copyFileSync|stat|statSync)$/;

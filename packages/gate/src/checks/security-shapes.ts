@@ -1,5 +1,6 @@
 import ts from 'typescript';
 import type { Hit } from '../source/fresh.ts';
+import { unwrapped } from '../source/functions.ts';
 
 type FunctionNode = ts.FunctionLikeDeclaration & { body: ts.ConciseBody };
 const isFunction = (node: ts.Node): node is FunctionNode =>
@@ -9,14 +10,9 @@ const isFunction = (node: ts.Node): node is FunctionNode =>
     ts.isMethodDeclaration(node)) &&
   node.body !== undefined;
 
-const bare = (node: ts.Expression): ts.Expression =>
-  ts.isParenthesizedExpression(node) || ts.isAsExpression(node) || ts.isNonNullExpression(node)
-    ? bare(node.expression)
-    : node;
-
 /** `createHmac(…).update(…).digest(…)`, as it is. */
 function isDigest(node: ts.Expression | undefined, file: ts.SourceFile): boolean {
-  let at = node === undefined ? undefined : bare(node);
+  let at = node === undefined ? undefined : unwrapped(node);
   if (at === undefined || !ts.isCallExpression(at) || !ts.isPropertyAccessExpression(at.expression)) return false;
   if (at.expression.name.text !== 'digest') return false;
   for (let steps = 0; steps < 10 && ts.isCallExpression(at); steps++) {
@@ -60,7 +56,7 @@ const keepsOut =
 
 /** Of which object this is a part under one of these keys: `base` of `base[key]`, and of `base[key] ??= {}`. */
 function goesInto(node: ts.Expression, keys: ReadonlySet<string>, file: ts.SourceFile): string | null {
-  const at = bare(node);
+  const at = unwrapped(node);
   if (ts.isBinaryExpression(at)) return goesInto(at.left, keys, file);
   return ts.isElementAccessExpression(at) && keys.has(at.argumentExpression.getText(file))
     ? at.expression.getText(file)
@@ -80,7 +76,7 @@ function mergesBlindly(node: FunctionNode, file: ts.SourceFile): ts.Node | null 
   let written: ts.Node | null = null;
   const visit = (at: ts.Node): void => {
     if (ts.isForInStatement(at) || ts.isForOfStatement(at)) {
-      const list = ts.isForOfStatement(at) ? bare(at.expression) : null;
+      const list = ts.isForOfStatement(at) ? unwrapped(at.expression) : null;
       const isKeys =
         ts.isForInStatement(at) ||
         (list !== null && ts.isCallExpression(list) && keysOf.test(list.expression.getText(file)));
@@ -138,7 +134,7 @@ export function shapeSecurity(file: ts.SourceFile): Hit[] {
     });
   const signers = /\bcreateHmac\(/.test(file.text) ? signersIn(file) : new Set<string>();
   const isSignature = (node: ts.Expression): boolean => {
-    const at = bare(node);
+    const at = unwrapped(node);
     if (ts.isIdentifier(at)) return signers.has(at.text);
     if (!ts.isCallExpression(at)) return false;
     return (ts.isIdentifier(at.expression) && signers.has(at.expression.text)) || isDigest(at, file);
@@ -178,7 +174,7 @@ export function shapeSecurity(file: ts.SourceFile): Hit[] {
       if (
         origin !== undefined &&
         /^['"]?true['"]?$/.test(values.get('access-control-allow-credentials')?.getText(file) ?? '') &&
-        !ts.isStringLiteralLike(bare(origin)) &&
+        !ts.isStringLiteralLike(unwrapped(origin)) &&
         reflects(origin, node)
       )
         hit(
@@ -196,7 +192,7 @@ export function shapeSecurity(file: ts.SourceFile): Hit[] {
     while (!isFunction(at) && !ts.isSourceFile(at)) at = at.parent;
     const own = at.getText(file).replace(/[!=]==?\s*(?:undefined|null|''|"")/g, '');
     const sent = /\bheaders?\b[\s\S]{0,40}\borigin\b|\.get\(\s*['"]origin['"]\s*\)/i;
-    const value = bare(origin);
+    const value = unwrapped(origin);
     const said = ts.isIdentifier(value)
       ? new RegExp(`\\b${value.text}\\b\\s*(?::[^=\\n]{0,60})?=(?!=)([^;\\n]{0,200})`).exec(own)?.[1]
       : value.getText(file);

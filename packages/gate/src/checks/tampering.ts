@@ -8,7 +8,7 @@ import { foreignLock, foreignLockProblems, npmLock, npmLockNames } from '../proj
 import { lineOf, scriptsOf } from '../project/scripts.ts';
 import { commentsIn } from '../source/comments.ts';
 import { isPython, isScript, isTestFile } from '../source/paths.ts';
-import type { FileChange } from '../source/changes.ts';
+import { movedLines } from '../source/moved.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { breathe } from '../breath.ts';
 import { changePurposes, findingOf, outcome, type Check } from './check.ts';
@@ -308,27 +308,11 @@ function* manifestTampering(
   }
 }
 
-/** How many marks of each wording went from the lines that the change takes away: as many may stand on those that it writes. */
-function suppressionsMoved(
-  against: SourceTree | null,
-  candidate: SourceTree,
-  changes: readonly FileChange[],
-): Map<string, number> {
-  const counts = new Map<string, number>();
-  const count = (text: string | null, by: 1 | -1, skip: ReadonlySet<number>): void => {
-    for (const [index, line] of (text ?? '').split('\n').entries()) {
-      const comment = skip.has(index + 1) ? undefined : inComment.exec(line)?.[0].trim();
-      if (comment !== undefined && suppressions.some(([pattern]) => pattern.test(comment)))
-        counts.set(comment, (counts.get(comment) ?? 0) + by);
-    }
-  };
-  for (const { path, status, addedLines } of changes) {
-    if (!(isScript(path) || isPython(path))) continue;
-    if (status !== 'added') count(against?.text(path) ?? null, 1, new Set());
-    if (status !== 'removed') count(candidate.text(path), -1, addedLines);
-  }
-  return counts;
-}
+/** A mark that silences a tool, by its wording. */
+const markOf = (line: string): string | null => {
+  const comment = inComment.exec(line)?.[0].trim();
+  return comment !== undefined && suppressions.some(([pattern]) => pattern.test(comment)) ? comment : null;
+};
 
 export const tamperingCheck: Check = {
   name: 'tampering',
@@ -361,7 +345,7 @@ export const tamperingCheck: Check = {
     const isProtected = policy.protected.length > 0 ? picomatch(policy.protected, { dot: true }) : () => false;
     const testLine = against === null ? '' : (lineOf(scriptsOf(against), 'test') ?? '');
     const lintLine = against === null ? '' : (lineOf(scriptsOf(against), 'lint') ?? '');
-    const moved = suppressionsMoved(against, candidate, changes);
+    const isMoved = movedLines(changes, against, candidate, (path) => isScript(path) || isPython(path), markOf);
     for (const { path, status, addedLines } of changes) {
       await breathe();
       const did = status === 'added' ? 'adds' : status === 'removed' ? 'removes' : 'changes';
@@ -436,9 +420,7 @@ export const tamperingCheck: Check = {
           if (hit === undefined) continue;
           comments ??= commentsIn(path, candidate.text(path) ?? '');
           if (!hit[0].test(comments.get(index + 1) ?? '')) continue; // only a text that holds such words
-          const left = moved.get(comment!.trim()) ?? 0;
-          moved.set(comment!.trim(), left - 1);
-          if (left > 0) continue;
+          if (isMoved(line)) continue;
           // One rule on one line is a remark, and so is what takes a little more and says why; everything else takes eyes away from what comes later.
           const { named, says } = silencedBy(comment ?? '');
           const above = /^\s*(?:\/\/|\/?\*|#)/.test(lines[index - 1] ?? '') ? (comments.get(index) ?? '') : '';

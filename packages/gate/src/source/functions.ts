@@ -25,6 +25,15 @@ export function functionsIn(path: string, text: string): SourceFunction[] {
   return isPython(path) ? pythonFunctions(text) : scriptFunctions(path, text);
 }
 
+/** An expression without what changes nothing of what it is: brackets, and words to the compiler. */
+export const unwrapped = (node: ts.Expression): ts.Expression =>
+  ts.isParenthesizedExpression(node) ||
+  ts.isAsExpression(node) ||
+  ts.isNonNullExpression(node) ||
+  ts.isSatisfiesExpression(node)
+    ? unwrapped(node.expression)
+    : node;
+
 /** Nobody nests like this, and what walks a tree of syntax, one call within the other, does not come back from much more. */
 const mostDepth = 500;
 
