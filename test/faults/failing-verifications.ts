@@ -39,6 +39,7 @@ if (!buildIsThere()) {
 
 /** So many are on their way at once: twice what the verifiers take. */
 const OPEN_AT_ONCE = 8;
+const VERIFIERS = 2;
 /** Between two kills. A verifier that is killed all the time is started again ever later, which would only make this idle. */
 const KILL_EVERY_MS = [1_000, 3_000] as const;
 /** Nothing is handed in, refused or killed for so long: then something hangs. */
@@ -160,7 +161,7 @@ const server = new ProcessKeeper({
     MUSTER_ADMIN_EMAIL: credentials.email,
     MUSTER_ADMIN_PASSWORD: credentials.password,
     MUSTER_IMPORT_PATHS: folder,
-    MUSTER_VERIFIERS: '2',
+    MUSTER_VERIFIERS: String(VERIFIERS),
     MUSTER_LEASE_SECONDS: '4',
     MUSTER_LOG_PRETTY: 'false',
   },
@@ -238,6 +239,22 @@ try {
   over = true;
   await nemesis;
   while (!(await client.isReady())) await sleep(100);
+  // What the last kill left is put away by the one that comes instead: until then it is not said to stay.
+  const atWork = (): boolean => {
+    const said = readFileSync(join(folder, 'server.log'), 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(`"pid":${server.pid},`));
+    return Array.from({ length: VERIFIERS }, (_, at) => at + 1).every((verifier) => {
+      const connected = said.findLastIndex((line) =>
+        line.includes(`"${verifier}: verifier: {\\"type\\":\\"connected\\"`),
+      );
+      return connected > said.findLastIndex((line) => line.includes(`"Verifier ${verifier} ended`)) && connected >= 0;
+    });
+  };
+  for (let tries = 0; !atWork(); tries += 1) {
+    if (tries === 600) throw new Error('A verifier that was killed has not come again.');
+    await sleep(100);
+  }
 
   const rows = await all();
   const events = new Map<string, number>();

@@ -20,7 +20,12 @@ describe('a folder of our own', () => {
   });
   afterEach(() => rmSync(base, { recursive: true, force: true }));
   const env = (): NodeJS.ProcessEnv => ({ ...process.env, TMPDIR: base });
-  const another = (): string => spawnSync(process.execPath, told(''), { env: env(), encoding: 'utf8' }).stdout.trim();
+  /** Of a process that was killed. */
+  const another = (): string =>
+    spawnSync(process.execPath, told("process.kill(process.pid, 'SIGKILL');"), {
+      env: env(),
+      encoding: 'utf8',
+    }).stdout.trim();
 
   it('stays while its process lives, and goes when the next one comes after it was killed', async () => {
     const child = spawn(process.execPath, told('setInterval(() => {}, 1000);'), { env: env() });
@@ -33,6 +38,16 @@ describe('a folder of our own', () => {
     await gone;
     const last = another();
     expect(readdirSync(base)).toEqual([basename(last)]);
+  });
+
+  it('goes with its process when that is told to end while it is in use', () => {
+    const use = "import { mkdirSync } from 'node:fs';\nmkdirSync(`${ownFolder('use')}/full`);\nprocess.exit(1);";
+    const { status, stdout } = spawnSync(process.execPath, told(use), { env: env(), encoding: 'utf8' });
+    expect({ status, told: stdout.trim().startsWith(base), left: readdirSync(base) }).toEqual({
+      status: 1,
+      told: true,
+      left: [],
+    });
   });
 
   asRoot.it('goes with the next one of root as well when a user of a sandbox was given it', () => {

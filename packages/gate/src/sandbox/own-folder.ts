@@ -27,12 +27,12 @@ function namespace(): string | null {
 
 const swept = new Set<string>();
 
-/** Takes away what processes left that were killed; where it cannot be known who lives, nothing. */
-function sweep(base: string, ours: string): void {
+/** Takes away what processes left that were killed, and at last what is this one's; where it cannot be known who lives, nothing. */
+function sweep(base: string, ours: string, atLast = false): void {
   const self = process.getuid?.();
   for (const name of readdirSync(base)) {
     const [, where, pid, began] = /^\.?muster-gate-(\d+)-(\d+)-(\d+)-/.exec(name) ?? [];
-    if (where !== ours || beginningOf(Number(pid)) === began) continue;
+    if (where !== ours || (beginningOf(Number(pid)) === began && !(atLast && Number(pid) === process.pid))) continue;
     const path = join(base, name);
     try {
       // What root makes may belong to the user of a sandbox by now.
@@ -43,15 +43,29 @@ function sweep(base: string, ours: string): void {
   }
 }
 
+/** What was under way when the process was told to end gets no chance to put away its folders by itself. */
+function sweepAtLast(): void {
+  const where = namespace();
+  if (where === null) return;
+  for (const base of swept) {
+    try {
+      sweep(base, where, true);
+    } catch {
+      // the place itself is gone
+    }
+  }
+}
+
 /**
- * A new folder of this process, which removes it when it is done. A name tells whose it is, so that the next process can remove it
- * where this one is killed.
+ * A new folder of this process, which removes it when it is done, and at the latest when it exits. A name tells whose it is, so that
+ * the next process can remove it where this one is killed.
  *
  * @param base default: the system's temporary folder
  */
 export function ownFolder(purpose: string, base = tmpdir(), dot = ''): string {
   const where = namespace();
   if (where !== null && !swept.has(base)) {
+    if (swept.size === 0) process.once('exit', sweepAtLast);
     swept.add(base);
     sweep(base, where);
   }
