@@ -66,6 +66,7 @@ describe('a title', () => {
     ['a remark that is called one', 'Improve comments of totals', remark],
     ['a remark that was wrong', 'Fix the comment on totals', remark],
     ['a docstring', 'Add docstrings', docstring],
+    ['what a docstring calls a version', 'Add missing versionchanged', docstring],
     ['a line of the changelog', 'Update changelog', changelog],
     ['a broken link', 'Fix broken links', readme],
     ['an example', 'Add an example of totals', readme],

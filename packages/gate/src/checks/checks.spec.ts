@@ -193,6 +193,13 @@ describe('weakened tests', () => {
       testFile(one.replace('assert.equal(f(2), 3)', 'assert.equal(f(1 + 1), f(2))')),
     ],
     [
+      'hears of no error any more, and awaits nothing',
+      'assertions_removed',
+      'js',
+      testFile("test('one', (t, done) => {\n  start((err, answer) => {\n    t.error(err);\n    t.equal(answer, 3);\n    done();\n  });\n});\n"), // prettier-ignore
+      testFile("test('one', (t, done) => {\n  start((err, answer) => {\n    t.equal(answer, 3);\n    done();\n  });\n});\n"), // prettier-ignore
+    ],
+    [
       'hands to a helper what it asked itself',
       'assertions_removed',
       'js',
@@ -281,6 +288,16 @@ describe('weakened tests', () => {
   });
 
   it.each<[string, Files, Files]>([
+    [
+      'await what called back',
+      testFile("test('one', (t, done) => {\n  start((err) => {\n    t.error(err);\n    get((error, answer) => {\n      t.assert.ifError(error);\n      t.assert.equal(answer, 3);\n      done();\n    });\n  });\n});\n"), // prettier-ignore
+      testFile("test('one', async (t) => {\n  await start();\n  const answer = await get();\n  t.assert.equal(answer, 3);\n});\n"), // prettier-ignore
+    ],
+    [
+      'put away otherwise what it has used',
+      testFile("test('one', (t) => {\n  const server = start();\n  t.teardown(server.close.bind(server));\n  t.equal(server.port, 3);\n});\n"), // prettier-ignore
+      testFile("test('one', (t) => {\n  const server = start();\n  t.after(() => server.close());\n  t.assert.equal(server.port, 3);\n});\n"), // prettier-ignore
+    ],
     [
       'look at what was thrown',
       testFile(one),

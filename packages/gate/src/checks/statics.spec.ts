@@ -27,6 +27,10 @@ const rules = async (
     .filter((each) => each.level !== 'note')
     .map((each) => `${each.rule.split('.')[1]} ${each.level}`);
 
+const nested = (depth: number): string =>
+  `export function f(a) {\n${'if (a()) {\n'.repeat(depth)}return 1;\n${'}\n'.repeat(depth)}}\n`;
+const nestedInPython = (depth: number): string =>
+  `def f(a):\n${Array.from({ length: depth }, (_each, n) => `${'    '.repeat(n + 1)}if a():\n`).join('')}${'    '.repeat(depth + 1)}return 1\n`;
 const branches = (count: number): string =>
   `export function decide(a) {\n${Array.from({ length: count }, (_each, n) => `  if (a === ${n}) a += work(${n});`).join('\n')}\n  return a;\n}\n`;
 const block = (lines: number, seed = 'x'): string =>
@@ -146,6 +150,9 @@ describe('structure', () => {
       },
       ['unreachable error'],
     ],
+    ['branches within branches', {}, { 'src/a.js': nested(7) }, ['nesting error']],
+    ['branches within branches in Python', {}, { 'a.py': nestedInPython(7) }, ['nesting error']],
+    ['what goes one deeper', { 'src/a.js': nested(7) }, { 'src/a.js': nested(8) }, ['nesting error']],
   ])('charges %s', async (_what, before, change, expected) => {
     expect(await rules(structureCheck, before, { ...before, ...change })).toEqual(expected);
   });
@@ -157,6 +164,9 @@ describe('structure', () => {
       { 'src/a.js': branches(40), 'src/b.js': '' },
       { 'src/a.js': '', 'src/b.js': branches(40) },
     ],
+    ['six branches within each other', {}, { 'src/a.js': nested(6), 'a.py': nestedInPython(6) }],
+    ['depth that was there', { 'src/a.js': nested(9) }, { 'src/a.js': nested(9).replace('return 1', 'return 2') }],
+    ['one choice after the other', {}, { 'src/a.js': `export function f(a) {\n  ${Array.from({ length: 9 }, (_each, n) => `if (a === ${n}) return ${n};`).join(' else ')}\n}\n` }], // prettier-ignore
     ['a renamed file', { 'src/a.js': block(40) }, { 'src/a.js': '', 'src/c.js': block(40) }],
     [
       'a table of cases',
@@ -186,6 +196,63 @@ describe('structure', () => {
     ['small likenesses', { 'src/a.js': block(3) }, { 'src/b.js': block(3, 'y') }],
   ])('does not charge %s', async (_what, before, change) => {
     expect(await rules(structureCheck, before, { ...before, ...change })).toEqual([]);
+  });
+
+  it.each([
+    'if (a === 1 && a === 2) go();',
+    "if (typeof a === 'string' && typeof a === 'number') go();",
+    'if (a.b > 5 && a.b < 3) go();',
+    'if (5 < a && a <= 5) go();',
+    'if (a.b && !a.b) go();',
+    'if (a.length < 0) go();',
+    'if (false && a) go();',
+    'const x = a === 1 && a !== 1 ? 1 : 2;',
+    "if (a !== 'x' || a !== 'y') go();",
+    'if (true) go();',
+    'if (!a) return;\n  if (!a) go();',
+    'if (a > 5) throw new Error();\n  if (a > 10) go();',
+    'if (a === null) {\n    if (a) go();\n  }',
+    'if (a) {\n    go();\n  } else if (a === true) {\n    stop();\n  }',
+  ])('charges a condition that asks nothing: %s', async (line) => {
+    const text = `export function f(a) {\n  ${line}\n}\n`;
+    expect(await rules(structureCheck, {}, { 'src/a.js': text })).toEqual(['decided error']);
+  });
+
+  it.each([
+    'if (a === 1 || a === 2) go();',
+    'if (a !== 1 && a !== 2) go();',
+    'if (a > 3 && a < 5) go();',
+    'if (a >= 5 && a <= 5) go();',
+    'if (a.length >= 0) go();',
+    'if (a == null || a !== undefined) go();',
+    "if (a == '1' && a == 1) go();",
+    'if (a.done && a.close() && !a.done) go();',
+    'if (!(a > 5) && !(a <= 5)) throw new TypeError();',
+    'while (true) go();',
+    'let b = a;\n  if (b) return;\n  b = go();\n  if (b) go();',
+    'if (!a) return;\n  for (const each of a) if (!each) go();',
+    'if (a.b) return;\n  go();\n  if (a.b) go();',
+    'if (!a) return;\n  return [1].map((a) => (!a ? 1 : 2));',
+    'if (a !== a) go();',
+    'if (!a) go();\n  if (!a) stop();',
+  ])('lets be a condition that asks something: %s', async (line) => {
+    const text = `export function f(a) {\n  ${line}\n}\n`;
+    expect(await rules(structureCheck, {}, { 'src/a.js': text })).toEqual([]);
+  });
+
+  it.each<[string, string[]]>([
+    ['if a == 1 and a == 2:', ['decided error']],
+    ['if a.b > 5 and a.b < 3:', ['decided error']],
+    ['if a and not a:', ['decided error']],
+    ['if 5 < a < 3:', ['decided error']],
+    ['if False:', ['decided error']],
+    ["if a == 'x' and a is not None:", []],
+    ['if 3 < a < 5:', []],
+    ["if a == 'x and y' and b == 'x':", []],
+    ['if a == 1 or a == 2:', []],
+    ['if a == f() and a == 2:', []],
+  ])('does the same in Python: %s', async (line, expected) => {
+    expect(await rules(structureCheck, {}, { 'a.py': `def f(a):\n    ${line}\n        go()\n` })).toEqual(expected);
   });
 
   it('holds the directions that the project names', async () => {

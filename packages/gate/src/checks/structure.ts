@@ -4,8 +4,9 @@ import ts from 'typescript';
 import type { FileChange } from '../source/changes.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { functionsIn, parseScript } from '../source/functions.ts';
+import { decidedConditions } from '../source/decided.ts';
 import { isProductSource, isPython, isScript } from '../source/paths.ts';
-import { pythonDefinitions, pythonLines } from '../source/python.ts';
+import { pythonDefinitions, pythonLines, type PythonLine } from '../source/python.ts';
 import { fileOf, importsIn } from '../source/reached.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { unitsOf } from '../source/units.ts';
@@ -16,7 +17,11 @@ interface Measured {
   name: string;
   line: number;
   paths: number;
+  /** So many branches and loops stand within each other where it is deepest. */
+  depth: number;
 }
+/** Of the functions of well-kept projects fewer than one in two thousand goes as deep. */
+const mostDepth = 6;
 
 const branching: ReadonlySet<ts.SyntaxKind> = new Set([
   ts.SyntaxKind.IfStatement,
@@ -34,24 +39,31 @@ const choosing: ReadonlySet<ts.SyntaxKind> = new Set([
   ts.SyntaxKind.BarBarToken,
 ]);
 
+const branchesInPython = /\b(?:if|elif|for|while|except|and|or|case)\b/g;
+/** Lines that stand within each other by their indentation. */
+function depthInPython(body: readonly PythonLine[]): number {
+  const open: number[] = [];
+  let depth = 0;
+  for (const { indent, bare } of body) {
+    while (open.length > 0 && indent <= open.at(-1)!) open.pop();
+    if (/^(?:(?:async\s+)?for|if|elif|else|while|except|case)\b/.test(bare)) open.push(indent);
+    depth = Math.max(depth, open.length);
+  }
+  return depth;
+}
+
 /** Independent paths through each function (McCabe); functions inside another one count for themselves. */
 export function complexityOf(path: string, text: string): Measured[] {
-  if (isPython(path)) {
-    return pythonDefinitions(text).map(({ name, line, body }) => ({
-      name,
-      line,
-      paths:
-        1 +
-        body.reduce(
-          (sum, each) => sum + (each.bare.match(/\b(?:if|elif|for|while|except|and|or|case)\b/g)?.length ?? 0),
-          0,
-        ),
-    }));
-  }
+  if (isPython(path))
+    return pythonDefinitions(text).map(({ name, line, body }) => {
+      const paths = 1 + body.reduce((sum, each) => sum + (each.bare.match(branchesInPython)?.length ?? 0), 0);
+      return { name, line, paths, depth: depthInPython(body) };
+    });
   const file = parseScript(path, text);
   const found: Measured[] = [];
-  const measure = (node: ts.Node): number => {
+  const measure = (node: ts.Node, within: number): { paths: number; depth: number } => {
     let paths = 0;
+    let depth = within;
     ts.forEachChild(node, (child) => {
       if (ts.isFunctionLike(child) && 'body' in child && child.body !== undefined) return;
       // A plain table of cases reads easily however long it is: one path for all that do nothing but answer.
@@ -60,9 +72,14 @@ export function complexityOf(path: string, text: string): Measured[] {
         child.statements.every((each) => ts.isReturnStatement(each) || ts.isBreakStatement(each));
       if (branching.has(child.kind) && !plainCase) paths++;
       if (ts.isBinaryExpression(child) && choosing.has(child.operatorToken.kind)) paths++;
-      paths += measure(child);
+      const goesOn =
+        (ts.isIfStatement(node) && node.elseStatement === child && ts.isIfStatement(child)) ||
+        (ts.isConditionalExpression(node) && node.whenFalse === child && ts.isConditionalExpression(child));
+      const inside = measure(child, within + (branching.has(child.kind) && !goesOn ? 1 : 0));
+      paths += inside.paths;
+      depth = Math.max(depth, inside.depth);
     });
-    return paths;
+    return { paths, depth };
   };
   const visit = (node: ts.Node, within: string): void => {
     let inside = within;
@@ -74,10 +91,13 @@ export function complexityOf(path: string, text: string): Measured[] {
         (ts.isVariableDeclaration(holder) || ts.isPropertyAssignment(holder) || ts.isPropertyDeclaration(holder)
           ? holder.name.getText(file)
           : 'a function');
+      const isBranch = !ts.isBlock(node.body) && branching.has(node.body.kind);
+      const { paths, depth } = measure(node.body, isBranch ? 1 : 0);
       found.push({
         name: inside + name,
         line: file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1,
-        paths: 1 + measure(node.body) + (ts.isBlock(node.body) ? 0 : branching.has(node.body.kind) ? 1 : 0),
+        paths: 1 + paths + (isBranch ? 1 : 0),
+        depth,
       });
     }
     ts.forEachChild(node, (child) => visit(child, inside));
@@ -502,14 +522,16 @@ export const structureCheck: Check = {
         status !== 'removed' && isProductSource(path) && (candidate.text(path)?.length ?? Infinity) < mostSourceBytes,
     );
     // Code that moved keeps its measure: what any touched file had under a name counts as before.
-    const before = new Map<string, number>();
+    const before = new Map<string, Pick<Measured, 'paths' | 'depth'>>();
     const bodies = new Set<string>();
     for (const { path, status } of changes) {
       const text = status === 'added' || !isProductSource(path) ? null : (against?.text(path) ?? null);
       if (text === null || text.length > mostSourceBytes) continue;
       await breathe();
-      for (const each of complexityOf(path, text))
-        before.set(each.name, Math.max(before.get(each.name) ?? 0, each.paths));
+      for (const { name, paths, depth } of complexityOf(path, text)) {
+        const known = before.get(name) ?? { paths: 0, depth: 0 };
+        before.set(name, { paths: Math.max(known.paths, paths), depth: Math.max(known.depth, depth) });
+      }
       for (const each of functionsIn(path, text)) bodies.add(each.tokens);
     }
     const { warning, error } = policy.complexity;
@@ -522,8 +544,18 @@ export const structureCheck: Check = {
           .filter((each) => bodies.has(each.tokens))
           .map((each) => each.line),
       );
-      for (const { name, line, paths } of complexityOf(path, text)) {
-        const was = before.get(name) ?? 0;
+      for (const { name, line, paths, depth } of complexityOf(path, text)) {
+        const { paths: was, depth: depthBefore } = before.get(name) ?? { paths: 0, depth: 0 };
+        if (depth > mostDepth && depth > depthBefore && !moved.has(line))
+          report(
+            'nesting',
+            'error',
+            path,
+            line,
+            `In ${name} ${depth} branches and loops stand within each other${depthBefore > 0 ? `, ${depthBefore} before` : ''}; nobody can say any more when the innermost is reached.`,
+            'Leave early where a condition does not hold, and take parts of it out into functions with names.',
+            `nesting ${name}`,
+          );
         if (paths < warning || moved.has(line) || paths <= was) continue;
         // Debt is not charged: what was over the line already may grow a little.
         const level =
@@ -547,6 +579,19 @@ export const structureCheck: Check = {
             each.line,
             'This is never reached: the line before always leaves.',
             'Take it out, or put it where it is reached.',
+            each.text,
+          );
+      for (const each of decidedConditions(path, text))
+        if (addedLines.has(each.line))
+          report(
+            'decided',
+            'error',
+            path,
+            each.line,
+            each.holds === 'never'
+              ? `This can never hold, so what stands behind it is never done: ${each.text}`
+              : `This always holds, so it asks nothing: ${each.text}`,
+            'Ask for what you mean, or take it out.',
             each.text,
           );
       const old = against?.text(path) ?? null;

@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { byName } from '../project/test-runner.ts';
 import { isProductSource, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
-import { stillAsked, valuesIn, type Asserted } from '../source/test-cases.ts';
+import { awaitedInstead, stillAsked, valuesIn, type Asserted } from '../source/test-cases.ts';
 import { changePurposes, findingOf, outcome, type Check, type CheckContext } from './check.ts';
 import { altersBehaviour, isCaseOf, leaf, stemsOf, testsOf, type PlacedTest } from './rewritten.ts';
 import { rewrittenExpectations, type RewrittenTest } from './rewritten-expectations.ts';
@@ -274,7 +274,7 @@ export const weakenedTestsCheck: Check = {
       } else if (now.skipped) {
         report('skipped', test.name, now.path, now.line, `The test “${test.name}” is skipped now.`);
       } else if (
-        now.assertions < test.assertions &&
+        now.assertions + awaitedInstead(test, now) < test.assertions &&
         !(
           test.asserted.length >= test.assertions &&
           test.asserted.every((each) => stillAsked(each, [now, ...freshTests]) || gone(each.subject))

@@ -172,7 +172,7 @@ describe('a script that is nested thousands of levels deep', () => {
   it('is taken apart as far as anybody nests', () => {
     const much = `export function g(a) {\n  return ${'f('.repeat(400)}a${')'.repeat(400)};\n}\n`;
     expect(functionsIn('a.ts', much)).toMatchObject([{ name: 'g', shape: 'full' }]);
-    expect(complexityOf('a.ts', much)).toEqual([{ name: 'g', line: 1, paths: 1 }]);
+    expect(complexityOf('a.ts', much)).toEqual([{ name: 'g', line: 1, paths: 1, depth: 0 }]);
   });
 });
 

@@ -364,6 +364,17 @@ export function stillAsked(lost: Asserted, tests: readonly WrittenTest[]): boole
 
 const assertionRoot = /^(assert|expect|should|t|chai|strictEqual|deepEqual|deepStrictEqual|equal|ok|throws|rejects)$/;
 
+const countOf = (found: RegExp, text: string): number => text.match(found)?.length ?? 0;
+const noErrorHere =
+  /(?<!\bconsole)\s?\.\s?(?:error|ifError)\s?\(\s?\w+\s?[,)]|\bexpect\s?\(\s?err\w*\s?\)\s?\.\s?(?:toBeNull|toBeUndefined|toBeFalsy|to\s?\.\s?(?:be\s?\.\s?null|not\s?\.\s?exist))\b/g;
+
+/** So many callbacks were asked for no error before, where promises are awaited now, which fail by themselves. */
+export function awaitedInstead(was: WrittenTest, now: WrittenTest): number {
+  const fewer = countOf(noErrorHere, was.body) - countOf(noErrorHere, now.body);
+  const more = countOf(/\bawait\b/g, now.body) - countOf(/\bawait\b/g, was.body);
+  return Math.max(0, Math.min(fewer, more));
+}
+
 /** The test cases that a file writes down, read without running it. */
 export function writtenTests(path: string, text: string): WrittenTest[] {
   return isPython(path) ? pythonTests(text) : scriptTests(path, text);
@@ -458,7 +469,10 @@ function countAssertions(body: ts.Node, file: ts.SourceFile): { real: number; tr
       const root = rootOf(node);
       const name = ts.isIdentifier(root) ? root.text : '';
       const isContext =
-        name === 't' && /^t\.(skip|todo|test|plan|diagnostic|mock|before|after|end)/.test(node.expression.getText());
+        name === 't' &&
+        /^t\.(skip|todo|test|plan|diagnostic|mock|before|after|end|teardown|comment|context|log|timeout|pass\b)/.test(
+          node.expression.getText(),
+        );
       if (!inside && assertionRoot.test(name) && !isContext) {
         if (isTrivial(node) || isHeldBack(node, body, file)) count.trivial++;
         else count.real++;
