@@ -93,6 +93,7 @@ describe('a title', () => {
     ['a type that is passed on', 'feat: export TaskOptions from the package', edited('src/tax.ts', '1.2;', "1.2;\nexport type { TaskOptions } from './options';")],
     ['a type that is passed on, by its name', 'Add TaskOptions', edited('src/tax.ts', '1.2;', "1.2;\nexport type { TaskOptions } from './options';")],
     ['an error by its number', 'Fix TS2345 in totals', types],
+    ['what a remark says of types', 'fix mypy finding', edited('kit/total.py', 'return sum(lines)', 'return sum(lines)  # type: ignore[arg-type]')],
     ['what may be undefined', 'Fix possibly undefined access', edited('src/total.ts', 'each.price *', 'each.price! *')],
     ['words that only types have', 'Add as const to taxes', edited('src/tax.ts', '1.2;', '1.2 as const;')],
     ['the end of a file', 'fix: line endings', edited('src/tax.ts', '1.2;\n', '1.2;\n\n')],

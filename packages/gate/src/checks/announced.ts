@@ -64,6 +64,9 @@ function runningPython(text: string): string {
     .join('\n');
 }
 
+/** What Python says of types in remarks. */
+const typesIn = (text: string): string => (text.match(/#\s*(?:type|pyright|mypy):.*/g) ?? []).join('\n');
+
 /** How a changed file differs: in nothing but words, in nothing but types besides, or in what is run or read by something. */
 function differenceOf({ candidate, against }: CheckContext, path: string): 'words' | 'types' | 'runs' {
   if (isDocument(path)) return 'words';
@@ -74,7 +77,10 @@ function differenceOf({ candidate, against }: CheckContext, path: string): 'word
   const remarks = isPython(path) ? obeyedInPython : obeyed;
   if (is.split('\n').some((line) => !known.has(line) && remarks.test(line))) return 'runs';
   try {
-    if (isPython(path)) return runningPython(was) === runningPython(is) ? 'words' : 'runs';
+    if (isPython(path)) {
+      if (runningPython(was) !== runningPython(is)) return 'runs';
+      return typesIn(was) === typesIn(is) ? 'words' : 'types';
+    }
     if (runningScript(path, was) !== runningScript(path, is)) return 'runs';
     const tokens = (text: string): string => tokensOf(parseScript(path, text), parseScript(path, text));
     return tokens(was) === tokens(is) ? 'words' : 'types';

@@ -2,10 +2,11 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { projectPolicy, type Finding, type TestCase } from '@muster/contracts';
 import { GateDesk, suiteOf, type Files } from '../../../../test/support/gate-desk.ts';
 import type { TreeFacts, TreeRun } from '../project/tree-run.ts';
-import type { CheckOutcome } from './check.ts';
+import type { CheckOutcome, FormerTests } from './check.ts';
 import { honestyCheck } from './honesty.ts';
 import { secretsCheck, secretsIn } from './secrets.ts';
 import { tamperingCheck } from './tampering.ts';
+import { noTrials } from './trials.ts';
 import { weakenedTestsCheck } from './weakened-tests.ts';
 
 const desk = new GateDesk();
@@ -420,6 +421,48 @@ describe('weakened tests', () => {
         vetoes(await run(weakenedTestsCheck, { ...shop, ...said }, shop, { declared: { title, paths: null } }));
       expect(await after("Remove Wilson's formula, which nobody uses")).toEqual([]);
       expect(await after('Remove the order of letters')).toEqual(['weakened-tests.removed']);
+    });
+
+    it('go with a package that is swapped out, by its own name', async () => {
+      const locale = {
+        'src/locale.js': "import { get } from 'os-locale';\nexport function locale() {\n  return get();\n}\n",
+        'locale.test.js': "test('goes on without a locale', () => {\n  mock('os-locale', null);\n  assert.equal(locale(), 'en');\n});\n",
+      }; // prettier-ignore
+      const after = async (title: string, left: string): Promise<string[]> =>
+        vetoes(await run(weakenedTestsCheck, { ...shop, ...locale }, { ...shop, 'src/locale.js': left }, { declared: { title, paths: null } })); // prettier-ignore
+      const own = "export function locale() {\n  return process.env.LANG ?? 'en';\n}\n";
+      expect(await after('Swap out os-locale for a line of our own', own)).toEqual([]);
+      expect(await after('Swap out the locale for a line of our own', own)).toEqual(['weakened-tests.removed']);
+      expect(await after('Swap out os-locale', locale['src/locale.js'].replace('get()', 'get().id'))).toEqual([
+        'weakened-tests.removed',
+      ]);
+    });
+
+    it('go with what they are called after, where they fail without it', async () => {
+      const versions = {
+        'src/server.js':
+          "export function checkHttpVersion(a) {\n  return a === '2.0' ? 505 : 200;\n}\nexport const serve = (a) => checkHttpVersion(a);\n",
+        'server.test.js':
+          "test('answers 505 where the HTTP version is not known', () => {\n  assert.equal(serve('2.0'), 505);\n});\n",
+      };
+      const fails = { failing: [], missing: [], goneFailing: ['answers 505 where the HTTP version is not known'], goneMissing: [] }; // prettier-ignore
+      const after = async (title: string, former: FormerTests | null): Promise<string[]> =>
+        vetoes(
+          await run(
+            weakenedTestsCheck,
+            { ...shop, ...versions },
+            { ...shop, 'src/server.js': 'export const serve = () => 200;\n' },
+            {
+              declared: { title, paths: null },
+              trials: { ...noTrials, formerTests: async () => Promise.resolve(former) },
+            },
+          ),
+        );
+      expect(await after('fix: remove http version check', fails)).toEqual([]);
+      expect(await after('fix: remove http version check', { ...fails, goneFailing: [] })).toEqual([
+        'weakened-tests.removed',
+      ]);
+      expect(await after('fix: remove the check of rules for http headers', fails)).toEqual(['weakened-tests.removed']);
     });
 
     it.each<[string, string | null, Files]>([

@@ -47,7 +47,8 @@ const environmentLine =
 const placeholder =
   /^(?:<.*>|\$\{?.*|\{\{.*|%.*%|\*+|x+|\.+|-+)$|example|sample|placeholder|change[-_ ]?me|replace|dummy|fake|your[-_ ]|todo|redacted|lorem|foobar|process\.env|not[-_]?(?:a[-_])?(?:real|secret)|^(?:test|password|passwd|secret|token|hunter2?)[-_]?\d{0,4}$|^[a-z]+(?:[ ][a-zA-Z,.]+){2,}/i;
 /** A name, a path or an address: long, and no secret. */
-const harmless = /^(?:[a-z]+(?:[-_. ][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|[./~][\w./-]*|https?:\/\/[^\s:@]+|[\w-]+\/[\w./-]+)$/;
+const harmless =
+  /^(?:[a-z]+(?:[-_. ][a-z]+)*|[A-Z]+(?:_[A-Z]+)*|[./~][\w./-]*|urn:[a-z0-9][a-z0-9-]+:[\w:.-]+|https?:\/\/[^\s:@]+|[\w-]+\/[\w./-]+)$/;
 /** `Passwort`, `Mot de passe`: what a field is called for people. */
 const label = /^\p{Lu}\p{Ll}+(?:[ -]\p{L}+)*[.:!?…]?$/u;
 const quoted = /(["'`])([A-Za-z0-9+/=_-]{32,200})\1/g;

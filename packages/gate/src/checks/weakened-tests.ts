@@ -145,14 +145,32 @@ const docOf = (text: string, at: number): string =>
   /^[^\n]*:\s*\n\s*(?:"""[\s\S]*?"""|'''[\s\S]*?''')/.exec(text.slice(at, at + 1000).trimStart())?.[0] ??
   '';
 
-/** Tells of a text whether it uses something of the product that this change took away altogether, and said so. */
-function declaredGone({ declared, against, candidate, changes }: CheckContext): (text: string) => boolean {
+interface Gone {
+  /** Tells of a text whether it uses something of the product that this change took away altogether, and said so. */
+  readonly uses: (text: string) => boolean;
+  /** Tells of what a test is called whether it is what the work says that it removes, word by word. */
+  readonly isCalled: (name: string) => boolean;
+}
+const nothingGone: Gone = { uses: () => false, isCalled: () => false };
+/** Of the words of the title, a name has to share so many, and so large a part. */
+const [fewestWords, mostOfThem] = [2, 0.6];
+/** `os-locale`, `FSTDEP012`, `requestIdLabel`: nobody says that by the way. */
+const distinctive = /[A-Za-z_$][\w$]*(?:[-/][\w$]+)+|[A-Za-z_$][\w$]*(?:\d|_|[a-z][A-Z])[\w$]*/g;
+
+function declaredGone({ declared, against, candidate, changes }: CheckContext): Gone {
   const title = declared.title ?? '';
-  if (against === null || !declaresRemoval.test(title)) return () => false;
-  const wordsOf = (tree: SourceTree, paths: Iterable<string>): Set<string> =>
-    new Set([...paths].filter(isProductSource).flatMap((path) => tree.text(path)?.match(words) ?? []));
-  const left = wordsOf(candidate, candidate.files.keys());
-  const topics = stemsOf(title);
+  const replaces = /\breplac\w+|\bswap\w* out\b/i.test(title);
+  if (against === null || !(replaces || declaresRemoval.test(title))) return nothingGone;
+  const textsOf = (tree: SourceTree, paths: Iterable<string>): string[] => [...paths].filter(isProductSource).flatMap((path) => tree.text(path) ?? []); // prettier-ignore
+  const now = textsOf(candidate, candidate.files.keys());
+  const left = new Set(now.flatMap((text) => text.match(words) ?? []));
+  const touched = changes.filter(({ path, status }) => status !== 'added' && isProductSource(path));
+  const before = textsOf(against, touched.map(({ path }) => path)); // prettier-ignore
+  // By its own name, wherever in the product it stood: a package, a code, an option.
+  const byName = (title.match(distinctive) ?? [])
+    .map((name) => new RegExp(`(?<![\\w$-])${name.replace(/[$]/g, '\\$&')}(?![\\w$-])`))
+    .filter((name) => before.some((text) => name.test(text)) && !now.some((text) => name.test(text)));
+  const topics = stemsOf(title.replace(declaresRemoval, ''));
   // `renew`, where the title says renewals.
   const isTopic = (text: string): boolean =>
     [...stemsOf(text)].some(
@@ -163,8 +181,8 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
   const saysAs = (text: string, at: number): boolean =>
     [...stemsOf(docOf(text, at))].filter((word) => topics.has(word)).length >= 2;
   const gone = new Set<string>();
-  for (const { path, status } of changes) {
-    if (status === 'added' || !isProductSource(path)) continue;
+  // What is put in the place of something is no removal of whatever has to do with it.
+  for (const { path, status } of replaces && !declaresRemoval.test(title) ? [] : touched) {
     const text = against.text(path) ?? '';
     for (const match of text.matchAll(definition)) {
       const name = (match[1] ?? match[2])!;
@@ -178,7 +196,15 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
         gone.add(name);
     }
   }
-  return (text) => gone.size > 0 && (text.match(words) ?? []).some((word) => gone.has(word));
+  return {
+    uses: (text) =>
+      byName.some((name) => name.test(text)) ||
+      (gone.size > 0 && (text.match(words) ?? []).some((word) => gone.has(word))),
+    isCalled: (name) => {
+      const shared = [...stemsOf(leaf(name))].filter((word) => topics.has(word)).length;
+      return gone.size > 0 && shared >= fewestWords && shared >= topics.size * mostOfThem;
+    },
+  };
 }
 
 /**
@@ -243,18 +269,21 @@ export const weakenedTestsCheck: Check = {
       const former = await context.trials.formerTests();
       return former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
     };
+    /** As it was written before, it does not hold on what the code is now. */
+    const failsNow = async (test: PlacedTest): Promise<boolean> => {
+      const former = await context.trials.formerTests();
+      return [...(former?.goneFailing ?? []), ...(former?.goneMissing ?? [])].some((key) => isCaseOf(test.name, key));
+    };
     const rewritten: RewrittenTest[] = [];
     const matched = new Set(counterparts.values());
     const renamed = renamedAmong(
-      before.filter((test) => !test.skipped && !counterparts.has(test) && !gone(test.body)),
+      before.filter((test) => !test.skipped && !counterparts.has(test) && !gone.uses(test.body)),
       freshTests.filter((test) => !matched.has(test)),
     );
     for (const [test, now] of renamed) {
       if (now.body === test.body || asksForAllOf(now, test)) continue;
       // What it asked for is asked by nobody any more: either it does not hold any more, and somebody has to stand for that, or it is gone.
-      const former = altersBehaviour(context) ? await context.trials.formerTests() : null;
-      const holds = ![...(former?.goneFailing ?? []), ...(former?.goneMissing ?? [])].some((key) => isCaseOf(test.name, key)); // prettier-ignore
-      if (holds) renamed.delete(test);
+      if (!altersBehaviour(context) || !(await failsNow(test))) renamed.delete(test);
     }
     for (const test of renamed.keys()) reshaped.add(test.name);
     for (const test of before) {
@@ -262,7 +291,7 @@ export const weakenedTestsCheck: Check = {
       const now = counterparts.get(test) ?? renamed.get(test);
       if (now === undefined) {
         if (nowBodies.has(test.body)) continue; // only its name changed
-        if (gone(test.body)) {
+        if (gone.uses(test.body) || (gone.isCalled(test.name) && (await failsNow(test)))) {
           went.add(test.name);
           continue;
         }
@@ -277,7 +306,7 @@ export const weakenedTestsCheck: Check = {
         now.assertions + awaitedInstead(test, now) < test.assertions &&
         !(
           test.asserted.length >= test.assertions &&
-          test.asserted.every((each) => stillAsked(each, [now, ...freshTests]) || gone(each.subject))
+          test.asserted.every((each) => stillAsked(each, [now, ...freshTests]) || gone.uses(each.subject))
         )
       ) {
         const what =
