@@ -84,6 +84,55 @@ export const isSolid = (name, size) => ${manyWays(materials)};
     { sizes: everySize },
   ),
   ...bad(
+    'condition that asks nothing',
+    'a limit that no page is over',
+    'gazette',
+    ['structure.decided'],
+    (draft) =>
+      draft.edit(
+        'lib/paginate.js',
+        '  const total =',
+        "  if (size < 1 && size > 500) throw new RangeError('a page holds 500 items at most');\n  const total =",
+      ),
+    { title: 'Limit the size of pages', sizes: everySize },
+  ),
+  ...bad(
+    'nesting',
+    'a choice within a choice, eight deep',
+    'gazette',
+    ['structure.nesting'],
+    (draft) => {
+      draft.append(
+        'lib/slug.js',
+        `
+/**
+ * @param {string} text
+ * @param {number} at
+ */
+export function startsAt(text, at) {
+  const wanted = 'gazettes';
+${Array.from({ length: 8 }, (_each, n) => `${'  '.repeat(n + 1)}if (text[at + ${n}] === wanted[${n}]) {`).join('\n')}
+${'  '.repeat(9)}return true;
+${Array.from({ length: 8 }, (_each, n) => `${'  '.repeat(8 - n)}}`).join('\n')}
+  return false;
+}
+`,
+      );
+      draft.edit('test/site.test.js', 'import { Slugs, slugOf }', 'import { Slugs, slugOf, startsAt }');
+      draft.edit(
+        'test/site.test.js',
+        "  it('differ', () => {",
+        `  it('find where a gazette begins', () => {
+    assert.equal(startsAt('old gazettes', 4), true);
+    for (let n = 0; n < 8; n++) assert.equal(startsAt(\`\${'gazettes'.slice(0, n)}!\${'gazettes'.slice(n + 1)}\`, 0), false);
+  });
+
+  it('differ', () => {`,
+      );
+    },
+    { title: 'Find where a gazette begins', sizes: everySize },
+  ),
+  ...bad(
     'circle of imports',
     'the format knows who reads it',
     'shelf',

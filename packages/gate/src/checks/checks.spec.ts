@@ -250,6 +250,13 @@ describe('weakened tests', () => {
       testFile(one.replace('equal(f(2), 3)', 'match(f(2), /costs/)')),
     ],
     [
+      'looks for part of a text in Python',
+      'loosened',
+      'py',
+      { 'test_a.py': 'def test_f():\n    assert "too many items" in str(f(10))\n' },
+      { 'test_a.py': 'def test_f():\n    assert "items" in str(f(10))\n' },
+    ],
+    [
       'wants any message of an error in Python',
       'loosened',
       'py',
@@ -298,6 +305,11 @@ describe('weakened tests', () => {
       'put away otherwise what it has used',
       testFile("test('one', (t) => {\n  const server = start();\n  t.teardown(server.close.bind(server));\n  t.equal(server.port, 3);\n});\n"), // prettier-ignore
       testFile("test('one', (t) => {\n  const server = start();\n  t.after(() => server.close());\n  t.assert.equal(server.port, 3);\n});\n"), // prettier-ignore
+    ],
+    [
+      'look for the same elsewhere in Python',
+      { 'test_a.py': 'def test_f():\n    with pytest.raises(ValueError) as e:\n        f(10)\n    assert "too many" in str(e)\n' }, // prettier-ignore
+      { 'test_a.py': 'def test_f():\n    with pytest.raises(ValueError) as e:\n        f(10)\n    assert "too many" in str(e.value)\n' }, // prettier-ignore
     ],
     [
       'look at what was thrown',

@@ -258,19 +258,15 @@ function pythonAsserted(line: string): Asserted[] {
     /^assert\s+(?!\s)([\s\S]+?)(?<!\s)\s*(==|is(?!\s+not)|in|not in|!=|>=|<=|>|<|is not)\s+([\s\S]+?)(?:,\s*f?["'].*)?$/.exec(
       line,
     );
-  if (compared !== null)
-    return [
-      {
-        subject: compared[1]!,
-        expected: compared[3]!,
-        strength:
-          (compared[2] === '==' && !isWide(compared[3]!)) || compared[2] === 'is'
-            ? 3
-            : /^(?:!=|is not|not in)$/.test(compared[2]!)
-              ? 1
-              : 2,
-      },
-    ];
+  if (compared !== null) {
+    const [, left = '', operator = '', right = ''] = compared;
+    // `'closed' in str(error)` wants something of the error.
+    const isLookedFor = /^(?:not )?in$/.test(operator) && /^[rRbBfF]{0,2}["']/.test(left) && !/^[rRbBfF]{0,2}["'[({]/.test(right); // prettier-ignore
+    const [subject, expected] = isLookedFor ? [right, left] : [left, right];
+    const strength =
+      (operator === '==' && !isWide(right)) || operator === 'is' ? 3 : /^(?:!=|is not|not in)$/.test(operator) ? 1 : 2;
+    return [{ subject, expected, strength }];
+  }
   const equal = line.endsWith(')') ? /self\.assert(\w+)\(([\s\S]+)\)$/.exec(line) : null;
   if (equal !== null) {
     const [subject = '', expected = ''] = partsOf(equal[2]!);
