@@ -319,6 +319,10 @@ const withoutComments = (code: string): string =>
   code.replace(/\/\*[^*]*(?:\*(?!\/)[^*]*)*(?:\*\/|$)|(?<![:'"`\\])\/\/[^\n]*/g, ' ');
 
 /** A whole element, or one that has no end: text that only holds an angle, or a type's parameter, has neither. */
+/** Names of what people write themselves, and never of markup that is made of it. */
+const ofPeople = /^(?:(?:user|full|first|last|nick|display)?name|(?:user)?title|comments?|query|messages?|author|user|subject|e?mail|reviews?|bio|notes?|term|keywords?|caption|feedback|reply|greeting|search|tags?|category)$/i; // prettier-ignore
+/** The file has a function that makes texts fit for markup, and calls it. */
+const escapes = /\b(?:escape|esc|encode|sanitize)(?:_?(?:html|xml|markup|entities|attr\w*))?\s*\(/i;
 const markup = /<\/[a-z][\w-]*\s*>|<(?:img|input|br|hr|meta|link|iframe|base|embed)\b[^<]*>?/;
 
 const asksOthers =
@@ -637,11 +641,23 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     }
     return ts.isIdentifier(at) && parameterOf(at) !== undefined;
   };
+  /** What people write, by what it is called, where no type says that it is something else. */
+  const isOfPeople = (node: ts.Expression): boolean => {
+    const at = meant(node);
+    const name = ts.isPropertyAccessExpression(at) ? at.name.text : ts.isIdentifier(at) ? at.text : '';
+    return ofPeople.test(name) && (typeOf(at) === undefined || isText(at));
+  };
   /** Markup with a text between its tags that nothing has looked at is worse than markup that comes from somewhere. */
   const markupLevel = (node: ts.Expression): Hit['level'] => {
     const parts = pieces(meant(node));
     return parts.some((part) => typeof part === 'string' && markup.test(part)) &&
-      parts.some((part) => typeof part !== 'string' && flow.of(part) === 'dynamic' && isGiven(part) && isText(part))
+      parts.some(
+        (part) =>
+          typeof part !== 'string' &&
+          flow.of(part) === 'dynamic' &&
+          isGiven(part) &&
+          (isText(part) || isOfPeople(part)),
+      )
       ? 'error'
       : 'warning';
   };
@@ -669,6 +685,19 @@ export function scriptSecurity(path: string, text: string): Hit[] {
         'warning',
         'A value is written into a page without being escaped here.',
         'Escape it for the place where it goes.',
+      );
+    else if (
+      worst === 'dynamic' &&
+      tags &&
+      escapes.test(text) &&
+      parts.some((part) => typeof part !== 'string' && flow.of(part) === 'dynamic' && isGiven(part) && isOfPeople(part))
+    )
+      hit(
+        node,
+        'xss',
+        'error',
+        'A text is written into markup as it is, in a file that escapes what it writes.',
+        'Escape it like the others.',
       );
   };
 

@@ -282,6 +282,8 @@ const errors: readonly [string, string, string][] = [
     'a.js',
     "export function show(box, address) {\n  const words = new URL(address).searchParams.get('q') ?? '';\n  box.innerHTML = '<b>' + words + '</b>';\n}\n",
   ],
+  ['xss', 'a.js', 'export const show = (el, comment) => { el.innerHTML = `<p>${comment.author}</p>`; };\n'],
+  ['xss', 'a.js', "import { escape } from './escape.js';\nexport const card = (post) => `<h2>${post.title}</h2><p>${escape(post.text)}</p>`;\n"], // prettier-ignore
   [
     'unsigned_token',
     'a.ts',
@@ -395,6 +397,9 @@ const honest: readonly [string, string][] = [
     'a.js',
     "export function trimAll(given) {\n  for (const key of Object.keys(given)) given[key] = typeof given[key] === 'object' ? trimAll({ ...given[key] }) : given[key].trim();\n  return given;\n}\n",
   ],
+  ['a.js', "import { escape } from './escape.js';\nexport const card = (post) => `<h2>${escape(post.title)}</h2><p>${post.html}</p><i>${post.words.length}</i>`;\n"], // prettier-ignore
+  ['a.js', 'export const heading = (title) => `<h2>${title}</h2>`;\n'],
+  ['a.ts', "import { escape } from './escape.ts';\nexport const row = (name: number) => `<td>${name}</td><td>${escape('x')}</td>`;\n"], // prettier-ignore
   ['a.ts', 'export const weather = (req: Request) => forecast({ location: req.query.location, days: 3 });\n'],
   [
     'a.ts',
