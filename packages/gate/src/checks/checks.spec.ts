@@ -201,6 +201,13 @@ describe('weakened tests', () => {
       testFile("test('one', (t, done) => {\n  start((err, answer) => {\n    t.equal(answer, 3);\n    done();\n  });\n});\n"), // prettier-ignore
     ],
     [
+      'waits for nothing instead of asking',
+      'assertions_removed',
+      'js',
+      testFile("test('one', async (t) => {\n  expect(result.error(e)).toBe(1);\n  t.error(err);\n  await null;\n  t.equal(f(), 3);\n});\n"), // prettier-ignore
+      testFile("test('one', async (t) => {\n  await 0;\n  await null;\n  await null;\n  t.equal(f(), 3);\n});\n"),
+    ],
+    [
       'hands to a helper what it asked itself',
       'assertions_removed',
       'js',
@@ -448,6 +455,11 @@ describe('weakened tests', () => {
       expect(await after('Swap out os-locale', locale['src/locale.js'].replace('get()', 'get().id'))).toEqual([
         'weakened-tests.removed',
       ]);
+    });
+
+    it('do not go with a function that is replaced by another of its kind', async () => {
+      const after = { ...shop, 'src/price.js': shop['src/price.js'].replace('priceOf', 'costOf'), 'price.test.js': '' };
+      expect(await seen('Replace priceOf by costOf', after)).toEqual(['weakened-tests.removed']);
     });
 
     it('go with what they are called after, where they fail without it', async () => {

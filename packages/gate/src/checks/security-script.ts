@@ -320,9 +320,13 @@ const withoutComments = (code: string): string =>
 
 /** A whole element, or one that has no end: text that only holds an angle, or a type's parameter, has neither. */
 /** Names of what people write themselves, and never of markup that is made of it. */
-const ofPeople = /^(?:(?:user|full|first|last|nick|display)?name|(?:user)?title|comments?|query|messages?|author|user|subject|e?mail|reviews?|bio|notes?|term|keywords?|caption|feedback|reply|greeting|search|tags?|category)$/i; // prettier-ignore
+const ofPeople = /^(?:(?:user|full|first|last|nick|display)?name|(?:user)?title|comments?|query|messages?|author|subject|e?mail|review|bio|notes?|caption|feedback|reply|greeting)$/i; // prettier-ignore
+/** What belongs to the page itself: its own words, its pictures, how it is set up. */
+const ofThePage = /^(?:messages|strings|labels|texts|i18n|intl|t|translations?|locale|icons?|config\w*|options|opts|settings|site|theme|pkg|meta|this)$/i; // prettier-ignore
 /** The file has a function that makes texts fit for markup, and calls it. */
-const escapes = /\b(?:escape|esc|encode|sanitize)(?:_?(?:html|xml|markup|entities|attr\w*))?\s*\(/i;
+const escapes = /(?<![.\w])(?:escape|esc)(?:_?(?:html|xml|markup|entities|attr\w*))?\s*\(|\.escape_?(?:html|xml|markup)\s*\(/i; // prettier-ignore
+/** Or one that cleans markup that is there already. */
+const cleansMarkup = /\b(?:sanitize\w*|purify\w*|DOMPurify)\s*[.(]/i;
 const markup = /<\/[a-z][\w-]*\s*>|<(?:img|input|br|hr|meta|link|iframe|base|embed)\b[^<]*>?/;
 
 const asksOthers =
@@ -641,11 +645,21 @@ export function scriptSecurity(path: string, text: string): Hit[] {
     }
     return ts.isIdentifier(at) && parameterOf(at) !== undefined;
   };
-  /** What people write, by what it is called, where no type says that it is something else. */
+  /** What people write, by what it is called: a part of what whoever calls the function hands in, of which no type says anything else. */
   const isOfPeople = (node: ts.Expression): boolean => {
-    const at = meant(node);
-    const name = ts.isPropertyAccessExpression(at) ? at.name.text : ts.isIdentifier(at) ? at.text : '';
-    return ofPeople.test(name) && (typeOf(at) === undefined || isText(at));
+    let at = meant(node);
+    if (ts.isCallExpression(at) && ts.isPropertyAccessExpression(at.expression) && at.expression.name.text === 'trim')
+      at = meant(at.expression.expression);
+    if (!ts.isPropertyAccessExpression(at) || !ofPeople.test(at.name.text)) return false;
+    let root: ts.Expression = at;
+    while (ts.isPropertyAccessExpression(root)) root = root.expression;
+    const parameter = ts.isIdentifier(root) && !ofThePage.test(root.text) ? parameterOf(root) : undefined;
+    if (parameter === undefined || ((parameter.type ?? ts.getJSDocType(parameter)) !== undefined && !isText(at)))
+      return false;
+    // What a list of this file is gone through with is as good as the list.
+    const call = parameter.parent.parent;
+    if (!ts.isCallExpression(call)) return true;
+    return ts.isPropertyAccessExpression(call.expression) && isGiven(call.expression.expression);
   };
   /** Markup with a text between its tags that nothing has looked at is worse than markup that comes from somewhere. */
   const markupLevel = (node: ts.Expression): Hit['level'] => {
@@ -690,6 +704,7 @@ export function scriptSecurity(path: string, text: string): Hit[] {
       worst === 'dynamic' &&
       tags &&
       escapes.test(text) &&
+      !cleansMarkup.test(text) &&
       parts.some((part) => typeof part !== 'string' && flow.of(part) === 'dynamic' && isGiven(part) && isOfPeople(part))
     )
       hit(

@@ -283,6 +283,7 @@ const errors: readonly [string, string, string][] = [
     "export function show(box, address) {\n  const words = new URL(address).searchParams.get('q') ?? '';\n  box.innerHTML = '<b>' + words + '</b>';\n}\n",
   ],
   ['xss', 'a.js', 'export const show = (el, comment) => { el.innerHTML = `<p>${comment.author}</p>`; };\n'],
+  ['xss', 'a.js', "import { escapeHtml } from './escape.js';\nexport const list = (post) => `${escapeHtml(post.text)}${post.replies.map((reply) => `<li>${reply.author.trim()}</li>`)}`;\n"], // prettier-ignore
   ['xss', 'a.js', "import { escape } from './escape.js';\nexport const card = (post) => `<h2>${post.title}</h2><p>${escape(post.text)}</p>`;\n"], // prettier-ignore
   [
     'unsigned_token',
@@ -398,6 +399,10 @@ const honest: readonly [string, string][] = [
     "export function trimAll(given) {\n  for (const key of Object.keys(given)) given[key] = typeof given[key] === 'object' ? trimAll({ ...given[key] }) : given[key].trim();\n  return given;\n}\n",
   ],
   ['a.js', "import { escape } from './escape.js';\nexport const card = (post) => `<h2>${escape(post.title)}</h2><p>${post.html}</p><i>${post.words.length}</i>`;\n"], // prettier-ignore
+  ['a.js', "import { escapeHtml } from './escape.js';\nconst rows = [{ name: 'A' }];\nexport const list = (q) => `${escapeHtml(q)}${rows.map((row) => `<li>${row.name}</li>`)}`;\n"], // prettier-ignore
+  ['a.js', "import { escapeHtml } from './escape.js';\nexport const list = (tags) => tags.map(escapeHtml).map((name) => `<li>${name}</li>`);\n"], // prettier-ignore
+  ['a.js', 'export const f = (pool, s, post) => pool.escape(s) + `<b>${post.title}</b>`;\n'],
+  ['a.ts', "import { escapeHtml } from './escape.js';\nimport type { Product } from './product.js';\nexport const m = (p: Product) => `<i>${p.review}</i>${escapeHtml('x')}`;\n"], // prettier-ignore
   ['a.js', 'export const heading = (title) => `<h2>${title}</h2>`;\n'],
   ['a.ts', "import { escape } from './escape.ts';\nexport const row = (name: number) => `<td>${name}</td><td>${escape('x')}</td>`;\n"], // prettier-ignore
   ['a.ts', 'export const weather = (req: Request) => forecast({ location: req.query.location, days: 3 });\n'],

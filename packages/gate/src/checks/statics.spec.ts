@@ -166,6 +166,15 @@ describe('structure', () => {
     ],
     ['six branches within each other', {}, { 'src/a.js': nested(6), 'a.py': nestedInPython(6) }],
     ['depth that was there', { 'src/a.js': nested(9) }, { 'src/a.js': nested(9).replace('return 1', 'return 2') }],
+    ['a deep function that is called otherwise', { 'src/a.js': nested(8), 'a.py': nestedInPython(8) }, { 'src/a.js': nested(8).replace('f(', 'g('), 'a.py': nestedInPython(8).replace('f(', 'g(') }], // prettier-ignore
+    ['choices in brackets', {}, { 'src/a.js': `export const f = (a) => ${Array.from({ length: 9 }, (_each, n) => `a === ${n} ? ${n} : (`).join('')}0${')'.repeat(9)};\n` }], // prettier-ignore
+    [
+      'functions within branches',
+      {},
+      { 'a.py': `${nestedInPython(4)}${nestedInPython(4).replace(/^/gm, '    '.repeat(5)).replace('f(', 'g(')}` },
+    ],
+    ['a condition that moved', { 'src/a.js': 'export function f(a) {\n  if (a === 1 && a === 2) go();\n}\n' }, { 'src/a.js': '', 'src/b.js': 'export function f(a) {\n  try {\n    if (a === 1 && a === 2) go();\n  } finally {\n    stop();\n  }\n}\n' }], // prettier-ignore
+    ['a generator of nothing', {}, { 'src/a.js': 'export async function* f() {\n  if (false) yield 1;\n}\n', 'a.py': 'def f():\n    if False:\n        yield 1\n' }], // prettier-ignore
     ['one choice after the other', {}, { 'src/a.js': `export function f(a) {\n  ${Array.from({ length: 9 }, (_each, n) => `if (a === ${n}) return ${n};`).join(' else ')}\n}\n` }], // prettier-ignore
     ['a renamed file', { 'src/a.js': block(40) }, { 'src/a.js': '', 'src/c.js': block(40) }],
     [
@@ -204,7 +213,11 @@ describe('structure', () => {
     'if (a.b > 5 && a.b < 3) go();',
     'if (5 < a && a <= 5) go();',
     'if (a.b && !a.b) go();',
-    'if (a.length < 0) go();',
+    'while (a > 5 && a < 3) go();',
+    'return a > 5 && a < 3;',
+    'if (a[0] === 1 && a[0] === 2) go();',
+    "if (a == 'x' && a == 'y') go();",
+    'if (a === undefined && a !== undefined) go();',
     'if (false && a) go();',
     'const x = a === 1 && a !== 1 ? 1 : 2;',
     "if (a !== 'x' || a !== 'y') go();",
@@ -224,6 +237,12 @@ describe('structure', () => {
     'if (a > 3 && a < 5) go();',
     'if (a >= 5 && a <= 5) go();',
     'if (a.length >= 0) go();',
+    'if (a.size < 0) throw new RangeError();',
+    "if (a == '5' && a !== '5') go();",
+    'if (a === 1) return;\n  if (a == 1) go();',
+    'if (a.n === 0 && a.n++ === 0 && a.n === 1) go();',
+    'return a || true;',
+    'for (const one of a) {\n    if (seen) continue;\n    var seen = one;\n    if (seen) go();\n  }',
     'if (a == null || a !== undefined) go();',
     "if (a == '1' && a == 1) go();",
     'if (a.done && a.close() && !a.done) go();',
@@ -250,6 +269,11 @@ describe('structure', () => {
     ['if 3 < a < 5:', []],
     ["if a == 'x and y' and b == 'x':", []],
     ['if a == 1 or a == 2:', []],
+    ['if a.size < 0:', []],
+    ['if a > 2 and a < 1 << 4:', []],
+    ['if not a and await b and a:', []],
+    ['if (a > 5 and a < 3):', ['decided error']],
+    ['if a > 5 and \\\n        a < 3:', ['decided error']],
     ['if a == f() and a == 2:', []],
   ])('does the same in Python: %s', async (line, expected) => {
     expect(await rules(structureCheck, {}, { 'a.py': `def f(a):\n    ${line}\n        go()\n` })).toEqual(expected);

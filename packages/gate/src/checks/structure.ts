@@ -44,12 +44,23 @@ const branchesInPython = /\b(?:if|elif|for|while|except|and|or|case)\b/g;
 function depthInPython(body: readonly PythonLine[]): number {
   const open: number[] = [];
   let depth = 0;
+  let within: number | null = null;
   for (const { indent, bare } of body) {
+    if (within !== null && indent > within) continue;
+    // A function inside counts for itself.
+    within = /^(?:(?:async\s+)?def|class)\b/.test(bare) ? indent : null;
     while (open.length > 0 && indent <= open.at(-1)!) open.pop();
     if (/^(?:(?:async\s+)?for|if|elif|else|while|except|case)\b/.test(bare)) open.push(indent);
     depth = Math.max(depth, open.length);
   }
   return depth;
+}
+
+/** `a ? 1 : b ? 2 : 3`, with brackets or without. */
+function isLastChoice(node: ts.Expression): boolean {
+  const { parent } = node;
+  if (ts.isParenthesizedExpression(parent)) return isLastChoice(parent);
+  return ts.isConditionalExpression(parent) && parent.whenFalse === node;
 }
 
 /** Independent paths through each function (McCabe); functions inside another one count for themselves. */
@@ -74,7 +85,7 @@ export function complexityOf(path: string, text: string): Measured[] {
       if (ts.isBinaryExpression(child) && choosing.has(child.operatorToken.kind)) paths++;
       const goesOn =
         (ts.isIfStatement(node) && node.elseStatement === child && ts.isIfStatement(child)) ||
-        (ts.isConditionalExpression(node) && node.whenFalse === child && ts.isConditionalExpression(child));
+        (ts.isConditionalExpression(child) && isLastChoice(child));
       const inside = measure(child, within + (branching.has(child.kind) && !goesOn ? 1 : 0));
       paths += inside.paths;
       depth = Math.max(depth, inside.depth);
@@ -524,6 +535,7 @@ export const structureCheck: Check = {
     // Code that moved keeps its measure: what any touched file had under a name counts as before.
     const before = new Map<string, Pick<Measured, 'paths' | 'depth'>>();
     const bodies = new Set<string>();
+    const decidedBefore = new Set<string>();
     for (const { path, status } of changes) {
       const text = status === 'added' || !isProductSource(path) ? null : (against?.text(path) ?? null);
       if (text === null || text.length > mostSourceBytes) continue;
@@ -533,7 +545,11 @@ export const structureCheck: Check = {
         before.set(name, { paths: Math.max(known.paths, paths), depth: Math.max(known.depth, depth) });
       }
       for (const each of functionsIn(path, text)) bodies.add(each.tokens);
+      for (const each of decidedConditions(path, text)) decidedBefore.add(each.text);
     }
+    // As deep as one whose name is gone: it may be called otherwise now.
+    const names = new Set(touched.flatMap(({ path }) => complexityOf(path, candidate.text(path) ?? '').map(({ name }) => name))); // prettier-ignore
+    const deepestGone = Math.max(0, ...[...before].flatMap(([name, { depth }]) => (names.has(name) ? [] : [depth])));
     const { warning, error } = policy.complexity;
     let stroked: Map<string, number> | null = null;
     for (const { path, addedLines } of touched) {
@@ -546,7 +562,7 @@ export const structureCheck: Check = {
       );
       for (const { name, line, paths, depth } of complexityOf(path, text)) {
         const { paths: was, depth: depthBefore } = before.get(name) ?? { paths: 0, depth: 0 };
-        if (depth > mostDepth && depth > depthBefore && !moved.has(line))
+        if (depth > mostDepth && depth > Math.max(depthBefore, deepestGone) && !moved.has(line))
           report(
             'nesting',
             'error',
@@ -582,7 +598,7 @@ export const structureCheck: Check = {
             each.text,
           );
       for (const each of decidedConditions(path, text))
-        if (addedLines.has(each.line))
+        if (addedLines.has(each.line) && !decidedBefore.has(each.text))
           report(
             'decided',
             'error',

@@ -166,8 +166,12 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
   const left = new Set(now.flatMap((text) => text.match(words) ?? []));
   const touched = changes.filter(({ path, status }) => status !== 'added' && isProductSource(path));
   const before = textsOf(against, touched.map(({ path }) => path)); // prettier-ignore
-  // By its own name, wherever in the product it stood: a package, a code, an option.
+  // By its own name, wherever in the product it stood: a package, a code, an option. What comes in its place may be the same under
+  // another name, but for a package that is loaded.
+  const removes = declaresRemoval.test(title);
+  const loads = (name: string): boolean => before.some((text) => new RegExp(`\\b(?:from|require\\(|import\\(|import)\\s*["']${name.replace(/[$]/g, '\\$&')}["'/]`).test(text)); // prettier-ignore
   const byName = (title.match(distinctive) ?? [])
+    .filter((name) => removes || loads(name))
     .map((name) => new RegExp(`(?<![\\w$-])${name.replace(/[$]/g, '\\$&')}(?![\\w$-])`))
     .filter((name) => before.some((text) => name.test(text)) && !now.some((text) => name.test(text)));
   const topics = stemsOf(title.replace(declaresRemoval, ''));
@@ -182,7 +186,7 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
     [...stemsOf(docOf(text, at))].filter((word) => topics.has(word)).length >= 2;
   const gone = new Set<string>();
   // What is put in the place of something is no removal of whatever has to do with it.
-  for (const { path, status } of replaces && !declaresRemoval.test(title) ? [] : touched) {
+  for (const { path, status } of removes ? touched : []) {
     const text = against.text(path) ?? '';
     for (const match of text.matchAll(definition)) {
       const name = (match[1] ?? match[2])!;

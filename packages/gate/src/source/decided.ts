@@ -16,6 +16,8 @@ interface Fact {
   readonly subject: string;
   readonly operator: '===' | '!==' | '<' | '<=' | '>' | '>=' | 'truthy' | 'falsy';
   readonly literal: Literal;
+  /** Compared by two signs, with which a text may be like a number. */
+  readonly loose: boolean;
   /** Only its opposite is known not to hold, which for what is no number says less. */
   readonly denied: boolean;
   /** Says the same until the end of its function: a name that nothing is assigned to. */
@@ -63,6 +65,13 @@ function excludes(one: Fact, other: Fact): boolean {
     [other, one],
   ] as const) {
     if (is.operator !== '===') continue;
+    if (is.loose || what.loose) {
+      if (!(is.loose && what.loose)) continue;
+      const [a, b] = [Number(is.literal), Number(what.literal)];
+      if (what.operator === '!==' && what.literal === is.literal) return true;
+      if (what.operator === '===' && what.literal !== is.literal && (Number.isNaN(a) || Number.isNaN(b) ? typeof is.literal === typeof what.literal : a !== b)) return true; // prettier-ignore
+      continue;
+    }
     if (what.operator === '!==' && what.literal === is.literal) return true;
     if (what.operator === '===' && typeof what.literal === typeof is.literal && what.literal !== is.literal)
       return true;
@@ -81,22 +90,20 @@ function excludes(one: Fact, other: Fact): boolean {
     (b.openTo && b.to === at);
   return from === to && isOpen(from);
 }
-const nothing: Fact = { subject: '', operator: '===', literal: null, denied: false, lasts: true };
+const nothing: Fact = { subject: '', operator: '===', literal: null, loose: false, denied: false, lasts: true };
 const never: readonly Fact[] = [nothing, denied(nothing)];
-/** How many there are of something is not less than none. */
-const isLessThanNone = (one: Fact): boolean => {
-  const range = one.denied || !/\.(?:length|size)$/.test(one.subject) ? null : ordered(one);
-  return range !== null && (range.to < 0 || (range.to === 0 && range.openTo));
-};
-const isImpossible = (facts: readonly Fact[], known: readonly Fact[] = []): boolean =>
-  facts.some(
-    (one, at) =>
-      isLessThanNone(one) ||
-      facts.slice(at + 1).some((other) => excludes(one, other)) ||
-      known.some((other) => excludes(one, other)),
-  );
-/** Code that somebody made has hundreds of ways out one after another. */
+/** Code that somebody made has hundreds of ways out one after another, or of parts in a condition. */
 const mostKnown = 100;
+const isImpossible = (facts: readonly Fact[], known: readonly Fact[] = []): boolean =>
+  facts
+    .slice(0, mostKnown)
+    .some(
+      (one, at, all) =>
+        all.slice(at + 1).some((other) => excludes(one, other)) || known.some((other) => excludes(one, other)),
+    );
+
+const withoutBrackets = (node: ts.Expression): ts.Expression =>
+  ts.isParenthesizedExpression(node) ? withoutBrackets(node.expression) : node;
 
 function literalOf(node: ts.Expression): { value: Literal } | null {
   const bare = unwrapped(node);
@@ -111,6 +118,7 @@ function literalOf(node: ts.Expression): { value: Literal } | null {
   if (bare.kind === ts.SyntaxKind.TrueKeyword) return { value: true };
   if (bare.kind === ts.SyntaxKind.FalseKeyword) return { value: false };
   if (bare.kind === ts.SyntaxKind.NullKeyword) return { value: null };
+  if (ts.isIdentifier(bare) && bare.text === 'undefined') return { value: undefined };
   return null;
 }
 
@@ -123,10 +131,7 @@ function writtenNames(file: ts.SourceFile): ReadonlySet<string> {
   };
   const visit = (node: ts.Node): void => {
     if (ts.isBinaryExpression(node) && isAssignment(node.operatorToken.kind)) take(node.left);
-    if (
-      (ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) &&
-      [ts.SyntaxKind.PlusPlusToken, ts.SyntaxKind.MinusMinusToken].includes(node.operator)
-    )
+    if ((ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) && isStep(node.operator))
       take(node.operand);
     if ((ts.isForOfStatement(node) || ts.isForInStatement(node)) && !ts.isVariableDeclarationList(node.initializer))
       take(node.initializer);
@@ -144,8 +149,13 @@ function ownNames(of: ts.SignatureDeclaration): ReadonlySet<string> {
     else for (const each of name.elements) if (ts.isBindingElement(each)) take(each.name);
   };
   const visit = (node: ts.Node): void => {
-    if ((ts.isFunctionDeclaration(node) || ts.isClassDeclaration(node)) && node.name !== undefined) take(node.name);
-    if (ts.isVariableDeclaration(node)) take(node.name);
+    const isNamed = ts.isFunctionDeclaration(node) || ts.isClassDeclaration(node) || ts.isEnumDeclaration(node) || ts.isModuleDeclaration(node); // prettier-ignore
+    if (isNamed && node.name !== undefined && ts.isIdentifier(node.name)) take(node.name);
+    if (ts.isVariableDeclaration(node)) {
+      take(node.name);
+      // `var` is there before it is set.
+      if ((node.parent.flags & ts.NodeFlags.BlockScoped) === 0) take(node.name);
+    }
     if (!ts.isFunctionLike(node)) ts.forEachChild(node, visit);
   };
   for (const each of of.parameters) take(each.name);
@@ -153,6 +163,8 @@ function ownNames(of: ts.SignatureDeclaration): ReadonlySet<string> {
   return new Set([...times].filter(([, count]) => count === 1).map(([name]) => name));
 }
 
+const isStep = (kind: ts.SyntaxKind): boolean =>
+  kind === ts.SyntaxKind.PlusPlusToken || kind === ts.SyntaxKind.MinusMinusToken;
 const isAssignment = (kind: ts.SyntaxKind): boolean =>
   kind >= ts.SyntaxKind.FirstAssignment && kind <= ts.SyntaxKind.LastAssignment;
 
@@ -181,6 +193,10 @@ class Reader {
       const of = this.#subject(bare.expression);
       return of === null ? null : { text: `${of.text}.${bare.name.text}`, lasts: false };
     }
+    if (ts.isElementAccessExpression(bare) && ts.isNumericLiteral(bare.argumentExpression)) {
+      const of = this.#subject(bare.expression);
+      return of === null ? null : { text: `${of.text}[${bare.argumentExpression.text}]`, lasts: false };
+    }
     return null;
   }
 
@@ -198,13 +214,16 @@ class Reader {
       const fact = this.#comparison(bare);
       return fact === null ? [] : [holds ? fact : denied(fact)];
     }
-    const literal = literalOf(bare);
-    // A word or a number as a condition is somebody's way to write a flag; only these two say what they mean.
-    if (literal !== null) return typeof literal.value === 'boolean' && literal.value !== holds ? never : [];
+    // A word or a number as a condition is somebody's way to write a flag, and so is one that is called something else.
+    if (bare.kind === ts.SyntaxKind.TrueKeyword || bare.kind === ts.SyntaxKind.FalseKeyword)
+      return withoutBrackets(node) === bare && (bare.kind === ts.SyntaxKind.TrueKeyword) !== holds ? never : [];
+    if (literalOf(bare) !== null) return [];
     const subject = this.#subject(bare);
     if (subject === null || subject.text.startsWith('typeof ')) return [];
     const { text, lasts } = subject;
-    return [{ subject: text, operator: holds ? 'truthy' : 'falsy', literal: undefined, denied: false, lasts }];
+    return [
+      { subject: text, operator: holds ? 'truthy' : 'falsy', literal: undefined, loose: false, denied: false, lasts },
+    ];
   }
 
   #comparison(node: ts.BinaryExpression): Fact | null {
@@ -215,12 +234,13 @@ class Reader {
     const [left, right] = [literalOf(node.left), literalOf(node.right)];
     const literal = right ?? left;
     if (literal === null || (left !== null && right !== null)) return null;
+    const loose = written === '==' || written === '!=';
     // With two signs many values are like these.
-    if (written.length === 2 && /=$/.test(written) && /^[=!]/.test(written) && isFalsy(literal.value)) return null;
+    if (loose && isFalsy(literal.value)) return null;
     const subject = this.#subject(right === null ? node.right : node.left);
     if (subject === null) return null;
     const { text, lasts } = subject;
-    return { subject: text, operator: right === null ? mirrored[operator] : operator, literal: literal.value, denied: false, lasts }; // prettier-ignore
+    return { subject: text, operator: right === null ? mirrored[operator] : operator, literal: literal.value, loose, denied: false, lasts }; // prettier-ignore
   }
 
   #judge(condition: ts.Expression, known: readonly Fact[]): void {
@@ -249,7 +269,7 @@ class Reader {
       return;
     }
     if (ts.isIfStatement(node)) {
-      this.#judge(node.expression, known);
+      if (!makesAGenerator(node)) this.#judge(node.expression, known);
       this.visit(node.expression, known);
       this.visit(node.thenStatement, [...known, ...this.#lasting(node.expression, true)]);
       if (node.elseStatement !== undefined)
@@ -257,6 +277,10 @@ class Reader {
       return;
     }
     if (ts.isConditionalExpression(node)) this.#judge(node.condition, known);
+    // One that is `true` or `false` is a loop without an end, or none, by name.
+    else if ((ts.isWhileStatement(node) || ts.isForStatement(node)) && saysMore(conditionOf(node)))
+      this.#judge(conditionOf(node)!, []);
+    else if (ts.isBinaryExpression(node) && isLogical(node) && isOutermost(node) && !hasFlag(node)) this.#judge(node, []); // prettier-ignore
     if (ts.isBlock(node) || ts.isSourceFile(node)) {
       let here = known;
       for (const each of node.statements) {
@@ -275,11 +299,50 @@ class Reader {
   }
 }
 
+/** `if (false) yield …`: only the word counts. */
+function makesAGenerator(node: ts.IfStatement): boolean {
+  if (node.expression.kind !== ts.SyntaxKind.FalseKeyword) return false;
+  const [only] = ts.isBlock(node.thenStatement) ? node.thenStatement.statements : [node.thenStatement];
+  return only !== undefined && ts.isExpressionStatement(only) && ts.isYieldExpression(only.expression);
+}
+
+const conditionOf = (node: ts.WhileStatement | ts.ForStatement): ts.Expression | undefined =>
+  ts.isWhileStatement(node) ? node.expression : node.condition;
+const saysMore = (condition: ts.Expression | undefined): boolean =>
+  condition !== undefined && ts.isBinaryExpression(withoutBrackets(condition));
+
+const isLogical = (node: ts.Node): boolean =>
+  ts.isBinaryExpression(node) &&
+  [ts.SyntaxKind.AmpersandAmpersandToken, ts.SyntaxKind.BarBarToken].includes(node.operatorToken.kind);
+/** It is no part of a condition that is judged as a whole. */
+function isOutermost(node: ts.Node): boolean {
+  const { parent } = node;
+  if (
+    ts.isParenthesizedExpression(parent) ||
+    isLogical(parent) ||
+    (ts.isPrefixUnaryExpression(parent) && parent.operator === ts.SyntaxKind.ExclamationToken)
+  )
+    // prettier-ignore
+    return isOutermost(parent);
+  if (ts.isIfStatement(parent) || ts.isWhileStatement(parent)) return parent.expression !== node;
+  if (ts.isForStatement(parent) || ts.isConditionalExpression(parent)) return parent.condition !== node;
+  return true;
+}
+/** `given || true`: a default, whatever it is worth. */
+const hasFlag = (node: ts.Node): boolean =>
+  node.kind === ts.SyntaxKind.TrueKeyword ||
+  node.kind === ts.SyntaxKind.FalseKeyword ||
+  ((isLogical(node) || ts.isParenthesizedExpression(node)) &&
+    ts.forEachChild(node, (child) => (hasFlag(child) ? true : undefined)) === true);
+
 function callsSomething(node: ts.Node): boolean {
   return (
     ts.isCallExpression(node) ||
     ts.isNewExpression(node) ||
     ts.isAwaitExpression(node) ||
+    ts.isYieldExpression(node) ||
+    ts.isDeleteExpression(node) ||
+    ((ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)) && isStep(node.operator)) ||
     ts.isTaggedTemplateExpression(node) ||
     (ts.isBinaryExpression(node) && isAssignment(node.operatorToken.kind)) ||
     ts.forEachChild(node, (child) => (callsSomething(child) ? true : undefined)) === true
@@ -304,7 +367,7 @@ const comparedAs: Record<string, Fact['operator']> = { '==': '===', '!=': '!==',
 
 /** One part of a condition in Python that is made of nothing but `and`. */
 function pythonFacts(part: string): readonly Fact[] {
-  const base = { denied: false, lasts: false };
+  const base = { loose: false, denied: false, lasts: false };
   if (part === 'False') return never;
   const [, not, name] = /^(not\s+)?((?!True\b|None\b)[A-Za-z_][\w.]*)$/.exec(part) ?? [];
   if (name !== undefined) return [{ ...base, subject: name, operator: not === undefined ? 'truthy' : 'falsy', literal: undefined }]; // prettier-ignore
@@ -328,12 +391,22 @@ export function decidedConditions(path: string, text: string): Decided[] {
     reader.visit(file, []);
     return reader.found;
   }
-  return pythonLines(text).flatMap(({ line, text: whole, bare }): Decided[] => {
-    const condition = /^(?:el)?if\s+(.*):$/.exec(whole)?.[1];
+  const lines = pythonLines(text);
+  return lines.flatMap(({ line, text: whole, bare }, at): Decided[] => {
+    const joined = whole.replace(/\\\s+/g, ' ');
+    const said = /^(?:(?:el)?if|while)\s+(.*):$/.exec(joined)?.[1];
+    const condition = /^\(([^()]*)\)$/.exec(said ?? '')?.[1] ?? said;
     // What is called in between may change what is read; a word within a text is no word.
-    if (condition === undefined || /[(\[]|\bor\b/.test(bare)) return [];
-    const parts = condition.split(/\s+and\s+/);
-    if (parts.length !== bare.split(/\s+and\s+/).length) return [];
+    if (
+      condition === undefined ||
+      /[([]|<<|>>|:=|\b(?:or|await|yield)\b/.test(bare.replace(/^\w+\s+\(([^()]*)\):$/, '$1'))
+    )
+      return [];
+    const parts = condition.trim().split(/\s+and\s+/);
+    if (parts.length > mostKnown || parts.length !== bare.split(/\s+and\s+/).length) return [];
+    // Makes a generator of its function, or is read by whoever asks for types.
+    if (parts.includes('False') && /^(?:yield|import|from)\b/.test(lines[at + 1]?.bare ?? '')) return [];
+    if (/^while\b/.test(joined) && parts.length === 1) return [];
     return isImpossible(parts.flatMap(pythonFacts)) ? [{ line, text: condition.slice(0, 200), holds: 'never' }] : [];
   });
 }

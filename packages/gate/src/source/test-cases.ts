@@ -261,7 +261,7 @@ function pythonAsserted(line: string): Asserted[] {
   if (compared !== null) {
     const [, left = '', operator = '', right = ''] = compared;
     // `'closed' in str(error)` wants something of the error.
-    const isLookedFor = /^(?:not )?in$/.test(operator) && /^[rRbBfF]{0,2}["']/.test(left) && !/^[rRbBfF]{0,2}["'[({]/.test(right); // prettier-ignore
+    const isLookedFor = /^(?:not )?in$/.test(operator) && /^[rRbBfF]{0,2}["']/.test(left) && !/^[rRbBfF]{0,2}["'[({]|\b(?:and|or)\b/.test(right); // prettier-ignore
     const [subject, expected] = isLookedFor ? [right, left] : [left, right];
     const strength =
       (operator === '==' && !isWide(right)) || operator === 'is' ? 3 : /^(?:!=|is not|not in)$/.test(operator) ? 1 : 2;
@@ -362,12 +362,13 @@ const assertionRoot = /^(assert|expect|should|t|chai|strictEqual|deepEqual|deepS
 
 const countOf = (found: RegExp, text: string): number => text.match(found)?.length ?? 0;
 const noErrorHere =
-  /(?<!\bconsole)\s?\.\s?(?:error|ifError)\s?\(\s?\w+\s?[,)]|\bexpect\s?\(\s?err\w*\s?\)\s?\.\s?(?:toBeNull|toBeUndefined|toBeFalsy|to\s?\.\s?(?:be\s?\.\s?null|not\s?\.\s?exist))\b/g;
+  /\b(?:t|tap|assert)\s?\.\s?(?:assert\s?\.\s?)?(?:error|ifError)\s?\(\s?e(?:rr(?:or)?)?\d*\s?[,)]|\bexpect\s?\(\s?err\w*\s?\)\s?\.\s?(?:toBeNull|toBeUndefined|toBeFalsy|to\s?\.\s?(?:be\s?\.\s?null|not\s?\.\s?exist))\b/g;
+const awaitedCall = /\bawait\s+(?:new\s+)?[\w$]+(?:\s*\.\s*[\w$]+)*\s*\(/g;
 
 /** So many callbacks were asked for no error before, where promises are awaited now, which fail by themselves. */
 export function awaitedInstead(was: WrittenTest, now: WrittenTest): number {
   const fewer = countOf(noErrorHere, was.body) - countOf(noErrorHere, now.body);
-  const more = countOf(/\bawait\b/g, now.body) - countOf(/\bawait\b/g, was.body);
+  const more = countOf(awaitedCall, now.body) - countOf(awaitedCall, was.body);
   return Math.max(0, Math.min(fewer, more));
 }
 
