@@ -16,6 +16,7 @@ const { values } = parseArgs({
     tasks: { type: 'string' },
     lease: { type: 'string', default: '4' },
     agents: { type: 'string', default: '8' },
+    capacity: { type: 'string', default: '24' },
     short: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     /** With `--json`: also what was done, how long it took and what was found. */
@@ -36,6 +37,7 @@ const options = {
   tasks: number('tasks', values.tasks ?? (values.short ? '1500' : '10000'), 10),
   leaseSeconds: number('lease', values.lease, 1),
   agents: number('agents', values.agents, 2),
+  capacity: number('capacity', values.capacity, 1),
   // The short one runs on machines that others use as well: it is strict about what must never happen, and patient about time.
   limits: values.short ? { reclaimP99Ms: 10_000, drainLeases: 10 } : { reclaimP99Ms: 1000, drainLeases: 2 },
   keep: values.keep,

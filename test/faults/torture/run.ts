@@ -22,6 +22,8 @@ export interface TortureOptions {
   readonly leaseSeconds: number;
   readonly limits: TimeLimits;
   readonly agents: number;
+  /** Tasks that an agent works on at once. */
+  readonly capacity: number;
   readonly keep: boolean;
   readonly say: (text: string) => void;
 }
@@ -72,7 +74,6 @@ const root = resolve(import.meta.dirname, '../../..');
 /** Of all commits, and of all requests that write. */
 const lostReplies = 0.01;
 const costUsd = 0.01;
-const capacity = 8;
 /** After this the run has failed, and what is open is counted as lost. */
 const patienceMs = 60_000;
 
@@ -88,7 +89,7 @@ export async function tortureOnce(options: TortureOptions): Promise<Report> {
   try {
     const random = new Random(seed * 7919);
     const leaseMs = options.leaseSeconds * 1000;
-    const there = (ground = await Ground.prepare({ ...options, capacity, random, costUsd }));
+    const there = (ground = await Ground.prepare({ ...options, random, costUsd }));
     await stages.run('servers are ready', 90_000, () => there.begin());
     const setUp = await stages.run('project, agent and keys', 30_000, () => furnish(there));
     for (let place = 1; place <= options.agents; place += 1) await ground.addAgent(place, 'worker', setUp.agentToken);

@@ -8,6 +8,9 @@ const lookAgainMs = 20;
 const lookBesideMs = 250;
 /** A look, or a start from the beginning, takes at most this share of the time. */
 const patience = 20;
+/** Where that is long because all processors are busy, somebody whose lease ran out is not to wait for it: a look that was asked for may take half the time. */
+const mostPauseMs = 400;
+const leastPatience = 2;
 const beginAgainMs = 30_000;
 /** Lanes in one look. */
 const maxLanes = 10_000;
@@ -87,7 +90,8 @@ export class ReadyLanes {
 
   /** What came back goes before what waits, and whoever was to say so may be gone: a look is due also beside something to go on with. */
   private lookPauseMs(known: readonly number[]): number {
-    return Math.max(known.length === 0 ? lookAgainMs : lookBesideMs, patience * this.lookTookMs);
+    const share = Math.max(Math.min(patience * this.lookTookMs, mostPauseMs), leastPatience * this.lookTookMs);
+    return Math.max(known.length === 0 ? lookAgainMs : lookBesideMs, share);
   }
 
   /** A claim begins. */
