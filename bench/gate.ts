@@ -121,7 +121,8 @@ class Desk {
       seen.full.push(seconds);
       for (const kind of ['code', 'prose'] as const) {
         const head = sample.elsewhere[kind](base);
-        await this.verify(head, base);
+        // What lands elsewhere is somebody else's work, which the title of this one does not tell of.
+      await this.verify(head, base, this.sandbox, true, null);
         seen.again[kind].push((await this.verify(sample.elsewhere[kind](changed), head)).seconds);
       }
       const hand = await byHand(steps, join(this.folder, 'kept'));
@@ -156,6 +157,7 @@ class Desk {
     onto: ProjectFiles | null,
     sandbox = this.sandbox,
     all = true,
+    title: string | null = this.sample.title,
   ): Promise<{ seconds: number; firstLook: number }> {
     const [candidate, base] = [this.write(files), onto === null ? null : this.write(onto)];
     const policy = projectPolicy.parse({});
@@ -172,7 +174,7 @@ class Desk {
         restoresTree: null,
         policy,
         rulesDigest: 'bench',
-        declared: { title: this.sample.title, paths: null },
+        declared: { title, paths: null },
       },
       workDir: join(this.folder, 'run'),
       cacheDir: this.cacheDir,
