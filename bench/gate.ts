@@ -122,7 +122,7 @@ class Desk {
       for (const kind of ['code', 'prose'] as const) {
         const head = sample.elsewhere[kind](base);
         // What lands elsewhere is somebody else's work, which the title of this one does not tell of.
-      await this.verify(head, base, this.sandbox, true, null);
+        await this.verify(head, base, this.sandbox, true, null);
         seen.again[kind].push((await this.verify(sample.elsewhere[kind](changed), head)).seconds);
       }
       const hand = await byHand(steps, join(this.folder, 'kept'));

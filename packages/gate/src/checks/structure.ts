@@ -548,8 +548,9 @@ export const structureCheck: Check = {
       for (const each of decidedConditions(path, text)) decidedBefore.add(each.text);
     }
     // As deep as one whose name is gone: it may be called otherwise now.
-    const names = new Set(touched.flatMap(({ path }) => complexityOf(path, candidate.text(path) ?? '').map(({ name }) => name))); // prettier-ignore
-    const deepestGone = Math.max(0, ...[...before].flatMap(([name, { depth }]) => (names.has(name) ? [] : [depth])));
+    const deepBefore = [...before].filter(([, { depth }]) => depth > mostDepth);
+    const names = new Set(deepBefore.length === 0 ? [] : touched.flatMap(({ path }) => complexityOf(path, candidate.text(path) ?? '').map(({ name }) => name))); // prettier-ignore
+    const deepestGone = Math.max(0, ...deepBefore.flatMap(([name, { depth }]) => (names.has(name) ? [] : [depth])));
     const { warning, error } = policy.complexity;
     let stroked: Map<string, number> | null = null;
     for (const { path, addedLines } of touched) {
