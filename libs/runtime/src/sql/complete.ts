@@ -1,5 +1,5 @@
 import type { HotSql } from './claim.ts';
-import { goneFromTheQueue, looksLikeOne } from './gone.ts';
+import { countOfGone, goneFromTheQueue, looksLikeOne } from './gone.ts';
 
 export interface Completion {
   readonly actorId: string;
@@ -44,10 +44,10 @@ const completeText = `
     from gone g, clock c where t.id = g.task_id
     returning g.event_id, t.has_dependants, row(g.event_id, 'task.succeeded', t.team_id, t.project_id, t.id, 'normal', g.data, g.traceparent)::event_draft as event
   )
-  select t.accepted, t.freed, t.kept, a.head, a.owed
+  select t.accepted, t.freed, t.written, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from kept) as kept, string_agg(event_id, ',') as accepted, bool_or(has_dependants) as freed, array_agg(event) as events
+    select (select count(*) from kept) + ${countOfGone} as written, string_agg(event_id, ',') as accepted, bool_or(has_dependants) as freed, array_agg(event) as events
     from done
   ) t, append_events_of(t.events, '{task.succeeded}') a`;
 

@@ -84,6 +84,7 @@ const createText = (keyed: boolean): string => `
   delayed as (
     insert into task_due (task_id, kind, at)
     select m.id, 'delay', m.not_before from made m where m.ready_seq is null
+    returning 1
   ),
   told as (
     select m.id, m.ready_seq, row('evt' || substr(m.id, 5), 'task.created', m.team_id, m.project_id, m.id,
@@ -95,7 +96,7 @@ const createText = (keyed: boolean): string => `
   select t.made, t.first, t.now, t.queued, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from queued) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${allButMade}, min(ready_seq) as first,
+    select (select count(*) from queued) + (select count(*) from delayed) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${allButMade}, min(ready_seq) as first,
       ${moment} as now, array_agg(event) as events
     from told
   ) t, append_events_of(t.events, '{task.created}') a`;
@@ -112,6 +113,7 @@ const elsewhere = (of: 'given' | 'fresh'): string => `
   ),
   delayed as (
     insert into task_due (task_id, kind, at) select i.id, 'delay', i."notBefore" from ${of} i where i.seq is null
+    returning 1
   ),`;
 /**
  * The same, and those for whom a place was kept begin at once: creation and claim in one statement and one commit. As with any claim, an
@@ -169,7 +171,7 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
   select t.made, t.first, t.started, t.now, t."leaseUntil", t.written, t.possible, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from made) + (select count(*) from opened) ${all ? '' : '+ (select count(*) from queued)'}
+    select (select count(*) from made) + (select count(*) from opened) ${all ? '' : '+ (select count(*) from queued) + (select count(*) from delayed)'}
         ${of === 'fresh' ? '+ (select count(*) from answered)' : ''} as written,
       ${all ? allCanBegin : 'true'} as possible, min(seq) filter (where fence is null) as first,
       string_agg(concat_ws(' ', id, fence, lane, "attemptId", instance_id), ',') filter (where fence is not null) as started,

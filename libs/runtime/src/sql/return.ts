@@ -1,5 +1,5 @@
 import type { HotSql } from './claim.ts';
-import { goneFromTheQueue, looksLikeOne } from './gone.ts';
+import { countOfGone, goneFromTheQueue, looksLikeOne } from './gone.ts';
 import type { Holder } from './leases.ts';
 
 export interface Return extends Holder {
@@ -70,7 +70,7 @@ const returnText = `
   select t.returned, t.lanes, t.written, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from kept) + (select count(*) from queued) + (select count(*) from due) as written,
+    select (select count(*) from kept) + (select count(*) from queued) + (select count(*) from due) + ${countOfGone} as written,
       json_agg(json_build_object('eventId', "eventId", 'retryAt', ${moment('due_at')})) as returned,
       array_agg(distinct -lane) filter (where due_at is null) as lanes,
       coalesce(array_agg(row("eventId", case outcome when 'failed' then 'task.attempt_failed' else 'task.released' end, team_id, project_id, id, 'normal',
