@@ -46,8 +46,8 @@ export interface Places {
 }
 
 const everyMs = 1_000;
-/** After a round that failed; it doubles while rounds fail. */
-const afterFailureMs = 25;
+/** After each round that failed in a row; a second after all others. A database that was away for a moment is not to be waited for. */
+const afterFailureMs = [25, 50, 100, 100, 100, 100, 100, 100, 200, 400];
 /** Tasks in one claim: enough to share one commit, few enough to leave the others their turn. */
 const perClaim = 1_000;
 /** After a pause; it doubles while claims come back full. */
@@ -171,7 +171,7 @@ export class Dispatcher {
   /** The database may have been away for a moment: what waits need not wait for the look each second. */
   private comeBack(error: unknown): void {
     this.log.error({ err: error }, 'a round failed and comes again');
-    this.lookSoon(Math.min(everyMs, afterFailureMs * 2 ** this.failed));
+    this.lookSoon(afterFailureMs[this.failed] ?? everyMs);
     this.failed += 1;
   }
 
