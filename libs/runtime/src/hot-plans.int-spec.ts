@@ -125,7 +125,7 @@ async function doEverything(): Promise<void> {
   const asked = { instances, leaseSeconds, silentAfterSeconds, limitVersion, traceparent: null };
   const attemptId = ids.next('attempt');
   const lanes = [{ id: lane?.lane ?? 0, after: 0, handicap: 0, teamId: room.team }];
-  await claim(database, { ...asked, groups: [{ lanes, slots: [0] }], attemptIds: [attemptId] });
+  await claim(database, { ...asked, groups: [{ lanes, slots: [0] }], attemptIds: [attemptId], tells: true });
   await claimEach(database, { ...asked, picks: [{ lane: -lanes[0]!.id, seq: 0, taker: 0, attemptId }] });
 }
 

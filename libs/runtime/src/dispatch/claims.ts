@@ -17,6 +17,7 @@ import {
   lookAtPlain,
   openAttempts,
   type Claimed,
+  type ClaimedEach,
   type HotSql,
 } from '../sql/claim.ts';
 import type { Lane } from '../sql/lanes.ts';
@@ -48,11 +49,11 @@ export class Claims {
     private readonly limits: DispatchLimits,
   ) {}
 
-  /** For many instances, in one statement. No lane may be in two groups. @param db the transaction's, or the one for statements that commit by themselves */
+  /** For many instances, in one statement. No lane may be in two groups. @param tx null: the statement commits by itself */
   async plain(
     instances: readonly InstanceRow[],
     groups: readonly ClaimGroup[],
-    db: HotSql = this.database,
+    tx: Tx | null = null,
   ): Promise<{ claimed: Claimed[]; refused: boolean; outdated: boolean }> {
     const cursors = new Map<number, { after: number; hints: number }>();
     const wanted = groups.map((group) => ({
@@ -65,7 +66,7 @@ export class Claims {
     }));
     const attemptIds = groups.flatMap((group) => group.slots.map(() => this.ids.next('attempt')));
     if (attemptIds.length === 0) return { claimed: [], refused: false, outdated: false };
-    const { claimed, last, refused, outdated } = await claim(db, {
+    const { claimed, last, refused, outdated } = await claim(tx === null ? this.database : hotWithin(tx), {
       groups: wanted,
       instances,
       attemptIds,
@@ -73,8 +74,13 @@ export class Claims {
       silentAfterSeconds: silentAfterSeconds(this.config.leaseSeconds),
       traceparent: currentTraceparent(),
       limitVersion: this.limits.version,
+      tells: tx === null,
     });
     if (outdated) return { claimed, refused, outdated };
+    if (tx !== null) {
+      const lanes = new Map(groups.flatMap((group) => group.lanes.map((lane) => [lane.id, lane])));
+      tellStarted(tx, claimed, lanes, instances);
+    }
     const taken = new Map<number, number>();
     for (const row of claimed) taken.set(row.lane, (taken.get(row.lane) ?? 0) + 1);
     for (const { lanes, slots } of wanted) {
@@ -103,7 +109,7 @@ export class Claims {
   > {
     const from = performance.now();
     const db = tx ?? this.database;
-    const prepared = tx === null ? this.database : hotWithin(tx, () => undefined);
+    const prepared = tx === null ? this.database : hotWithin(tx);
     const room = takers.reduce((sum, taker) => sum + taker.room, 0);
     const looked = [...lanes.particular, ...lanes.plain.map(({ id }) => id)];
     const byId = new Map(
@@ -155,7 +161,7 @@ export class Claims {
   }
 
   /** Of what was picked for these instances among tasks with conditions of their own and without a limit, what they may still have. */
-  async each(picks: readonly Choice<InstanceRow>[]): Promise<{ claimed: Claimed[]; outdated: boolean }> {
+  async each(picks: readonly Choice<InstanceRow>[]): Promise<ClaimedEach> {
     const instances = [...new Set(picks.map(({ taker }) => taker))];
     return claimEach(this.database, {
       picks: picks.map(({ task, taker }) => ({
@@ -186,14 +192,7 @@ export class Claims {
 
   /** Plain tasks of limited lanes, for many instances. */
   async limited(picks: readonly Choice<InstanceRow>[]): Promise<{ claimed: Claimed[]; outdated: boolean }> {
-    let head: number | null = null;
-    const result = await this.database.transaction(async (tx) => {
-      head = null;
-      const budget = await this.lockedBudget(tx, picks);
-      return this.takeLimited(tx, picks, budget, (position) => (head = position));
-    });
-    this.database.appended(head);
-    return result;
+    return this.database.transaction(async (tx) => this.takeLimited(tx, picks, await this.lockedBudget(tx, picks)));
   }
 
   /** For an instance that asks by itself, on any server: as many as it has room for. */
@@ -202,10 +201,7 @@ export class Claims {
     lanes: readonly Lane[],
     count: number,
   ): Promise<{ claimed: Claimed[]; outdated: boolean }> {
-    let head: number | null = null;
-    const result = await this.database.transaction(async (tx) => {
-      head = null;
-      const appended = (position: number | null) => (head = position);
+    return this.database.transaction(async (tx) => {
       const room = Math.min(count, await this.lockedRoom(tx, instance));
       if (room < 1) return { claimed: [], outdated: false };
       const { id, agent } = instance;
@@ -226,16 +222,14 @@ export class Claims {
       const claimed = await this.takeParticular(tx, instance, particular, budget);
       await this.countStarts(tx, claimed, particular, [instance]);
       const plain = picks.filter(({ task, limits }) => task.particular === null && limits.length > 0);
-      const limited = await this.takeLimited(tx, plain, budget, appended);
+      const limited = await this.takeLimited(tx, plain, budget);
       claimed.push(...limited.claimed);
       const left = room - claimed.length;
       if (limited.outdated || left < 1 || free.length === 0) return { claimed, outdated: limited.outdated };
       const slots = Array.from({ length: left }, () => 0);
-      const rest = await this.plain([instance], [{ lanes: free, slots }], hotWithin(tx, appended));
+      const rest = await this.plain([instance], [{ lanes: free, slots }], tx);
       return { claimed: [...claimed, ...rest.claimed], outdated: rest.outdated };
     });
-    this.database.appended(head);
-    return result;
   }
 
   private async lockedRoom(tx: Tx, { id, connection }: InstanceRow): Promise<number> {
@@ -260,7 +254,6 @@ export class Claims {
     tx: Tx,
     picks: readonly Choice<InstanceRow>[],
     budget: LimitBudget,
-    appended: (head: number | null) => void,
   ): Promise<{ claimed: Claimed[]; outdated: boolean }> {
     const allowed = picks.filter(({ limits }) => budget.take(limits));
     if (allowed.length === 0) return { claimed: [], outdated: false };
@@ -271,7 +264,7 @@ export class Claims {
         ? []
         : [{ lanes: [first.task.lane], slots: own.map(({ taker }) => instances.indexOf(taker)) }];
     });
-    const { claimed, outdated } = await this.plain(instances, groups, hotWithin(tx, appended));
+    const { claimed, outdated } = await this.plain(instances, groups, tx);
     await this.countStarts(tx, claimed, allowed, instances);
     return { claimed, outdated };
   }
@@ -321,31 +314,36 @@ export class Claims {
       instance,
       leaseSeconds: this.config.leaseSeconds,
     });
-    for (const row of claimed) {
-      const lane = lanes.get(row.lane);
-      if (lane === undefined)
-        throw new Error(`The task ${row.task_id} is in the lane ${row.lane}, which there is not.`);
-      tx.append({
-        type: 'task.started',
-        teamId: lane.teamId,
-        projectId: lane.projectId,
-        subject: row.task_id,
-        data: {
-          taskId: row.task_id,
-          attempt: row.number,
-          fence: row.fence,
-          agent: instance.agent,
-          instanceId: instance.id,
-        },
-      });
-    }
+    tellStarted(tx, claimed, lanes, [instance]);
     return claimed;
   }
 }
 
-const hotWithin = (tx: Tx, appended: (head: number | null) => void): HotSql => ({
+/** Its events go with the message that commits; their ids follow from those of the attempts, as where the statement itself tells. */
+function tellStarted(
+  tx: Tx,
+  claimed: readonly Claimed[],
+  lanes: ReadonlyMap<number, Lane>,
+  instances: readonly InstanceRow[],
+): void {
+  const agents = new Map(instances.map(({ id, agent }) => [id, agent]));
+  for (const { task_id, lane: laneId, attempt_id, number, fence, instance_id } of claimed) {
+    const lane = lanes.get(laneId);
+    if (lane === undefined) throw new Error(`The task ${task_id} is in the lane ${laneId}, which there is not.`);
+    tx.append({
+      id: `evt${attempt_id.slice(3)}`,
+      type: 'task.started',
+      teamId: lane.teamId,
+      projectId: lane.projectId,
+      subject: task_id,
+      data: { taskId: task_id, attempt: number, fence, agent: agents.get(instance_id), instanceId: instance_id },
+    });
+  }
+}
+
+const hotWithin = (tx: Tx): HotSql => ({
   hot: (_name, text, params) => tx.sql(text, params),
-  appended,
+  appended: () => undefined,
 });
 
 /** Tasks at a time: what its process offers, and what its definition allows. */

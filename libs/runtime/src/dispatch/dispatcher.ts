@@ -45,6 +45,13 @@ export interface Places {
   give(claimed: readonly Claimed[]): void;
 }
 
+interface HandedInOrder {
+  readonly handed: number;
+  /** Some of what was picked had gone to others, or was meant for who may have nothing now: there may be more. */
+  readonly contested: boolean;
+  readonly outdated: boolean;
+}
+
 const everyMs = 1_000;
 /** After each round that failed in a row; a second after all others. A database that was away for a moment is not to be waited for. */
 const afterFailureMs = [25, 50, 100, 100, 100, 100, 100, 100, 200, 400];
@@ -53,6 +60,8 @@ const perClaim = 1_000;
 /** After a pause; it doubles while claims come back full. */
 const firstClaim = 64;
 const passesPerRound = 100;
+/** So often in a row others may have been faster at a lane before it is left to the next look. */
+const mostLosses = 3;
 const none: ReadonlySet<number> = new Set();
 
 /**
@@ -84,6 +93,8 @@ export class Dispatcher {
   /** By the number of a lane: instances that had room and may have nothing of what was there. */
   private readonly passedOver = new Map<number, ReadonlySet<string>>();
   private readonly touchedAt = new WeakMap<Receiver, number>();
+  /** By the number of a lane with conditions: how often in a row nothing was had of what was picked there. */
+  private readonly lost = new Map<number, number>();
 
   constructor(
     private readonly commands: CommandBus,
@@ -199,7 +210,7 @@ export class Dispatcher {
         await this.limits.look();
         continue;
       }
-      if (first.handed + rest.handed === 0) return this.lookSoon();
+      if (first.handed + rest.handed === 0 && !first.contested) return this.lookSoon();
     }
     this.again = true;
   }
@@ -335,8 +346,8 @@ export class Dispatcher {
     takers: readonly Taker<Receiver>[],
     lanes: ReadonlyMap<number, Lane>,
     waiting: ReadonlySet<number>,
-  ): Promise<{ handed: number; outdated: boolean }> {
-    if (takers.length === 0) return { handed: 0, outdated: false };
+  ): Promise<HandedInOrder> {
+    if (takers.length === 0) return { handed: 0, contested: false, outdated: false };
     const release = this.keep(new Map(takers.map(({ of, room }) => [of, room])));
     try {
       return await this.handTo(able, takers, lanes, waiting);
@@ -350,7 +361,7 @@ export class Dispatcher {
     takers: readonly Taker<Receiver>[],
     lanes: ReadonlyMap<number, Lane>,
     waiting: ReadonlySet<number>,
-  ): Promise<{ handed: number; outdated: boolean }> {
+  ): Promise<HandedInOrder> {
     const theirs = [...lanes.values()].filter(({ id }) => takers.some((taker) => taker.lanes.has(id)));
     const open = (lane: Lane, number: number): boolean =>
       waiting.has(number) &&
@@ -362,19 +373,15 @@ export class Dispatcher {
     const { picks, full, nobodys, empty, ...took } = await this.claims.plan(takers, { particular, plain, all: lanes });
     this.limits.rest(full, took);
     let handed = 0;
+    let contested = false;
     const gone = new Set([...nobodys, ...empty]);
     const asked = new Set(nobodys.size === 0 ? [] : able.map(({ instance }) => instance.id));
     for (const number of nobodys) this.passedOver.set(number, asked);
-    const refuse = (receiver: Receiver, some: readonly Choice<Receiver>[]): void => {
-      const numbers = some.map(({ task }) => numberOf(task));
-      for (const number of numbers) gone.add(number);
-      this.touch(receiver, numbers);
-    };
     const own = picks.filter(({ task }) => task.particular !== null);
     const free = own.filter(({ limits }) => limits.length === 0);
     let isOutdated = false;
     if (free.length > 0 && !this.stopped) {
-      const { claimed, outdated } = await this.claims.each(
+      const { claimed, awake, outdated } = await this.claims.each(
         free.map((pick) => ({ ...pick, taker: pick.taker.instance })),
       );
       isOutdated = outdated;
@@ -383,10 +390,19 @@ export class Dispatcher {
         free.map(({ taker }) => taker),
         claimed,
       );
-      const given = new Set(claimed.map((row) => row.instance_id));
-      if (!outdated)
-        for (const [receiver, some] of Map.groupBy(free, ({ taker }) => taker))
-          if (!given.has(receiver.instance.id)) refuse(receiver, some);
+      if (!outdated) {
+        const picked = new Set(free.map(({ task }) => numberOf(task)));
+        for (const receiver of new Set(free.map(({ taker }) => taker)))
+          if (!awake.has(receiver.instance.id)) this.benchOne(receiver, [...picked]);
+        // What was meant for who may have nothing goes to others at once; and who came too late for some looks at what is left.
+        if (claimed.length < free.length)
+          for (const number of picked) {
+            const losses = claimed.some(({ lane }) => lane === Math.abs(number)) ? 0 : (this.lost.get(number) ?? 0) + 1;
+            this.lost.set(number, losses % (mostLosses + 1));
+            if (losses > mostLosses) gone.add(number);
+            else contested = true;
+          }
+      }
     }
     const underLimits = own.filter(({ limits }) => limits.length > 0);
     for (const [receiver, some] of Map.groupBy(underLimits, ({ taker }) => taker)) {
@@ -394,15 +410,19 @@ export class Dispatcher {
       const claimed = await this.claims.particular(receiver.instance, some);
       handed += claimed.length;
       if (claimed.length > 0) this.deliver(new Map([[receiver, claimed]]), claimed);
-      else refuse(receiver, some);
+      else {
+        const numbers = some.map(({ task }) => numberOf(task));
+        for (const number of numbers) gone.add(number);
+        this.touch(receiver, numbers);
+      }
     }
     // What nobody here may have now is asked about again when somebody else has room, and by the look each second.
     for (const number of gone)
       this.readyLanes.taken(number, { last: null, emptied: true, hints: hints.get(number) ?? 0 });
     const limited = picks.filter(({ task, limits }) => task.particular === null && limits.length > 0);
-    if (limited.length === 0 || this.stopped) return { handed, outdated: isOutdated };
+    if (limited.length === 0 || this.stopped) return { handed, contested, outdated: isOutdated };
     const { claimed, outdated } = await this.handLimited(limited);
-    return { handed: handed + claimed, outdated: outdated || isOutdated };
+    return { handed: handed + claimed, contested, outdated: outdated || isOutdated };
   }
 
   private async handLimited(picks: readonly Choice<Receiver>[]): Promise<{ claimed: number; outdated: boolean }> {
@@ -467,10 +487,14 @@ export class Dispatcher {
     const given = new Set(claimed.map((row) => row.instance_id));
     for (const index of new Set(slots)) {
       const receiver = receivers[index];
-      if (receiver === undefined || given.has(receiver.instance.id)) continue;
-      this.benched.set(receiver, performance.now() + everyMs);
-      this.touch(receiver);
+      if (receiver !== undefined && !given.has(receiver.instance.id)) this.benchOne(receiver);
     }
+  }
+
+  /** @param numbers lanes to look at again once it is known to be there */
+  private benchOne(receiver: Receiver, numbers: readonly number[] = []): void {
+    this.benched.set(receiver, performance.now() + everyMs);
+    this.touch(receiver, numbers);
   }
 
   /**

@@ -60,7 +60,7 @@ const fromManyLanes = `
  * by another connection, paused or silent for too long get nothing; what was meant for them stays where it is. Nobody gets anything
  * from a server that does not know the latest limits.
  */
-const claimText = (taking: string): string => `
+const claimText = (taking: string, { tells }: { tells: boolean }): string => `
   with clock as materialized (select muster_now() as now),
   lanes as (
     select * from unnest($1::int[], $2::bigint[], $3::int[], $4::float8[], $5::text[], $6::int[], $7::int[]) as l(lane, after, grp, handicap, team, first, size)
@@ -98,16 +98,17 @@ const claimText = (taking: string): string => `
         $14)::event_draft as event
     from opened o join task_lanes l on l.id = o.lane
   )
-  select t.claimed, t.places, t.locked, t.gone, t.current, t."leaseUntil", a.head, a.owed
+  select t.claimed, t.places, t.locked, t.gone, t.current, t."leaseUntil", ${tells ? 'a.head, a.owed' : 'null::bigint as head, false as owed'}
   from (
     select string_agg(concat_ws(' ', task_id, fence, lane, number, attempt_id, instance_id), ',') as claimed,
       (select string_agg(lane || ' ' || last, ',') from (select lane, max(seq) as last from given group by lane) g) as places,
       (select count(*)::int from locked) as locked, (select count(*) from gone) as gone, ${limitVersion} = $15::bigint as current,
       (select now from clock) + make_interval(secs => $13) as "leaseUntil", array_agg(event) as events
     from told
-  ) t, append_events_of(t.events, '{task.started}') a`;
-const claimFromOneLane = claimText(fromOneLane);
-const claimFromManyLanes = claimText(fromManyLanes);
+  ) t${tells ? `, append_events_of(t.events, '{task.started}') a` : ''}`;
+const telling = { one: claimText(fromOneLane, { tells: true }), many: claimText(fromManyLanes, { tells: true }) };
+/** Within a transaction, which tells of it in the message that commits: nothing may follow behind the log's lock. */
+const silent = { one: claimText(fromOneLane, { tells: false }), many: claimText(fromManyLanes, { tells: false }) };
 
 interface ClaimAnswer {
   /** Words with spaces between them, commas between the tasks: one value is read faster than arrays. */
@@ -145,6 +146,8 @@ export async function claim(
     silentAfterSeconds: number;
     traceparent: string | null;
     limitVersion: number;
+    /** False within a transaction, which is to tell of what was claimed itself. */
+    tells: boolean;
   },
 ): Promise<ClaimResult> {
   let first = 0;
@@ -155,7 +158,8 @@ export async function claim(
   });
   const many = lanes.length > q.groups.length;
   const name = many ? 'claim from many lanes' : 'claim from one lane';
-  const [answer] = await db.hot<ClaimAnswer>(name, many ? claimFromManyLanes : claimFromOneLane, [
+  const text = (q.tells ? telling : silent)[many ? 'many' : 'one'];
+  const [answer] = await db.hot<ClaimAnswer>(name, text, [
     plain(lanes.map((lane) => lane.id)),
     plain(lanes.map((lane) => lane.after)),
     plain(lanes.map((lane) => lane.grp)),
@@ -296,16 +300,20 @@ const claimPicked = `
   picked as (
     select * from unnest($1::int[], $2::bigint[], $3::int[], $4::text[]) as p(lane, seq, taker, attempt_id) where ${limitVersion} = $11::bigint
   ),
-  locked as materialized (
-    select r.*, p.attempt_id, i.id as instance_id, i.actor_id, i.agent, i.agent_version, (i.limits ->> 'attempts')::int as max_attempts,
+  takers as materialized (
+    select t.no, i.id, i.actor_id, i.agent, i.agent_version, (i.limits ->> 'attempts')::int as max_attempts,
       (i.limits ->> 'timeoutSeconds')::float8 as timeout
-    from picked p
+    from unnest($5::text[], $6::text[]) with ordinality as t(id, connection, no)
     cross join lateral (
       select i.* from instances i
-      where i.id = ($5::text[])[p.taker] and i.connection = ($6::text[])[p.taker] and i.state = 'idle'
-        and i.last_seen_at > (select now from clock) - make_interval(secs => $7)
+      where i.id = t.id and i.connection = t.connection and i.state = 'idle' and i.last_seen_at > (select now from clock) - make_interval(secs => $7)
       limit 1
     ) i
+  ),
+  locked as materialized (
+    select r.*, p.attempt_id, i.id as instance_id, i.actor_id, i.agent, i.agent_version, i.max_attempts, i.timeout
+    from picked p
+    join takers i on i.no = p.taker
     cross join lateral (
       select r.lane, r.seq, r.task_id, r.attempts, r.expired_fence from task_ready r ${sticky}
       where r.lane = p.lane and r.seq = p.seq and ${mayHave('i.id', 'i.agent')}
@@ -362,13 +370,22 @@ const claimPicked = `
         $9)::event_draft as event
     from opened o join task_lanes l on l.id = o.lane and l.id = any ($10::int[])
   )
-  select t.claimed, t.written, ${limitVersion} = $11::bigint as current, (select now from clock) + make_interval(secs => $8) as "leaseUntil", a.head, a.owed
+  select t.claimed, t.written, (select string_agg(id, ',') from takers) as awake, ${limitVersion} = $11::bigint as current,
+    (select now from clock) + make_interval(secs => $8) as "leaseUntil", a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
     select (select count(*) from kept) + (select count(*) from blamed) + (select count(*) from outlived) as written,
       string_agg(concat_ws(' ', task_id, fence, lane, number, attempt_id, instance_id), ',') as claimed, array_agg(event) as events
     from told
   ) t, append_events_of(t.events, '{task.started}') a`;
+
+export interface ClaimedEach {
+  readonly claimed: Claimed[];
+  /** Instances that may be given something: who of them got nothing came too late. */
+  readonly awake: ReadonlySet<string>;
+  /** Limits have changed: nothing was given, and they are to be looked at first. */
+  readonly outdated: boolean;
+}
 
 export async function claimEach(
   db: HotSql,
@@ -386,24 +403,30 @@ export async function claimEach(
     traceparent: string | null;
     limitVersion: number;
   },
-): Promise<{ claimed: Claimed[]; outdated: boolean }> {
-  const [answer] = await db.hot<Omit<ClaimAnswer, 'places' | 'locked'>>('claim each for its instance', claimPicked, [
-    plain(q.picks.map(({ lane }) => lane)),
-    plain(q.picks.map(({ seq }) => seq)),
-    plain(q.picks.map(({ taker }) => taker + 1)),
-    plain(q.picks.map(({ attemptId }) => attemptId)),
-    plain(q.instances.map(({ id }) => id)),
-    plain(q.instances.map(({ connection }) => connection)),
-    q.silentAfterSeconds,
-    q.leaseSeconds,
-    q.traceparent,
-    plain([...new Set(q.picks.map(({ lane }) => Math.abs(lane)))]),
-    q.limitVersion,
-  ]);
+): Promise<ClaimedEach> {
+  const [answer] = await db.hot<Omit<ClaimAnswer, 'places' | 'locked'> & { awake: string | null }>(
+    'claim each for its instance',
+    claimPicked,
+    [
+      plain(q.picks.map(({ lane }) => lane)),
+      plain(q.picks.map(({ seq }) => seq)),
+      plain(q.picks.map(({ taker }) => taker + 1)),
+      plain(q.picks.map(({ attemptId }) => attemptId)),
+      plain(q.instances.map(({ id }) => id)),
+      plain(q.instances.map(({ connection }) => connection)),
+      q.silentAfterSeconds,
+      q.leaseSeconds,
+      q.traceparent,
+      plain([...new Set(q.picks.map(({ lane }) => Math.abs(lane)))]),
+      q.limitVersion,
+    ],
+  );
   db.appended(answer?.head ?? null, answer?.owed);
-  return answer === undefined
-    ? { claimed: [], outdated: false }
-    : { claimed: claimedIn(answer), outdated: !answer.current };
+  return {
+    claimed: answer === undefined ? [] : claimedIn(answer),
+    awake: new Set(split(answer?.awake ?? null)),
+    outdated: answer?.current === false,
+  };
 }
 
 /** Of these, what this instance may have now. Locked. Nothing where limits have changed since `limitVersion`. */

@@ -25,7 +25,7 @@ const completeText = `
   ),
   gone as materialized (
     select r.*, i.data, i."eventId" as event_id, i.traceparent
-    from given i cross join lateral (
+    from (select * from given order by "taskId") i cross join lateral (
       select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update
     ) r
     where ${looksLikeOne('i.fence')}

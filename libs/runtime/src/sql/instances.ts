@@ -103,12 +103,14 @@ export async function markOffline(
   return row ?? null;
 }
 
-/** What an instance holds, locked. */
-export const lockHeldBy = (tx: Sql, instanceId: string) =>
-  tx.sql<{ id: string; fence: number }>(
-    `select task_id as id, fence from task_running where instance_id = $1 order by task_id desc for update`,
+/** What an instance holds, the newest first; locked in the order in which everybody locks attempts. */
+export async function lockHeldBy(tx: Sql, instanceId: string): Promise<{ id: string; fence: number }[]> {
+  const held = await tx.sql<{ id: string; fence: number }>(
+    `select task_id as id, fence from task_running where instance_id = $1 order by task_id for update`,
     [instanceId],
   );
+  return held.reverse();
+}
 
 /** Running is an idle instance that holds something: it is not written anywhere, so that claims need not write it. */
 export async function findInstance(db: Sql, id: string): Promise<(InstanceRow & { running: number }) | null> {

@@ -28,7 +28,7 @@ const returnText = `
   ),
   gone as materialized (
     select r.*, i.outcome, i.error, i."eventId", i."waitingEventId", i.traceparent, c.now + make_interval(secs => i."afterSeconds") as due_at
-    from given i cross join clock c cross join lateral (
+    from (select * from given order by "taskId") i cross join clock c cross join lateral (
       select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update
     ) r
     where ${looksLikeOne('i.fence')}
