@@ -37,6 +37,7 @@ import { Migration202611280023_events_owed } from './Migration202611280023_event
 import { Migration202611280024_resolutions } from './Migration202611280024_resolutions.ts';
 import { Migration202611280025_cheaper_events } from './Migration202611280025_cheaper_events.ts';
 import { Migration202611280026_repository_upkeep } from './Migration202611280026_repository_upkeep.ts';
+import { Migration202611290027_events_at_commit } from './Migration202611290027_events_at_commit.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -79,4 +80,5 @@ export const migrations = [
   { name: 'Migration202611280024_resolutions', class: Migration202611280024_resolutions },
   { name: 'Migration202611280025_cheaper_events', class: Migration202611280025_cheaper_events },
   { name: 'Migration202611280026_repository_upkeep', class: Migration202611280026_repository_upkeep },
+  { name: 'Migration202611290027_events_at_commit', class: Migration202611290027_events_at_commit },
 ];

@@ -4,6 +4,7 @@ import { context, propagation } from '@opentelemetry/api';
 import { CompiledQuery, type ControlledTransaction } from 'kysely';
 import pg from 'pg';
 import { Ids, type NewEvent, type Tx } from '#kernel';
+import { HotConnections } from './hot-connections.ts';
 import { giveBackLostConnections } from './lost-connections.ts';
 import { idleInTransactionMs, resultTypes } from './orm.ts';
 
@@ -22,9 +23,9 @@ export const hotConnections = 8;
 /**
  * Plans do not change with what the statistics of the moment say: tables through which rows move look empty to the planner now and full
  * of dead rows a minute later, and a plan that was right for the one reads everything in the other. Every hot statement has an index for
- * each table that it meets.
+ * each table that it meets. `muster.hot` tells triggers that the statement commits by itself.
  */
-export const hotPlanning = '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off';
+export const hotPlanning = '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off -c muster.hot=on';
 
 /**
  * The one way to PostgreSQL. A transaction is for one command: its events are its last statement, and nothing external
@@ -33,7 +34,7 @@ export const hotPlanning = '-c enable_seqscan=off -c plan_cache_mode=force_gener
 @Injectable()
 export class Database {
   readonly #appended = new Set<AppendListener>();
-  #hot: pg.Pool | null = null;
+  #hot: HotConnections | null = null;
 
   constructor(
     private readonly orm: MikroORM,
@@ -76,7 +77,8 @@ export class Database {
    * @param name stands for the text: one name, one text
    */
   async hot<Row extends object>(name: string, text: string, params: readonly unknown[]): Promise<Row[]> {
-    return (await this.#hotPool().query<Row>({ name, text, values: [...params] })).rows;
+    this.#hot ??= new HotConnections(Array.from({ length: hotConnections }, () => this.#hotPool()));
+    return this.#hot.query<Row>(name, text, [...params]);
   }
 
   /** The connections of hot verbs; MikroORM closes the others. */
@@ -87,19 +89,17 @@ export class Database {
 
   /** Connections of their own, for how they plan. */
   #hotPool(): pg.Pool {
-    if (this.#hot !== null) return this.#hot;
     const pool = new pg.Pool({
       ...this.connection,
       types: resultTypes,
       application_name: 'muster hot',
       keepAlive: true,
-      max: hotConnections,
+      max: 1,
       idle_in_transaction_session_timeout: idleInTransactionMs,
       options: hotPlanning,
     });
     pool.on('error', () => {});
     giveBackLostConnections(pool);
-    this.#hot = pool;
     return pool;
   }
 
@@ -160,7 +160,7 @@ export class Database {
       if (running === undefined) throw new Error('The transaction did not begin.');
       const sql = async <Row extends object>(text: string, params: readonly unknown[] = []): Promise<Row[]> =>
         (await running.executeQuery<Row>(CompiledQuery.raw(text, [...params]))).rows;
-      const value = await work({ em, sql, append: (...more) => void events.push(...more) });
+      const value = await work({ em, sql: refusingTheLogsLock(sql), append: (...more) => void events.push(...more) });
       await em.flush();
       onCommit();
       if (events.length > 0) head = await appendAndCommit(sql, this.drafts(events));
@@ -170,6 +170,15 @@ export class Database {
     return result;
   }
 }
+
+/** Behind the log's lock there is nothing but the commit: a statement of a transaction that took it would keep everybody from writing until this process goes on. */
+const refusingTheLogsLock =
+  (sql: Tx['sql']): Tx['sql'] =>
+  (text, params) => {
+    if (text.includes('append_events'))
+      throw new Error('A transaction tells of events by `append`, which writes them in the message that commits.');
+    return sql(text, params);
+  };
 
 /** @param drafts as `Database.drafts` makes them */
 const appending = (drafts: string): string =>

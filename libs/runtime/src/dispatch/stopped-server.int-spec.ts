@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { SystemIds } from '#kernel';
-import { Database, openOrm } from '#platform/database';
+import { Database, hotConnections, openOrm } from '#platform/database';
 import { Rounds } from '#platform/rounds';
 import { runtimeRoom, type RuntimeRoom, type Worker } from '#test/runtime-room';
 import { RuntimeModule } from '../runtime.module.ts';
@@ -46,7 +46,9 @@ async function server(): Promise<{ database: Database; stop: () => void }> {
     await orm.close(true);
     await new Promise((done) => way.close(done));
   });
-  await database.hot('hello', 'select $1::int as n', [1]);
+  // On each of its connections: it can begin no other once it is stopped.
+  const hello = (): Promise<object[]> => database.hot('hello', 'select $1::int as n, pg_sleep(0.2)', [1]);
+  await Promise.all(Array.from({ length: hotConnections }, hello));
   return { database, stop: () => void (stopped = true) };
 }
 

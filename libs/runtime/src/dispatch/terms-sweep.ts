@@ -7,7 +7,7 @@ import { dueOf } from '../sql/sweep.ts';
 import {
   letDown,
   lookAtDeadlineAgain,
-  releaseDependants,
+  tellEndedNeed,
   takeDeadlines,
   takeEndedNeed,
   tellRestLater,
@@ -48,17 +48,14 @@ export class TermsSweep implements OnApplicationBootstrap {
 
   private async tellDependants(): Promise<void> {
     for (let n = 0; n < endedPerRound; n++) {
-      const more = await this.database.transaction(async (tx) => {
-        const ended = await takeEndedNeed(tx);
-        if (ended === null) return false;
-        if (ended.state === 'succeeded') {
-          if (!(await releaseDependants(tx, ended.id, perTransaction))) await tellRestLater(tx, ended.id, 0.1);
-        } else if (ended.state === 'failed' || ended.state === 'cancelled') {
-          await this.letDown(tx, ended.id, ended.state);
-        }
-        return true;
-      });
-      if (!more) return;
+      const ended = await tellEndedNeed(this.database, perTransaction);
+      if (ended === null) return;
+      const { id, state } = ended;
+      if (state === 'failed' || state === 'cancelled')
+        await this.database.transaction(async (tx) => {
+          if (await takeEndedNeed(tx, id)) await this.letDown(tx, id, state);
+        });
+      else this.wakeUps.somethingToClaim();
     }
   }
 

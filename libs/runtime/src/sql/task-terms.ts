@@ -129,17 +129,14 @@ export async function termsOf(db: Sql, taskId: string): Promise<Terms> {
   return { deadlineAt: row.deadlineAt, dependsOn };
 }
 
-/** The next ended task whose dependants have not all been told; taken by this transaction alone. */
-export async function takeEndedNeed(tx: Sql): Promise<{ id: string; state: NeededTask['state'] } | null> {
-  const [row] = await tx.sql<{ id: string; state: NeededTask['state'] }>(
-    `with due as materialized (
-       select task_id from task_due where kind = 'dependants' and at <= muster_now() order by at limit 1 for update skip locked
-     ), gone as (
-       delete from task_due d using due where d.task_id = due.task_id and d.kind = 'dependants'
-     )
-     select t.id, t.state from due join tasks t on t.id = due.task_id`,
+/** An ended task whose dependants are to be told, taken by this transaction alone. False: somebody else has it. */
+export async function takeEndedNeed(tx: Sql, taskId: string): Promise<boolean> {
+  const taken = await tx.sql(
+    `delete from task_due where (task_id, kind) in (
+       select task_id, kind from task_due where task_id = $1 and kind = 'dependants' for update skip locked) returning task_id`,
+    [taskId],
   );
-  return row ?? null;
+  return taken.length > 0;
 }
 
 /** Not all of them could be told in one go. */
@@ -149,10 +146,20 @@ export const tellRestLater = (tx: Sql, taskId: string, seconds: number) =>
     [taskId, seconds],
   );
 
-export const releaseDependants = async (tx: Sql, taskId: string, limit: number): Promise<boolean> => {
-  const [row] = await tx.sql<{ done: boolean }>(`select release_dependants($1, $2) as done`, [taskId, limit]);
-  return row?.done ?? true;
-};
+/**
+ * The next ended task whose dependants have not all been told. Where it succeeded, they have been, as far as it goes at once: by a statement that commits by
+ * itself, since it writes events. What comes of its other ends is decided where it is taken.
+ */
+export async function tellEndedNeed(
+  db: Sql,
+  limit: number,
+): Promise<{ id: string; state: NeededTask['state'] } | null> {
+  const [row] = await db.sql<{ id: string | null; state: NeededTask['state'] }>(
+    `select id, state from tell_ended_need($1)`,
+    [limit],
+  );
+  return row === undefined || row.id === null ? null : { id: row.id, state: row.state };
+}
 
 export interface LetDown {
   readonly id: string;
