@@ -148,7 +148,7 @@ export class RunningAgent implements LinkOwner {
       labels: { ...agent.labels },
       ...(options.instanceName === undefined ? {} : { name: options.instanceName }),
     };
-    const times = { firstMs: 200, maxMs: options.maxReconnectMs ?? 5_000 };
+    const times = { firstMs: 100, maxMs: options.maxReconnectMs ?? 5_000 };
     this.#link =
       options.transport === 'http'
         ? new PollingLink(new Http(http), this, times)

@@ -19,6 +19,7 @@ import {
   type Claimed,
   type ClaimedEach,
   type HotSql,
+  type ParticularCandidate,
 } from '../sql/claim.ts';
 import type { Lane } from '../sql/lanes.ts';
 import { countStarts, lockLimits, usesOf } from '../sql/limits.ts';
@@ -115,21 +116,26 @@ export class Claims {
     const byId = new Map(
       looked.flatMap((number) => lanes.all.get(Math.abs(number)) ?? []).map((lane) => [lane.id, lane]),
     );
-    const candidates =
-      lanes.particular.length === 0 ? [] : await lookAtParticular(prepared, lanes.particular, particularLook);
     const agents = new Set(takers.map(({ agent }) => agent));
     const limits = [...byId.values()].flatMap((lane) => [...agents].flatMap((agent) => this.limits.of(lane, agent)));
     const known = new Map(limits.map((limit) => [limit.id, limit]));
-    // Then all is plain, and the claim itself keeps the order.
-    const simple = candidates.length === 0 && known.size === 0;
-    const heads =
-      simple || lanes.plain.length === 0
+    const lookAtOnes = async (): Promise<ParticularCandidate[]> =>
+      lanes.particular.length === 0 ? [] : lookAtParticular(prepared, lanes.particular, particularLook);
+    const lookAtHeads = async (): Promise<Awaited<ReturnType<typeof lookAtPlain>>> =>
+      lanes.plain.length === 0
         ? []
-        : await lookAtPlain(
+        : lookAtPlain(
             prepared,
             lanes.plain.map(({ id }) => ({ id, after: this.ready.placeOf(id) })),
             Math.min(room, plainLook),
           );
+    const [candidates, seen] =
+      tx === null
+        ? await Promise.all([lookAtOnes(), lookAtHeads()])
+        : ([await lookAtOnes(), await lookAtHeads()] as const);
+    // Then all is plain, and the claim itself keeps the order.
+    const simple = candidates.length === 0 && known.size === 0;
+    const heads = simple ? [] : seen;
     const waiting: WaitingTask[] = [];
     for (const particular of candidates) {
       const lane = byId.get(Math.abs(particular.lane));

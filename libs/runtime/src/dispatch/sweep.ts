@@ -24,8 +24,10 @@ import {
 import { lockTask } from '../sql/tasks.ts';
 import { WakeUps } from './wake-ups.ts';
 
-/** A lease is offered to others this soon after it has run out. */
+const expiredLeases = 'expired leases';
+/** A lease is offered to others this soon after it has run out; at once where the last look has seen it coming. */
 const expiredEveryMs = 250;
+const afterExpiryMs = 5;
 const everyMs = 1_000;
 /** A look over all open attempts takes at most this share of the time. */
 const patience = 20;
@@ -43,6 +45,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
   private offeredFromStartAt = Number.NEGATIVE_INFINITY;
   private overdueAt = Number.NEGATIVE_INFINITY;
   private overdueTookMs = 0;
+  private comes: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly database: Database,
@@ -54,7 +57,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
 
   onApplicationBootstrap(): void {
     // Wherever tasks are handed out, what ran out is offered: not only while a server for background work is up.
-    this.rounds.beginEverywhere('expired leases', expiredEveryMs, () => this.offerExpired());
+    this.rounds.beginEverywhere(expiredLeases, expiredEveryMs, () => this.offerExpired());
     this.rounds.begin('leases', everyMs, () => this.due());
   }
 
@@ -78,7 +81,8 @@ export class LeaseSweep implements OnApplicationBootstrap {
     }
     for (let more = true; more;) {
       const after = this.offeredUntil;
-      const { now: lookedAt, first } = await firstExpired(this.database, after);
+      const { now: lookedAt, first, next } = await firstExpired(this.database, after, expiredEveryMs);
+      if (next !== null) this.comeWhenItExpires(next.getTime() - lookedAt.getTime());
       if (first === null) {
         this.offeredUntil = new Date(lookedAt.getTime() - overlapMs);
         return;
@@ -90,6 +94,11 @@ export class LeaseSweep implements OnApplicationBootstrap {
       const left = await passedOver(this.database, { after, now: lookedAt });
       this.offeredUntil = new Date(Math.min(lookedAt.getTime() - overlapMs, left?.getTime() ?? Infinity));
     }
+  }
+
+  private comeWhenItExpires(inMs: number): void {
+    clearTimeout(this.comes);
+    this.comes = setTimeout(() => this.rounds.soon(expiredLeases), inMs + afterExpiryMs).unref();
   }
 
   private async offer(q: { after: Date | null; now: Date }): Promise<number[]> {

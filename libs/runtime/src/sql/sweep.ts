@@ -104,14 +104,23 @@ export async function passedOver(db: Sql, q: { after: Date | null; now: Date }):
   return left?.passedOver ?? null;
 }
 
-/** The first lease that ran out since `after` and was not told, by one look: most of the time there is none, and nothing more to ask. */
-export async function firstExpired(db: Sql, after: Date | null): Promise<{ now: Date; first: Date | null }> {
-  const [row] = await db.sql<{ now: Date; first: Date | null }>(
+/**
+ * The first lease that ran out since `after` and was not told, by one look: most of the time there is none, and nothing more to ask. And when the next one
+ * runs out, where that is soon: no further ahead, since the index still has the entries of all attempts that ended lately.
+ */
+export async function firstExpired(
+  db: Sql,
+  after: Date | null,
+  withinMs = 0,
+): Promise<{ now: Date; first: Date | null; next: Date | null }> {
+  const [row] = await db.sql<{ now: Date; first: Date | null; next: Date | null }>(
     `select c.now, (
        select min(r.lease_until) from task_running r
-       where r.lease_until < c.now and ($1::timestamptz is null or r.lease_until >= $1::timestamptz) and not r.expiry_told) as first
+       where r.lease_until < c.now and ($1::timestamptz is null or r.lease_until >= $1::timestamptz) and not r.expiry_told) as first, (
+       select min(r.lease_until) from task_running r
+       where r.lease_until >= c.now and r.lease_until < c.now + make_interval(secs => $2::float8 / 1000) and not r.expiry_told) as next
      from (select muster_now() as now) c`,
-    [after],
+    [after, withinMs],
   );
   if (row === undefined) throw new Error('The database told no time.');
   return row;
