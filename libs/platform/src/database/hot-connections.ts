@@ -32,10 +32,12 @@ export class HotConnections {
     await Promise.all(this.#places.map(({ pool }) => pool.end()));
   }
 
+  /** To connect takes longest: what comes after a loss goes over what is there, as far as it is free. */
   #placeFor(name: string): Place {
     const free = this.#places.filter(({ pool }) => isFree(pool));
-    const known = (place: Place): boolean => place.prepared.has(name);
-    const found = free.find(known) ?? leastUsed(free) ?? this.#places.find(known);
+    const connected = free.filter(({ pool }) => pool.totalCount > 0);
+    const known = ({ prepared }: Place): boolean => prepared.has(name);
+    const found = connected.find(known) ?? leastUsed(connected) ?? free[0] ?? this.#places.find(known);
     return found ?? this.#places[this.#next++ % this.#places.length]!;
   }
 }
