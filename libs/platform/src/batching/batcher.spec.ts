@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Batcher, Overloaded } from './index.ts';
+import { Batcher, later, Overloaded } from './index.ts';
 
 /** Commits when the test says so, and tells what went into each commit. */
 function gate() {
@@ -45,6 +45,25 @@ describe('a batcher', () => {
     ]);
     await commit();
     expect(answered).toEqual(['A', 'B', 'C', 'D', 'E']);
+  });
+
+  test('takes an item whose row is locked into a later batch, and answers the others meanwhile', async () => {
+    let locked = true;
+    const batches: string[][] = [];
+    const batcher = new Batcher<string, string>({
+      name: 'words',
+      run: async (items) => {
+        batches.push([...items]);
+        return items.map((item) => (item === 'b' && locked ? later : item.toUpperCase()));
+      },
+    });
+    const [a, b] = [batcher.add('a'), batcher.add('b')];
+    expect(await a).toBe('A');
+    expect(await batcher.add('c')).toBe('C');
+    locked = false;
+    expect(await b).toBe('B');
+    expect(batches[0]).toEqual(['a', 'b']);
+    expect(batches.at(-1)).toEqual(['b']);
   });
 
   test('has the next batch under way before it answers the callers of the last', async () => {

@@ -3,14 +3,21 @@ import { isConnectionBroken, sqlState } from '#platform/database';
 import { Overloaded } from './batching.errors.ts';
 import { FairQueue } from './fair-queue.ts';
 
+/** An item's answer where a row that it needs is somebody else's at this moment: nothing of it was written, and it goes into a later batch. */
+export const later = Symbol('later');
+/** By then a commit is over. A holder that is stopped is rid of its rows after two seconds. */
+const laterMs = 10;
+const longestMs = 15_000;
+
 export interface BatcherOptions<In, Out> {
   /** What is written, in metrics and errors: `task creations`. */
   readonly name: string;
   /**
    * Writes all of them in one statement that commits by itself (or one transaction), and answers each in its place. What
-   * concerns a single item (a conflict, a lost lease) is an answer, not an error.
+   * concerns a single item (a conflict, a lost lease) is an answer, not an error. One whose row is locked is answered with `later`, so that the
+   * others need not wait for it.
    */
-  readonly run: (items: readonly In[]) => Promise<readonly Out[]>;
+  readonly run: (items: readonly In[]) => Promise<readonly (Out | typeof later)[]>;
   readonly maxItems?: number;
   /** About how large an item is when it is written, in bytes: a batch ends with the item that takes it over `batchBytes`. */
   readonly bytesOf?: (item: In) => number;
@@ -137,7 +144,7 @@ export class Batcher<In, Out> {
       const answers = await this.#tried(batch.map(({ item }) => item));
       if (answers.length !== batch.length)
         throw new Error(`${this.options.name}: ${batch.length} were written and ${answers.length} answered.`);
-      answer = () => batch.forEach(({ resolve }, place) => resolve(answers[place] as Out));
+      answer = () => batch.forEach((one, place) => this.#answer(one, answers[place] as Out | typeof later));
     } catch (error) {
       if (batch.length > 1 && isSomeRowsFault(error)) {
         const half = batch.length >> 1;
@@ -153,7 +160,17 @@ export class Batcher<In, Out> {
     return answer;
   }
 
-  async #tried(items: readonly In[]): Promise<readonly Out[]> {
+  #answer(one: Waiting<In, Out>, answer: Out | typeof later): void {
+    if (answer !== later) return one.resolve(answer);
+    if (performance.now() - one.since > longestMs)
+      return one.reject(new Error(`${this.options.name}: its row has been locked by somebody else for ${longestMs / 1000} s.`));
+    setTimeout(() => {
+      this.#queue.push(this.options.fairnessKey?.(one.item) ?? '', one);
+      this.#schedule();
+    }, laterMs);
+  } // prettier-ignore
+
+  async #tried(items: readonly In[]): Promise<readonly (Out | typeof later)[]> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.options.run(items);

@@ -1,2 +1,2 @@
-export { Batcher, type BatcherOptions } from './batcher.ts';
+export { Batcher, later, type BatcherOptions } from './batcher.ts';
 export { Overloaded } from './batching.errors.ts';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Ids } from '#kernel';
-import { Batcher } from '#platform/batching';
+import { Batcher, later } from '#platform/batching';
 import { Database } from '#platform/database';
 import { WakeUps } from '../dispatch/wake-ups.ts';
 import { currentTraceparent } from '../domain/traceparent.ts';
@@ -26,9 +26,9 @@ export class Completions {
       repeatable: true,
       fairnessKey: ({ actorId }) => actorId,
       run: async (items) => {
-        const { accepted, freed } = await complete(database, items);
+        const { accepted, busy, freed } = await complete(database, items);
         if (freed) wakeUps.somethingToClaim();
-        return items.map((item) => accepted.has(item.eventId));
+        return items.map(({ eventId }) => (busy.has(eventId) ? later : accepted.has(eventId)));
       },
     });
   }

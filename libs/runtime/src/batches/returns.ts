@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Ids } from '#kernel';
-import { Batcher } from '#platform/batching';
+import { Batcher, later } from '#platform/batching';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
 import { WakeUps } from '../dispatch/wake-ups.ts';
@@ -47,7 +47,7 @@ export class Returns {
     return this.batcher.add({ by, outcome, error, traceparent: currentTraceparent() });
   }
 
-  private async write(items: readonly Item[]): Promise<(Ended | null)[]> {
+  private async write(items: readonly Item[]): Promise<(Ended | null | typeof later)[]> {
     const delays = await this.delaysOf(items);
     const returns = new Map<Item, Return>();
     for (const item of items) {
@@ -59,10 +59,11 @@ export class Returns {
       returns.set(item, { ...by, outcome, error, afterSeconds, eventId, waitingEventId, traceparent });
     }
     if (returns.size === 0) return items.map(() => null);
-    const { retryAt, lanes } = await returnTasks(this.database, [...returns.values()], releasePauseSeconds);
+    const { retryAt, busy, lanes } = await returnTasks(this.database, [...returns.values()], releasePauseSeconds);
     if (lanes.length > 0) this.wakeUps.somethingToClaim(lanes.map((lane) => ({ lane })));
-    return items.map((item): Ended | null => {
+    return items.map((item): Ended | null | typeof later => {
       const { taskId, fence, eventId } = returns.get(item) ?? {};
+      if (eventId !== undefined && busy.has(eventId)) return later;
       const at = eventId === undefined ? undefined : retryAt.get(eventId);
       if (taskId === undefined || fence === undefined || at === undefined) return null;
       return { taskId, fence, state: at === null ? 'queued' : 'waiting', retryAt: at };

@@ -92,6 +92,31 @@ describe('a server that is stopped in the middle of a word with the database', (
     expect(await room.broken()).toEqual([]);
   });
 
+  it.each(['complete', 'release'] as const)(
+    'keeps nobody waiting to %s but who holds the attempt that it has locked',
+    async (verb) => {
+      const worker = await room.connect({ capacity: 2 });
+      for (let n = 0; n < 2; n++) await room.create();
+      const [one, other] = await room.claim(worker, 2);
+      if (one === undefined || other === undefined) throw new Error('Fewer were claimed than there are.');
+      const { database } = await server();
+      const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const standing = database.transaction(async (tx) => {
+        await tx.sql(`select from task_running where task_id = $1 for update`, [one.taskId]);
+        begun.resolve();
+        await end.promise;
+      });
+      await begun.promise;
+      const body = verb === 'complete' ? { output: { ok: true } } : { reason: 'not now' };
+      const waiting = room.verb(worker, one, verb, body);
+      expect(await room.verb(worker, other, verb, body)).toMatchObject({ status: 200 });
+      end.resolve();
+      await standing;
+      expect(await waiting).toMatchObject({ status: 200 });
+      expect(await room.broken()).toEqual([]);
+    },
+  );
+
   it('has claimed what it was about to claim, and keeps no row from anybody', async () => {
     const { taskId, fence, late } = await expired();
     await offer(room.app.get(Database));

@@ -13,6 +13,13 @@ export const goneFromTheQueue = `closed as (
   )`;
 export const countOfGone = `(select count(*) from closed) + (select count(*) from unoffered)`;
 
+/** Of what was given, by event: what is there, and locked by somebody else at this moment. */
+export const busyOf = `(
+    select string_agg(i."eventId", ',') from given i
+    where (select count(*) from gone) < (select count(*) from given) and i."eventId" <> all (array(select "eventId" from gone))
+      and exists (select from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" offset 0)
+  )`;
+
 /**
  * True of every fence, for they are positive. But the planner, who takes what it is given for a hundred rows, takes them for one then, and meets
  * what they are joined with by its key; also in a plan that was made while that table was empty, and would read all of it ever after.

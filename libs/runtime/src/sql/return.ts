@@ -1,5 +1,5 @@
 import type { HotSql } from './claim.ts';
-import { countOfGone, goneFromTheQueue, looksLikeOne } from './gone.ts';
+import { busyOf, countOfGone, goneFromTheQueue, looksLikeOne } from './gone.ts';
 import type { Holder } from './leases.ts';
 
 export interface Return extends Holder {
@@ -29,7 +29,7 @@ const returnText = `
   gone as materialized (
     select r.*, i.outcome, i.error, i."eventId", i."waitingEventId", i.traceparent, c.now + make_interval(secs => i."afterSeconds") as due_at
     from (select * from given order by "taskId") i cross join clock c cross join lateral (
-      select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update
+      select r.* from task_running r where r.task_id = i."taskId" and r.fence = i.fence and r.holder_id = i."actorId" for update skip locked
     ) r
     where ${looksLikeOne('i.fence')}
   ),
@@ -67,10 +67,10 @@ const returnText = `
     on conflict (task_id, kind) do update set at = excluded.at
     returning at
   )
-  select t.returned, t.lanes, t.written, a.head, a.owed
+  select t.returned, t.lanes, t.written, t.busy, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from kept) + (select count(*) from queued) + (select count(*) from due) + ${countOfGone} as written,
+    select (select count(*) from kept) + (select count(*) from queued) + (select count(*) from due) + ${countOfGone} as written, ${busyOf} as busy,
       json_agg(json_build_object('eventId', "eventId", 'retryAt', ${moment('due_at')})) as returned,
       array_agg(distinct -lane) filter (where due_at is null) as lanes,
       coalesce(array_agg(row("eventId", case outcome when 'failed' then 'task.attempt_failed' else 'task.released' end, team_id, project_id, id, 'normal',
@@ -85,6 +85,7 @@ const returnText = `
 interface ReturnAnswer {
   readonly returned: readonly { readonly eventId: string; readonly retryAt: string | null }[] | null;
   readonly lanes: readonly number[] | null;
+  readonly busy: string | null;
   readonly head: number | null;
   readonly owed: boolean;
 }
@@ -92,6 +93,8 @@ interface ReturnAnswer {
 export interface Returned {
   /** By event: when it is tried again. Who is not among them did not hold the attempt. */
   readonly retryAt: ReadonlyMap<string, string | null>;
+  /** By event: somebody else has locked their attempt, and nothing was done about them. */
+  readonly busy: ReadonlySet<string>;
   /** Where something can be claimed now. */
   readonly lanes: readonly number[];
 }
@@ -101,6 +104,7 @@ export async function returnTasks(db: HotSql, returns: readonly Return[], pauseS
   db.appended(row?.head ?? null, row?.owed);
   return {
     retryAt: new Map(row?.returned?.map(({ eventId, retryAt }) => [eventId, retryAt])),
+    busy: new Set(row?.busy?.split(',')),
     lanes: row?.lanes ?? [],
   };
 }
