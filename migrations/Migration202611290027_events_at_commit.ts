@@ -17,7 +17,7 @@ export class Migration202611290027_events_at_commit extends Migration {
       end $$`);
     // The next of those that ended; of one that succeeded, what waits for it is freed here.
     this.addSql(`
-      create function tell_ended_need(at_most integer, out id text, out state text) language plpgsql volatile as $$
+      create function tell_ended_need(at_most integer, out id text, out state text, out head bigint) language plpgsql volatile as $$
       begin
         select d.task_id, t.state into id, state
         from (select task_id from task_due where kind = 'dependants' and at <= muster_now() order by at limit 1 for update skip locked) d
@@ -26,9 +26,13 @@ export class Migration202611290027_events_at_commit extends Migration {
           return;
         end if;
         delete from task_due d where d.task_id = tell_ended_need.id and d.kind = 'dependants';
-        if state = 'succeeded' and not release_dependants(id, at_most) then
+        if state <> 'succeeded' then
+          return;
+        end if;
+        if not release_dependants(id, at_most) then
           insert into task_due (task_id, kind, at) values (id, 'dependants', muster_now() + interval '0.1 second');
         end if;
+        select position into head from events order by position desc limit 1;
       end $$`);
   }
 

@@ -1,10 +1,14 @@
 import 'reflect-metadata';
+import { setFlagsFromString } from 'node:v8';
 import { MusterLogger, startTracing } from '#observability';
 import { ConfigError, type Config, loadProcessConfig } from '#platform/config';
 import { DatabaseUnusable, PostgresUnavailable } from '#platform/database';
 import { DataFolderInUse } from './data-folder.ts';
 import { type RunningServer, startServer } from './server.ts';
 import { welcome } from './welcome.ts';
+
+// All of it has been loaded, and is kept as it was compiled; see main.ts.
+setFlagsFromString('--lazy');
 
 /** sysexits.h: the configuration is wrong. */
 const EX_CONFIG = 78;

@@ -7,6 +7,7 @@ import { FairQueue } from './fair-queue.ts';
 export const later = Symbol('later');
 /** By then a commit is over. A holder that is stopped is rid of its rows after two seconds. */
 const laterMs = 10;
+const mostLaterMs = 160;
 const longestMs = 15_000;
 
 export interface BatcherOptions<In, Out> {
@@ -40,6 +41,8 @@ export interface BatcherOptions<In, Out> {
 
 interface Waiting<In, Out> {
   readonly item: In;
+  /** Since when it meets a row that is locked, and how long it waits before it tries again. */
+  locked?: { readonly since: number; readonly pauseMs: number };
   readonly since: number;
   readonly resolve: (answer: Out) => void;
   readonly reject: (error: unknown) => void;
@@ -162,12 +165,13 @@ export class Batcher<In, Out> {
 
   #answer(one: Waiting<In, Out>, answer: Out | typeof later): void {
     if (answer !== later) return one.resolve(answer);
-    if (performance.now() - one.since > longestMs)
-      return one.reject(new Error(`${this.options.name}: its row has been locked by somebody else for ${longestMs / 1000} s.`));
+    const { since, pauseMs } = one.locked ?? { since: performance.now(), pauseMs: laterMs };
+    if (performance.now() - since > longestMs) return one.reject(new Overloaded(this.options.name, this.#queue.size));
+    one.locked = { since, pauseMs: Math.min(2 * pauseMs, mostLaterMs) };
     setTimeout(() => {
       this.#queue.push(this.options.fairnessKey?.(one.item) ?? '', one);
       this.#schedule();
-    }, laterMs);
+    }, pauseMs);
   } // prettier-ignore
 
   async #tried(items: readonly In[]): Promise<readonly (Out | typeof later)[]> {

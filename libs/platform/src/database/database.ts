@@ -35,6 +35,7 @@ export const hotPlanning = '-c enable_seqscan=off -c plan_cache_mode=force_gener
 export class Database {
   readonly #appended = new Set<AppendListener>();
   #hot: HotConnections | null = null;
+  #closed = false;
 
   constructor(
     private readonly orm: MikroORM,
@@ -77,12 +78,14 @@ export class Database {
    * @param name stands for the text: one name, one text
    */
   async hot<Row extends object>(name: string, text: string, params: readonly unknown[]): Promise<Row[]> {
+    if (this.#closed) throw new Error('This server has closed its connections to the database.');
     this.#hot ??= new HotConnections(Array.from({ length: hotConnections }, () => this.#hotPool()));
     return this.#hot.query<Row>(name, text, [...params]);
   }
 
   /** The connections of hot verbs; MikroORM closes the others. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#hot?.end();
     this.#hot = null;
   }

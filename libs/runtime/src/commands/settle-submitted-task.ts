@@ -3,6 +3,8 @@ import type { Tx } from '#kernel';
 import { SettleSubmittedTask } from '#messages/runtime';
 import { Config } from '#platform/config';
 import { Database } from '#platform/database';
+import { Rounds } from '#platform/rounds';
+import { termsOfTasks } from '../dispatch/terms-sweep.ts';
 import { WakeUps } from '../dispatch/wake-ups.ts';
 import { preferredSeconds } from '../domain/lease-rules.ts';
 import type { TaskRow } from '../domain/task-row.ts';
@@ -17,6 +19,7 @@ export class SettleSubmittedTaskHandler implements ICommandHandler<SettleSubmitt
     private readonly database: Database,
     private readonly config: Config,
     private readonly wakeUps: WakeUps,
+    private readonly rounds: Rounds,
   ) {}
 
   async execute(settled: SettleSubmittedTask): Promise<void> {
@@ -28,6 +31,8 @@ export class SettleSubmittedTaskHandler implements ICommandHandler<SettleSubmitt
       return this.settle(tx, task, settled);
     });
     if (requeued) this.wakeUps.somethingToClaim();
+    // What depends on it is told by a statement of its own.
+    if (settled.outcome.kind === 'landed') this.rounds.soon(termsOfTasks);
   }
 
   private async settle(tx: Tx, task: TaskRow, { outcome, submissionId }: SettleSubmittedTask): Promise<boolean> {

@@ -62,6 +62,8 @@ const firstClaim = 64;
 const passesPerRound = 100;
 /** So often in a row others may have been faster at a lane before it is left to the next look. */
 const mostLosses = 3;
+/** By then whoever was faster has committed. */
+const contestedMs = 10;
 const none: ReadonlySet<number> = new Set();
 
 /**
@@ -125,7 +127,7 @@ export class Dispatcher {
       }),
       // Hot verbs of this process say by themselves what they made claimable; anything else may have.
       this.database.onAppended((_head, events) => {
-        if (events.length > 0) this.lookAnywhere();
+        if (events.some(({ type }) => type !== 'task.started')) this.lookAnywhere();
       }),
       this.eventLog.onAdvance((here) => {
         if (!here) this.lookAnywhere();
@@ -210,7 +212,7 @@ export class Dispatcher {
         await this.limits.look();
         continue;
       }
-      if (first.handed + rest.handed === 0 && !first.contested) return this.lookSoon();
+      if (first.handed + rest.handed === 0) return this.lookSoon(first.contested ? contestedMs : null);
     }
     this.again = true;
   }
@@ -395,13 +397,15 @@ export class Dispatcher {
         for (const receiver of new Set(free.map(({ taker }) => taker)))
           if (!awake.has(receiver.instance.id)) this.benchOne(receiver, [...picked]);
         // What was meant for who may have nothing goes to others at once; and who came too late for some looks at what is left.
-        if (claimed.length < free.length)
-          for (const number of picked) {
-            const losses = claimed.some(({ lane }) => lane === Math.abs(number)) ? 0 : (this.lost.get(number) ?? 0) + 1;
-            this.lost.set(number, losses % (mostLosses + 1));
-            if (losses > mostLosses) gone.add(number);
-            else contested = true;
-          }
+        const some = claimed.length < free.length;
+        for (const number of picked) {
+          const losses = (this.lost.get(number) ?? 0) + 1;
+          const won = !some || claimed.some(({ lane }) => lane === Math.abs(number));
+          if (won || losses > mostLosses) this.lost.delete(number);
+          else this.lost.set(number, losses);
+          if (!won && losses > mostLosses) gone.add(number);
+          else contested ||= some;
+        }
       }
     }
     const underLimits = own.filter(({ limits }) => limits.length > 0);

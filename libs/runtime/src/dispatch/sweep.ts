@@ -28,6 +28,8 @@ const expiredLeases = 'expired leases';
 /** A lease is offered to others this soon after it has run out; at once where the last look has seen it coming. */
 const expiredEveryMs = 250;
 const afterExpiryMs = 5;
+/** Where many run out one after the other, those of so long are offered together. */
+const togetherMs = 25;
 const everyMs = 1_000;
 /** A look over all open attempts takes at most this share of the time. */
 const patience = 20;
@@ -98,7 +100,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
 
   private comeWhenItExpires(inMs: number): void {
     clearTimeout(this.comes);
-    this.comes = setTimeout(() => this.rounds.soon(expiredLeases), inMs + afterExpiryMs).unref();
+    this.comes = setTimeout(() => this.rounds.soon(expiredLeases), Math.max(inMs + afterExpiryMs, togetherMs)).unref();
   }
 
   private async offer(q: { after: Date | null; now: Date }): Promise<number[]> {

@@ -10,11 +10,13 @@ import {
   tellEndedNeed,
   takeDeadlines,
   takeEndedNeed,
+  tellLater,
   tellRestLater,
 } from '../sql/task-terms.ts';
 import { lockTask } from '../sql/tasks.ts';
 import { WakeUps, type EndedAttempt } from './wake-ups.ts';
 
+export const termsOfTasks = 'terms of tasks';
 const everyMs = 500;
 /** Dependants of one task in one transaction. */
 const perTransaction = 500;
@@ -25,8 +27,8 @@ const deadlinesAtOnce = 50;
 const lookAgainSeconds = 30;
 
 /**
- * What happens to tasks because of others, and because of their deadline. Dependants of a task that succeeds are queued in the
- * transaction in which it does; here are the ones that this left over, and those of tasks that failed or were cancelled.
+ * What happens to tasks because of others, and because of their deadline. Dependants of a task that is completed are queued by the
+ * statement that does so; here are the ones that this left over, and those of tasks that landed, failed or were cancelled.
  */
 @Injectable()
 export class TermsSweep implements OnApplicationBootstrap {
@@ -37,7 +39,7 @@ export class TermsSweep implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.rounds.begin('terms of tasks', everyMs, () => this.once());
+    this.rounds.begin(termsOfTasks, everyMs, () => this.once());
   }
 
   async once(): Promise<void> {
@@ -51,11 +53,20 @@ export class TermsSweep implements OnApplicationBootstrap {
       const ended = await tellEndedNeed(this.database, perTransaction);
       if (ended === null) return;
       const { id, state } = ended;
-      if (state === 'failed' || state === 'cancelled')
-        await this.database.transaction(async (tx) => {
-          if (await takeEndedNeed(tx, id)) await this.letDown(tx, id, state);
-        });
+      if (state === 'failed' || state === 'cancelled') await this.letAllDown(id, state);
       else this.wakeUps.somethingToClaim();
+    }
+  }
+
+  private async letAllDown(id: string, state: 'failed' | 'cancelled'): Promise<void> {
+    try {
+      await this.database.transaction(async (tx) => {
+        if (await takeEndedNeed(tx, id)) await this.letDown(tx, id, state);
+      });
+    } catch (error) {
+      // Others are behind it.
+      await tellLater(this.database, id, lookAgainSeconds);
+      throw error;
     }
   }
 

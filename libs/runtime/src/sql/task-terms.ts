@@ -1,3 +1,4 @@
+import type { HotSql } from './claim.ts';
 import type { Tx } from '#kernel';
 import type { TaskState } from '@muster/contracts';
 
@@ -139,6 +140,13 @@ export async function takeEndedNeed(tx: Sql, taskId: string): Promise<boolean> {
   return taken.length > 0;
 }
 
+/** What is decided about its dependants went wrong: others are not to wait behind it. */
+export const tellLater = (db: Sql, taskId: string, seconds: number) =>
+  db.sql(
+    `update task_due set at = muster_now() + make_interval(secs => $2) where task_id = $1 and kind = 'dependants'`,
+    [taskId, seconds],
+  );
+
 /** Not all of them could be told in one go. */
 export const tellRestLater = (tx: Sql, taskId: string, seconds: number) =>
   tx.sql(
@@ -151,13 +159,15 @@ export const tellRestLater = (tx: Sql, taskId: string, seconds: number) =>
  * itself, since it writes events. What comes of its other ends is decided where it is taken.
  */
 export async function tellEndedNeed(
-  db: Sql,
+  db: HotSql,
   limit: number,
 ): Promise<{ id: string; state: NeededTask['state'] } | null> {
-  const [row] = await db.sql<{ id: string | null; state: NeededTask['state'] }>(
-    `select id, state from tell_ended_need($1)`,
+  const [row] = await db.hot<{ id: string | null; state: NeededTask['state']; head: number | null }>(
+    'tell an ended need',
+    `select id, state, head from tell_ended_need($1)`,
     [limit],
   );
+  db.appended(row?.head ?? null);
   return row === undefined || row.id === null ? null : { id: row.id, state: row.state };
 }
 
