@@ -89,6 +89,27 @@ describe('the suite of a change, once something else has landed', () => {
     expect(lines.map(filesIn)).toEqual([['test/left.test.js', landing === added ? 'test/novel.test.js' : 'test/right.test.js']]);
   }); // prettier-ignore
 
+  it('is not run where each test file has a process of its own, and none could have told whether another is run', async () => {
+    const base = { ...project, 'package.json': manifest('node --test "test/*.test.js"') };
+    const { tests, lines } = await onTopOf({ base, change, landing: { ...landing, ...added } });
+    expect(tests).toMatchObject({ status: 'passed', reused: { verification: 'first', because: expect.stringContaining('none had to be run again') } });
+    expect(tests.metrics['total']).toBe(4);
+    expect(lines).toEqual([]);
+  }); // prettier-ignore
+
+  it('is run for a test file that reads both sides, though each has a process of its own', async () => {
+    const both = suite(
+      '  assert.ok(left() + right() < 9);',
+      "import { left } from '../src/left.js';\nimport { right } from '../src/right.js';\n",
+    );
+    const base = {
+      ...project,
+      'package.json': manifest('node --test "test/*.test.js"'),
+      'test/apart.test.js': both,
+    };
+    expect((await onTopOf({ base, change, landing })).tests.status).toBe('failed');
+  });
+
   it('is not run where a folder came that nothing names, whatever its modules are called', async () => {
     const { tests, lines } = await onTopOf({ change, landing: { 'src/fresh/index.js': 'export const fresh = 1;\n' } });
     expect(tests.reused).toMatchObject({ verification: 'first' });
@@ -192,6 +213,26 @@ describe('the suite of a change, once something else has landed', () => {
       {
         change: { 'test/left.test.js': suite("  fs.writeFileSync('state', 'left');", "import fs from 'node:fs';\n") },
         landing: { 'test/right.test.js': suite("  assert.ok(!fs.existsSync('state'));", "import fs from 'node:fs';\n") },
+      },
+    ],
+    [
+      'share a file that one writes and the other reads, each in a process of its own',
+      {
+        base: { ...project, 'package.json': manifest('node --test "test/*.test.js"') },
+        change: { 'test/left.test.js': suite("  fs.writeFileSync('state', 'left');", "import fs from 'node:fs';\n") },
+        landing: { 'test/right.test.js': suite("  assert.ok(!fs.existsSync('state'));", "import fs from 'node:fs';\n") },
+      },
+    ],
+    [
+      'write what another imports, which by itself keeps to itself',
+      {
+        base: {
+          ...project,
+          'package.json': manifest('node --test "test/*.test.js"'),
+          'src/state.js': "export const state = 'fresh';\n",
+        },
+        change: { 'test/left.test.js': suite("  fs.writeFileSync('src/state.js', \"export const state = 'left';\\n\");", "import fs from 'node:fs';\n") },
+        landing: { 'test/right.test.js': suite("  assert.equal(state, 'fresh');", "import { state } from '../src/state.js';\n") },
       },
     ],
     [

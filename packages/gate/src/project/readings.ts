@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Reads } from '../sandbox/watch.ts';
+import { isSetting } from '../source/apart.ts';
 import { differing, inventoryOf, type Inventory } from '../source/inventory.ts';
 import { seenDifference, sightOf, type Sight } from '../source/seen.ts';
 import type { SourceTree } from '../source/tree.ts';
@@ -52,6 +53,13 @@ export interface OfTheChange {
 export interface CleanPython {
   find(settings: unknown): Found<unknown> | null;
   keep(settings: unknown, outcome: unknown): void;
+}
+
+/** Test files that were run by their names. */
+export interface NamedTests {
+  readonly files: readonly string[];
+  /** Each in a process or worker of its own. */
+  readonly separate: boolean;
 }
 
 /** What is to be run on a tree of which two others have shown the rest. */
@@ -120,29 +128,28 @@ export class Readings {
     return null;
   }
 
-  /**
-   * @param tree as the command found it
-   * @param files the test files that it was to run, where these were named
-   */
-  keep(step: string, line: string, reads: Reads | undefined, tree: SourceTree, outcome: unknown, files?: readonly string[]): void {
-    const sight = reads === undefined ? null : sightOf(reads, tree, line);
+  /** @param tree as the command found it */
+  keep(step: string, line: string, reads: Reads | undefined, tree: SourceTree, outcome: unknown, named?: NamedTests): void {
+    const sight = reads === undefined ? null : sightOf(reads, tree, line, named);
     if (sight === null) return;
     const since = new Date().toISOString();
-    this.steps[step] = { sight, outcome, since, verification: this.verification, ...(files === undefined ? {} : { files }) };
+    const files = named === undefined ? {} : { files: named.files };
+    this.steps[step] = { sight, outcome, since, verification: this.verification, ...files };
   } // prettier-ignore
 
   /**
    * Which test files have to be run where a change stands on something that has landed: whatever lies here lies as well on an earlier tree
    * with the change, or on the one that it is compared with now; the suite has been run on both; so that a test which has seen nothing of
-   * that by which the three differ comes out as it did. Null where there is no such tree.
+   * that by which the three differ comes out as it did. Where none has to be run but such as keep to themselves, these stand as well by what they
+   * have seen where they were run: none of them can tell whether another is run, and what can has met them all. Null where there is no such tree.
    * @param here as this tree is when they are run
-   * @param tests all test files
+   * @param tests all test files, of a suite and the tree that it was run on
    * @param agrees whether test files came to the same by themselves as in the whole suite: what needs others to pass is run with them
    */
   restAfter<T>(
     landed: Readings,
     here: 'built' | 'source',
-    tests: (whole: T) => ReadonlySet<string> | null,
+    tests: (whole: T, source: Inventory) => ReadonlySet<string> | null,
     agrees: (whole: T, alone: T, files: readonly string[]) => boolean,
   ): Rest<T> | null {
     const changed = new Set(differing(landed.source, this.source));
@@ -156,12 +163,18 @@ export class Readings {
     if (head === undefined || before === undefined) return null;
     if (![before, head].every((each) => this.isAccountedFor(each))) return null;
     const { outcome, since, verification } = before.steps['tests']!;
-    const all = tests(outcome as T);
+    const all = tests(outcome as T, before.source);
     if (all === null) return null;
     const agreeing = (step: Step): boolean => agrees(outcome as T, step.outcome as T, step.files ?? []);
-    const standing = this.standing(own, [before.built, head.built], agreeing);
-    const files = [...all].filter((path) => !standing.has(path)).sort();
-    const because = `of ${all.size} test files ${files.length === 0 ? 'none had to be run again' : `${files.length} were run again, together`}; the others passed with the change before and with what has landed since, and have read nothing by which these differ, nor could have looked it up`;
+    const filesOf = (apart: boolean): string[] => {
+      const standing = this.standing(own, [before.built, head.built], agreeing, apart);
+      return [...all].filter((path) => !standing.has(path)).sort();
+    };
+    // Settings of both sides may make tests of what was none on either.
+    const differs = [...changed, ...differing(before.source, this.source)];
+    const apart = differs.some(isSetting) ? null : filesOf(true);
+    const files = apart?.length === 0 ? apart : filesOf(false);
+    const because = `of ${all.size} test files ${files.length === 0 ? 'none had to be run again' : `${files.length} were run again, together`}; the others passed with the change before or with what has landed since, and have read nothing that is another here, nor could have looked it up`;
     return { files, whole: { outcome: outcome as T, reused: { since, because, verification } } };
   }
 
@@ -173,13 +186,15 @@ export class Readings {
   }
 
   /** Test files of which it is known, by themselves, what they read, and that this is the same in a place and in others. */
-  private standing(here: Inventory, others: readonly Inventory[], counts: (step: Step) => boolean): ReadonlySet<string> {
+  private standing(here: Inventory, others: readonly Inventory[], counts: (step: Step) => boolean, apart = true): ReadonlySet<string> {
     const found = new Set<string>();
     const look = (from: Inventory, name: string, step: Step): void => {
       if (step.files === undefined || step.files.every((path) => found.has(path))) return;
-      if (seenDifference(step.sight, from, here) !== null) return;
+      const sight = apart ? step.sight : { ...step.sight, apart: false };
+      if (seenDifference(sight, from, here) !== null) return;
       if (here === this.built) this.steps[name] ??= step; // it holds on this tree as well
-      if (others.some((other) => seenDifference(step.sight, from, other) !== null) || !counts(step)) return;
+      const alike = sight.apart === true || others.every((other) => seenDifference(sight, from, other) === null);
+      if (!alike || !counts(step)) return;
       for (const path of step.files) found.add(path);
     };
     if (here === this.built) for (const [name, step] of Object.entries(this.steps)) look(here, name, step);

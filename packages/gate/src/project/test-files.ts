@@ -28,3 +28,9 @@ const outcomesOf = (cases: readonly TestCase[], file: string): string =>
 /** Whether test files came to the same by themselves as among all. */
 export const sameOutcomes = (files: readonly string[], alone: readonly TestCase[], all: readonly TestCase[]): boolean =>
   files.every((file) => outcomesOf(alone, file) === outcomesOf(all, file));
+
+/** The cases of a suite, with those of the files that it does not have and another one does. */
+export function withLanded(own: readonly TestCase[], landed: readonly TestCase[]): TestCase[] {
+  const files = new Set(own.map(({ file }) => file));
+  return [...own, ...landed.filter(({ file }) => !files.has(file))];
+}

@@ -73,6 +73,23 @@ export function planFor(label: string, line: string): TestPlan {
   };
 }
 
+const ofNode =
+  /^(?:--test|--test-timeout=\d+|--test-concurrency=\d+|--test-force-exit|--experimental-strip-types|--experimental-transform-types|--no-warnings|--disable-warning=\w+)$/;
+const ofVitest = /^(?:--run|--passWithNoTests|--silent|--globals|--pool=(?:threads|forks))$/;
+
+/** Whether a line gives each test file a process or a worker of its own, as far as its options are known to leave it so. */
+export function runsApart({ runner, bare }: TestPlan): boolean {
+  const [program, ...quoted] = bare.match(/(?:'[^']*'|"[^"]*"|\S)+/g) ?? [];
+  const words = quoted.map((word) => word.replace(/^(['"])(.*)\1$/, '$2'));
+  if (words.some((word) => /[$`|&;<>'"\\]/.test(word))) return false;
+  const options = words.filter((word) => word.startsWith('-'));
+  const [name] = words.filter((word) => !word.startsWith('-'));
+  if (runner === 'node:test')
+    return program === 'node' && words[0]?.startsWith('-') === true && options.every((word) => ofNode.test(word));
+  const runsAll = name === undefined || name === 'run' || options.includes('--run');
+  return runner === 'vitest' && program === 'vitest' && runsAll && options.every((word) => ofVitest.test(word));
+}
+
 /** How this project tests itself, or null when it does not. The scripts are those of the branch wherever the branch has them. */
 export function detectTests(
   tree: SourceTree,

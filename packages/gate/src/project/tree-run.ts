@@ -16,16 +16,17 @@ import { inSlot } from '../sandbox/slots.ts';
 import { toolchain } from '../sandbox/toolchain.ts';
 import { isScript, isTestFile } from '../source/paths.ts';
 import { importsIn } from '../source/reached.ts';
+import type { Inventory } from '../source/inventory.ts';
 import { copyTree, discard, SourceTree } from '../source/tree.ts';
 import { Copies } from './copies.ts';
 import type { Installed } from './installed.ts';
 import { lineOf, type Scripts } from './scripts.ts';
 import { pytestLines } from '../source/probes.ts';
 import { asksForModules, reporters } from './reporters.ts';
-import type { Found, OfTheChange, Readings, Rest, Reused, TreeStep } from './readings.ts';
+import type { Found, NamedTests, OfTheChange, Readings, Rest, Reused, TreeStep } from './readings.ts';
 import { lineForFiles } from './affected.ts';
-import { filesOf, sameOutcomes } from './test-files.ts';
-import { casesOf, contradictionIn, detectTests, planFor, type TestPlan } from './test-runner.ts';
+import { filesOf, sameOutcomes, withLanded } from './test-files.ts';
+import { casesOf, contradictionIn, detectTests, planFor, runsApart, type TestPlan } from './test-runner.ts';
 
 export interface CommandOutcome {
   line: string;
@@ -273,11 +274,11 @@ export class TreeRun {
     { reads }: SandboxResult,
     found: SourceTree,
     outcome: unknown,
-    files?: readonly string[],
+    named?: NamedTests,
   ): void {
     if ((step === 'types' || step === 'lint') && reads?.read.every((path) => this.tree.has(path)) === true)
       this.ofSourceAlone.add(step);
-    this.options.readings?.keep(step, line, reads, found, outcome, files);
+    this.options.readings?.keep(step, line, reads, found, outcome, named);
   }
 
   /** A step of `facts`: found, or run and kept where it succeeds. */
@@ -567,7 +568,16 @@ export class TreeRun {
           lines: readReport(join(reportDir, 'lines')),
         };
         if (options.kept !== undefined && suite.ok && suite.forged === null)
-          this.keep(options.kept, line, result, unbuilt ? this.tree : this.left(), suite, options.files);
+          this.keep(
+            options.kept,
+            line,
+            result,
+            unbuilt ? this.tree : this.left(),
+            suite,
+            options.files === undefined
+              ? undefined
+              : { files: options.files, separate: runsApart(all!) && runsApart(plan) },
+          );
         return suite;
       } finally {
         await channel.close();
@@ -631,7 +641,8 @@ export class TreeRun {
     const done = stands && files.join() === early!.files.join();
     const again = files.length === 0 ? null : done ? ran : await this.runRest(files, false);
     if (files.length > 0 && again === null) return { outcome: null, repeats: true };
-    const kept = whole.outcome.cases.filter(({ file }) => this.tree.has(file!) && !files.includes(file!));
+    const known = withLanded(whole.outcome.cases, this.landed!.suite.cases);
+    const kept = known.filter(({ file }) => this.tree.has(file!) && !files.includes(file!));
     const cases = [...kept, ...(again?.cases ?? []).filter(({ file }) => file !== null && files.includes(file))];
     const outcome = { ...whole.outcome, cases, ...(again === null ? {} : { output: again.output }) };
     return { outcome, reused: whole.reused, repeats: true };
@@ -642,10 +653,18 @@ export class TreeRun {
     const { readings } = this.options;
     const before = landed?.run.options.readings;
     if (readings == null || before == null || !proves(landed!.suite)) return null;
-    const tests = (whole: SuiteOutcome): ReadonlySet<string> | null =>
-      proves(whole) ? filesOf(this.tree, [...whole.cases, ...landed!.suite.cases]) : null;
+    // Cases of what a build makes, say, are of no file that is compared here.
+    const isOf = (has: (path: string) => boolean, { cases }: SuiteOutcome): boolean =>
+      cases.every(({ file }) => file !== null && has(file));
+    const tests = (whole: SuiteOutcome, source: Inventory): ReadonlySet<string> | null =>
+      proves(whole) &&
+      isOf((path) => source.has(path), whole) &&
+      isOf((path) => landed!.run.tree.has(path), landed!.suite)
+        ? filesOf(this.tree, [...whole.cases, ...landed!.suite.cases])
+        : null;
+    // What has landed with its tests is known from there.
     const agrees = (whole: SuiteOutcome, alone: SuiteOutcome, files: readonly string[]): boolean =>
-      proves(alone) && sameOutcomes(files, alone.cases, whole.cases);
+      proves(alone) && sameOutcomes(files, alone.cases, withLanded(whole.cases, landed!.suite.cases));
     return readings.restAfter<SuiteOutcome>(before, here, tests, agrees);
   }
 

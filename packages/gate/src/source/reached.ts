@@ -29,7 +29,7 @@ interface Named {
 }
 const named = new ByContent<Named[]>();
 
-/** What a file names in `import`, `export … from`, `import(…)` and `require(…)`, as written down. */
+/** What a file names in `import`, `export … from`, `import(…)`, `import … = require(…)` and `require(…)`, as written down. */
 export const importsOf = (path: string, text: string, { types } = { types: true }): string[] =>
   named
     .get(path, text, () => namedIn(path, text))
@@ -43,6 +43,8 @@ function namedIn(path: string, text: string): Named[] {
     if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier !== undefined) {
       if (ts.isStringLiteralLike(node.moduleSpecifier))
         found.push({ name: node.moduleSpecifier.text, forTypes: isForTypes(node) });
+    } else if (ts.isExternalModuleReference(node)) {
+      if (ts.isStringLiteralLike(node.expression)) found.push({ name: node.expression.text, forTypes: false });
     } else if (ts.isCallExpression(node)) {
       const [first] = node.arguments;
       const loads =

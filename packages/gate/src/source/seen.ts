@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { Reads } from '../sandbox/watch.ts';
+import { isSetting, keepToThemselves } from './apart.ts';
 import { differing, type Inventory } from './inventory.ts';
 import { isPython, isScript, isTestFile } from './paths.ts';
 import type { SourceTree } from './tree.ts';
@@ -10,6 +11,11 @@ export interface Sight extends Reads {
   readonly words: string;
   /** Something that was read asks for files by names that need not stand in it. */
   readonly asks: boolean;
+  /**
+   * Test files that were run by name, each in a process or worker of its own, and of which nothing that was read reaches beyond that: no other
+   * test file can tell whether they are run, and it was their runner that listed folders, in search of tests.
+   */
+  readonly apart?: boolean;
 }
 
 /** Files that are looked at by people. */
@@ -17,7 +23,7 @@ const prose =
   /\.(?:md|mdx|markdown|rst|txt|adoc|png|jpe?g|gif|svg|ico|webp|pdf)$|(?:^|\/)(?:LICENSE|NOTICE|AUTHORS|CODEOWNERS)$/i;
 /** With these a program can ask for files that it does not name. */
 const asksForFiles =
-  /\b(?:import|require)\s*\(\s*(?!['"][^'"]*['"]\s*\))|\bimport\.meta\.(?:glob|resolve)|['"](?:node:)?(?:fs|child_process|worker_threads|cluster|vm|fs-extra|graceful-fs|execa|cross-spawn|shelljs|jiti|import-fresh|resolve(?:-from)?)(?:\/promises)?['"]|['"]node:(?:module|sqlite)['"]|\bcreateRequire\b|\bgetBuiltinModule\b|\bprocess\.(?:binding|dlopen)\b|\beval\s*\(|\bnew\s+Function\b/;
+  /\b(?:import|require)\s*\(\s*(?!['"][^'"]*['"]\s*\))|\bimport\.meta\.(?:glob|resolve)|\b(?:from|import)\s*\(?\s*['"][^'"\n]*[%\\]|['"](?:node:)?(?:fs|child_process|worker_threads|cluster|vm|fs-extra|graceful-fs|execa|cross-spawn|shelljs|jiti|import-fresh|resolve(?:-from)?)(?:\/promises)?['"]|['"]node:(?:module|sqlite)['"]|\bcreateRequire\b|\bgetBuiltinModule\b|\bprocess\.(?:binding|dlopen)\b|\beval\s*\(|\bnew\s+Function\b/;
 const asksInPython =
   /\b(?:open|exec|eval|compile|__import__)\s*\(|\b(?:pathlib|glob|os|subprocess|importlib|shutil|runpy|pkgutil)\b/;
 /** Names that tools look for by themselves, whatever a project says: settings, what stands for a folder, what is loaded before all else. */
@@ -31,8 +37,9 @@ const mostWords = 1024 * 1024;
 /**
  * What a command has seen of a tree; null where there is more than is worth keeping.
  * @param tree as it was before the command
+ * @param separate whether it runs test files by name, each in a process or worker of its own
  */
-export function sightOf(reads: Reads, tree: SourceTree, line: string): Sight | null {
+export function sightOf(reads: Reads, tree: SourceTree, line: string, { separate = false } = {}): Sight | null {
   const words = new Set<string>();
   let asks = false;
   const add = (text: string, path: string): void => {
@@ -47,7 +54,9 @@ export function sightOf(reads: Reads, tree: SourceTree, line: string): Sight | n
     add(text ?? '', path);
   }
   const joined = ` ${[...words].join(' ')} `;
-  return joined.length > mostWords ? null : { ...reads, words: joined, asks };
+  if (joined.length > mostWords) return null;
+  const apart = separate && !asks && keepToThemselves(tree, reads.read);
+  return { ...reads, words: joined, asks, ...(apart ? { apart } : {}) };
 }
 
 /** The words of a name; numbers are counted up, and said by nobody. */
@@ -65,7 +74,8 @@ const partsOf = (name: string): string[] =>
 const isPlainModule = (path: string, place: string, both: (path: string) => boolean): boolean => {
   // What lies in a folder that has come or gone with it is found by that folder's name, or not at all.
   const [first] = posix.relative(place, path).split('/');
-  if (!(isScript(path) || isPython(path)) || lookedFor.test(first!.replace(/\.\w+$/, ''))) return false;
+  if (!(isScript(path) || isPython(path)) || lookedFor.test(first!.replace(/\.\w+$/, '')) || isSetting(path))
+    return false;
   return isScript(path) || isTestFile(path) || both(posix.join(place, '__init__.py'));
 };
 
@@ -80,8 +90,8 @@ const foldersOf = (tree: Inventory): ReadonlySet<string> => {
  * What of the difference between two trees a run on the one has seen, or could have: null where the same run on the other can only come
  * out the same. Where it is not known it counts as seen. That is
  * - what was read, and what has become something else than a file;
- * - what has come or gone, unless it is prose, or a plain module where nothing asks for files, lies where nothing was listed, and is named by nothing that
- *   was read: whether something is there can be asked without a trace. Anything else may be found by its name, by tools that look for more than anybody can list;
+ * - what has come or gone, unless it is prose, or a plain module where nothing asks for files, lies where nothing was listed but in search of other tests, and
+ *   is named by nothing that was read: whether something is there can be asked without a trace. Anything else may be found by its name, by tools that look for more than anybody can list;
  * - another size, where something that was read asks for such things, and names it or has listed where it lies.
  */
 export function seenDifference(sight: Sight, before: Inventory, after: Inventory): string | null {
@@ -102,7 +112,7 @@ export function seenDifference(sight: Sight, before: Inventory, after: Inventory
       const plain = !sight.asks && isPlainModule(path, place, (each) => before.has(each) && after.has(each));
       const unasked = prose.test(path) || plain;
       // The folders above were there before, and still are.
-      return !unasked || listed.has(place) || named(posix.relative(place, path));
+      return !unasked || (listed.has(place) && sight.apart !== true) || named(posix.relative(place, path));
     }
     if (was[0] !== is[0]) return true;
     const folder = posix.dirname(path);
