@@ -47,20 +47,24 @@ it.each(['complete', 'progress'])(
         `insert into task_ready (lane, seq, task_id, ready_at, attempts, expired_fence) select -lane, ready_seq, task_id, muster_now(), 1, fence from task_running where task_id = $1`,
         [id],
       );
+      const [begun] = await server.database.sql<{ at: Date }>(`select clock_timestamp() as at`);
       said = rest(
         `/api/tasks/${id}/attempts/${fence}/${verb}`,
         verb === 'progress' ? { message: 'here' } : { output: null },
       );
       for (let tries = 0; tries < 400; tries += 1) {
-        const waiting = await server.database.sql(
-          `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+        // A report waits for the row; a completion meets it, and comes again.
+        const met = await server.database.sql(
+          `select 1 from pg_stat_activity where datname = current_database()
+             and (wait_event_type = 'Lock' or (state = 'idle' and query like '%as accepted%' and query_start > $1))`,
+          [begun?.at],
         );
-        if (waiting.length > 0) return;
+        if (met.length > 0) return;
         // PostgreSQL ends a transaction in which nothing is said for two seconds.
         await tx.sql('select 1');
         await new Promise((go) => setTimeout(go, 25));
       }
-      throw new Error('the verb never waited for the row');
+      throw new Error('the verb never met the row');
     });
     await said;
     // Whoever looks for something to claim may take it away.

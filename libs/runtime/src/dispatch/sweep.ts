@@ -22,7 +22,7 @@ import {
   takeDue,
 } from '../sql/sweep.ts';
 import { lockTask } from '../sql/tasks.ts';
-import { WakeUps } from './wake-ups.ts';
+import { WakeUps, type EndedAttempt } from './wake-ups.ts';
 
 const expiredLeases = 'expired leases';
 /** A lease is offered to others this soon after it has run out; at once where the last look has seen it coming. */
@@ -31,6 +31,8 @@ const afterExpiryMs = 5;
 /** Where many run out one after the other, those of so long are offered together. */
 const togetherMs = 25;
 const everyMs = 1_000;
+/** Tasks of a kind that are decided in one round; what is left is due in the next. */
+const duePerRound = 500;
 /** A look over all open attempts takes at most this share of the time. */
 const patience = 20;
 /** Where an earlier look has been is looked at again from this far back: leases are written with clocks that were read earlier. */
@@ -160,18 +162,27 @@ export class LeaseSweep implements OnApplicationBootstrap {
 
   /** Expired for a whole further lease with no attempt left: nobody will claim these. */
   private async endExhausted(): Promise<void> {
-    const ended = await this.database.transaction(async (tx) => {
-      const rows: TaskRow[] = [];
-      for (const { task_id } of await takeDue(tx, 'exhausted')) {
-        const task = await lockTask(tx, task_id);
-        if (task?.state !== 'running' || !(await isLongExpired(tx, task_id, this.config.leaseSeconds))) continue;
-        await this.fail(tx, task, 'expired', 'the lease expired', this.config.retryDelaysSeconds);
-        rows.push(task);
-      }
-      return rows;
+    await this.oneByOne('exhausted', async (tx, taskId) => {
+      const task = await lockTask(tx, taskId);
+      if (task?.state !== 'running' || !(await isLongExpired(tx, taskId, this.config.leaseSeconds))) return null;
+      await this.fail(tx, task, 'expired', 'the lease expired', this.config.retryDelaysSeconds);
+      return { taskId, fence: Number(task.fence), reason: 'stale_lease' };
     });
-    for (const task of ended)
-      this.wakeUps.attemptEnded({ taskId: task.id, fence: Number(task.fence), reason: 'stale_lease' });
+  }
+
+  /** @param decide about a task that is due, in its transaction; what it ended is told afterwards */
+  private async oneByOne(
+    kind: 'exhausted' | 'unwanted',
+    decide: (tx: Tx, taskId: string) => Promise<EndedAttempt | null>,
+  ): Promise<void> {
+    for (let n = 0; n < duePerRound; n++) {
+      const done = await this.database.transaction(async (tx) => {
+        const taskId = await takeDue(tx, kind);
+        return taskId === null ? null : { ended: await decide(tx, taskId) };
+      });
+      if (done === null) return;
+      if (done.ended !== null) this.wakeUps.attemptEnded(done.ended);
+    }
   }
 
   /** Attempts that take longer than their agent's definition allows, however alive they are. */
@@ -224,22 +235,21 @@ export class LeaseSweep implements OnApplicationBootstrap {
   }
 
   private askAPersonAboutUnwanted(): Promise<void> {
-    return this.database.transaction(async (tx) => {
-      for (const { task_id } of await takeDue(tx, 'unwanted')) {
-        const task = await lockTask(tx, task_id);
-        if (task?.state !== 'queued' || !(await isUnwanted(tx, task_id))) continue;
-        await wait(tx, task.id, {
-          reason: 'person',
-          detail: `failed ${task.failures} times, and no other instance took it: ${task.error ?? ''}`.slice(0, 500),
-        });
-        tx.append({
-          type: 'task.waiting',
-          teamId: task.team_id,
-          projectId: task.project_id,
-          subject: task.id,
-          data: { taskId: task.id, reason: 'person', ref: null },
-        });
-      }
+    return this.oneByOne('unwanted', async (tx, taskId) => {
+      const task = await lockTask(tx, taskId);
+      if (task?.state !== 'queued' || !(await isUnwanted(tx, taskId))) return null;
+      await wait(tx, task.id, {
+        reason: 'person',
+        detail: `failed ${task.failures} times, and no other instance took it: ${task.error ?? ''}`.slice(0, 500),
+      });
+      tx.append({
+        type: 'task.waiting',
+        teamId: task.team_id,
+        projectId: task.project_id,
+        subject: task.id,
+        data: { taskId: task.id, reason: 'person', ref: null },
+      });
+      return null;
     });
   }
 }

@@ -22,7 +22,6 @@ const everyMs = 500;
 const perTransaction = 500;
 /** In one round; what is left is due in the next. */
 const endedPerRound = 500;
-const deadlinesAtOnce = 50;
 /** What was handed in before the deadline is judged; should it come back afterwards, its time is over. */
 const lookAgainSeconds = 30;
 
@@ -82,18 +81,14 @@ export class TermsSweep implements OnApplicationBootstrap {
   }
 
   private async endAtDeadline(): Promise<void> {
-    for (let taken = deadlinesAtOnce; taken === deadlinesAtOnce;) {
+    // Each in a transaction of its own: it locks a task wherever that is, and would wait for the next with this one in its hands.
+    for (let n = 0; n < endedPerRound; n++) {
       const result = await this.database.transaction(async (tx) => {
-        const ended: EndedAttempt[] = [];
-        const due = await takeDeadlines(tx, deadlinesAtOnce);
-        for (const { task_id } of due) {
-          const attempt = await this.end(tx, task_id);
-          if (attempt !== null) ended.push(attempt);
-        }
-        return { ended, taken: due.length };
+        const [due] = await takeDeadlines(tx, 1);
+        return due === undefined ? null : { ended: await this.end(tx, due.task_id) };
       });
-      for (const attempt of result.ended) this.wakeUps.attemptEnded(attempt);
-      taken = result.taken;
+      if (result === null) return;
+      if (result.ended !== null) this.wakeUps.attemptEnded(result.ended);
     }
   }
 

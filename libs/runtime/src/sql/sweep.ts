@@ -149,14 +149,16 @@ export async function dueOf<Kind extends string>(db: Sql, kinds: readonly Kind[]
   return new Set(rows.map(({ kind }) => kind));
 }
 
-/** Of a kind that is decided task by task. */
-export const takeDue = (tx: Sql, kind: 'unwanted' | 'exhausted'): Promise<{ task_id: string }[]> =>
-  tx.sql(
+/** The next of a kind that is decided task by task; null: there is none. One in a transaction: it is locked wherever it is, and none is waited for with another in hand. */
+export async function takeDue(tx: Sql, kind: 'unwanted' | 'exhausted'): Promise<string | null> {
+  const [due] = await tx.sql<{ task_id: string }>(
     `delete from task_due where (task_id, kind) in (
-       select task_id, kind from task_due where kind = $1 and at <= muster_now() order by at limit 50 for update skip locked)
+       select task_id, kind from task_due where kind = $1 and at <= muster_now() order by at limit 1 for update skip locked)
      returning task_id`,
     [kind],
   );
+  return due?.task_id ?? null;
+}
 
 /** Whether the open attempt has been expired for a whole further lease. */
 export async function isLongExpired(tx: Sql, taskId: string, leaseSeconds: number): Promise<boolean> {
