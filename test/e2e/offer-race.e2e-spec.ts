@@ -56,7 +56,7 @@ it.each(['complete', 'progress'])(
         // A report waits for the row; a completion meets it, and comes again.
         const met = await server.database.sql(
           `select 1 from pg_stat_activity where datname = current_database()
-             and (wait_event_type = 'Lock' or (state = 'idle' and query like '%as accepted%' and query_start > $1))`,
+             and (wait_event_type = 'Lock' or (state = 'idle' and query like '%"eventId" text, data jsonb%' and query_start > $1))`,
           [begun?.at],
         );
         if (met.length > 0) return;
