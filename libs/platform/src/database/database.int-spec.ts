@@ -26,6 +26,12 @@ describe('the database', () => {
   });
   afterAll(() => testing.drop());
 
+  test('refuses a transaction what takes the lock of the log before its commit', async () => {
+    const drafts = `array[('evt_early','note.kept','team_x',null,null,'low','{}',null)::event_draft]`;
+    await expect(database.transaction((tx) => tx.sql(`select append_events(${drafts})`))).rejects.toThrow('append');
+    expect(await database.sql(`select 1 from events where id = 'evt_early'`)).toEqual([]);
+  });
+
   test('writes rows of SQL, entities and events in one transaction', async () => {
     const seen = await database.transaction(async (tx) => {
       const [row] = await tx.sql<{ n: number; j: unknown; at: Date }>(

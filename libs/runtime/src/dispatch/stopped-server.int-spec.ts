@@ -151,3 +151,31 @@ describe('a server that is stopped in the middle of a word with the database', (
     expect(await room.broken()).toEqual([]);
   });
 });
+
+it('a claim says who may be given something: what was meant for a silent instance stays, and goes to another', async () => {
+  const { taskId } = await expired();
+  const database = room.app.get(Database);
+  await offer(database);
+  const [silent, awake] = [await room.connect(), await room.connect()];
+  await room.test.sql(`update instances set last_seen_at = muster_now() - interval '1 hour' where id = $1`, [silent.instanceId]);
+  const [{ lane, seq }, { version }] = await Promise.all([
+    untilThere<{ lane: number; seq: number }>(`select lane, seq from task_ready where task_id = $1`, [taskId]),
+    untilThere<{ version: number }>(`select ${limitVersion} as version`, []),
+  ]);
+  const instances = await room.test.sql<{ id: string; connection: string }>(
+    `select id, connection from instances where id = any ($1) order by id = $2`,
+    [[silent.instanceId, awake.instanceId], awake.instanceId],
+  );
+  const give = (taker: number) =>
+    claimEach(database, {
+      picks: [{ lane, seq, taker, attemptId: ids.next('attempt') }],
+      instances,
+      leaseSeconds: 30,
+      silentAfterSeconds: 60,
+      traceparent: null,
+      limitVersion: version,
+    });
+  expect(await give(0)).toEqual({ claimed: [], awake: new Set([awake.instanceId]), outdated: false });
+  expect((await give(1)).claimed).toMatchObject([{ task_id: taskId, instance_id: awake.instanceId }]);
+  expect(await room.broken()).toEqual([]);
+}); // prettier-ignore
