@@ -26,7 +26,7 @@ export class Migration202611290027_events_at_commit extends Migration {
           return;
         end if;
         delete from task_due d where d.task_id = tell_ended_need.id and d.kind = 'dependants';
-        if state <> 'succeeded' then
+        if state is distinct from 'succeeded' then
           return;
         end if;
         if not release_dependants(id, at_most) then
