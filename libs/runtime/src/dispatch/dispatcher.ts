@@ -397,14 +397,15 @@ export class Dispatcher {
         for (const receiver of new Set(free.map(({ taker }) => taker)))
           if (!awake.has(receiver.instance.id)) this.benchOne(receiver, [...picked]);
         // What was meant for who may have nothing goes to others at once; and who came too late for some looks at what is left.
-        const some = claimed.length < free.length;
+        const isComplete = claimed.length === free.length;
         for (const number of picked) {
-          const losses = (this.lost.get(number) ?? 0) + 1;
-          const won = !some || claimed.some(({ lane }) => lane === Math.abs(number));
-          if (won || losses > mostLosses) this.lost.delete(number);
+          const won = isComplete || claimed.some(({ lane }) => lane === Math.abs(number));
+          const losses = won ? 0 : (this.lost.get(number) ?? 0) + 1;
+          const isGone = losses > mostLosses;
+          if (isGone) gone.add(number);
+          else contested ||= !isComplete;
+          if (won || isGone) this.lost.delete(number);
           else this.lost.set(number, losses);
-          if (!won && losses > mostLosses) gone.add(number);
-          else contested ||= some;
         }
       }
     }

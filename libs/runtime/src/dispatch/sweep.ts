@@ -19,10 +19,10 @@ import {
   queueDelayed,
   requeueDue,
   sweepLimit,
-  takeDue,
 } from '../sql/sweep.ts';
 import { lockTask } from '../sql/tasks.ts';
-import { WakeUps, type EndedAttempt } from './wake-ups.ts';
+import { decideDue } from './due-tasks.ts';
+import { WakeUps } from './wake-ups.ts';
 
 const expiredLeases = 'expired leases';
 /** A lease is offered to others this soon after it has run out; at once where the last look has seen it coming. */
@@ -31,8 +31,6 @@ const afterExpiryMs = 5;
 /** Where many run out one after the other, those of so long are offered together. */
 const togetherMs = 25;
 const everyMs = 1_000;
-/** Tasks of a kind that are decided in one round; what is left is due in the next. */
-const duePerRound = 500;
 /** A look over all open attempts takes at most this share of the time. */
 const patience = 20;
 /** Where an earlier look has been is looked at again from this far back: leases are written with clocks that were read earlier. */
@@ -162,27 +160,12 @@ export class LeaseSweep implements OnApplicationBootstrap {
 
   /** Expired for a whole further lease with no attempt left: nobody will claim these. */
   private async endExhausted(): Promise<void> {
-    await this.oneByOne('exhausted', async (tx, taskId) => {
+    await decideDue(this.database, this.wakeUps, 'exhausted', async (tx, taskId) => {
       const task = await lockTask(tx, taskId);
       if (task?.state !== 'running' || !(await isLongExpired(tx, taskId, this.config.leaseSeconds))) return null;
       await this.fail(tx, task, 'expired', 'the lease expired', this.config.retryDelaysSeconds);
       return { taskId, fence: Number(task.fence), reason: 'stale_lease' };
     });
-  }
-
-  /** @param decide about a task that is due, in its transaction; what it ended is told afterwards */
-  private async oneByOne(
-    kind: 'exhausted' | 'unwanted',
-    decide: (tx: Tx, taskId: string) => Promise<EndedAttempt | null>,
-  ): Promise<void> {
-    for (let n = 0; n < duePerRound; n++) {
-      const done = await this.database.transaction(async (tx) => {
-        const taskId = await takeDue(tx, kind);
-        return taskId === null ? null : { ended: await decide(tx, taskId) };
-      });
-      if (done === null) return;
-      if (done.ended !== null) this.wakeUps.attemptEnded(done.ended);
-    }
   }
 
   /** Attempts that take longer than their agent's definition allows, however alive they are. */
@@ -235,7 +218,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
   }
 
   private askAPersonAboutUnwanted(): Promise<void> {
-    return this.oneByOne('unwanted', async (tx, taskId) => {
+    return decideDue(this.database, this.wakeUps, 'unwanted', async (tx, taskId) => {
       const task = await lockTask(tx, taskId);
       if (task?.state !== 'queued' || !(await isUnwanted(tx, taskId))) return null;
       await wait(tx, task.id, {

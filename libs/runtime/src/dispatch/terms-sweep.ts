@@ -8,12 +8,12 @@ import {
   letDown,
   lookAtDeadlineAgain,
   tellEndedNeed,
-  takeDeadlines,
   takeEndedNeed,
   tellLater,
   tellRestLater,
 } from '../sql/task-terms.ts';
 import { lockTask } from '../sql/tasks.ts';
+import { decideDue } from './due-tasks.ts';
 import { WakeUps, type EndedAttempt } from './wake-ups.ts';
 
 export const termsOfTasks = 'terms of tasks';
@@ -43,7 +43,8 @@ export class TermsSweep implements OnApplicationBootstrap {
 
   async once(): Promise<void> {
     const due = await dueOf(this.database, ['deadline', 'dependants']);
-    if (due.has('deadline')) await this.endAtDeadline();
+    if (due.has('deadline'))
+      await decideDue(this.database, this.wakeUps, 'deadline', (tx, taskId) => this.end(tx, taskId));
     if (due.has('dependants')) await this.tellDependants();
   }
 
@@ -78,18 +79,6 @@ export class TermsSweep implements OnApplicationBootstrap {
       else tx.append({ ...about, type: 'task.waiting', data: { taskId: row.id, reason: 'person', ref: needsId } });
     }
     if (rows.length === perTransaction) await tellRestLater(tx, needsId, 0);
-  }
-
-  private async endAtDeadline(): Promise<void> {
-    // Each in a transaction of its own: it locks a task wherever that is, and would wait for the next with this one in its hands.
-    for (let n = 0; n < endedPerRound; n++) {
-      const result = await this.database.transaction(async (tx) => {
-        const [due] = await takeDeadlines(tx, 1);
-        return due === undefined ? null : { ended: await this.end(tx, due.task_id) };
-      });
-      if (result === null) return;
-      if (result.ended !== null) this.wakeUps.attemptEnded(result.ended);
-    }
   }
 
   private async end(tx: Tx, taskId: string): Promise<EndedAttempt | null> {

@@ -149,8 +149,11 @@ export async function dueOf<Kind extends string>(db: Sql, kinds: readonly Kind[]
   return new Set(rows.map(({ kind }) => kind));
 }
 
-/** The next of a kind that is decided task by task; null: there is none. One in a transaction: it is locked wherever it is, and none is waited for with another in hand. */
-export async function takeDue(tx: Sql, kind: 'unwanted' | 'exhausted'): Promise<string | null> {
+/** What is decided task by task. */
+export type DueKind = 'unwanted' | 'exhausted' | 'deadline';
+
+/** The next of a kind; null: there is none. */
+export async function takeDue(tx: Sql, kind: DueKind): Promise<string | null> {
   const [due] = await tx.sql<{ task_id: string }>(
     `delete from task_due where (task_id, kind) in (
        select task_id, kind from task_due where kind = $1 and at <= muster_now() order by at limit 1 for update skip locked)

@@ -195,15 +195,6 @@ export const letDown = (tx: Sql, q: { needsId: string; reason: string; limit: nu
     [q.needsId, q.reason, q.limit],
   );
 
-/** Deadlines that are over. */
-export const takeDeadlines = (tx: Sql, limit: number): Promise<{ task_id: string; at: Date }[]> =>
-  tx.sql(
-    `delete from task_due where (task_id, kind) in (
-       select task_id, kind from task_due where kind = 'deadline' and at <= muster_now() order by at limit $1 for update skip locked)
-     returning task_id, at`,
-    [limit],
-  );
-
 export const lookAtDeadlineAgain = (tx: Sql, taskId: string, seconds: number) =>
   tx.sql(
     `insert into task_due (task_id, kind, at) values ($1, 'deadline', muster_now() + make_interval(secs => $2)) on conflict (task_id, kind) do nothing`,
