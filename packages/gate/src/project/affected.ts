@@ -2,7 +2,7 @@ import { fileOf, importsIn } from '../source/reached.ts';
 import { isPython, isScript, isTestFile } from '../source/paths.ts';
 import type { FileChange } from '../source/changes.ts';
 import type { SourceTree } from '../source/tree.ts';
-import type { TestPlan } from './test-runner.ts';
+import { wordsOf, type TestPlan } from './test-runner.ts';
 
 /** Options of the runners that are followed by a value; anything else without a dash in front names what is run. */
 const takesValue =
@@ -75,7 +75,7 @@ export function lineForFiles(plan: TestPlan, files: readonly string[], tree: Sou
   const parts = plan.bare.split(/(\s*(?:&&|;)\s*)/);
   const at = parts.findIndex((part) => runner.test(part));
   if (at < 0) return null;
-  const words = parts[at]!.match(/(?:'[^']*'|"[^"]*"|\S)+/g) ?? [];
+  const words = wordsOf(parts[at]!);
   const begins = words.findIndex((word) => /(?:^|\/)(?:jest(?:\.js)?|vitest|_?mocha(?:\.js)?|pytest|--test)$/.test(word));
   const kept = words.filter((word, index) => {
     if (index <= begins || word.startsWith('-') || takesValue.test(words[index - 1] ?? '')) return true;

@@ -73,13 +73,16 @@ export function planFor(label: string, line: string): TestPlan {
   };
 }
 
+/** The words of a step, with their quotes. */
+export const wordsOf = (step: string): string[] => step.match(/(?:'[^']*'|"[^"]*"|\S)+/g) ?? [];
+
 const ofNode =
   /^(?:--test|--test-timeout=\d+|--test-concurrency=\d+|--test-force-exit|--experimental-strip-types|--experimental-transform-types|--no-warnings|--disable-warning=\w+)$/;
 const ofVitest = /^(?:--run|--passWithNoTests|--silent|--globals|--pool=(?:threads|forks))$/;
 
 /** Whether a line gives each test file a process or a worker of its own, as far as its options are known to leave it so. */
 export function runsApart({ runner, bare }: TestPlan): boolean {
-  const [program, ...quoted] = bare.match(/(?:'[^']*'|"[^"]*"|\S)+/g) ?? [];
+  const [program, ...quoted] = wordsOf(bare);
   const words = quoted.map((word) => word.replace(/^(['"])(.*)\1$/, '$2'));
   if (words.some((word) => /[$`|&;<>'"\\]/.test(word))) return false;
   const options = words.filter((word) => word.startsWith('-'));
