@@ -400,6 +400,27 @@ describe('weakened tests', () => {
     ]);
   });
 
+  it('takes a test for the same under another name also where it cannot tell what is asserted', async () => {
+    const odd = "test('should throw', () => {\n  check['throws'](() => f(0), TypeError);\n});\n";
+    const result = await run(
+      weakenedTestsCheck,
+      { ...testFile(one + odd), 'f.js': 'export const f = 1;\n' },
+      { ...testFile(one + odd.replace('should throw', 'throws')), 'f.js': 'export const f = 2;\n' },
+    );
+    expect(vetoes(result)).toEqual([]);
+  });
+
+  it('takes no layout of Python for another expectation', async () => {
+    const rows = (wanted: string): Files => ({
+      'test_a.py': `def test_f():\n    assert f(x[1 : 3]) == ${wanted}\n`,
+      'a.py': `x = '${wanted.length}'\n`,
+    });
+    const seen = async (wanted: string): Promise<string[]> =>
+      (await run(weakenedTestsCheck, rows('[1:3, "a b", not x]'), rows(wanted))).findings.map(({ rule }) => rule);
+    expect(await seen('[ 1 : 3,"a b",  not   x ]')).toEqual([]);
+    expect(await seen('[1:3, "ab", not x]')).toEqual(['weakened-tests.expectation_rewritten']);
+  });
+
   it('takes no test of an untouched file for one that went', async () => {
     const other = { 'b.test.js': "test('two', () => {\n  assert.ok(g(1));\n});\n" };
     const result = await run(weakenedTestsCheck, { ...testFile(one + two), ...other }, { ...testFile(one), ...other });
@@ -487,6 +508,37 @@ describe('weakened tests', () => {
         'weakened-tests.removed',
       ]);
       expect(await after('fix: remove the check of rules for http headers', fails)).toEqual(['weakened-tests.removed']);
+    });
+
+    it('go with a value that the work takes away by its name, where they fail without it', async () => {
+      const redirects = {
+        'src/redirect.js': "export const redirect = (to) => (to === 'back' ? lastPage() : to);\n",
+        'redirect.test.js':
+          "test('goes where one came from', () => {\n  assert.equal(redirect('back'), '/cart');\n});\n",
+      };
+      const fails = { failing: [], missing: [], goneFailing: ['goes where one came from'], goneMissing: [] };
+      const after = async (title: string, left: string, former: FormerTests = fails): Promise<string[]> =>
+        vetoes(
+          await run(
+            weakenedTestsCheck,
+            { ...shop, ...redirects },
+            { ...shop, 'src/redirect.js': left },
+            {
+              declared: { title, paths: null },
+              trials: { ...noTrials, formerTests: async () => Promise.resolve(former) },
+            },
+          ),
+        );
+      const plain = 'export const redirect = (to) => to;\n';
+      expect(await after('breaking: remove redirect(back)', plain)).toEqual([]);
+      expect(await after('breaking: remove redirect(back)', plain, { ...fails, goneFailing: [] })).toEqual([
+        'weakened-tests.removed',
+      ]);
+      expect(await after('breaking: remove redirect(home)', plain)).toEqual(['weakened-tests.removed']);
+      expect(await after('Fix redirect(back)', plain)).toEqual(['weakened-tests.removed']);
+      expect(await after('Remove the back door', redirects['src/redirect.js'].replace('lastPage()', "'/'"))).toEqual([
+        'weakened-tests.removed',
+      ]);
     });
 
     it.each<[string, string | null, Files]>([

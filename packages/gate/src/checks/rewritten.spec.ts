@@ -70,6 +70,7 @@ describe('an expectation that was rewritten', () => {
     ['announces a change of something else', 'Raise the tariff of zones'],
     ['is about the line and announces no change of it', 'Fix kilometres (km)'],
     ['says that words change, and no words do', 'Reword the messages'],
+    ['says that something else breaks', 'feat!: zones in miles'],
   ])('is refused where the title %s', async (_what, title) => {
     expect(await rulesOf(weakenedTestsCheck, rewritten, title)).toEqual(['weakened-tests.expectation_rewritten']);
   });
@@ -90,6 +91,7 @@ describe('an expectation that was rewritten', () => {
     ],
     ['documents say it', null, { ...rewritten, 'README.md': 'Each fare is lower now.\n' }],
     ['the work is declared as that', 'Lower the fare of long ways', rewritten],
+    ['the work is declared as breaking it', 'feat(fare)!: two for each kilometre', rewritten],
     [
       'the work is declared by something of the line',
       'Raise the kilometres that count as far',
@@ -105,6 +107,18 @@ describe('an expectation that was rewritten', () => {
     ],
   ])('is let in where %s', async (_how, title, after) => {
     expect(await rulesOf(weakenedTestsCheck, after, title)).toEqual([]);
+  });
+
+  it('is let in where a pattern wants the version that the title names', async () => {
+    const needs = (version: string): Files => ({
+      ...before,
+      'src/need.js': `export const need = () => 'needs ${version} or later';\n`,
+      'test/need.test.js': `${head}import { need } from '../src/need.js';\n${fareTest('says what it needs', `assert.match(need(), /needs ${version.replaceAll('.', '\\.')} or/);`)}`,
+    });
+    const seen = async (title: string): Promise<number> =>
+      (await desk.verify(weakenedTestsCheck, needs('13.0.0'), needs('12.17.0'), title)).findings.filter(({ level }) => level === 'error').length; // prettier-ignore
+    expect(await seen('refactor: required Node.js >= 12.17.0')).toBe(0);
+    expect(await seen('refactor: required Node.js >= 12.18.0')).toBe(1);
   });
 });
 

@@ -95,7 +95,7 @@ const shortWords = (text: string): Set<string> =>
 /** The work is said to change only how something is put to people. */
 const rewords = /\b(?:re-?word|re-?phras|wording|messages?\b|spell|typos?\b|plainly)/i;
 const announces =
-  /\b(?:chang(?:e|es|ed)|rais(?:e|es|ed)|lower(?:s|ed)?|(?:in|de)creas(?:e|es|ed)|replac(?:e|es|ed)|repurpos(?:e|es|ed)|switch(?:es|ed)?|renam(?:e|es|ed)|round(?:s|ed)?|print(?:s|ed)?|shorten(?:s|ed)?|lengthen(?:s|ed)?|extend(?:s|ed)?|revert(?:s|ed)?|instead|no longer)\b/i;
+  /\b(?:chang(?:e|es|ed)|rais(?:e|es|ed)|lower(?:s|ed)?|(?:in|de)creas(?:e|es|ed)|replac(?:e|es|ed)|repurpos(?:e|es|ed)|switch(?:es|ed)?|renam(?:e|es|ed)|round(?:s|ed)?|print(?:s|ed)?|shorten(?:s|ed)?|lengthen(?:s|ed)?|extend(?:s|ed)?|revert(?:s|ed)?|instead|no longer)\b|^(?:breaking\b|\w+(?:\([^)]*\))?!:)/i;
 
 const ofAssertions =
   /^(?:expect|assert|to[A-Z]\w*|equals?|eql?|deep\w*|strict\w*|ok|match\w*|throws|rejects|is[A-Z]\w*|not\w*|String|Number|Object|Array|require|map|filter|for|if|raises|len|list|str|int|sorted)$/;
@@ -318,7 +318,8 @@ export class Vouchers {
     const was = texts?.was ?? (former === undefined ? null : `${former.body} ${former.rows}`);
     if (was === null) return false;
     const { was: wasOutside, is: isOutside } = this.outside(former?.path);
-    const numbers = (text: string): Set<string> => new Set(text.replace(/(?<=\d)[_,](?=\d)/g, '').match(/\d[\d.]*\d/g));
+    const numbers = (text: string): Set<string> =>
+      new Set(text.replace(/(?<=\d)[_,](?=\d)|\\(?=\.)/g, '').match(/\d[\d.]*\d/g));
     const [then, now] = [numbers(`${was} ${wasOutside}`), numbers(`${is} ${isOutside}`)];
     if ([...numbers(title)].some((each) => now.has(each) && !then.has(each))) return true;
     // `Repurpose OldError as NewError`

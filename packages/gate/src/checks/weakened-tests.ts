@@ -148,14 +148,16 @@ const docOf = (text: string, at: number): string =>
 interface Gone {
   /** Tells of a text whether it uses something of the product that this change took away altogether, and said so. */
   readonly uses: (text: string) => boolean;
-  /** Tells of what a test is called whether it is what the work says that it removes, word by word. */
-  readonly isCalled: (name: string) => boolean;
+  /** Tells whether a test is called, word by word, what the work says that it removes, or names a value that the work takes away. */
+  readonly isAsked: (test: PlacedTest) => boolean;
 }
-const nothingGone: Gone = { uses: () => false, isCalled: () => false };
+const nothingGone: Gone = { uses: () => false, isAsked: () => false };
 /** Of the words of the title, a name has to share so many, and so large a part. */
 const [fewestWords, mostOfThem] = [2, 0.6];
-/** `os-locale`, `FSTDEP012`, `requestIdLabel`: nobody says that by the way. */
-const distinctive = /[A-Za-z_$][\w$]*(?:[-/][\w$]+)+|[A-Za-z_$][\w$]*(?:\d|_|[a-z][A-Z])[\w$]*/g;
+/** `os-locale`, `FSTDEP012`, `requestIdLabel`, `ENOENT`: nobody says that by the way. */
+const distinctive = /[A-Za-z_$][\w$]*(?:[-/][\w$]+)+|[A-Za-z_$][\w$]*(?:\d|_|[a-z][A-Z])[\w$]*|\b[A-Z]{5,}\b/g;
+/** A value as the code writes it down. */
+const quoted = (value: string): RegExp => new RegExp(`(["'\`])${value}\\1`);
 
 function declaredGone({ declared, against, candidate, changes }: CheckContext): Gone {
   const title = declared.title ?? '';
@@ -174,6 +176,10 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
     .filter((name) => removes || loads(name))
     .map((name) => new RegExp(`(?<![\\w$-])${name.replace(/[$]/g, '\\$&')}(?![\\w$-])`))
     .filter((name) => before.some((text) => name.test(text)) && !now.some((text) => name.test(text)));
+  // `Remove redirect('back')`: a value that was known by itself.
+  const byValue = (removes ? (title.match(/[A-Za-z]{4,}/g) ?? []) : [])
+    .map(quoted)
+    .filter((value) => before.some((text) => value.test(text)) && !now.some((text) => value.test(text)));
   const topics = stemsOf(title.replace(declaresRemoval, ''));
   // `renew`, where the title says renewals.
   const isTopic = (text: string): boolean =>
@@ -204,7 +210,8 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
     uses: (text) =>
       byName.some((name) => name.test(text)) ||
       (gone.size > 0 && (text.match(words) ?? []).some((word) => gone.has(word))),
-    isCalled: (name) => {
+    isAsked: ({ name, body }) => {
+      if (byValue.some((value) => value.test(body))) return true;
       const shared = [...stemsOf(leaf(name))].filter((word) => topics.has(word)).length;
       return gone.size > 0 && shared >= fewestWords && shared >= topics.size * mostOfThem;
     },
@@ -246,11 +253,16 @@ export const weakenedTestsCheck: Check = {
       .filter((change) => isTestFile(change.path) && change.status !== 'added')
       .map((change) => change.path);
     const nowAll = testsOf(candidate, candidate.files.keys());
-    const nowBodies = new Set(nowAll.filter((test) => !test.skipped && test.assertions > 0).map((test) => test.body));
     const before = testsOf(against, changedTests);
     const knownLeaves = new Set(before.map((test) => leaf(test.name)));
     const touched = new Set(changes.map((change) => change.path));
     const freshTests = nowAll.filter((test) => touched.has(test.path) && !knownLeaves.has(leaf(test.name)));
+    // One that only has another name asks for as much as it did, however it asks.
+    const nowBodies = new Set(
+      [...nowAll.filter((test) => test.assertions > 0), ...freshTests.filter(({ body }) => /\w/.test(body))]
+        .filter((test) => !test.skipped)
+        .map((test) => test.body),
+    );
     const counterparts = counterpartsOf(
       before,
       nowAll.filter(({ path }) => touched.has(path)),
@@ -295,7 +307,7 @@ export const weakenedTestsCheck: Check = {
       const now = counterparts.get(test) ?? renamed.get(test);
       if (now === undefined) {
         if (nowBodies.has(test.body)) continue; // only its name changed
-        if (gone.uses(test.body) || (gone.isCalled(test.name) && (await failsNow(test)))) {
+        if (gone.uses(test.body) || (gone.isAsked(test) && (await failsNow(test)))) {
           went.add(test.name);
           continue;
         }

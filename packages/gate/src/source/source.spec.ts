@@ -32,6 +32,16 @@ describe('paths', () => {
     'take for the product what only looks like one: %s',
     (path) => expect([isTestFile(path), isProductSource(path)]).toEqual([false, true]),
   );
+
+  it.each(['examples/server.js', 'typing-examples/baseline.py', 'docs/conf.py'])(
+    'take for no part of the product what only shows it: %s',
+    (path) => expect(isProductSource(path)).toBe(false),
+  );
+
+  it.each(['src/example-server.js', 'counterexamples/find.py'])(
+    'take for the product what is called alike: %s',
+    (path) => expect(isProductSource(path)).toBe(true),
+  );
 });
 
 describe('functions of a file', () => {

@@ -245,6 +245,13 @@ function pythonTrivial(line: string): boolean {
   return false;
 }
 
+/** Code of Python without the blanks that a formatter may put in or take out. */
+const closedUp = (code: string): string =>
+  code.replace(/"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\s+/g, (part, at: number) => {
+    if (/\S/.test(part)) return part;
+    return /\w/.test(code[at - 1] ?? '') && /\w/.test(code[at + part.length] ?? '') ? ' ' : '';
+  });
+
 /** The same for `assert subject == expected` and its like. */
 function pythonAsserted(line: string): Asserted[] {
   if (pythonTrivial(line)) return [];
@@ -254,15 +261,15 @@ function pythonAsserted(line: string): Asserted[] {
     const expected = `${raises[1]!.split('.').at(-1)!}${raises[2] === undefined ? '' : ` ${raises[2]}`}`;
     return [{ subject: 'raises', expected, strength: /^(?:Base)?Exception$/.test(expected) ? 1 : 2 }];
   }
+  // What stands behind a comma says why; one in brackets is part of what is wanted.
+  const condition = /^assert\s/.test(line) ? partsOf(line)[0]! : '';
   const compared =
-    /^assert\s+(?!\s)([\s\S]+?)(?<!\s)\s*(==|is(?!\s+not)|in|not in|!=|>=|<=|>|<|is not)\s+([\s\S]+?)(?:,\s*f?["'].*)?$/.exec(
-      line,
-    );
+    /^assert\s+(?!\s)([\s\S]+?)(?<!\s)\s*(==|is(?!\s+not)|in|not in|!=|>=|<=|>|<|is not)\s+([\s\S]+?)$/.exec(condition);
   if (compared !== null) {
     const [, left = '', operator = '', right = ''] = compared;
     // `'closed' in str(error)` wants something of the error.
     const isLookedFor = /^(?:not )?in$/.test(operator) && /^[rRbBfF]{0,2}["']/.test(left) && !/^[rRbBfF]{0,2}["'[({]|\b(?:and|or)\b/.test(right); // prettier-ignore
-    const [subject, expected] = isLookedFor ? [right, left] : [left, right];
+    const [subject, expected] = (isLookedFor ? [right, left] : [left, right]).map(closedUp) as [string, string];
     const strength =
       (operator === '==' && !isWide(right)) || operator === 'is' ? 3 : /^(?:!=|is not|not in)$/.test(operator) ? 1 : 2;
     return [{ subject, expected, strength }];
@@ -272,8 +279,8 @@ function pythonAsserted(line: string): Asserted[] {
     const [subject = '', expected = ''] = partsOf(equal[2]!);
     return [
       {
-        subject: subject.trim(),
-        expected: expected.trim(),
+        subject: closedUp(subject.trim()),
+        expected: closedUp(expected.trim()),
         strength: /^(?:Equal|Is|DictEqual|ListEqual|True|False)$/.test(equal[1]!)
           ? 3
           : /^Not|IsNotNone/.test(equal[1]!)
@@ -283,7 +290,7 @@ function pythonAsserted(line: string): Asserted[] {
     ];
   }
   const plain = /^assert\s+([\s\S]+)$/.exec(line);
-  return plain === null ? [] : [{ subject: plain[1]!, expected: '', strength: 1 }];
+  return plain === null ? [] : [{ subject: closedUp(plain[1]!), expected: '', strength: 1 }];
 }
 
 const literalStart = /["'`]|\b\d[\d_.e]*|\b(?:true|false|null|undefined|None|True|False)\b/g;
