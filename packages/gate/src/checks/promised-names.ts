@@ -390,6 +390,9 @@ export function unkeptIn(
     const blocks = all.filter(({ lines }) => lines.some(({ line }) => addedLines.has(line)));
     // Scripts that the page itself tells to write.
     const written = new Set([...text.matchAll(/"([^"\n]{1,100})":/g)].map(([, key]) => key!));
+    // A page that names others' scripts as examples goes on doing so.
+    for (const [index, each] of text.split('\n').entries())
+      if (!addedLines.has(index + 1)) for (const { name } of startedIn(each)) written.add(name);
     const fenced = new Set(all.flatMap(({ lines }) => lines.map(({ line }) => line)));
     const said: Unkept[] = [];
     for (const block of blocks) {

@@ -854,6 +854,14 @@ describe('documentation', () => {
     const there = { ...bare, 'a/gen.ts': 'export const other = 1;\n' };
     expect(await rules(documentationCheck, there, { ...there, 'README.md': text('build') })).toEqual(['names_nothing error']); // prettier-ignore
   });
+  it('lets a page go on with the scripts of others that it shows, and no page begin', async () => {
+    const kit: Files = { 'package.json': '{"name":"kit","scripts":{"test":"x"}}', 'README.md': '# Kit\n' };
+    const shown = fenced('sh', 'npm run build');
+    const after = async (was: string, is: string): Promise<string[]> => await rules(documentationCheck, { ...kit, 'docs/shell.md': was }, { ...kit, 'docs/shell.md': is }); // prettier-ignore
+    const more = `${shown}\nOr:\n\n${fenced('sh', 'npm run build > log')}`;
+    expect(await after(shown, more)).toEqual([]);
+    expect(await after('# Shell\n', more)).toEqual(['names_nothing error', 'names_nothing error']);
+  });
   it('refuses examples that go on calling what is taken away, and no others', async () => {
     const example = fenced('ts', "const sheet = new Sheet();\nsheet.result('A1'); // value('A1') before\nsheet.value('A2');");
     const before: Files = {
