@@ -18,13 +18,15 @@ const absent =
   /^(?:@nestjs\/(?:platform-express|platform-socket\.io|microservices)|@fastify\/(?:multipart|view)|class-(?:validator|transformer)|jiti)(?:\/|$)/;
 
 /**
- * @param {{ from: string, to: string, conditions?: string[] }} program `from` is its entry, `to` the file to write
+ * @param {{ from: string, to: string, conditions?: string[], define?: Record<string, string> }} program `from` is its entry, `to` the
+ *   file to write, `define` what stands for names that nothing declares
  */
-export async function bundle({ from, to, conditions }) {
+export async function bundle({ from, to, conditions, define = {} }) {
   const packed = await rolldown({
     input: from,
     platform: 'node',
     external: [...outside, absent],
+    transform: { define },
     ...(conditions === undefined ? {} : { resolve: { conditionNames: conditions } }),
     onLog: (level, log, handle) => {
       if (level === 'warn') handle('error', log);

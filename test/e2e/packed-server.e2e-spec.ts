@@ -72,6 +72,12 @@ describe('the server that the build packs into one file', () => {
     expect(existsSync(join(root, 'dist', 'apps', 'server', 'bundle', 'process.js'))).toBe(true);
   });
 
+  it('has the gate of the package, by the digest of its code', async () => {
+    const packed = await readFile(join(root, 'dist', 'apps', 'server', 'bundle', 'process.js'), 'utf8');
+    const gate = (await import(join(root, 'packages', 'gate', 'dist', 'version.js'))) as { GATE_VERSION: string };
+    expect(/GATE_VERSION = [`"']([^`"']+)/.exec(packed)?.[1]).toBe(gate.GATE_VERSION);
+  });
+
   it('describes the same API as the one that is not packed', async () => {
     const written: unknown = JSON.parse(await readFile(join(root, 'docs', 'openapi.json'), 'utf8'));
     expect(JSON.parse((await get('/api/docs-json')).body)).toEqual(written);
