@@ -410,6 +410,25 @@ describe('weakened tests', () => {
     expect(vetoes(result)).toEqual([]);
   });
 
+  it('takes it for no more than one of them', async () => {
+    const odd = (name: string): string => `test('${name}', () => {\n  check(input);\n});\n`;
+    const result = await run(weakenedTestsCheck, testFile(one + odd('a') + odd('b')), testFile(one + odd('c')));
+    expect(vetoes(result)).toEqual(['weakened-tests.removed']);
+  });
+
+  it('keeps what a title says of the method DELETE apart from what is deleted', async () => {
+    const orders = (word: string): Files => ({
+      'a.js': `export const wipe = () => send(${word});\nexport const ofOrder = 1;\n`,
+      ...testFile(
+        `${one}${word.includes('to') ? '' : "test('wipes', () => {\n  assert.equal(method(wipe()), 'DELETE');\n});\n"}`,
+      ),
+    });
+    const result = await run(weakenedTestsCheck, orders("'DELETE'"), orders("'delete'.toUpperCase()"), {
+      declared: { title: 'Speed up DELETE of orders', paths: null },
+    });
+    expect(vetoes(result)).toEqual(['weakened-tests.removed']);
+  });
+
   it('takes no layout of Python for another expectation', async () => {
     const rows = (wanted: string): Files => ({
       'test_a.py': `def test_f():\n    assert f(x[1 : 3]) == ${wanted}\n`,
@@ -417,9 +436,23 @@ describe('weakened tests', () => {
     });
     const seen = async (wanted: string): Promise<string[]> =>
       (await run(weakenedTestsCheck, rows('[1:3, "a b", not x]'), rows(wanted))).findings.map(({ rule }) => rule);
-    expect(await seen('[ 1 : 3,"a b",  not   x ]')).toEqual([]);
+    expect(await seen('[ 1 : 3,"a b",  not   x, ]')).toEqual([]);
     expect(await seen('[1:3, "ab", not x]')).toEqual(['weakened-tests.expectation_rewritten']);
   });
+
+  it.each(['"""say "Hi, BOB" now"""', "['Hi, BOB', 'a']", '("Hi", "BOB")', "'Hi, \\'BOB'", 'f"Hi, {BOB}"'])(
+    'reads what a test in Python wants to its end: %s',
+    async (wanted) => {
+      const rows = (what: string): Files => ({
+        'test_a.py': `def test_f():\n    assert f(1) == ${what}, "why, so"\n`,
+        'a.py': `x = '${what.length}'\n`,
+      });
+      const seen = async (what: string): Promise<string[]> =>
+        (await run(weakenedTestsCheck, rows(wanted), rows(what))).findings.map(({ rule }) => rule);
+      expect(await seen(wanted.replace('BOB', 'EVES'))).toEqual(['weakened-tests.expectation_rewritten']);
+      expect(await seen(wanted)).toEqual([]);
+    },
+  );
 
   it('takes no test of an untouched file for one that went', async () => {
     const other = { 'b.test.js': "test('two', () => {\n  assert.ok(g(1));\n});\n" };
@@ -536,6 +569,12 @@ describe('weakened tests', () => {
       ]);
       expect(await after('breaking: remove redirect(home)', plain)).toEqual(['weakened-tests.removed']);
       expect(await after('Fix redirect(back)', plain)).toEqual(['weakened-tests.removed']);
+      expect(await after('redirect no longer ignores "back"', plain)).toEqual(['weakened-tests.removed']);
+      expect(await after('Deprecate redirect("back")', plain)).toEqual(['weakened-tests.removed']);
+      expect(await after('Remove the way back', plain)).toEqual(['weakened-tests.removed']);
+      expect(
+        await after('Remove redirect("back")', plain, { ...fails, goneFailing: [], goneMissing: fails.goneFailing }),
+      ).toEqual(['weakened-tests.removed']);
       expect(await after('Remove the back door', redirects['src/redirect.js'].replace('lastPage()', "'/'"))).toEqual([
         'weakened-tests.removed',
       ]);

@@ -289,7 +289,7 @@ export const documentationCheck: Check = {
           );
       }
     }
-    for (const { path, line, what } of unkeptIn(candidate, changes, isProse))
+    for (const { path, line, what } of unkeptIn({ candidate, against, changes }, isProse))
       report(
         'names_nothing',
         'error',

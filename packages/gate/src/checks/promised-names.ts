@@ -1,11 +1,11 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
-import type { FileChange } from '../source/changes.ts';
 import { mostSourceBytes } from '../source/fresh.ts';
 import { parseScript } from '../source/functions.ts';
 import { isScript, isTestFile } from '../source/paths.ts';
 import { pythonLines } from '../source/python.ts';
 import type { SourceTree } from '../source/tree.ts';
+import type { CheckContext } from './check.ts';
 
 /** Something of the project itself that a document names and that is not there. */
 export interface Unkept {
@@ -371,13 +371,13 @@ function ofCommands(
 
 /** What documents say of the project itself on lines that the change adds, and that is not so. */
 export function unkeptIn(
-  tree: SourceTree,
-  changes: readonly FileChange[],
+  { candidate: tree, against, changes }: Pick<CheckContext, 'candidate' | 'against' | 'changes'>,
   isProse: (path: string) => boolean,
 ): Unkept[] {
   const found: Unkept[] = [];
   let own: Package[] | undefined;
   let scripts: Set<string> | null = null;
+  let former: Set<string> | null = null;
   for (const { path, status, addedLines } of changes) {
     if (status === 'removed' || !isProse(path) || ofOtherTimes.test(path) || notOurs.test(path)) continue;
     const text = tree.text(path) ?? '';
@@ -385,14 +385,20 @@ export function unkeptIn(
     if (own === undefined) {
       own = packagesIn(tree);
       scripts = scriptsIn(tree);
+      former = against === null ? null : scriptsIn(against);
     }
     const all = blocksIn(text);
     const blocks = all.filter(({ lines }) => lines.some(({ line }) => addedLines.has(line)));
     // Scripts that the page itself tells to write.
     const written = new Set([...text.matchAll(/"([^"\n]{1,100})":/g)].map(([, key]) => key!));
-    // A page that names others' scripts as examples goes on doing so.
-    for (const [index, each] of text.split('\n').entries())
-      if (!addedLines.has(index + 1)) for (const { name } of startedIn(each)) written.add(name);
+    // A page below the first one, whose commands are not of this project, goes on with them.
+    if (path.includes('/'))
+      for (const { line, text: command } of all
+        .filter(({ language }) => isShell.test(language))
+        .flatMap(({ lines }) => lines))
+        if (!addedLines.has(line))
+          for (const { by, name } of startedIn(command))
+            if (by !== 'npx' && former?.has(name) !== true) written.add(name);
     const fenced = new Set(all.flatMap(({ lines }) => lines.map(({ line }) => line)));
     const said: Unkept[] = [];
     for (const block of blocks) {

@@ -49,8 +49,15 @@ export async function rewrittenExpectations(
   const { purpose, candidate, changes, candidateFacts, approvedBy } = context;
   const product = altersBehaviour(context) && purpose !== 'revert';
   const former = product ? await contradicted(context) : null;
-  const holds = (test: PlacedTest): boolean =>
-    former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
+  const formerly = new Map([...renamed].map(([then, now]) => [now, then] as const));
+  const holds = (test: PlacedTest): boolean => {
+    if (former === null) return false;
+    const { failing, missing, goneFailing, goneMissing } = former;
+    const then = formerly.get(test);
+    // Under its name of before it is one that is gone.
+    const broken = then === undefined ? [...failing, ...missing] : [...goneFailing, ...goneMissing];
+    return !broken.some((key) => isCaseOf((then ?? test).name, key));
+  };
   // It reads every test of the branch.
   let vouchers: Vouchers | undefined;
   const finding = ({ name, message, path, line }: Told, ending: string, level: 'note' | 'error'): Finding =>

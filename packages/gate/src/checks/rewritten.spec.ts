@@ -127,6 +127,8 @@ describe('a test under another name', () => {
 
   it.each<[string, Files, string | null]>([
     ['wants something else, and nothing says so', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, null],
+    ['wants something else, beside its assertion', { 'src/fare.js': cheaper.replace('km > 50', 'km > 60'), 'test/fare.test.js': fareTests.replace('knows zones', 'knows far zones').replace("zone(51), 'far'", "zone(51), 'near'") }, null],
+    ['is called after the kind of the work', { 'src/fare.js': cheaper, 'test/fare.test.js': cheaperTests.replace('is dearer the farther it is', 'feat: is dearer the farther') }, 'feat!: zones in miles'],
     ['wants something else, and the title is about something else', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Raise the tariff of zones'],
     [
       'wants something else of a function of another name',

@@ -95,7 +95,11 @@ const shortWords = (text: string): Set<string> =>
 /** The work is said to change only how something is put to people. */
 const rewords = /\b(?:re-?word|re-?phras|wording|messages?\b|spell|typos?\b|plainly)/i;
 const announces =
-  /\b(?:chang(?:e|es|ed)|rais(?:e|es|ed)|lower(?:s|ed)?|(?:in|de)creas(?:e|es|ed)|replac(?:e|es|ed)|repurpos(?:e|es|ed)|switch(?:es|ed)?|renam(?:e|es|ed)|round(?:s|ed)?|print(?:s|ed)?|shorten(?:s|ed)?|lengthen(?:s|ed)?|extend(?:s|ed)?|revert(?:s|ed)?|instead|no longer)\b|^(?:breaking\b|\w+(?:\([^)]*\))?!:)/i;
+  /\b(?:chang(?:e|es|ed)|rais(?:e|es|ed)|lower(?:s|ed)?|(?:in|de)creas(?:e|es|ed)|replac(?:e|es|ed)|repurpos(?:e|es|ed)|switch(?:es|ed)?|renam(?:e|es|ed)|round(?:s|ed)?|print(?:s|ed)?|shorten(?:s|ed)?|lengthen(?:s|ed)?|extend(?:s|ed)?|revert(?:s|ed)?|instead|no longer)\b/i;
+/** `feat!:`, as Conventional Commits have it: what the title is about works otherwise now. */
+const breaks = /^(?:breaking\b|\w+(?:\([^)]*\))?!:)/i;
+/** The kind of a change is nothing that it is about. */
+const kindOfChange = /^(?:breaking|build|chore|ci|docs|feat|fix|perf|refactor|revert|style|test)(?=[(!:])/i;
 
 const ofAssertions =
   /^(?:expect|assert|to[A-Z]\w*|equals?|eql?|deep\w*|strict\w*|ok|match\w*|throws|rejects|is[A-Z]\w*|not\w*|String|Number|Object|Array|require|map|filter|for|if|raises|len|list|str|int|sorted)$/;
@@ -216,9 +220,14 @@ export class Vouchers {
     return new Set([...calls].filter((each) => !ofAssertions.test(each)));
   }
 
+  /** What the title is about. */
+  private said(): string {
+    return (this.context.declared.title ?? '').replace(kindOfChange, '');
+  }
+
   /** The title announces a change of something that stands on the few lines which are altered. */
   private isDeclared({ touched }: PieceTrial, rewritten: Rewritten): boolean {
-    const title = this.context.declared.title ?? '';
+    const title = this.said();
     const topics = shortWords(touched.join(' '));
     return this.announcesIt(rewritten) && [...shortWords(title)].some((word) => topics.has(word));
   }
@@ -226,7 +235,7 @@ export class Vouchers {
   /** The title names the piece, or something on the few lines of it that are altered. */
   private isAbout({ names, touched }: PieceTrial): boolean {
     const topics = shortWords([...names, ...touched].join(' '));
-    return [...shortWords(this.context.declared.title ?? '')].some((word) => topics.has(word));
+    return [...shortWords(this.said())].some((word) => topics.has(word));
   }
 
   /** Something that no piece is made of can be why a test answers otherwise. */
@@ -237,7 +246,7 @@ export class Vouchers {
   /** Nothing of what was wanted is gone, and what came along is what the title names. */
   private isGrownAsDeclared({ texts }: Rewritten): boolean {
     const added = texts === undefined || valuesIn(texts.was).length === 0 ? null : grownBy(texts.was, texts.is);
-    const topics = stemsOf(this.context.declared.title ?? '');
+    const topics = stemsOf(this.said());
     return added !== null && [...stemsOf(added)].some((word) => topics.has(word));
   }
 
@@ -276,7 +285,7 @@ export class Vouchers {
     const about = (text: string): boolean =>
       [...stemsOf(text)].some((word) => topics.has(word)) ||
       values.some((value) => new RegExp(`(?<![\\w.])${value.replace(/[^\w]/g, '\\$&')}(?![\\w.])`).test(text));
-    const title = this.context.declared.title ?? '';
+    const title = this.said();
     return about(this.words) || (this.announcesIt(rewritten) && about(title)) || this.namesTheNew(title, rewritten);
   }
 
@@ -285,7 +294,7 @@ export class Vouchers {
     const former = this.former.get(leaf(name));
     const title = this.context.declared.title ?? '';
     if (former === undefined || !announces.test(title.replace(/\brenam\w*/gi, ''))) return false;
-    const [before, said] = [shortWords(leaf(former.name)), shortWords(title)];
+    const [before, said] = [shortWords(leaf(former.name)), shortWords(this.said())];
     return [...shortWords(leaf(name))].some((word) => !before.has(word) && said.has(word));
   }
 
@@ -299,6 +308,7 @@ export class Vouchers {
   /** The title announces a change; that something is called otherwise is one only of values that have the old name in them. */
   private announcesIt({ name, is, texts }: Rewritten): boolean {
     const title = this.context.declared.title ?? '';
+    if (breaks.test(title)) return true;
     if (!announces.test(title)) return false;
     if (announces.test(title.replace(/\brenam\w*/gi, ''))) return true;
     const former = this.former.get(leaf(name));

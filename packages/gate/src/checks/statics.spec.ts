@@ -861,6 +861,10 @@ describe('documentation', () => {
     const more = `${shown}\nOr:\n\n${fenced('sh', 'npm run build > log')}`;
     expect(await after(shown, more)).toEqual([]);
     expect(await after('# Shell\n', more)).toEqual(['names_nothing error', 'names_nothing error']);
+    expect(await after('`npm run build` is to come.\n', more)).toEqual(['names_nothing error', 'names_nothing error']);
+    // Its own, which it takes away.
+    const own = { ...kit, 'package.json': '{"name":"kit","scripts":{"build":"x"}}', 'docs/shell.md': shown };
+    expect(await rules(documentationCheck, own, { ...kit, 'docs/shell.md': more })).toContain('names_nothing error');
   });
   it('refuses examples that go on calling what is taken away, and no others', async () => {
     const example = fenced('ts', "const sheet = new Sheet();\nsheet.result('A1'); // value('A1') before\nsheet.value('A2');");

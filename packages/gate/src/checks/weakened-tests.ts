@@ -148,19 +148,27 @@ const docOf = (text: string, at: number): string =>
 interface Gone {
   /** Tells of a text whether it uses something of the product that this change took away altogether, and said so. */
   readonly uses: (text: string) => boolean;
-  /** Tells whether a test is called, word by word, what the work says that it removes, or names a value that the work takes away. */
-  readonly isAsked: (test: PlacedTest) => boolean;
+  /** Tells of what a test is called whether it is what the work says that it removes, word by word. */
+  readonly isCalled: (name: string) => boolean;
+  /** Tells of a text whether it names a value that the work says it takes away, and that the product knows no more. */
+  readonly names: (text: string) => boolean;
 }
-const nothingGone: Gone = { uses: () => false, isAsked: () => false };
+const nothingGone: Gone = { uses: () => false, isCalled: () => false, names: () => false };
 /** Of the words of the title, a name has to share so many, and so large a part. */
 const [fewestWords, mostOfThem] = [2, 0.6];
-/** `os-locale`, `FSTDEP012`, `requestIdLabel`, `ENOENT`: nobody says that by the way. */
-const distinctive = /[A-Za-z_$][\w$]*(?:[-/][\w$]+)+|[A-Za-z_$][\w$]*(?:\d|_|[a-z][A-Z])[\w$]*|\b[A-Z]{5,}\b/g;
-/** A value as the code writes it down. */
+/** `os-locale`, `FSTDEP012`, `requestIdLabel`: nobody says that by the way. */
+const distinctive = /[A-Za-z_$][\w$]*(?:[-/][\w$]+)+|[A-Za-z_$][\w$]*(?:\d|_|[a-z][A-Z])[\w$]*/g;
+/** Values that a title says are taken away, where it writes them as values: `ENOENT`, `redirect(back)`, `"back"`. */
+const valuesTakenAway = (title: string): string[] => {
+  const [, ...behind] = title.split(/\b(?:[Rr]emov|delet|[Dd]rop|[Ww]ithdraw)\w*\b|\bDelet(?:e|es|ed|ing)\b/);
+  return behind.join(' ').match(/\b[A-Z]{5,}\b|(?<=[("'`])[A-Za-z]{4,}(?=[)"'`])/g) ?? [];
+};
+/** As the code writes it down. */
 const quoted = (value: string): RegExp => new RegExp(`(["'\`])${value}\\1`);
 
 function declaredGone({ declared, against, candidate, changes }: CheckContext): Gone {
-  const title = declared.title ?? '';
+  // `DELETE` is a method, or a word of SQL.
+  const title = (declared.title ?? '').replace(/\bDELETE\b/g, '');
   const replaces = /\breplac\w+|\bswap\w* out\b/i.test(title);
   if (against === null || !(replaces || declaresRemoval.test(title))) return nothingGone;
   const textsOf = (tree: SourceTree, paths: Iterable<string>): string[] => [...paths].filter(isProductSource).flatMap((path) => tree.text(path) ?? []); // prettier-ignore
@@ -176,8 +184,7 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
     .filter((name) => removes || loads(name))
     .map((name) => new RegExp(`(?<![\\w$-])${name.replace(/[$]/g, '\\$&')}(?![\\w$-])`))
     .filter((name) => before.some((text) => name.test(text)) && !now.some((text) => name.test(text)));
-  // `Remove redirect('back')`: a value that was known by itself.
-  const byValue = (removes ? (title.match(/[A-Za-z]{4,}/g) ?? []) : [])
+  const byValue = valuesTakenAway(title)
     .map(quoted)
     .filter((value) => before.some((text) => value.test(text)) && !now.some((text) => value.test(text)));
   const topics = stemsOf(title.replace(declaresRemoval, ''));
@@ -210,8 +217,8 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
     uses: (text) =>
       byName.some((name) => name.test(text)) ||
       (gone.size > 0 && (text.match(words) ?? []).some((word) => gone.has(word))),
-    isAsked: ({ name, body }) => {
-      if (byValue.some((value) => value.test(body))) return true;
+    names: (text) => byValue.some((value) => value.test(text)),
+    isCalled: (name) => {
       const shared = [...stemsOf(leaf(name))].filter((word) => topics.has(word)).length;
       return gone.size > 0 && shared >= fewestWords && shared >= topics.size * mostOfThem;
     },
@@ -257,12 +264,19 @@ export const weakenedTestsCheck: Check = {
     const knownLeaves = new Set(before.map((test) => leaf(test.name)));
     const touched = new Set(changes.map((change) => change.path));
     const freshTests = nowAll.filter((test) => touched.has(test.path) && !knownLeaves.has(leaf(test.name)));
-    // One that only has another name asks for as much as it did, however it asks.
-    const nowBodies = new Set(
-      [...nowAll.filter((test) => test.assertions > 0), ...freshTests.filter(({ body }) => /\w/.test(body))]
-        .filter((test) => !test.skipped)
-        .map((test) => test.body),
-    );
+    const nowBodies = new Set(nowAll.filter((test) => !test.skipped && test.assertions > 0).map((test) => test.body));
+    // One that only has another name asks for as much as it did, however it asks; it stands for no second one, and it has to run.
+    const sameByOtherNames = new Map<string, PlacedTest[]>();
+    for (const test of freshTests)
+      if (!test.skipped && test.assertions === 0 && /\w/.test(test.body))
+        sameByOtherNames.set(test.body, [...(sameByOtherNames.get(test.body) ?? []), test]);
+    const ran = candidateFacts?.tests?.detailed === true ? candidateFacts.tests.cases : null;
+    const isThereByAnotherName = ({ body }: PlacedTest): boolean => {
+      const now = sameByOtherNames.get(body)?.shift();
+      return (
+        now !== undefined && (ran?.some(({ name, status }) => status === 'passed' && isCaseOf(now.name, name)) ?? true)
+      );
+    };
     const counterparts = counterpartsOf(
       before,
       nowAll.filter(({ path }) => touched.has(path)),
@@ -285,10 +299,13 @@ export const weakenedTestsCheck: Check = {
       const former = await context.trials.formerTests();
       return former !== null && ![...former.failing, ...former.missing].some((key) => isCaseOf(test.name, key));
     };
-    /** As it was written before, it does not hold on what the code is now. */
-    const failsNow = async (test: PlacedTest): Promise<boolean> => {
+    /** As it was written before, it does not hold on what the code is now, or cannot even be run on it. */
+    const failsNow = async (
+      test: PlacedTest,
+      or: readonly ('goneFailing' | 'goneMissing')[] = ['goneFailing', 'goneMissing'],
+    ): Promise<boolean> => {
       const former = await context.trials.formerTests();
-      return [...(former?.goneFailing ?? []), ...(former?.goneMissing ?? [])].some((key) => isCaseOf(test.name, key));
+      return or.some((how) => former?.[how].some((key) => isCaseOf(test.name, key)) === true);
     };
     const rewritten: RewrittenTest[] = [];
     const matched = new Set(counterparts.values());
@@ -307,7 +324,15 @@ export const weakenedTestsCheck: Check = {
       const now = counterparts.get(test) ?? renamed.get(test);
       if (now === undefined) {
         if (nowBodies.has(test.body)) continue; // only its name changed
-        if (gone.uses(test.body) || (gone.isAsked(test) && (await failsNow(test)))) {
+        if (isThereByAnotherName(test)) {
+          reshaped.add(test.name);
+          continue;
+        }
+        if (
+          gone.uses(test.body) ||
+          (gone.isCalled(test.name) && (await failsNow(test))) ||
+          (gone.names(test.body) && (await failsNow(test, ['goneFailing'])))
+        ) {
           went.add(test.name);
           continue;
         }

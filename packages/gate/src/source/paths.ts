@@ -25,7 +25,7 @@ export const isShell = (path: string): boolean => /\.(?:sh|bash)$/.test(path);
 export const isProductSource = (path: string): boolean =>
   (isScript(path) || isPython(path)) &&
   !isTestFile(path) &&
-  !/(^|\/)(node_modules|dist|build|coverage|vendor|fixtures|__fixtures__|__mocks__|(?:[\w.]+-)*examples?|bench(marks?)?|docs?)\//.test(
+  !/(^|\/)(node_modules|dist|build|coverage|vendor|fixtures|__fixtures__|__mocks__|examples?|(?:[\w.]+-)+examples|bench(marks?)?|docs?)\//.test(
     path,
   ) &&
   !/(^|\/)[^/]*\.config\.[mc]?[jt]s$/.test(path) &&

@@ -38,7 +38,7 @@ describe('paths', () => {
     (path) => expect(isProductSource(path)).toBe(false),
   );
 
-  it.each(['src/example-server.js', 'counterexamples/find.py'])(
+  it.each(['src/example-server.js', 'counterexamples/find.py', 'packages/plugin-example/src/index.ts'])(
     'take for the product what is called alike: %s',
     (path) => expect(isProductSource(path)).toBe(true),
   );

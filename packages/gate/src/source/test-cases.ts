@@ -207,11 +207,13 @@ function blotted(line: string): string {
       at++;
       continue;
     }
-    if (quote !== '') quote = each === quote ? '' : quote;
-    else if (each === '"' || each === "'") quote = each;
-    else if (/[([{]/.test(each)) depth++;
-    else if (/[)\]}]/.test(each)) depth--;
-    out += hidden && (quote !== '' || depth > 0) ? '_' : each;
+    let mark = each;
+    if (each === '"' || each === "'") {
+      if (quote === '') quote = mark = line.startsWith(each.repeat(3), at) ? each.repeat(3) : each;
+      else if (line.startsWith(quote, at)) [mark, quote] = [quote, ''];
+    } else if (quote === '') depth += /[([{]/.test(each) ? 1 : /[)\]}]/.test(each) ? -1 : 0;
+    out += hidden && (quote !== '' || depth > 0) ? '_'.repeat(mark.length) : mark;
+    at += mark.length - 1;
   }
   return out.slice(0, line.length);
 }
@@ -245,10 +247,12 @@ function pythonTrivial(line: string): boolean {
   return false;
 }
 
-/** Code of Python without the blanks that a formatter may put in or take out. */
+const pythonText = String.raw`"""[\s\S]*?(?:"""|$)|'''[\s\S]*?(?:'''|$)|"(?:\\[\s\S]|[^"\\])*(?:"|\\?$)|'(?:\\[\s\S]|[^'\\])*(?:'|\\?$)`;
+const closable = new RegExp(`(${pythonText})|,\\s*(?=[\\]}])|\\s+`, 'g');
+/** Code of Python without the blanks, and the commas behind the last of a list, that a formatter may put in or take out. */
 const closedUp = (code: string): string =>
-  code.replace(/"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\s+/g, (part, at: number) => {
-    if (/\S/.test(part)) return part;
+  code.replace(closable, (part: string, text: string | undefined, at: number) => {
+    if (text !== undefined) return text;
     return /\w/.test(code[at - 1] ?? '') && /\w/.test(code[at + part.length] ?? '') ? ' ' : '';
   });
 
