@@ -410,6 +410,24 @@ describe('weakened tests', () => {
     expect(vetoes(result)).toEqual([]);
   });
 
+  it('takes it for another one where its rows are others', async () => {
+    const odd = (name: string, rows: string): string => `test.each(${rows})('${name}', (n) => {\n  check(n);\n});\n`;
+    const result = await run(weakenedTestsCheck, testFile(one + odd('a', '[1, 2]')), testFile(one + odd('c', '[1]')));
+    expect(vetoes(result)).toEqual(['weakened-tests.removed']);
+  });
+
+  it.each([
+    ['a remark', 'assert f(1)  # == 2'],
+    ['a pair', 'assert (f(1) == 2, "why")'],
+    ['a text', 'assert """f(1) == 2"""'],
+  ])('takes %s for no assertion in Python', async (_what, line) => {
+    const of = (text: string): Files => ({ 'test_a.py': `def test_f():\n    ${text}\n` });
+    expect(vetoes(await run(weakenedTestsCheck, of('assert f(1) == 2, "why"'), of(line)))).toHaveLength(1);
+    expect(vetoes(await run(weakenedTestsCheck, of('assert f(1) == 2'), of('assert f(1) == 2, "why"  # so')))).toEqual(
+      [],
+    );
+  });
+
   it('takes it for no more than one of them', async () => {
     const odd = (name: string): string => `test('${name}', () => {\n  check(input);\n});\n`;
     const result = await run(weakenedTestsCheck, testFile(one + odd('a') + odd('b')), testFile(one + odd('c')));
@@ -571,6 +589,11 @@ describe('weakened tests', () => {
       expect(await after('Fix redirect(back)', plain)).toEqual(['weakened-tests.removed']);
       expect(await after('redirect no longer ignores "back"', plain)).toEqual(['weakened-tests.removed']);
       expect(await after('Deprecate redirect("back")', plain)).toEqual(['weakened-tests.removed']);
+      expect(await after('Do not drop "back" from redirects', plain)).toEqual(['weakened-tests.removed']);
+      expect(await after('Dropdown: put "back" last', plain)).toEqual(['weakened-tests.removed']);
+      expect(
+        await after('Remove doubles of "back"', 'export const redirect = (to) => (/^back$/.test(to) ? 1 : to);\n'),
+      ).toEqual(['weakened-tests.removed']);
       expect(await after('Remove the way back', plain)).toEqual(['weakened-tests.removed']);
       expect(
         await after('Remove redirect("back")', plain, { ...fails, goneFailing: [], goneMissing: fails.goneFailing }),

@@ -1,6 +1,6 @@
 import type { Finding } from '@muster/contracts';
 import { byName } from '../project/test-runner.ts';
-import { isScript, isTestFile } from '../source/paths.ts';
+import { isProductSource, isScript, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { findingOf, type CheckContext } from './check.ts';
 import {
@@ -40,6 +40,32 @@ interface Told extends Rewritten {
   line: number | null;
 }
 
+/** Is all that differs names that the product gives to other things now, each of them gone altogether? */
+function isRenaming(
+  { candidate, changes }: CheckContext,
+  against: SourceTree,
+  { was, is }: { readonly was: string; readonly is: string },
+): boolean {
+  const shape = (text: string): string => text.replace(identifier, 'x');
+  const [old = [], now = []]: string[][] = [was, is].map((text) =>
+    [...text.matchAll(identifier)].map(([name]) => name),
+  );
+  if (shape(was) !== shape(is) || losesValues(was, is)) return false;
+  const paths = changes.map(({ path }) => path).filter(isProductSource);
+  const textOf = (tree: SourceTree): string => paths.map((path) => tree.text(path) ?? '').join('\n');
+  const [before, after] = [textOf(against), textOf(candidate)];
+  const [namedBefore, namedAfter] = [new Set(before.match(identifier)), new Set(after.match(identifier))];
+  const defines = (text: string, name: string): boolean => new RegExp(`\\b(?:class|function\\*?|const|let|var|def|enum)\\s+${name.replaceAll('$', '\\$')}(?![\\w$])`).test(text); // prettier-ignore
+  return old.every((name, at) => {
+    const other = now[at]!;
+    return (
+      name === other ||
+      (defines(before, name) && !namedAfter.has(name) && defines(after, other) && !namedBefore.has(other))
+    );
+  });
+}
+const identifier = /[A-Za-z_$][\w$]*/g;
+
 /** Who changes what the code does has to change what its tests want. Somewhere it is said then, about the same thing: in a test beside it, or in words. */
 export async function rewrittenExpectations(
   context: CheckContext,
@@ -54,8 +80,8 @@ export async function rewrittenExpectations(
     if (former === null) return false;
     const { failing, missing, goneFailing, goneMissing } = former;
     const then = formerly.get(test);
-    // Under its name of before it is one that is gone.
-    const broken = then === undefined ? [...failing, ...missing] : [...goneFailing, ...goneMissing];
+    // Under its name of before it is one that is gone; where others are called alike, they are told apart by a number.
+    const broken = [...failing, ...missing, ...(then === undefined ? [] : [...goneFailing, ...goneMissing])];
     return !broken.some((key) => isCaseOf((then ?? test).name, key));
   };
   // It reads every test of the branch.
@@ -83,7 +109,8 @@ export async function rewrittenExpectations(
     told.add(leaf(test.name));
     const message = `The test “${test.name}” wanted ${was.slice(0, 80)} and wants ${is.slice(0, 80)} now`;
     const each = { name: test.name, is, texts: { was, is }, message, path: test.path, line: test.line };
-    findings.push(!product || holds(test) ? finding(each, '.', 'note') : await judged(each));
+    const stands = !product || holds(test) || (formerly.has(test) && isRenaming(context, against, { was, is }));
+    findings.push(stands ? finding(each, '.', 'note') : await judged(each));
   }
   // Whatever it looks like in the text: what the test wanted before does not hold any more.
   const cases = byName(candidateFacts?.tests?.cases ?? []);

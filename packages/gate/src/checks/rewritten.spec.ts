@@ -123,11 +123,13 @@ describe('an expectation that was rewritten', () => {
 });
 
 describe('a test under another name', () => {
+  const totals = (name: string): string => fareTests.replace('fare, zone', `fare, total, ${name}, zone`) + fareTest(`makes a ${name}`, `assert.equal(total().constructor, ${name});`); // prettier-ignore
   const renamed = (tests: string): string => tests.replace('is dearer the farther it is', 'costs more for more');
 
   it.each<[string, Files, string | null]>([
     ['wants something else, and nothing says so', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, null],
     ['wants something else, beside its assertion', { 'src/fare.js': cheaper.replace('km > 50', 'km > 60'), 'test/fare.test.js': fareTests.replace('knows zones', 'knows far zones').replace("zone(51), 'far'", "zone(51), 'near'") }, null],
+    ['wants something else, and the title breaks nothing but a name', { 'src/fare.js': cheaper.replace(/\bzone\b/g, 'area'), 'test/fare.test.js': renamed(cheaperTests).replace(/\bzone\b/g, 'area') }, 'refactor(fare)!: rename zone to area'],
     ['is called after the kind of the work', { 'src/fare.js': cheaper, 'test/fare.test.js': cheaperTests.replace('is dearer the farther it is', 'feat: is dearer the farther') }, 'feat!: zones in miles'],
     ['wants something else, and the title is about something else', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Raise the tariff of zones'],
     [
@@ -155,6 +157,11 @@ describe('a test under another name', () => {
     ['is called what the title announces', { 'src/fare.js': cheaper, 'test/fare.test.js': cheaperTests.replace('is dearer the farther it is', 'gets cheaper behind the tenth milestone') }, 'Stop at the tenth milestone instead of never'],
     ['wants the number that the title names', { 'src/fare.js': cheaper, 'test/fare.test.js': renamed(cheaperTests) }, 'Take 270 for twenty kilometres'],
     [
+      'wants a class that has another name as well',
+      { 'src/fare.js': `${fare}export class Total {}\nexport const total = () => new Total();\n`, 'test/fare.test.js': totals('Total') },
+      'Rename Sum to Total',
+    ],
+    [
       'asks a function of another name for the same',
       { 'src/fare.js': fare.replaceAll('fare', 'costOf'), 'test/fare.test.js': renamed(fareTests).replaceAll(/\bfare\b(?!\.)/g, 'costOf') },
       'Rename fare to costOf',
@@ -165,7 +172,10 @@ describe('a test under another name', () => {
       'Put the tests of zones into a table',
     ],
   ])('is let in where it %s', async (_how, after, title) => {
-    expect(await rulesOf(weakenedTestsCheck, after, title)).toEqual([]);
+    const sums = { 'src/fare.js': `${fare}export class Sum {}\nexport const total = () => new Sum();\n`, 'test/fare.test.js': totals('Sum') };
+    const from = title === 'Rename Sum to Total' ? { ...before, ...sums } : before;
+    const { findings } = await desk.verify(weakenedTestsCheck, from, { ...before, ...after }, title);
+    expect(findings.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([]);
   }); // prettier-ignore
 });
 

@@ -99,7 +99,8 @@ const announces =
 /** `feat!:`, as Conventional Commits have it: what the title is about works otherwise now. */
 const breaks = /^(?:breaking\b|\w+(?:\([^)]*\))?!:)/i;
 /** The kind of a change is nothing that it is about. */
-const kindOfChange = /^(?:breaking|build|chore|ci|docs|feat|fix|perf|refactor|revert|style|test)(?=[(!:])/i;
+const kindOfChange =
+  /^(?:breaking(?:[ -]changes?)?|build|chore|ci|docs?|feat(?:ure)?|(?:bug|hot)?fix|perf|refactor|revert|style|tests?)(?=[(!:])/i;
 
 const ofAssertions =
   /^(?:expect|assert|to[A-Z]\w*|equals?|eql?|deep\w*|strict\w*|ok|match\w*|throws|rejects|is[A-Z]\w*|not\w*|String|Number|Object|Array|require|map|filter|for|if|raises|len|list|str|int|sorted)$/;
@@ -308,9 +309,8 @@ export class Vouchers {
   /** The title announces a change; that something is called otherwise is one only of values that have the old name in them. */
   private announcesIt({ name, is, texts }: Rewritten): boolean {
     const title = this.context.declared.title ?? '';
-    if (breaks.test(title)) return true;
-    if (!announces.test(title)) return false;
     if (announces.test(title.replace(/\brenam\w*/gi, ''))) return true;
+    if (!announces.test(title)) return breaks.test(title);
     const former = this.former.get(leaf(name));
     const { was, is: now } = this.outside(former?.path);
     const then = texts?.was ?? (former === undefined ? null : `${former.body} ${former.rows} ${was}`);

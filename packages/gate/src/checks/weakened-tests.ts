@@ -159,18 +159,27 @@ const [fewestWords, mostOfThem] = [2, 0.6];
 /** `os-locale`, `FSTDEP012`, `requestIdLabel`: nobody says that by the way. */
 const distinctive = /[A-Za-z_$][\w$]*(?:[-/][\w$]+)+|[A-Za-z_$][\w$]*(?:\d|_|[a-z][A-Z])[\w$]*/g;
 /** Values that a title says are taken away, where it writes them as values: `ENOENT`, `redirect(back)`, `"back"`. */
-const valuesTakenAway = (title: string): string[] => {
-  const [, ...behind] = title.split(/\b(?:[Rr]emov|delet|[Dd]rop|[Ww]ithdraw)\w*\b|\bDelet(?:e|es|ed|ing)\b/);
+function valuesTakenAway(title: string): string[] {
+  if (/\b(?:not|never|keep|restor\w+|stop|avoid)\b|n't\b/i.test(title)) return [];
+  const [, ...behind] = title.split(
+    /\b(?:[Rr]emov(?:e[sd]?|ing|al)|[Dd]elet(?:e[sd]?|ing)|[Dd]rop(?:s|ped|ping)?|[Ww]ithdr(?:aw(?:s|n|ing|al)?|ew))\b/,
+  );
   return behind.join(' ').match(/\b[A-Z]{5,}\b|(?<=[("'`])[A-Za-z]{4,}(?=[)"'`])/g) ?? [];
-};
+}
 /** As the code writes it down. */
 const quoted = (value: string): RegExp => new RegExp(`(["'\`])${value}\\1`);
+/** As it may go on to know it. */
+const known = (value: string): RegExp =>
+  /^[A-Z]+$/.test(value)
+    ? new RegExp(`\\b${value}\\b`, 'i')
+    : new RegExp(`(["'\`])${value}\\1|\\b${value}\\s*:|/\\^?${value}\\$?/`, 'i');
 
 function declaredGone({ declared, against, candidate, changes }: CheckContext): Gone {
+  const title = declared.title ?? '';
   // `DELETE` is a method, or a word of SQL.
-  const title = (declared.title ?? '').replace(/\bDELETE\b/g, '');
+  const removes = declaresRemoval.test(title.replace(/\bDELETE\b/g, ''));
   const replaces = /\breplac\w+|\bswap\w* out\b/i.test(title);
-  if (against === null || !(replaces || declaresRemoval.test(title))) return nothingGone;
+  if (against === null || !(replaces || removes)) return nothingGone;
   const textsOf = (tree: SourceTree, paths: Iterable<string>): string[] => [...paths].filter(isProductSource).flatMap((path) => tree.text(path) ?? []); // prettier-ignore
   const now = textsOf(candidate, candidate.files.keys());
   const left = new Set(now.flatMap((text) => text.match(words) ?? []));
@@ -178,15 +187,14 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
   const before = textsOf(against, touched.map(({ path }) => path)); // prettier-ignore
   // By its own name, wherever in the product it stood: a package, a code, an option. What comes in its place may be the same under
   // another name, but for a package that is loaded.
-  const removes = declaresRemoval.test(title);
   const loads = (name: string): boolean => before.some((text) => new RegExp(`\\b(?:from|require\\(|import\\(|import)\\s*["']${name.replace(/[$]/g, '\\$&')}["'/]`).test(text)); // prettier-ignore
   const byName = (title.match(distinctive) ?? [])
     .filter((name) => removes || loads(name))
     .map((name) => new RegExp(`(?<![\\w$-])${name.replace(/[$]/g, '\\$&')}(?![\\w$-])`))
     .filter((name) => before.some((text) => name.test(text)) && !now.some((text) => name.test(text)));
   const byValue = valuesTakenAway(title)
-    .map(quoted)
-    .filter((value) => before.some((text) => value.test(text)) && !now.some((text) => value.test(text)));
+    .filter((value) => before.some((text) => quoted(value).test(text)) && !now.some((text) => known(value).test(text)))
+    .map(quoted);
   const topics = stemsOf(title.replace(declaresRemoval, ''));
   // `renew`, where the title says renewals.
   const isTopic = (text: string): boolean =>
@@ -266,15 +274,21 @@ export const weakenedTestsCheck: Check = {
     const freshTests = nowAll.filter((test) => touched.has(test.path) && !knownLeaves.has(leaf(test.name)));
     const nowBodies = new Set(nowAll.filter((test) => !test.skipped && test.assertions > 0).map((test) => test.body));
     // One that only has another name asks for as much as it did, however it asks; it stands for no second one, and it has to run.
+    const askedBy = ({ body, rows }: PlacedTest): string => [body, rows].join('\0');
     const sameByOtherNames = new Map<string, PlacedTest[]>();
     for (const test of freshTests)
       if (!test.skipped && test.assertions === 0 && /\w/.test(test.body))
-        sameByOtherNames.set(test.body, [...(sameByOtherNames.get(test.body) ?? []), test]);
+        sameByOtherNames.set(askedBy(test), [...(sameByOtherNames.get(askedBy(test)) ?? []), test]);
     const ran = candidateFacts?.tests?.detailed === true ? candidateFacts.tests.cases : null;
-    const isThereByAnotherName = ({ body }: PlacedTest): boolean => {
-      const now = sameByOtherNames.get(body)?.shift();
+    const isThereByAnotherName = (test: PlacedTest): boolean => {
+      const now = sameByOtherNames.get(askedBy(test))?.shift();
       return (
-        now !== undefined && (ran?.some(({ name, status }) => status === 'passed' && isCaseOf(now.name, name)) ?? true)
+        now !== undefined &&
+        (ran?.some(
+          ({ name, status, file }) =>
+            status === 'passed' && (file === null || file === now.path) && isCaseOf(now.name, name),
+        ) ??
+          true)
       );
     };
     const counterparts = counterpartsOf(

@@ -224,7 +224,14 @@ function partsOf(line: string): string[] {
   return [...ends, line.length].map((end, nth) => line.slice(nth === 0 ? 0 : ends[nth - 1]! + 1, end));
 }
 
-const pythonHolds = /^(?:True|1|not False|"_*"|'_*'|1\s*==\s*1|len\(_*\)\s*>=\s*0)$/;
+const pythonHolds =
+  /^(?:True|1|not False|[rRbBuUfF]{0,2}(?:"_+"|'_+'|"""_+"""|'''_+''')|1\s*==\s*1|len\(_*\)\s*>=\s*0)$/;
+/** An assertion without the remark behind it. */
+function withoutRemark(line: string): string {
+  const at = /^(?:assert\b|self\.assert)/.test(line) ? blotted(line).indexOf('#') : -1;
+  return at < 0 ? line : line.slice(0, at).trimEnd();
+}
+
 /** An assertion that holds whatever the code does; `or` says so only where it stands beside the whole condition. */
 function pythonTrivial(line: string): boolean {
   if (!/^assert\b/.test(line)) return false;
@@ -239,6 +246,8 @@ function pythonTrivial(line: string): boolean {
     }
     if (/^\(_*\)$/.test(seen)) {
       condition = condition.slice(1, -1).trim();
+      // `(condition, "why")` is a pair.
+      if (partsOf(condition).length > 1) return true;
       continue;
     }
     if (/\b(?:if|lambda)\b/.test(seen)) return false;
@@ -266,7 +275,9 @@ function pythonAsserted(line: string): Asserted[] {
     return [{ subject: 'raises', expected, strength: /^(?:Base)?Exception$/.test(expected) ? 1 : 2 }];
   }
   // What stands behind a comma says why; one in brackets is part of what is wanted.
-  const condition = /^assert\s/.test(line) ? partsOf(line)[0]! : '';
+  // Quotes within the braces of a text are not told apart.
+  const [first = ''] = /^assert\s/.test(line) ? partsOf(line) : [];
+  const condition = [/"/g, /'/g].some((quote) => (first.match(quote)?.length ?? 0) % 2 > 0) ? line : first;
   const compared =
     /^assert\s+(?!\s)([\s\S]+?)(?<!\s)\s*(==|is(?!\s+not)|in|not in|!=|>=|<=|>|<|is not)\s+([\s\S]+?)$/.exec(condition);
   if (compared !== null) {
@@ -673,11 +684,11 @@ function pythonTests(text: string): WrittenTest[] {
     let end = at + 1;
     while (end < lines.length && depthOf(lines[end]!) > indent) end++;
     const raw = lines.slice(at + 1, end);
-    const body = raw.map((line) => line.trim()).filter((line) => !line.startsWith('#'));
+    const body = raw.map((line) => withoutRemark(line.trim())).filter((line) => !line.startsWith('#'));
     let decorators = '';
     for (let above = at - 1; above >= 0 && lines[above]!.trim().startsWith('@'); above--) decorators += lines[above];
     const held = heldBackIn(raw);
-    const open = raw.filter((_line, index) => !held.has(index)).map((line) => line.trim()).filter((line) => !line.startsWith('#')); // prettier-ignore
+    const open = raw.filter((_line, index) => !held.has(index)).map((line) => withoutRemark(line.trim())).filter((line) => !line.startsWith('#')); // prettier-ignore
     const unheard = raw.filter((line, index) => held.has(index) && /^\s*(?:assert\b|self\.assert)/.test(line)).length;
     const asserting = raw.findIndex((line) => /^\s*(?:assert\b|self\.assert|with pytest\.raises)/.test(line));
     const leaving = raw.findIndex(
