@@ -369,6 +369,15 @@ function ofCommands(
   return found;
 }
 
+/** Scripts that commands on a page start, but for those on lines that the change adds. */
+const startedOn = (blocks: readonly Block[], addedLines: ReadonlySet<number>): string[] =>
+  blocks
+    .filter(({ language }) => isShell.test(language))
+    .flatMap(({ lines }) => lines.filter(({ line }) => !addedLines.has(line)))
+    .flatMap(({ text }) => startedIn(text))
+    .filter(({ by }) => by !== 'npx')
+    .map(({ name }) => name);
+
 /** What documents say of the project itself on lines that the change adds, and that is not so. */
 export function unkeptIn(
   { candidate: tree, against, changes }: Pick<CheckContext, 'candidate' | 'against' | 'changes'>,
@@ -393,12 +402,7 @@ export function unkeptIn(
     const written = new Set([...text.matchAll(/"([^"\n]{1,100})":/g)].map(([, key]) => key!));
     // A page below the first one, whose commands are not of this project, goes on with them.
     if (path.includes('/'))
-      for (const { line, text: command } of all
-        .filter(({ language }) => isShell.test(language))
-        .flatMap(({ lines }) => lines))
-        if (!addedLines.has(line))
-          for (const { by, name } of startedIn(command))
-            if (by !== 'npx' && former?.has(name) !== true) written.add(name);
+      for (const name of startedOn(all, addedLines)) if (former?.has(name) !== true) written.add(name);
     const fenced = new Set(all.flatMap(({ lines }) => lines.map(({ line }) => line)));
     const said: Unkept[] = [];
     for (const block of blocks) {

@@ -7,6 +7,7 @@ import {
   altersBehaviour,
   besideOf,
   contradicted,
+  identifier,
   isCaseOf,
   leaf,
   losesValues,
@@ -64,7 +65,6 @@ function isRenaming(
     );
   });
 }
-const identifier = /[A-Za-z_$][\w$]*/g;
 
 /** Who changes what the code does has to change what its tests want. Somewhere it is said then, about the same thing: in a test beside it, or in words. */
 export async function rewrittenExpectations(

@@ -19,6 +19,9 @@ export const testsOf = (tree: SourceTree, paths: Iterable<string>): PlacedTest[]
     .filter((path) => isTestFile(path) && (isScript(path) || isPython(path)))
     .flatMap((path) => writtenTests(path, tree.text(path) ?? '').map((test) => ({ ...test, path })));
 
+/** Names of the code, and the words of its texts. */
+export const identifier = /[A-Za-z_$][\w$]*/g;
+
 /** The last part of a case's name, which is what the file writes down. */
 export const leaf = (name: string): string => name.split(' > ').at(-1) ?? name;
 

@@ -5,7 +5,7 @@ import { isProductSource, isTestFile } from '../source/paths.ts';
 import type { SourceTree } from '../source/tree.ts';
 import { awaitedInstead, stillAsked, valuesIn, type Asserted } from '../source/test-cases.ts';
 import { changePurposes, findingOf, outcome, type Check, type CheckContext } from './check.ts';
-import { altersBehaviour, isCaseOf, leaf, stemsOf, testsOf, type PlacedTest } from './rewritten.ts';
+import { altersBehaviour, identifier, isCaseOf, leaf, stemsOf, testsOf, type PlacedTest } from './rewritten.ts';
 import { rewrittenExpectations, type RewrittenTest } from './rewritten-expectations.ts';
 
 const remedy =
@@ -133,7 +133,6 @@ const wantsPartOf = (was: Asserted, is: Asserted): boolean =>
   inner(was.expected).includes(inner(is.expected));
 
 const declaresRemoval = /\b(?:remov|delet|drop|retir|discontinu|deprecat|withdraw)\w*\b|\bget rid of\b|\bno longer\b/i;
-const words = /[A-Za-z_$][\w$]*/g;
 const definition =
   /\b(?:function\*?|class|const|let|var|def|interface|type|enum)\s+([A-Za-z_$][\w$]*)|^[ \t]*(?:(?:public|static|async|export)\s+)*([A-Za-z_$][\w$]*)\s*\(/gm;
 
@@ -182,7 +181,7 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
   if (against === null || !(replaces || removes)) return nothingGone;
   const textsOf = (tree: SourceTree, paths: Iterable<string>): string[] => [...paths].filter(isProductSource).flatMap((path) => tree.text(path) ?? []); // prettier-ignore
   const now = textsOf(candidate, candidate.files.keys());
-  const left = new Set(now.flatMap((text) => text.match(words) ?? []));
+  const left = new Set(now.flatMap((text) => text.match(identifier) ?? []));
   const touched = changes.filter(({ path, status }) => status !== 'added' && isProductSource(path));
   const before = textsOf(against, touched.map(({ path }) => path)); // prettier-ignore
   // By its own name, wherever in the product it stood: a package, a code, an option. What comes in its place may be the same under
@@ -224,7 +223,7 @@ function declaredGone({ declared, against, candidate, changes }: CheckContext): 
   return {
     uses: (text) =>
       byName.some((name) => name.test(text)) ||
-      (gone.size > 0 && (text.match(words) ?? []).some((word) => gone.has(word))),
+      (gone.size > 0 && (text.match(identifier) ?? []).some((word) => gone.has(word))),
     names: (text) => byValue.some((value) => value.test(text)),
     isCalled: (name) => {
       const shared = [...stemsOf(leaf(name))].filter((word) => topics.has(word)).length;
@@ -316,10 +315,10 @@ export const weakenedTestsCheck: Check = {
     /** As it was written before, it does not hold on what the code is now, or cannot even be run on it. */
     const failsNow = async (
       test: PlacedTest,
-      or: readonly ('goneFailing' | 'goneMissing')[] = ['goneFailing', 'goneMissing'],
+      how: readonly ('goneFailing' | 'goneMissing')[] = ['goneFailing', 'goneMissing'],
     ): Promise<boolean> => {
       const former = await context.trials.formerTests();
-      return or.some((how) => former?.[how].some((key) => isCaseOf(test.name, key)) === true);
+      return how.some((each) => former?.[each].some((key) => isCaseOf(test.name, key)) === true);
     };
     const rewritten: RewrittenTest[] = [];
     const matched = new Set(counterparts.values());

@@ -265,7 +265,7 @@ const closedUp = (code: string): string =>
     return /\w/.test(code[at - 1] ?? '') && /\w/.test(code[at + part.length] ?? '') ? ' ' : '';
   });
 
-/** The same for `assert subject == expected` and its like. */
+/** What `assert subject == expected` and its like in Python say that something has to be. */
 function pythonAsserted(line: string): Asserted[] {
   if (pythonTrivial(line)) return [];
   const raises = /pytest\.raises\(\s*([\w.]+)(?:\s*,\s*(match\s*=\s*[rR]?(["']).*\3))?/.exec(line);
