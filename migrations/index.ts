@@ -38,6 +38,7 @@ import { Migration202611280024_resolutions } from './Migration202611280024_resol
 import { Migration202611280025_cheaper_events } from './Migration202611280025_cheaper_events.ts';
 import { Migration202611280026_repository_upkeep } from './Migration202611280026_repository_upkeep.ts';
 import { Migration202611290027_events_at_commit } from './Migration202611290027_events_at_commit.ts';
+import { Migration202611300028_rules_of_hot_tables } from './Migration202611300028_rules_of_hot_tables.ts';
 
 /** Every migration, in the order in which they run. A new one goes to the end; one that was released never changes. */
 export const migrations = [
@@ -81,4 +82,5 @@ export const migrations = [
   { name: 'Migration202611280025_cheaper_events', class: Migration202611280025_cheaper_events },
   { name: 'Migration202611280026_repository_upkeep', class: Migration202611280026_repository_upkeep },
   { name: 'Migration202611290027_events_at_commit', class: Migration202611290027_events_at_commit },
+  { name: 'Migration202611300028_rules_of_hot_tables', class: Migration202611300028_rules_of_hot_tables },
 ];

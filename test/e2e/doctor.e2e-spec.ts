@@ -178,6 +178,13 @@ describe('the doctor', () => {
       ({ running, done }) =>
         `select add_task_archive_partition('all', 'task_', 'task_~', now()); insert into task_archive select * from tasks where id in ('${running}', '${done}')`,
     ],
+    [
+      'database.rows_keep_their_rules',
+      'a row that is against a rule which is not enforced',
+      ({ done }) =>
+        `alter table tasks drop constraint tasks_max_attempts_check, add constraint tasks_max_attempts_check check (max_attempts > 0) not enforced;
+         update tasks set max_attempts = 0 where id = '${done}'`,
+    ],
     ['events.positions_without_gap', 'a hole in the log', () => `delete from events where position = 3`],
     [
       'events.partitions_follow_each_other',
