@@ -53,7 +53,8 @@ export class Assignments {
 
   /** Where the branches of these lanes' projects stand: asked for while their tasks are being claimed, to save the time. */
   about(lanes: readonly Lane[]): About {
-    const projects = this.projects(new Set(lanes.map(({ projectId }) => projectId)));
+    // When the statement of the claim is on its way: PostgreSQL is to be at work while files are read here.
+    const projects = new Promise((resolve) => setImmediate(resolve)).then(() => this.projects(lanes));
     // Who awaits it hears of it; a claim that took nothing does not.
     projects.catch(() => undefined);
     return projects;
@@ -71,7 +72,7 @@ export class Assignments {
       for (const { id, ...payload } of await payloadsOf(this.database, missing)) payloads.set(id, payload);
     const lessons = await this.lessons(claimed.filter(({ number }) => number > 1).map(({ task_id }) => task_id));
     const lanes = await this.lanes.all([...new Set(claimed.map(({ lane }) => lane))]);
-    const projects = await (about ?? this.about([...lanes.values()]));
+    const projects = await (about ?? this.projects([...lanes.values()]));
 
     const overlaps = await this.openWork.aheadOf(
       claimed.flatMap(({ task_id: id, lane }) => {
@@ -127,9 +128,9 @@ export class Assignments {
     );
   }
 
-  private async projects(projectIds: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
+  private async projects(lanes: readonly Lane[]): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();
-    for (const projectId of projectIds) {
+    for (const projectId of new Set(lanes.map((lane) => lane.projectId))) {
       const project = await this.queries.execute(new FindProject(projectId));
       if (project === null) continue;
       const { id, slug, branch, head, gitPath } = project;

@@ -129,7 +129,9 @@ export class AgentSession implements Receiver, Ordered {
   offer(tasks: readonly Offer[]): boolean {
     if (this.closed || this.saidBye) return false;
     for (const { taskId, fence, text } of tasks)
-      if (this.holding.get(taskId)?.fence === fence) this.sendText(`{"type":"task","task":${text}}`);
+      if (this.holding.get(taskId)?.fence === fence) this.outbox.push(`{"type":"task","task":${text}}`);
+    // Not at the end of the turn: whoever made them is answered in it, and an agent that can begin comes first.
+    this.flush();
     return true;
   }
 
