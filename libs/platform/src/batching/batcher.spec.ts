@@ -47,6 +47,47 @@ describe('a batcher', () => {
     expect(answered).toEqual(['A', 'B', 'C', 'D', 'E']);
   });
 
+  test('begins with a batch that is full beside what runs, as many of them as it was told, and keeps their place for others', async () => {
+    const begun: string[][] = [];
+    const ends: (() => void)[] = [];
+    const batcher = new Batcher<string, string>({
+      name: 'words',
+      maxItems: 2,
+      fullBeside: 1,
+      fairnessKey: (word) => word.slice(0, 1),
+      beside: { groupOf: (key) => key, atMost: 1 },
+      run: async (items) => {
+        begun.push([...items]);
+        await new Promise<void>((resolve) => ends.push(resolve));
+        return items;
+      },
+    });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const add = async (...words: string[]): Promise<void> => {
+      for (const word of words) void batcher.add(word);
+      await turn();
+    };
+    await add('a1');
+    await add('a2');
+    expect(begun).toEqual([['a1']]);
+    await add('a3');
+    expect(begun).toEqual([['a1'], ['a2', 'a3']]);
+    await add('a4', 'a5', 'a6');
+    expect(begun).toHaveLength(2);
+    await add('b1');
+    expect(begun.slice(2)).toEqual([['b1']]);
+    // The full one is done: its place is for the next full one, whatever else runs.
+    ends[1]?.();
+    await turn();
+    await turn();
+    expect(begun.slice(3)).toEqual([['a4', 'a5']]);
+    ends[0]?.();
+    ends[3]?.();
+    await turn();
+    await turn();
+    expect(begun.slice(4)).toEqual([['a6']]);
+  });
+
   test('takes an item whose row is locked into a later batch, and answers the others meanwhile', async () => {
     let locked = true;
     const batches: string[][] = [];

@@ -35,6 +35,8 @@ export interface BatcherOptions<In, Out> {
    * in the batches that run. `groupOf` makes one of the keys that belong together, as those of a team. Who is alone is written as ever.
    */
   readonly beside?: { readonly groupOf: (fairnessKey: string) => string; readonly atMost: number };
+  /** A batch that is full gains nothing by waiting: so many of those may begin beside whatever runs. */
+  readonly fullBeside?: number;
   /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. A function says so of a batch. */
   readonly repeatable?: boolean | ((items: readonly In[]) => boolean);
 }
@@ -69,8 +71,10 @@ export class Batcher<In, Out> {
   readonly #maxWaiting: number;
   readonly #concurrency: number;
   #running = 0;
-  /** Groups that have something in a batch that runs. */
-  readonly #busy = new Set<string>();
+  /** Of these, those that began because they were full. */
+  #full = 0;
+  /** Groups that have something in batches that run, and in how many. */
+  readonly #busy = new Map<string, number>();
   #starting = false;
   #measured: { readonly size: Histogram; readonly wait: Histogram; readonly duration: Histogram } | null = null;
 
@@ -93,7 +97,8 @@ export class Batcher<In, Out> {
   }
 
   #schedule(): void {
-    if (this.#starting || this.#running >= this.#concurrency || this.#queue.size === 0) return;
+    if (this.#starting || this.#queue.size === 0 || (this.#running - this.#full >= this.#concurrency && !this.#isFull))
+      return;
     this.#starting = true;
     const begin = (): void => {
       this.#starting = false;
@@ -105,18 +110,22 @@ export class Batcher<In, Out> {
   }
 
   #begin(): void {
-    while (this.#running < this.#concurrency && this.#queue.size > 0) {
-      const batch = this.#take();
+    while (this.#queue.size > 0) {
+      let batch = this.#running - this.#full < this.#concurrency ? this.#take(this.#mayGo) : [];
+      const full = batch.length === 0 && this.#isFull ? 1 : 0;
+      if (full > 0) batch = this.#take(undefined);
       if (batch.length === 0) return;
       const groups = this.#groupsOf(batch);
-      for (const group of groups) this.#busy.add(group);
+      for (const group of groups) this.#busy.set(group, (this.#busy.get(group) ?? 0) + 1);
       this.#running += 1;
+      this.#full += full;
       // The batch is nobody's request, so it is in nobody's trace.
       void context
         .with(ROOT_CONTEXT, () => this.#write(batch))
         .then((answer) => {
           this.#running -= 1;
-          for (const group of groups) this.#busy.delete(group);
+          this.#full -= full;
+          for (const group of groups) this.#isDone(group);
           // PostgreSQL is at work on the next batch while this process answers the callers of this one.
           if (this.options.lingerMs === undefined) this.#begin();
           else this.#schedule();
@@ -125,9 +134,24 @@ export class Batcher<In, Out> {
     }
   }
 
-  #take(): Waiting<In, Out>[] {
-    const { bytesOf, beside } = this.options;
-    const mayGo = beside === undefined ? undefined : (key: string) => !this.#busy.has(beside.groupOf(key));
+  /** As many wait as a batch holds, and it may begin whatever runs. */
+  get #isFull(): boolean {
+    return this.#queue.size >= this.#maxItems && this.#full < (this.options.fullBeside ?? 0);
+  }
+
+  get #mayGo(): ((key: string) => boolean) | undefined {
+    const { beside } = this.options;
+    return beside === undefined ? undefined : (key) => !this.#busy.has(beside.groupOf(key));
+  }
+
+  #isDone(group: string): void {
+    const left = (this.#busy.get(group) ?? 0) - 1;
+    if (left > 0) this.#busy.set(group, left);
+    else this.#busy.delete(group);
+  }
+
+  #take(mayGo: ((key: string) => boolean) | undefined): Waiting<In, Out>[] {
+    const { bytesOf } = this.options;
     if (bytesOf === undefined) return this.#queue.take(this.#maxItems, undefined, mayGo);
     let bytes = 0;
     return this.#queue.take(this.#maxItems, ({ item }) => (bytes += bytesOf(item)) > batchBytes, mayGo);

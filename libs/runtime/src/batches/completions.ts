@@ -25,6 +25,7 @@ export class Completions {
       bytesOf: ({ data }) => data.length,
       repeatable: true,
       fairnessKey: ({ actorId }) => actorId,
+      fullBeside: 1,
       run: async (items) => {
         const { accepted, busy, freed } = await complete(database, items);
         if (freed) wakeUps.somethingToClaim();

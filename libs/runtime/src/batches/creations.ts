@@ -57,6 +57,7 @@ export class Creations {
       // Who asks has a turn of their own in a batch, and no team waits for the batch of another.
       fairnessKey: ({ teamId, requestedBy }) => `${teamId} ${requestedBy}`,
       beside: { groupOf: (key) => key.slice(0, key.indexOf(' ')), atMost: batchesBeside },
+      fullBeside: 1,
       run: async (items) => {
         const places = await this.placesFor(items);
         let started: readonly Claimed[] = [];
