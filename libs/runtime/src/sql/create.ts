@@ -97,7 +97,7 @@ const createText = (keyed: boolean): string => `
   select t.made, t.first, t.now, t.queued, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from queued) + (select count(*) from delayed) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${allButMade}, min(ready_seq) as first,
+    select (select count(*) from queued) + (select count(*) from delayed) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${keyed ? allButMade : 'null::text[] as made'}, min(ready_seq) as first,
       ${moment} as now, array_agg(event) as events
     from told
   ) t, append_events_of(t.events, '{task.created}') a`;
