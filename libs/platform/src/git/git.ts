@@ -83,6 +83,12 @@ export function killGroup(child: ChildProcess): void {
   }
 }
 
+/**
+ * Packing takes folders of objects away as they become empty. Git makes one that is missing, once, and gives up where it was taken away again between that
+ * and its file. Nothing was written then, and what is asked here may be asked twice.
+ */
+const lostItsFolder = /unable to create temporary file: No such file or directory/;
+
 /** A process that is asked more than once, and who waits to ask it. */
 interface Standing {
   conversation: Conversation | null;
@@ -165,7 +171,11 @@ export class Git implements OnApplicationShutdown {
     this.standing.set(key, place);
     clearTimeout(place.idle);
     place.waiting += 1;
-    const asked = place.turn.then(() => this.askNow(place, dir, args, question, read, timeoutMs));
+    const now = (): Promise<T> => this.askNow(place, dir, args, question, read, timeoutMs);
+    const asked = place.turn.then(now).catch((error: unknown) => {
+      if (error instanceof GitFailed && lostItsFolder.test(error.stderr)) return now();
+      throw error;
+    });
     place.turn = asked.catch(() => undefined);
     try {
       return await asked;

@@ -117,6 +117,37 @@ it('is in nobody’s way: processes that stand, other servers, clones and refs t
   expect(await one.repositories.refs(id, 'refs/muster/queue')).toEqual([]);
 });
 
+it('asks again where packing has taken a folder away under what git was writing', async () => {
+  const { id, dir, root } = await project();
+  const programs = join(folder, 'programs');
+  const failed = join(folder, 'failed');
+  await mkdir(programs);
+  // Git as it is, but for the one moment that cannot be hit on purpose.
+  const { stdout: git } = await run('sh', ['-c', 'command -v git']);
+  const script = `#!/bin/sh
+case "$*" in *hash-object*) if [ ! -e '${failed}' ]; then
+  : >'${failed}'
+  echo 'error: unable to create temporary file: No such file or directory' >&2
+  exit 128
+fi ;; esac
+exec ${git.trim()} "$@"
+`;
+  await writeFile(join(programs, 'git'), script, { mode: 0o755 });
+  const path = process.env['PATH'];
+  process.env['PATH'] = `${programs}:${path}`;
+  const fresh = new Git();
+  try {
+    const repositories = new Repositories(fresh, loadConfig({ MUSTER_DATA_DIR: join(folder, 'one'), MUSTER_SHARED_DIR: join(folder, 'shared') })); // prettier-ignore
+    const tree = await repositories.applyFiles(id, root, [{ path: 'a', content: 'a\n' }]);
+    expect(await readdir(folder)).toContain('failed');
+    expect((await repositories.readFile(id, tree, 'a', 100))?.toString()).toBe('a\n');
+    await check(dir);
+  } finally {
+    process.env['PATH'] = path;
+    fresh.onApplicationShutdown();
+  }
+});
+
 it('takes away what killed processes of git were writing, once it is old', async () => {
   const { packing } = server(0);
   const { id, dir } = await project();
