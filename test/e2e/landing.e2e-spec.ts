@@ -203,18 +203,13 @@ it('an outsider verifies the history with the commands of the documentation, and
   const program = fileURLToPath(new URL('../../packages/verify-provenance/src/main.ts', import.meta.url));
   // As `npx` would find it once it is published.
   const npx = `npx() { shift; "${process.execPath}" "${program}" "$@"; }`;
+  // A first shell whose input is a socket takes itself for a remote one, and reads the machine's settings.
+  const env = { ...process.env, SHLVL: '2', MUSTER: server.url, TOKEN: server.admin.token, PROJECT: project.id };
   const run = (script: string) =>
-    spawnSync('bash', ['-euc', `${npx}\n${script}`], {
-      cwd: place,
-      encoding: 'utf8',
-      env: { ...process.env, MUSTER: server.url, TOKEN: server.admin.token, PROJECT: project.id },
-    });
+    spawnSync('bash', ['-euc', `${npx}\n${script}`], { cwd: place, encoding: 'utf8', env });
   // The server runs in this process: it has to be able to answer meanwhile.
   const served = commands.trim().split('\n').slice(0, -1).join('\n');
-  const fetched = await promisify(execFile)('bash', ['-euc', served], {
-    cwd: place,
-    env: { ...process.env, MUSTER: server.url, TOKEN: server.admin.token, PROJECT: project.id },
-  });
+  const fetched = await promisify(execFile)('bash', ['-euc', served], { cwd: place, env });
   expect(fetched.stderr).toBe('');
   const last = commands.trim().split('\n').at(-1) ?? '';
   expect(run(last)).toMatchObject({
