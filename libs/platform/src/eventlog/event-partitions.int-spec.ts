@@ -35,6 +35,10 @@ describe('the partitions of the event log', () => {
     log = new EventLog(database);
     await testing.sql(`
       create or replace function event_partition_size() returns bigint language sql immutable as 'select 10::bigint'`);
+    // As it is where nobody tests: partitions that are made later have to fit it.
+    await testing.sql(`
+      alter table events drop constraint events_priority_check,
+        add constraint events_priority_check check (priority in ('critical', 'high', 'normal', 'low')) not enforced`);
     await testing.sql('alter table events detach partition events_1');
     await testing.sql('alter table events attach partition events_1 for values from (1) to (11)');
     await testing.sql('update event_partitions set last = 10');
