@@ -47,7 +47,7 @@ describe('a batcher', () => {
     expect(answered).toEqual(['A', 'B', 'C', 'D', 'E']);
   });
 
-  test('begins with a batch that is full beside what runs, as many of them as it was told, and keeps their place for others', async () => {
+  test('begins with a batch that one group fills beside what runs, as many of them as it was told, and takes nobody else along', async () => {
     const begun: string[][] = [];
     const ends: (() => void)[] = [];
     const batcher = new Batcher<string, string>({
@@ -67,25 +67,27 @@ describe('a batcher', () => {
       for (const word of words) void batcher.add(word);
       await turn();
     };
+    const end = async (number: number): Promise<void> => {
+      ends[number]?.();
+      await turn();
+      await turn();
+    };
     await add('a1');
-    await add('a2');
-    expect(begun).toEqual([['a1']]);
-    await add('a3');
-    expect(begun).toEqual([['a1'], ['a2', 'a3']]);
-    await add('a4', 'a5', 'a6');
-    expect(begun).toHaveLength(2);
     await add('b1');
-    expect(begun.slice(2)).toEqual([['b1']]);
-    // The full one is done: its place is for the next full one, whatever else runs.
-    ends[1]?.();
-    await turn();
-    await turn();
-    expect(begun.slice(3)).toEqual([['a4', 'a5']]);
-    ends[0]?.();
-    ends[3]?.();
-    await turn();
-    await turn();
-    expect(begun.slice(4)).toEqual([['a6']]);
+    await add('b2', 'a2');
+    // Two wait, and each of them for one of their own.
+    expect(begun).toEqual([['a1'], ['b1']]);
+    await add('a3');
+    expect(begun.slice(2)).toEqual([['a2', 'a3']]);
+    await add('a4', 'a5', 'b3', 'b4');
+    expect(begun).toHaveLength(3);
+    await end(1);
+    expect(begun.slice(3)).toEqual([['b2', 'b3']]);
+    await end(2);
+    expect(begun.slice(4)).toEqual([['a4', 'a5']]);
+    await end(0);
+    await end(3);
+    expect(begun.slice(5)).toEqual([['b4']]);
   });
 
   test('takes an item whose row is locked into a later batch, and answers the others meanwhile', async () => {

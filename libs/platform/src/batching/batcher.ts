@@ -35,7 +35,7 @@ export interface BatcherOptions<In, Out> {
    * in the batches that run. `groupOf` makes one of the keys that belong together, as those of a team. Who is alone is written as ever.
    */
   readonly beside?: { readonly groupOf: (fairnessKey: string) => string; readonly atMost: number };
-  /** A batch that is full gains nothing by waiting: so many of those may begin beside whatever runs. */
+  /** A batch that one group fills gains nothing by waiting: so many of those may begin beside whatever runs. */
   readonly fullBeside?: number;
   /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. A function says so of a batch. */
   readonly repeatable?: boolean | ((items: readonly In[]) => boolean);
@@ -73,6 +73,8 @@ export class Batcher<In, Out> {
   #running = 0;
   /** Of these, those that began because they were full. */
   #full = 0;
+  /** How many wait, by group. */
+  readonly #waiting = new Map<string, number>();
   /** Groups that have something in batches that run, and in how many. */
   readonly #busy = new Map<string, number>();
   #starting = false;
@@ -86,19 +88,19 @@ export class Batcher<In, Out> {
 
   /** Answered when it is committed. */
   add(item: In): Promise<Out> {
-    const key = this.options.fairnessKey?.(item) ?? '';
+    const key = this.#keyOf(item);
     // Who waits for less than an equal share did not fill the queue.
     if (this.#queue.size >= this.#maxWaiting && this.#queue.sizeOf(key) * this.#queue.keys >= this.#maxWaiting)
       return Promise.reject(new Overloaded(this.options.name, this.#queue.size));
     return new Promise((resolve, reject) => {
-      this.#queue.push(key, { item, since: performance.now(), resolve, reject });
+      this.#push({ item, since: performance.now(), resolve, reject });
       this.#schedule();
     });
   }
 
   #schedule(): void {
-    if (this.#starting || this.#queue.size === 0 || (this.#running - this.#full >= this.#concurrency && !this.#isFull))
-      return;
+    const mayBegin = this.#running - this.#full < this.#concurrency || this.#filling() !== undefined;
+    if (this.#starting || this.#queue.size === 0 || !mayBegin) return;
     this.#starting = true;
     const begin = (): void => {
       this.#starting = false;
@@ -112,11 +114,12 @@ export class Batcher<In, Out> {
   #begin(): void {
     while (this.#queue.size > 0) {
       let batch = this.#running - this.#full < this.#concurrency ? this.#take(this.#mayGo) : [];
-      const full = batch.length === 0 && this.#isFull ? 1 : 0;
-      if (full > 0) batch = this.#take(undefined);
+      const filling = batch.length === 0 ? this.#filling() : undefined;
+      const full = filling === undefined ? 0 : 1;
+      if (filling !== undefined) batch = this.#take((key) => this.#groupOf(key) === filling);
       if (batch.length === 0) return;
       const groups = this.#groupsOf(batch);
-      for (const group of groups) this.#busy.set(group, (this.#busy.get(group) ?? 0) + 1);
+      for (const group of groups) count(this.#busy, group, 1);
       this.#running += 1;
       this.#full += full;
       // The batch is nobody's request, so it is in nobody's trace.
@@ -125,7 +128,7 @@ export class Batcher<In, Out> {
         .then((answer) => {
           this.#running -= 1;
           this.#full -= full;
-          for (const group of groups) this.#isDone(group);
+          for (const group of groups) count(this.#busy, group, -1);
           // PostgreSQL is at work on the next batch while this process answers the callers of this one.
           if (this.options.lingerMs === undefined) this.#begin();
           else this.#schedule();
@@ -134,9 +137,25 @@ export class Batcher<In, Out> {
     }
   }
 
-  /** As many wait as a batch holds, and it may begin whatever runs. */
-  get #isFull(): boolean {
-    return this.#queue.size >= this.#maxItems && this.#full < (this.options.fullBeside ?? 0);
+  /** Who fills a batch alone, where one more of those may begin. Others do not go along: they would wait for it. */
+  #filling(): string | undefined {
+    if (this.#queue.size < this.#maxItems || this.#full >= (this.options.fullBeside ?? 0)) return undefined;
+    for (const [group, waiting] of this.#waiting) if (waiting >= this.#maxItems) return group;
+    return undefined;
+  }
+
+  #keyOf(item: In): string {
+    return this.options.fairnessKey?.(item) ?? '';
+  }
+
+  #groupOf(key: string): string {
+    return this.options.beside?.groupOf(key) ?? '';
+  }
+
+  #push(waiting: Waiting<In, Out>): void {
+    const key = this.#keyOf(waiting.item);
+    this.#queue.push(key, waiting);
+    count(this.#waiting, this.#groupOf(key), 1);
   }
 
   get #mayGo(): ((key: string) => boolean) | undefined {
@@ -144,23 +163,18 @@ export class Batcher<In, Out> {
     return beside === undefined ? undefined : (key) => !this.#busy.has(beside.groupOf(key));
   }
 
-  #isDone(group: string): void {
-    const left = (this.#busy.get(group) ?? 0) - 1;
-    if (left > 0) this.#busy.set(group, left);
-    else this.#busy.delete(group);
-  }
-
   #take(mayGo: ((key: string) => boolean) | undefined): Waiting<In, Out>[] {
     const { bytesOf } = this.options;
-    if (bytesOf === undefined) return this.#queue.take(this.#maxItems, undefined, mayGo);
     let bytes = 0;
-    return this.#queue.take(this.#maxItems, ({ item }) => (bytes += bytesOf(item)) > batchBytes, mayGo);
+    const isEnough = bytesOf === undefined ? undefined : ({ item }: Waiting<In, Out>) => (bytes += bytesOf(item)) > batchBytes; // prettier-ignore
+    const taken = this.#queue.take(this.#maxItems, isEnough, mayGo);
+    for (const { item } of taken) count(this.#waiting, this.#groupOf(this.#keyOf(item)), -1);
+    return taken;
   }
 
   #groupsOf(batch: readonly Waiting<In, Out>[]): ReadonlySet<string> {
-    const { beside, fairnessKey } = this.options;
-    if (beside === undefined) return none;
-    return new Set(batch.map(({ item }) => beside.groupOf(fairnessKey?.(item) ?? '')));
+    if (this.options.beside === undefined) return none;
+    return new Set(batch.map(({ item }) => this.#groupOf(this.#keyOf(item))));
   }
 
   /** Never rejects. What is returned tells each of the batch. */
@@ -193,7 +207,7 @@ export class Batcher<In, Out> {
     if (performance.now() - since > longestMs) return one.reject(new Overloaded(this.options.name, this.#queue.size));
     one.locked = { since, pauseMs: Math.min(2 * pauseMs, mostLaterMs) };
     setTimeout(() => {
-      this.#queue.push(this.options.fairnessKey?.(one.item) ?? '', one);
+      this.#push(one);
       this.#schedule();
     }, pauseMs);
   } // prettier-ignore
@@ -228,6 +242,12 @@ export class Batcher<In, Out> {
     this.#measured.wait.record((began - since) / 1000, attributes);
     this.#measured.duration.record((performance.now() - began) / 1000, attributes);
   }
+}
+
+function count(of: Map<string, number>, group: string, more: 1 | -1): void {
+  const now = (of.get(group) ?? 0) + more;
+  if (now > 0) of.set(group, now);
+  else of.delete(group);
 }
 
 /** PostgreSQL refused the statement, so nothing of it is there, and a part of it may go in without the row that is to blame. */

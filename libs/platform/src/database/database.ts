@@ -19,7 +19,7 @@ type AppendListener = (head: number, events: readonly NewEvent[], owed: boolean)
 const retryable = new Set(['40001', '40P01']);
 const attempts = 4;
 /** One for each verb that commits at the same moment, and some for reads between them. */
-export const hotConnections = 8;
+export const hotConnections = 10;
 /**
  * Plans do not change with what the statistics of the moment say: tables through which rows move look empty to the planner now and full
  * of dead rows a minute later, and a plan that was right for the one reads everything in the other. Every hot statement has an index for
