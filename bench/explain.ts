@@ -26,7 +26,8 @@ const inACall = 500;
 /** How each is told from the others, and what the page calls it. */
 const statements = [
   { title: 'Create', holds: `select m.lane, m.ready_seq, m.id` },
-  { title: 'Create one that begins', holds: '= $9::int' },
+  { title: 'Create one that begins', holds: 'select $1::text as id' },
+  { title: 'Create some that all begin', holds: '= $9::int' },
   { title: 'Claim', holds: 'delete from task_ready r where r.ctid' },
   { title: 'Report', holds: 'insert into task_costs' },
   { title: 'Complete', holds: `'task.succeeded', t.team_id` },
