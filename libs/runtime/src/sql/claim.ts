@@ -96,7 +96,7 @@ const claimText = (taking: string, { tells }: { tells: boolean }): string => `
       row('evt' || substr(o.attempt_id, 4), 'task.started', l.team_id, l.project_id, o.task_id, 'normal',
         jsonb_build_object('taskId', o.task_id, 'attempt', o.number, 'fence', o.fence, 'agent', o.agent, 'instanceId', o.instance_id),
         $14)::event_draft as event
-    from opened o join task_lanes l on l.id = o.lane
+    from opened o cross join lateral (select l.* from task_lanes l where l.id = o.lane offset 0) l
   )
   select t.claimed, t.places, t.locked, t.gone, t.current, t."leaseUntil", ${tells ? 'a.head, a.owed' : 'null::bigint as head, false as owed'}
   from (
@@ -228,7 +228,7 @@ export interface ParticularCandidate {
 
 const avoided = `(r.avoid_until is not null and (r.avoid_until > muster_now() or r.avoid_then_person))`;
 const expiredAgent = `(select a.agent from task_running a where a.task_id = r.task_id and a.fence = r.expired_fence)`;
-const kept = `(r.preferred_until > muster_now() and exists (select 1 from instances p where p.id = r.preferred_instance_id and p.state = 'idle'))`;
+const kept = `(r.preferred_until > muster_now() and exists (select 1 from instances p where p.id = r.preferred_instance_id and p.state = 'idle' offset 0))`;
 
 /** Who did what a sticky task sticks to, in its last attempt, and whether that is there to be waited for. */
 export const sticky = `
@@ -244,8 +244,11 @@ export const sticky = `
     ) w
     where s.task_id = r.task_id and s.sticky_to is not null and r.ready_at + make_interval(secs => s.sticky_seconds) > muster_now()
       and exists (
-        select from instances p join instances w2 on w2.id = w.instance_id
-        where p.state = 'idle' and p.team_id = w2.team_id and case s.sticky_to when 'instance' then p.id = w.instance_id else p.agent = w.agent end)
+        select from instances w2 cross join lateral (
+          select from instances p where p.team_id = w2.team_id and p.state = 'idle'
+            and case s.sticky_to when 'instance' then p.id = w.instance_id else p.agent = w.agent end
+          limit 1
+        ) p where w2.id = w.instance_id)
   ) s on true`;
 
 /** The oldest of each of these lanes, without locking them. Prepared: to plan it takes longer than to do it. */
@@ -298,7 +301,7 @@ const mayHave = (instanceId: string, agent: string): string => `
 const claimPicked = `
   with clock as materialized (select muster_now() as now),
   picked as (
-    select * from unnest($1::int[], $2::bigint[], $3::int[], $4::text[]) as p(lane, seq, taker, attempt_id) where ${limitVersion} = $11::bigint
+    select * from unnest($1::int[], $2::bigint[], $3::int[], $4::text[]) as p(lane, seq, taker, attempt_id) where ${limitVersion} = $10::bigint
   ),
   takers as materialized (
     select t.no, i.id, i.actor_id, i.agent, i.agent_version, (i.limits ->> 'attempts')::int as max_attempts,
@@ -345,7 +348,7 @@ const claimPicked = `
     delete from task_ready r using locked l
     where r.lane = any (array(select lane from locked)) and r.seq = any (array(select seq from locked)) and r.lane = l.lane and r.seq = l.seq
       and l.expired_fence is not null and l.task_id <> all (array(select task_id from late))
-      and not exists (select from task_running a where a.task_id = l.task_id and a.fence = l.expired_fence and a.ready_seq = l.seq)
+      and not exists (select from task_running a where a.task_id = l.task_id and a.fence = l.expired_fence and a.ready_seq = l.seq offset 0)
     returning 1
   ),
   -- only behind the end of the expired attempt: its row has the same key as the one that is opened
@@ -368,9 +371,9 @@ const claimPicked = `
       row('evt' || substr(o.attempt_id, 4), 'task.started', l.team_id, l.project_id, o.task_id, 'normal',
         jsonb_build_object('taskId', o.task_id, 'attempt', o.number, 'fence', o.fence, 'agent', o.agent, 'instanceId', o.instance_id),
         $9)::event_draft as event
-    from opened o join task_lanes l on l.id = o.lane and l.id = any ($10::int[])
+    from opened o cross join lateral (select l.* from task_lanes l where l.id = o.lane offset 0) l
   )
-  select t.claimed, t.written, (select string_agg(id, ',') from takers) as awake, ${limitVersion} = $11::bigint as current,
+  select t.claimed, t.written, (select string_agg(id, ',') from takers) as awake, ${limitVersion} = $10::bigint as current,
     (select now from clock) + make_interval(secs => $8) as "leaseUntil", a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
@@ -417,7 +420,6 @@ export async function claimEach(
       q.silentAfterSeconds,
       q.leaseSeconds,
       q.traceparent,
-      plain([...new Set(q.picks.map(({ lane }) => Math.abs(lane)))]),
       q.limitVersion,
     ],
   );

@@ -149,8 +149,8 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
   with clock as materialized (select muster_now() as now),
   free as materialized (
     select l.lane from unnest($2::int[], $3::bigint[]) as l(lane, after)
-    where ${limitVersion} = $8::bigint and not exists (select from task_ready r where r.lane = l.lane and r.seq > l.after)
-      and not exists (select from task_ready r where r.lane = -l.lane)
+    where ${limitVersion} = $8::bigint and not exists (select from task_ready r where r.lane = l.lane and r.seq > l.after offset 0)
+      and not exists (select from task_ready r where r.lane = -l.lane offset 0)
   ),
   given as materialized (
     select i.*, l.team_id, l.project_id, l.capability, l.priority, c.now,
