@@ -252,6 +252,34 @@ describe('an agent on the socket', () => {
     await agent.ended;
   });
 
+  it('begins nothing that reaches it while it says goodbye, and ends what reached it before', async () => {
+    const begun: string[] = [];
+    const agent = await start(async (task) => {
+      begun.push(task.taskId);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return null;
+    }, 4);
+    let late = false;
+    muster.answer = (message) => {
+      // What was claimed for it before the server heard that it takes nothing more.
+      if (message.type === 'complete' && !late) {
+        late = true;
+        muster.send({ type: 'task', task: assignment(2, 8) });
+      }
+      if (message.type === 'bye') muster.send({ type: 'task', task: assignment(3, 9) });
+      return { type: 'ok', re: message.seq };
+    };
+    muster.send({ type: 'task', task: assignment(1, 7) });
+    await until(() => begun.length === 1);
+    await agent.stop({ drainMs: 5_000 });
+    expect(begun).toEqual([id('task', 1), id('task', 2)]);
+    expect(muster.of('complete').map(({ fence }) => fence)).toEqual([7, 8]);
+    expect(events.filter(({ type }) => type === 'task_ended')).toMatchObject([
+      { outcome: 'completed' },
+      { outcome: 'completed' },
+    ]);
+  });
+
   it('gives up at once when its key is refused', async () => {
     muster.refuseWith = 401;
     await expect(start(() => null)).rejects.toBeInstanceOf(MusterApiError);

@@ -124,6 +124,8 @@ export class RunningAgent implements LinkOwner {
   readonly #attempts = new Map<string, Attempt>();
   #instanceId = '';
   #stopping = false;
+  /** What comes now was sent before the server heard the goodbye, which hands it back. */
+  #leaving = false;
   #wanted: InstanceWish = 'run';
   /** Aborted when what runs is not waited for any longer. */
   readonly #hurry = new AbortController();
@@ -178,8 +180,12 @@ export class RunningAgent implements LinkOwner {
     this.#stopping = true;
     this.#link.pause();
     const reason = options.reason ?? 'stopped';
-    const finished = (): Promise<unknown> => Promise.all([...this.#attempts.values()].map((attempt) => attempt.done));
+    // Also what was on its way when it asked for nothing more.
+    const finished = async (): Promise<void> => {
+      while (this.#attempts.size > 0) await Promise.all([...this.#attempts.values()].map((attempt) => attempt.done));
+    };
     await Promise.race([finished(), pause(Math.min(options.drainMs ?? 0, longestTimerMs), this.#hurry.signal)]);
+    this.#leaving = true;
     this.#hurry.abort();
     for (const attempt of this.#attempts.values()) attempt.controller.abort(new AgentShutdownError(reason));
     await atMost(finished(), 3_000);
@@ -212,6 +218,7 @@ export class RunningAgent implements LinkOwner {
   }
 
   onTask(assignment: TaskAssignment): void {
+    if (this.#leaving) return;
     const before = this.#attempts.get(assignment.taskId);
     // A resumed connection may tell again what is already being worked on.
     if (before && before.task.fence >= assignment.fence) return;
