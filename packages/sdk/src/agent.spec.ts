@@ -280,6 +280,39 @@ describe('an agent on the socket', () => {
     ]);
   });
 
+  it('gives back at once what reaches it while somebody’s handler keeps it from leaving', async () => {
+    let begun = 0;
+    let end = (): void => undefined;
+    const agent = await start(() => new Promise((resolve) => ((begun += 1), (end = () => resolve(null)))), 4);
+    muster.send({ type: 'task', task: assignment(1, 7) });
+    await until(() => begun === 1);
+    const stopped = agent.stop();
+    await until(() => muster.of('credit').some(({ count }) => count === 0));
+    muster.send({ type: 'task', task: assignment(2, 8) });
+    await until(() => muster.of('release').length > 0);
+    expect(muster.of('release')).toMatchObject([{ taskId: id('task', 2), fence: 8 }]);
+    end();
+    await stopped;
+    expect(begun).toBe(1);
+  });
+
+  it('takes nothing more once it is to drain, also when somebody changes their mind', async () => {
+    let end = (): void => undefined;
+    const agent = await start(() => new Promise((resolve) => (end = () => resolve(null))), 4);
+    muster.send({ type: 'task', task: assignment(1, 7) });
+    await until(() => events.some(({ type }) => type === 'task_started'));
+    const before = muster.of('credit').length;
+    muster.send({ type: 'wanted', wanted: 'drain', reason: 'lunch' });
+    await until(() => muster.of('credit').length > before);
+    muster.send({ type: 'wanted', wanted: 'run', reason: null });
+    await until(() => events.filter(({ type }) => type === 'wanted').length === 2);
+    end();
+    await agent.ended;
+    expect(muster.of('credit').slice(before)).toMatchObject([{ count: 0 }]);
+    expect(muster.of('complete')).toHaveLength(1);
+    expect(muster.of('bye')).toHaveLength(1);
+  });
+
   it('gives up at once when its key is refused', async () => {
     muster.refuseWith = 401;
     await expect(start(() => null)).rejects.toBeInstanceOf(MusterApiError);

@@ -124,7 +124,7 @@ export class RunningAgent implements LinkOwner {
   readonly #attempts = new Map<string, Attempt>();
   #instanceId = '';
   #stopping = false;
-  /** What comes now was sent before the server heard the goodbye, which hands it back. */
+  /** What comes now was sent before the server heard that nothing more is wanted, and is handed back. */
   #leaving = false;
   #wanted: InstanceWish = 'run';
   /** Aborted when what runs is not waited for any longer. */
@@ -203,8 +203,10 @@ export class RunningAgent implements LinkOwner {
     this.#wanted = wanted;
     this.#tell({ type: 'wanted', wanted, reason });
     const words = reason ?? `${wanted} was asked for`;
-    if (wanted === 'run') this.#link.resume();
-    else if (wanted === 'pause') this.#link.pause();
+    if (wanted === 'run') {
+      // Whoever is on the way out takes nothing more.
+      if (!this.#stopping) this.#link.resume();
+    } else if (wanted === 'pause') this.#link.pause();
     else void this.stop({ reason: words, drainMs: wanted === 'drain' ? longestTimerMs : 0 });
   }
   onWelcome(instanceId: string): void {
@@ -218,7 +220,13 @@ export class RunningAgent implements LinkOwner {
   }
 
   onTask(assignment: TaskAssignment): void {
-    if (this.#leaving) return;
+    if (this.#leaving) {
+      const { taskId, fence } = assignment;
+      void this.#link
+        .request({ type: 'release', taskId, fence, reason: 'the agent is leaving' })
+        .catch(() => undefined);
+      return;
+    }
     const before = this.#attempts.get(assignment.taskId);
     // A resumed connection may tell again what is already being worked on.
     if (before && before.task.fence >= assignment.fence) return;
