@@ -32,10 +32,10 @@ export interface BatcherOptions<In, Out> {
   readonly fairnessKey?: (item: In) => string;
   /**
    * Nobody waits for a batch that has nothing of theirs: so many more may begin beside one, with what waits under other keys than those
-   * in the batches that run. `groupOf` makes one of the keys that belong together, as those of a team. Who is alone is written as ever.
+   * in the batches that run. `groupOf` makes one of the keys that belong together, as those of a team. Who is alone is written in one batch at a time.
    */
   readonly beside?: { readonly groupOf: (fairnessKey: string) => string; readonly atMost: number };
-  /** A batch that one group fills gains nothing by waiting: so many of those may begin beside whatever runs. */
+  /** A batch that one group fills (without `beside` all are one) gains nothing by waiting: so many of those may begin beside whatever runs. */
   readonly fullBeside?: number;
   /** Writing twice what may have been committed already does no harm and gives the same answer: then a lost connection is no error. A function says so of a batch. */
   readonly repeatable?: boolean | ((items: readonly In[]) => boolean);
@@ -75,6 +75,8 @@ export class Batcher<In, Out> {
   #full = 0;
   /** How many wait, by group. */
   readonly #waiting = new Map<string, number>();
+  /** Those of whom as many wait as a batch holds; whose turn it is comes first. */
+  readonly #filled = new Set<string>();
   /** Groups that have something in batches that run, and in how many. */
   readonly #busy = new Map<string, number>();
   #starting = false;
@@ -116,7 +118,12 @@ export class Batcher<In, Out> {
       let batch = this.#running - this.#full < this.#concurrency ? this.#take(this.#mayGo) : [];
       const filling = batch.length === 0 ? this.#filling() : undefined;
       const full = filling === undefined ? 0 : 1;
-      if (filling !== undefined) batch = this.#take((key) => this.#groupOf(key) === filling);
+      if (filling !== undefined) {
+        // Behind the others, should it fill another one.
+        this.#filled.delete(filling);
+        this.#filled.add(filling);
+        batch = this.#take((key) => this.#groupOf(key) === filling);
+      }
       if (batch.length === 0) return;
       const groups = this.#groupsOf(batch);
       for (const group of groups) count(this.#busy, group, 1);
@@ -139,9 +146,8 @@ export class Batcher<In, Out> {
 
   /** Who fills a batch alone, where one more of those may begin. Others do not go along: they would wait for it. */
   #filling(): string | undefined {
-    if (this.#queue.size < this.#maxItems || this.#full >= (this.options.fullBeside ?? 0)) return undefined;
-    for (const [group, waiting] of this.#waiting) if (waiting >= this.#maxItems) return group;
-    return undefined;
+    if (this.#full >= (this.options.fullBeside ?? 0)) return undefined;
+    return this.#filled.values().next().value;
   }
 
   #keyOf(item: In): string {
@@ -155,7 +161,8 @@ export class Batcher<In, Out> {
   #push(waiting: Waiting<In, Out>): void {
     const key = this.#keyOf(waiting.item);
     this.#queue.push(key, waiting);
-    count(this.#waiting, this.#groupOf(key), 1);
+    const group = this.#groupOf(key);
+    if (count(this.#waiting, group, 1) >= this.#maxItems) this.#filled.add(group);
   }
 
   get #mayGo(): ((key: string) => boolean) | undefined {
@@ -168,7 +175,10 @@ export class Batcher<In, Out> {
     let bytes = 0;
     const isEnough = bytesOf === undefined ? undefined : ({ item }: Waiting<In, Out>) => (bytes += bytesOf(item)) > batchBytes; // prettier-ignore
     const taken = this.#queue.take(this.#maxItems, isEnough, mayGo);
-    for (const { item } of taken) count(this.#waiting, this.#groupOf(this.#keyOf(item)), -1);
+    for (const { item } of taken) {
+      const group = this.#groupOf(this.#keyOf(item));
+      if (count(this.#waiting, group, -1) < this.#maxItems) this.#filled.delete(group);
+    }
     return taken;
   }
 
@@ -244,10 +254,11 @@ export class Batcher<In, Out> {
   }
 }
 
-function count(of: Map<string, number>, group: string, more: 1 | -1): void {
+function count(of: Map<string, number>, group: string, more: 1 | -1): number {
   const now = (of.get(group) ?? 0) + more;
   if (now > 0) of.set(group, now);
   else of.delete(group);
+  return now;
 }
 
 /** PostgreSQL refused the statement, so nothing of it is there, and a part of it may go in without the row that is to blame. */
