@@ -25,6 +25,7 @@ const usual = [
   'create tasks that all begin, some with keys',
   'create tasks that begin, some with keys',
   'claim from one lane',
+  'claim from many lanes',
   'claim each for its instance',
   'complete tasks',
   'return tasks',
@@ -132,6 +133,13 @@ async function doEverything(): Promise<void> {
   const attemptId = ids.next('attempt');
   const lanes = [{ id: lane?.lane ?? 0, after: 0, handicap: 0, teamId: room.team }];
   await claim(database, { ...asked, groups: [{ lanes, slots: [0] }], attemptIds: [attemptId], tells: true });
+  const two = [...lanes, ...lanes.map((own) => ({ ...own, id: own.id + 1 }))];
+  await claim(database, {
+    ...asked,
+    groups: [{ lanes: two, slots: [0] }],
+    attemptIds: [ids.next('attempt')],
+    tells: true,
+  });
   await claimEach(database, { ...asked, picks: [{ lane: -lanes[0]!.id, seq: 0, taker: 0, attemptId }] });
 }
 

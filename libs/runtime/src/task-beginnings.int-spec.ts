@@ -216,4 +216,24 @@ describe('a new task', () => {
     await expect(slow).rejects.toThrow('and leaves it');
     expect(await first).toMatchObject({ id: expect.any(String) });
   });
+
+  it('of a lane that is not there any more is not made, and not said to be', async () => {
+    for (const rows of [[room.newRow(2_000_000)], [room.newRow(2_000_000), room.newRow(await emptyLane())]]) {
+      const starts = await room.startsAt(
+        worker,
+        2_000_000,
+        rows.map(() => 0),
+      );
+      for (const { made } of [
+        await create(database(), rows, null),
+        await create(
+          database(),
+          rows.map((row) => ({ ...row, id: ids.next('task') })),
+          starts,
+        ),
+      ])
+        expect(made?.size).toBe(rows.length - 1);
+    }
+    expect(await room.broken()).toEqual([]);
+  });
 });

@@ -30,6 +30,9 @@ const allButMade = `case when count(*) < (select count(*) from given) then coale
         cross join lateral (select t.id from tasks t where t.id = i.id offset 0) t
       ) end as made`;
 
+/** The same where nobody has a key: only a task of a lane that is not there is not made. */
+const allBut = `case when count(*) < jsonb_array_length($1::jsonb) then coalesce(array_agg(id), '{}') end as made`;
+
 /** The moment as it is answered: to the millisecond, which is what callers can read. */
 const momentFormat = 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
 const moment = `to_char((select now from clock) at time zone 'UTC', '${momentFormat}')`;
@@ -97,7 +100,7 @@ const createText = (keyed: boolean): string => `
   select t.made, t.first, t.now, t.queued, a.head, a.owed
   from (
     -- counted so that they are written before the log's lock is taken
-    select (select count(*) from queued) + (select count(*) from delayed) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${keyed ? allButMade : 'null::text[] as made'}, min(ready_seq) as first,
+    select (select count(*) from queued) + (select count(*) from delayed) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${keyed ? allButMade : allBut}, min(ready_seq) as first,
       ${moment} as now, array_agg(event) as events
     from told
   ) t, append_events_of(t.events, '{task.created}') a`;
@@ -190,7 +193,7 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
       ${all ? allCanBegin : 'true'} as possible, min(seq) filter (where fence is null) as first,
       string_agg(${startedWords}, ',') filter (where fence is not null) as started,
       ${moment} as now, (select now from clock) + make_interval(secs => $7) as "leaseUntil",
-      array_agg(${createdEvent}) || coalesce(array_agg(${startedEvent}) filter (where fence is not null), '{}') as events, ${of === 'fresh' ? allButMade : 'null::text[] as made'}
+      array_agg(${createdEvent}) || coalesce(array_agg(${startedEvent}) filter (where fence is not null), '{}') as events, ${of === 'fresh' ? allButMade : allBut}
     from ${of} ${all ? `where ${allCanBegin}` : ''}
   ) t, append_events_of(t.events, '{task.created,task.started}') a`;
 /**
