@@ -29,8 +29,8 @@ const databaseUrl = (name: string): string => {
   return url.href;
 };
 
-async function onServer<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: serverUrl() });
+async function onServer<T>(work: (client: pg.Client) => Promise<T>, url = serverUrl()): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
     return await work(client);
@@ -40,19 +40,13 @@ async function onServer<T>(work: (client: pg.Client) => Promise<T>): Promise<T> 
 }
 
 /** Rules that only the doctor asks for elsewhere are enforced in tests: what breaks one fails where it does. */
-async function enforceRules(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ statement: string }>(
-      `select format('alter table %s drop constraint %I, add constraint %I check (%s)', conrelid::regclass, conname, conname, pg_get_expr(conbin, conrelid))
-         as statement
-       from pg_constraint where contype = 'c' and conislocal and not conenforced`,
-    );
-    for (const { statement } of rows) await client.query(statement);
-  } finally {
-    await client.end();
-  }
+async function enforceRules(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ statement: string }>(
+    `select format('alter table %s drop constraint %I, add constraint %I check (%s)', conrelid::regclass, conname, conname, pg_get_expr(conbin, conrelid))
+       as statement
+     from pg_constraint where contype = 'c' and conislocal and not conenforced`,
+  );
+  for (const { statement } of rows) await client.query(statement);
 }
 
 /** A database of its own for one test file: a clone of the migrated template, which the first file of a run makes. */
@@ -65,7 +59,7 @@ export async function testDatabase(): Promise<TestDatabase> {
       await client.query(`drop database if exists ${template}`);
       await client.query(`create database ${template}`);
       await migrate({ url: databaseUrl(template), migrations });
-      await enforceRules(databaseUrl(template));
+      await onServer(enforceRules, databaseUrl(template));
       await client.query(`alter database ${template} is_template true`);
     }
     await client.query(`create database ${name} template ${template}`);

@@ -43,6 +43,9 @@ export interface BatcherOptions<In, Out> {
 
 interface Waiting<In, Out> {
   readonly item: In;
+  /** Whose turn it takes, and whom that belongs to. */
+  readonly key: string;
+  readonly group: string;
   /** Since when it meets a row that is locked, and how long it waits before it tries again. */
   locked?: { readonly since: number; readonly pauseMs: number };
   readonly since: number;
@@ -71,7 +74,7 @@ export class Batcher<In, Out> {
   readonly #maxWaiting: number;
   readonly #concurrency: number;
   #running = 0;
-  /** Of these, those that began because they were full. */
+  /** Beside these, those that began because they were full. */
   #full = 0;
   /** How many wait, by group. */
   readonly #waiting = new Map<string, number>();
@@ -90,19 +93,20 @@ export class Batcher<In, Out> {
 
   /** Answered when it is committed. */
   add(item: In): Promise<Out> {
-    const key = this.#keyOf(item);
+    const key = this.options.fairnessKey?.(item) ?? '';
     // Who waits for less than an equal share did not fill the queue.
     if (this.#queue.size >= this.#maxWaiting && this.#queue.sizeOf(key) * this.#queue.keys >= this.#maxWaiting)
       return Promise.reject(new Overloaded(this.options.name, this.#queue.size));
     return new Promise((resolve, reject) => {
-      this.#push({ item, since: performance.now(), resolve, reject });
+      const group = this.options.beside?.groupOf(key) ?? '';
+      this.#push({ item, key, group, since: performance.now(), resolve, reject });
       this.#schedule();
     });
   }
 
   #schedule(): void {
-    const mayBegin = this.#running - this.#full < this.#concurrency || this.#filling() !== undefined;
-    if (this.#starting || this.#queue.size === 0 || !mayBegin) return;
+    if (this.#starting || this.#queue.size === 0) return;
+    if (this.#running >= this.#concurrency && this.#filling() === undefined) return;
     this.#starting = true;
     const begin = (): void => {
       this.#starting = false;
@@ -115,26 +119,25 @@ export class Batcher<In, Out> {
 
   #begin(): void {
     while (this.#queue.size > 0) {
-      let batch = this.#running - this.#full < this.#concurrency ? this.#take(this.#mayGo) : [];
+      let batch = this.#running < this.#concurrency ? this.#take((group) => !this.#busy.has(group)) : [];
       const filling = batch.length === 0 ? this.#filling() : undefined;
-      const full = filling === undefined ? 0 : 1;
       if (filling !== undefined) {
         // Behind the others, should it fill another one.
         this.#filled.delete(filling);
         this.#filled.add(filling);
-        batch = this.#take((key) => this.#groupOf(key) === filling);
+        batch = this.#take((group) => group === filling);
       }
       if (batch.length === 0) return;
       const groups = this.#groupsOf(batch);
       for (const group of groups) count(this.#busy, group, 1);
-      this.#running += 1;
-      this.#full += full;
+      if (filling === undefined) this.#running += 1;
+      else this.#full += 1;
       // The batch is nobody's request, so it is in nobody's trace.
       void context
         .with(ROOT_CONTEXT, () => this.#write(batch))
         .then((answer) => {
-          this.#running -= 1;
-          this.#full -= full;
+          if (filling === undefined) this.#running -= 1;
+          else this.#full -= 1;
           for (const group of groups) count(this.#busy, group, -1);
           // PostgreSQL is at work on the next batch while this process answers the callers of this one.
           if (this.options.lingerMs === undefined) this.#begin();
@@ -150,41 +153,26 @@ export class Batcher<In, Out> {
     return this.#filled.values().next().value;
   }
 
-  #keyOf(item: In): string {
-    return this.options.fairnessKey?.(item) ?? '';
-  }
-
-  #groupOf(key: string): string {
-    return this.options.beside?.groupOf(key) ?? '';
-  }
-
   #push(waiting: Waiting<In, Out>): void {
-    const key = this.#keyOf(waiting.item);
+    const { key, group } = waiting;
     this.#queue.push(key, waiting);
-    const group = this.#groupOf(key);
     if (count(this.#waiting, group, 1) >= this.#maxItems) this.#filled.add(group);
   }
 
-  get #mayGo(): ((key: string) => boolean) | undefined {
-    const { beside } = this.options;
-    return beside === undefined ? undefined : (key) => !this.#busy.has(beside.groupOf(key));
-  }
-
-  #take(mayGo: ((key: string) => boolean) | undefined): Waiting<In, Out>[] {
-    const { bytesOf } = this.options;
+  #take(mayGo: (group: string) => boolean): Waiting<In, Out>[] {
+    const { bytesOf, beside } = this.options;
     let bytes = 0;
-    const isEnough = bytesOf === undefined ? undefined : ({ item }: Waiting<In, Out>) => (bytes += bytesOf(item)) > batchBytes; // prettier-ignore
-    const taken = this.#queue.take(this.#maxItems, isEnough, mayGo);
-    for (const { item } of taken) {
-      const group = this.#groupOf(this.#keyOf(item));
-      if (count(this.#waiting, group, -1) < this.#maxItems) this.#filled.delete(group);
-    }
+    const taken = this.#queue.take(
+      this.#maxItems,
+      bytesOf && (({ item }) => (bytes += bytesOf(item)) > batchBytes),
+      beside && ((key) => mayGo(beside.groupOf(key))),
+    );
+    for (const { group } of taken) if (count(this.#waiting, group, -1) < this.#maxItems) this.#filled.delete(group);
     return taken;
   }
 
   #groupsOf(batch: readonly Waiting<In, Out>[]): ReadonlySet<string> {
-    if (this.options.beside === undefined) return none;
-    return new Set(batch.map(({ item }) => this.#groupOf(this.#keyOf(item))));
+    return this.options.beside === undefined ? none : new Set(batch.map(({ group }) => group));
   }
 
   /** Never rejects. What is returned tells each of the batch. */

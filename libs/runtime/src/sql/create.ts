@@ -34,8 +34,8 @@ const allButMade = `case when count(*) < (select count(*) from given) then coale
 const allBut = `case when count(*) < jsonb_array_length($1::jsonb) then coalesce(array_agg(id), '{}') end as made`;
 
 /** The moment as it is answered: to the millisecond, which is what callers can read. */
-const momentFormat = 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
-const moment = `to_char((select now from clock) at time zone 'UTC', '${momentFormat}')`;
+const momentOf = (at: string): string => `to_char(${at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+const moment = momentOf('(select now from clock)');
 
 /** A key that stands for a task which has left for the archive, or for an earlier request: there is none to make. */
 const keyIsFree = (team: string): string => `(i."idempotencyKey" is null
@@ -54,6 +54,13 @@ const answered = (rows: string): string => `
     from ${rows} i where i.keep is not null returning 1
   ),`;
 
+const taskColumns = `id, team_id, project_id, capability, title, input, priority, state, lane, ready_seq, max_attempts, parent_id, depth, reopens,
+      requested_by, idempotency_key, not_before, traceparent, created_at, updated_at`;
+/** Of a row with what was asked for and what its lane says. */
+const createdEvent = `row('evt' || substr(id, 5), 'task.created', team_id, project_id, id, (array['critical', 'high', 'normal', 'low'])[priority + 1],
+        jsonb_build_object('taskId', id, 'capability', capability, 'title', title, 'requestedBy', "requestedBy", 'reopens', reopens),
+        traceparent)::event_draft`;
+
 /**
  * Many new tasks, one statement. What their lane says about them is read from there. A key that the team has used before makes
  * no task: the constraint decides, also among many at once and within the batch. What was made under the same id before, when
@@ -66,8 +73,7 @@ const createText = (keyed: boolean): string => `
       depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text${keyed ? ', keep jsonb' : ''})
   ),
   made as (
-    insert into tasks (id, team_id, project_id, capability, title, input, priority, state, lane, ready_seq, max_attempts, parent_id, depth, reopens,
-      requested_by, idempotency_key, not_before, traceparent, created_at, updated_at)
+    insert into tasks (${taskColumns})
     select i.id, l.team_id, l.project_id, l.capability, i.title, i.input, l.priority, 'open', i.lane,
       case when i."notBefore" is null or i."notBefore" <= c.now then nextval('task_ready_seq') end, i."maxAttempts", i."parentId", i.depth, i.reopens,
       i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
@@ -78,7 +84,7 @@ const createText = (keyed: boolean): string => `
     on conflict do nothing`
         : ''
     }
-    returning id, lane, ready_seq, team_id, project_id, priority, capability, title, requested_by, reopens, not_before, traceparent
+    returning id, lane, ready_seq, team_id, project_id, priority, capability, title, requested_by as "requestedBy", reopens, not_before, traceparent
   ),
   ${keyed ? answered('(select i.*, m.team_id from made m join given i on i.id = m.id)') : ''}
   queued as (
@@ -91,10 +97,7 @@ const createText = (keyed: boolean): string => `
     returning 1
   ),
   told as (
-    select m.id, m.ready_seq, row('evt' || substr(m.id, 5), 'task.created', m.team_id, m.project_id, m.id,
-      (array['critical', 'high', 'normal', 'low'])[m.priority + 1],
-      jsonb_build_object('taskId', m.id, 'capability', m.capability, 'title', m.title, 'requestedBy', m.requested_by, 'reopens', m.reopens),
-      m.traceparent)::event_draft as event
+    select m.id, m.ready_seq, ${createdEvent} as event
     from made m
   )
   select t.made, t.first, t.now, t.queued, a.head, a.owed
@@ -109,8 +112,7 @@ const createCarefully = createText(true);
 const createPlainly = createText(false);
 const allCanBegin = `(select count(*) from given) = $9::int`;
 /** What is written and told of those in `given` that begin. */
-const intoTasks = `insert into tasks (id, team_id, project_id, capability, title, input, priority, state, lane, ready_seq, max_attempts, parent_id, depth, reopens,
-      requested_by, idempotency_key, not_before, traceparent, created_at, updated_at)
+const intoTasks = `insert into tasks (${taskColumns})
     select i.id, i.team_id, i.project_id, i.capability, i.title, i.input, i.priority, 'open', i.lane, i.seq, i."maxAttempts", i."parentId", i.depth,
       i.reopens, i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, i.now, i.now
     from given i`;
@@ -123,9 +125,6 @@ const intoRunning = (
       i.now + make_interval(secs => ${leaseSeconds}), i.now + make_interval(secs => i.timeout)
     from ${of} i`;
 const limitsOf = `n.actor_id, n.agent, n.agent_version, (n.limits ->> 'attempts')::int as attempts, (n.limits ->> 'timeoutSeconds')::float8 as timeout`;
-const createdEvent = `row('evt' || substr(id, 5), 'task.created', team_id, project_id, id, (array['critical', 'high', 'normal', 'low'])[priority + 1],
-        jsonb_build_object('taskId', id, 'capability', capability, 'title', title, 'requestedBy', "requestedBy", 'reopens', reopens),
-        traceparent)::event_draft`;
 const startedEvent = `row('evt' || substr("attemptId", 4), 'task.started', team_id, project_id, id, 'normal',
         jsonb_build_object('taskId', id, 'attempt', 1, 'fence', fence, 'agent', agent, 'instanceId', instance_id),
         traceparent)::event_draft`;
@@ -216,7 +215,7 @@ const startingOne = `
   from (
     -- counted, and apart from what follows, so that they are written before the log's lock is taken
     select (select count(*) from made) + (select count(*) from opened) as written, ${startedWords} as started,
-      to_char(now at time zone 'UTC', '${momentFormat}') as now, now + make_interval(secs => $17) as "leaseUntil",
+      ${momentOf('now')} as now, now + make_interval(secs => $17) as "leaseUntil",
       array[${createdEvent}, ${startedEvent}] as events
     from given offset 0
   ) t, append_events_of(t.events, '{task.created,task.started}') a`;
@@ -301,6 +300,27 @@ async function createAndStart(
   starts: Starts,
   careful: boolean,
 ): Promise<Created> {
+  const alone = tasks.length === 1 && !careful;
+  const row = (alone ? await startOne(db, tasks, starts) : undefined) ?? (await startMany(db, tasks, starts, careful));
+  if (row === undefined) throw new Error('A statement that aggregates returned no row.');
+  db.appended(row.head, row.owed);
+  const started = (row.started?.split(',') ?? []).map((words): Claimed => {
+    const [task_id = '', fence, lane, attempt_id = '', instance_id = ''] = words.split(' ');
+    const lease_until = row.leaseUntil;
+    return { task_id, fence: Number(fence), lane: Number(lane), number: 1, attempt_id, instance_id, lease_until };
+  });
+  const made = row.made === null ? null : new Set(row.made);
+  const begun = new Set(started.map(({ task_id }) => task_id));
+  const unheard = made === null ? [] : (await startedBefore(db, tasks)).filter(({ taskId }) => !begun.has(taskId));
+  return { made, first: row.first, started, unheard, now: new Date(row.now) };
+}
+
+async function startMany(
+  db: HotSql,
+  tasks: readonly NewTaskRow[],
+  starts: Starts,
+  careful: boolean,
+): Promise<StartAnswer | undefined> {
   const rows = tasks.map((task, n) => {
     const place = starts.places[n] ?? -1;
     return place < 0 ? `${textOf(task)}}` : `${textOf(task)},"attemptId":"${task.attemptId}","place":${place + 1}}`;
@@ -317,26 +337,18 @@ async function createAndStart(
   ];
   const [all, some] = careful ? [starting.allCarefully, starting.someCarefully] : [starting.all, starting.some];
   let row: StartAnswer | undefined;
-  if (tasks.length === 1 && !careful) [row] = await startOne(db, tasks, starts);
-  else if (!starts.places.includes(-1)) [row] = await db.hot<StartAnswer>(all.name, all.text, [...given, tasks.length]);
+  // One that is alone and has no key was tried by itself.
+  if (!starts.places.includes(-1) && (careful || tasks.length > 1))
+    [row] = await db.hot<StartAnswer>(all.name, all.text, [...given, tasks.length]);
   if (row?.possible !== true) [row] = await db.hot<StartAnswer>(some.name, some.text, given);
-  if (row === undefined) throw new Error('A statement that aggregates returned no row.');
-  db.appended(row.head, row.owed);
-  const started = (row.started?.split(',') ?? []).map((words): Claimed => {
-    const [task_id = '', fence, lane, attempt_id = '', instance_id = ''] = words.split(' ');
-    const lease_until = row.leaseUntil;
-    return { task_id, fence: Number(fence), lane: Number(lane), number: 1, attempt_id, instance_id, lease_until };
-  });
-  const made = row.made === null ? null : new Set(row.made);
-  const begun = new Set(started.map(({ task_id }) => task_id));
-  const unheard = made === null ? [] : (await startedBefore(db, tasks)).filter(({ taskId }) => !begun.has(taskId));
-  return { made, first: row.first, started, unheard, now: new Date(row.now) };
+  return row;
 }
 
-async function startOne(db: HotSql, [task]: readonly NewTaskRow[], starts: Starts): Promise<StartAnswer[]> {
+async function startOne(db: HotSql, [task]: readonly NewTaskRow[], starts: Starts): Promise<StartAnswer | undefined> {
   const [lane, instance] = [starts.lanes[0], starts.instances[starts.places[0] ?? -1]];
-  if (task === undefined || task.notBefore !== null || lane?.id !== task.lane || instance === undefined) return [];
-  return db.hot<StartAnswer>(starting.one.name, starting.one.text, [
+  if (task === undefined || task.notBefore !== null || lane?.id !== task.lane || instance === undefined)
+    return undefined;
+  const [row] = await db.hot<StartAnswer>(starting.one.name, starting.one.text, [
     task.id,
     task.attemptId,
     task.lane,
@@ -355,6 +367,7 @@ async function startOne(db: HotSql, [task]: readonly NewTaskRow[], starts: Start
     lane.after,
     starts.leaseSeconds,
   ]);
+  return row;
 }
 
 const startedBefore = (db: HotSql, tasks: readonly NewTaskRow[]): Promise<Holder[]> =>
