@@ -25,6 +25,10 @@ class KeptConnection {
     this.#socket.on('close', () => this.#fail(new Error('The server closed the connection.')));
   }
 
+  get isClosed(): boolean {
+    return this.#broken !== null;
+  }
+
   post(request: string): Promise<Answer> {
     if (this.#broken !== null) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
@@ -68,7 +72,7 @@ class KeptConnection {
  */
 export class KeptConnections {
   readonly #free: KeptConnection[] = [];
-  readonly #all: KeptConnection[] = [];
+  readonly #all = new Set<KeptConnection>();
   readonly #waiting: ((connection: KeptConnection) => void)[] = [];
   readonly #host: string;
   readonly #port: number;
@@ -82,7 +86,7 @@ export class KeptConnections {
   }
 
   async post(path: string, headers: Readonly<Record<string, string>>, body: string): Promise<Answer> {
-    const connection = this.#free.pop() ?? (await this.#another());
+    const connection = this.#idle() ?? (await this.#another());
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     try {
       return await connection.post(
@@ -99,10 +103,19 @@ export class KeptConnections {
     for (const connection of this.#all) connection.end();
   }
 
+  /** The server closes those over which nothing came for a while. */
+  #idle(): KeptConnection | undefined {
+    for (let next = this.#free.pop(); next !== undefined; next = this.#free.pop()) {
+      if (!next.isClosed) return next;
+      this.#all.delete(next);
+    }
+    return undefined;
+  }
+
   #another(): KeptConnection | Promise<KeptConnection> {
-    if (this.#all.length >= this.#atMost) return new Promise((resolve) => this.#waiting.push(resolve));
+    if (this.#all.size >= this.#atMost) return new Promise((resolve) => this.#waiting.push(resolve));
     const connection = new KeptConnection(this.#port, this.#host);
-    this.#all.push(connection);
+    this.#all.add(connection);
     return connection;
   }
 }
