@@ -85,9 +85,10 @@ export function killGroup(child: ChildProcess): void {
 
 /**
  * Packing takes folders of objects away as they become empty. Git makes one that is missing, once, and gives up where it was taken away again between that
- * and its file. Nothing was written then, and what is asked here may be asked twice.
+ * and its file: before any ref moves, and objects may be written twice.
  */
-const lostItsFolder = /unable to create temporary file: No such file or directory/;
+const lostItsFolder = (error: unknown): boolean =>
+  error instanceof GitFailed && /unable to create temporary file: No such file or directory/.test(error.stderr);
 
 /** A process that is asked more than once, and who waits to ask it. */
 interface Standing {
@@ -136,10 +137,15 @@ export class Git implements OnApplicationShutdown {
 
   /** @param args ours; an outsider's word stands only behind `--` or `--end-of-options`, or goes in through `input` */
   async run(dir: string, args: readonly string[], options: GitRun = {}): Promise<GitResult> {
-    if (options.apart === true) return this.start(dir, args, options);
+    const now = (): Promise<GitResult> =>
+      this.start(dir, args, options).catch((error: unknown) => {
+        if (lostItsFolder(error)) return this.start(dir, args, options);
+        throw error;
+      });
+    if (options.apart === true) return now();
     await this.enter();
     try {
-      return await this.start(dir, args, options);
+      return await now();
     } finally {
       this.leave();
     }
@@ -173,7 +179,7 @@ export class Git implements OnApplicationShutdown {
     place.waiting += 1;
     const now = (): Promise<T> => this.askNow(place, dir, args, question, read, timeoutMs);
     const asked = place.turn.then(now).catch((error: unknown) => {
-      if (error instanceof GitFailed && lostItsFolder.test(error.stderr)) return now();
+      if (lostItsFolder(error)) return now();
       throw error;
     });
     place.turn = asked.catch(() => undefined);

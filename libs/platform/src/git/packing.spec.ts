@@ -125,11 +125,13 @@ it('asks again where packing has taken a folder away under what git was writing'
   // Git as it is, but for the one moment that cannot be hit on purpose.
   const { stdout: git } = await run('sh', ['-c', 'command -v git']);
   const script = `#!/bin/sh
-case "$*" in *hash-object*) if [ ! -e '${failed}' ]; then
-  : >'${failed}'
-  echo 'error: unable to create temporary file: No such file or directory' >&2
-  exit 128
-fi ;; esac
+for one in hash-object apply; do
+  case " $* " in *" $one "*) if [ ! -e '${failed}'-"$one" ]; then
+    : >'${failed}'-"$one"
+    echo 'error: unable to create temporary file: No such file or directory' >&2
+    exit 128
+  fi ;; esac
+done
 exec ${git.trim()} "$@"
 `;
   await writeFile(join(programs, 'git'), script, { mode: 0o755 });
@@ -139,8 +141,11 @@ exec ${git.trim()} "$@"
   try {
     const repositories = new Repositories(fresh, loadConfig({ MUSTER_DATA_DIR: join(folder, 'one'), MUSTER_SHARED_DIR: join(folder, 'shared') })); // prettier-ignore
     const tree = await repositories.applyFiles(id, root, [{ path: 'a', content: 'a\n' }]);
-    expect(await readdir(folder)).toContain('failed');
+    const patch = `diff --git a/b b/b\nnew file mode 100644\n--- /dev/null\n+++ b/b\n@@ -0,0 +1 @@\n+b\n`;
+    const patched = await repositories.applyPatch(id, root, patch);
+    expect(await readdir(folder)).toEqual(expect.arrayContaining(['failed-hash-object', 'failed-apply']));
     expect((await repositories.readFile(id, tree, 'a', 100))?.toString()).toBe('a\n');
+    expect((await repositories.readFile(id, patched, 'b', 100))?.toString()).toBe('b\n');
     await check(dir);
   } finally {
     process.env['PATH'] = path;
