@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Migration } from '@mikro-orm/migrations';
 import { defineEntity, p } from '@mikro-orm/postgresql';
+import pg from 'pg';
 import { type TestDatabase, testDatabase } from '#test/database';
 import { type Database, DatabaseUnusable, migrate, sqlState, violatedConstraint } from './index.ts';
 
@@ -150,6 +151,39 @@ describe('the database', () => {
       migrate({ url: testing.url, migrations: [{ name: 'Migration99990101_cut_off', class: CutOff }] }),
     ).rejects.toThrow(/terminat/);
   });
+
+  test('migrates once nobody uses the table any more, and meanwhile keeps nobody else waiting for long', async () => {
+    class Widened extends Migration {
+      override up(): void {
+        this.addSql('alter table notes add column w int');
+      }
+    }
+    const widened = {
+      url: testing.url,
+      migrations: [{ name: 'Migration99990102_widened', class: Widened }],
+    };
+    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%column w%'`;
+    const until = async (isWaiting: boolean): Promise<void> => {
+      for (let tries = 0; tries < 500 && (await database.sql(waiting)).length > 0 !== isWaiting; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      expect((await database.sql(waiting)).length > 0).toBe(isWaiting);
+    };
+    const report = new pg.Client(testing.url);
+    await report.connect();
+    try {
+      await report.query('begin; select count(*) from notes');
+      await expect(migrate({ ...widened, patienceMs: 0 })).rejects.toThrow(/somebody else .*pg_stat_activity/);
+      const migrated = migrate(widened);
+      await until(true);
+      // It gives way by itself, to whoever only wants to read.
+      expect(await database.sql('select 1 from notes where id = 0')).toEqual([]);
+      await until(false);
+      await report.query('commit');
+      expect(await migrated).toEqual(['Migration99990102_widened']);
+    } finally {
+      await report.end();
+    }
+  }, 60_000);
 
   test('says in one sentence, without the password, which database cannot be used and why', async () => {
     const absent = new URL(testing.url);

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { Migrator } from '@mikro-orm/migrations';
 import {
   type AnyEntity,
@@ -10,6 +11,7 @@ import {
 } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import { giveBackLostConnections } from './lost-connections.ts';
+import { sqlState } from './sql-errors.ts';
 
 export type MigrationList = readonly MigrationObject[];
 
@@ -107,34 +109,65 @@ async function isUpToDate(guard: pg.Client, migrations: MigrationList): Promise<
 /** Any number that no other program locks in this database. */
 const migrationLock = 7_265_001;
 
-/** Brings the tables up to date. Many servers may start at once: one migrates, the others wait for it. */
-export async function migrate(options: Pick<DatabaseOptions, 'url' | 'migrations'>): Promise<string[]> {
+/** Behind a change of a table that waits for a lock, everybody waits who only wants to read it: rather later than for longer than this. */
+const lockTimeoutMs = 2_000;
+const betweenTriesMs = 1_000;
+const lockNotAvailable = '55P03';
+
+/**
+ * Brings the tables up to date, all or nothing. Many servers may start at once: one migrates, the others wait for it. Where somebody else uses a table
+ * that is to change, it is left alone for a while and tried again.
+ * @param patienceMs for how long
+ * @throws DatabaseUnusable
+ */
+export async function migrate(
+  options: Pick<DatabaseOptions, 'url' | 'migrations'> & { readonly patienceMs?: number },
+): Promise<string[]> {
   const guard = await connected(options.url);
   try {
     if (await isUpToDate(guard, options.migrations)) return [];
     await guard.query('select pg_advisory_lock($1)', [migrationLock]);
-    const orm = await MikroORM.init({
-      clientUrl: options.url,
-      entities: [],
-      discovery: { warnWhenNoEntities: false },
-      extensions: [Migrator],
-      migrations: {
-        migrationsList: [...options.migrations],
-        tableName: migrationsTable,
-        snapshot: false,
-        silent: true,
-        allOrNothing: true,
-      },
-      pool: { min: 0, max: 2 },
-    });
-    // Otherwise closing it would wait for what a migration had when it was cut off.
-    giveBackLostConnections(await orm.em.getConnection().getNativeClient());
-    try {
-      return (await orm.migrator.up()).map((done) => done.name);
-    } finally {
-      await orm.close(true);
+    const { patienceMs = 60_000 } = options;
+    const giveUpAt = performance.now() + patienceMs;
+    for (;;) {
+      try {
+        return await migrateOnce(options);
+      } catch (error) {
+        if (sqlState(error) !== lockNotAvailable) throw error;
+        if (performance.now() > giveUpAt)
+          throw new DatabaseUnusable(
+            `The tables cannot be brought up to date: for ${patienceMs / 1_000} seconds somebody else has been using one of them in a transaction (a backup, a report). Nothing was changed. Wait until it is over, or end it (the oldest \`xact_start\` in \`pg_stat_activity\`), and start again.`,
+            { cause: error },
+          );
+        await setTimeout(betweenTriesMs);
+      }
     }
   } finally {
     await guard.end();
+  }
+}
+
+async function migrateOnce({ url, migrations }: Pick<DatabaseOptions, 'url' | 'migrations'>): Promise<string[]> {
+  const orm = await MikroORM.init({
+    clientUrl: url,
+    entities: [],
+    discovery: { warnWhenNoEntities: false },
+    extensions: [Migrator],
+    migrations: {
+      migrationsList: [...migrations],
+      tableName: migrationsTable,
+      snapshot: false,
+      silent: true,
+      allOrNothing: true,
+    },
+    pool: { min: 0, max: 2 },
+    driverOptions: { lock_timeout: lockTimeoutMs },
+  });
+  // Otherwise closing it would wait for what a migration had when it was cut off.
+  giveBackLostConnections(await orm.em.getConnection().getNativeClient());
+  try {
+    return (await orm.migrator.up()).map((done) => done.name);
+  } finally {
+    await orm.close(true);
   }
 }
