@@ -9,7 +9,7 @@ import { Creations } from './batches/creations.ts';
 import { Dispatcher } from './dispatch/dispatcher.ts';
 import { Lanes } from './dispatch/lanes.ts';
 import { RuntimeModule } from './runtime.module.ts';
-import { create } from './sql/create.ts';
+import { create, type NewTaskRow } from './sql/create.ts';
 
 let room: RuntimeRoom;
 let worker: Worker;
@@ -216,6 +216,59 @@ describe('a new task', () => {
     await expect(slow).rejects.toThrow('and leaves it');
     expect(await first).toMatchObject({ id: expect.any(String) });
   });
+
+  it.each([false, true])(
+    'waits for others that take the same keys in another order, and none of them is ended for it; with a free agent: %s',
+    async (isFree) => {
+      const lane = await emptyLane();
+      const starts = isFree ? await room.startsAt(worker, lane, [0, 0, 0]) : null;
+      const name = ids.next('task');
+      const keep = (n: number): string =>
+        `{"route":"POST /tasks","key":"${name} ${n}","hash":"","answer":{"title":null}}`;
+      const keyed = (n: number): NewTaskRow => room.newRow(lane, `${name} ${n}`);
+      const answered = (n: number): NewTaskRow => ({
+        ...room.newRow(lane, `${name} ${ids.next('task')}`),
+        keep: keep(n),
+      });
+      const took: (readonly [string, readonly unknown[]])[] = [
+        [
+          `insert into tasks select (jsonb_populate_record(t, jsonb_build_object('id', $1::text, 'idempotency_key', $2::text))).*
+           from tasks t where lane = $3 limit 1`,
+          [ids.next('task'), `${name} 2`, lane],
+        ],
+        [
+          `insert into idempotency_keys (team_id, actor_id, route, key, request_hash) values ($1, $2, 'POST /tasks', $3, '')`,
+          [room.team, room.person.id, `${name} 2`],
+        ],
+      ];
+      for (const [n, rowOf] of [keyed, answered].entries()) {
+        const [insert, values] = took[n] ?? ['', []];
+        const [there, back] = [[1, 2, 3].map(rowOf), [3, 2, 1].map(rowOf)];
+        // Both are under way, with what each has taken, before either goes on: the key in the middle is somebody's.
+        const creating: ReturnType<typeof create>[] = [];
+        await database()
+          .transaction(async (tx) => {
+            await tx.sql(insert, values);
+            for (const [before, rows] of [there, back].entries()) {
+              creating.push(create(database(), rows, starts));
+              const waiting = async (): Promise<number> =>
+                (
+                  await room.test.sql(
+                    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid'`,
+                  )
+                ).length;
+              while ((await waiting()) <= before);
+            }
+            throw new Error('and leaves it');
+          })
+          .catch((error: unknown) => expect(error).toMatchObject({ message: 'and leaves it' }));
+        const all = await Promise.all(creating);
+        const made = all.map((one, at) => one.made?.size ?? (at === 0 ? there : back).length);
+        expect(made.toSorted()).toEqual([0, 3]);
+      }
+      expect(await room.broken()).toEqual([]);
+    },
+  );
 
   it('of a lane that is not there any more is not made, and not said to be', async () => {
     for (const rows of [[room.newRow(2_000_000)], [room.newRow(2_000_000), room.newRow(await emptyLane())]]) {

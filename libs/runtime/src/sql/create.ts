@@ -43,6 +43,11 @@ const keyIsFree = (team: string): string => `(i."idempotencyKey" is null
       and (i.keep is null or not exists (select from idempotency_keys k
         where (k.team_id, k.actor_id, k.route, k.key) = (${team}, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key') offset 0))`;
 /**
+ * Whoever takes the same keys at the same time takes them in the same order: one waits for the other, and not each for the other until PostgreSQL
+ * ends one of them. @param keys the columns of the constraint that decides
+ */
+export const inOneOrder = (keys: string): string => `order by ${keys}`;
+/**
  * Answers are kept in the commit of what they tell. Where somebody else begins with the same key for something else at this very moment,
  * the constraint refuses the statement; the next time it finds that key taken.
  */
@@ -51,7 +56,8 @@ const answered = (rows: string): string => `
     insert into idempotency_keys (team_id, actor_id, route, key, request_hash, status, body)
     select i.team_id, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key', i.keep ->> 'hash', 201,
       (i.keep -> 'answer') || jsonb_build_object('createdAt', ${moment}, 'updatedAt', ${moment})
-    from ${rows} i where i.keep is not null returning 1
+    from ${rows} i where i.keep is not null
+    ${inOneOrder(`i.team_id, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key'`)} returning 1
   ),`;
 
 const taskColumns = `id, team_id, project_id, capability, title, input, priority, state, lane, ready_seq, max_attempts, parent_id, depth, reopens,
@@ -69,18 +75,19 @@ const createdEvent = `row('evt' || substr(id, 5), 'task.created', team_id, proje
 const createText = (keyed: boolean): string => `
   with clock as materialized (select muster_now() as now),
   given as materialized (
-    select i.* from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
-      depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text${keyed ? ', keep jsonb' : ''})
+    select i.*, case when i."notBefore" is null or i."notBefore" <= c.now then nextval('task_ready_seq') end as seq
+    from jsonb_to_recordset($1::jsonb) as i(id text, lane int, title text, input jsonb, "maxAttempts" int, "notBefore" timestamptz, "parentId" text,
+      depth int, reopens text, "requestedBy" text, "idempotencyKey" text, traceparent text${keyed ? ', keep jsonb' : ''}), clock c
   ),
   made as (
     insert into tasks (${taskColumns})
-    select i.id, l.team_id, l.project_id, l.capability, i.title, i.input, l.priority, 'open', i.lane,
-      case when i."notBefore" is null or i."notBefore" <= c.now then nextval('task_ready_seq') end, i."maxAttempts", i."parentId", i.depth, i.reopens,
+    select i.id, l.team_id, l.project_id, l.capability, i.title, i.input, l.priority, 'open', i.lane, i.seq, i."maxAttempts", i."parentId", i.depth, i.reopens,
       i."requestedBy", i."idempotencyKey", i."notBefore", i.traceparent, c.now, c.now
     from given i cross join lateral (select l.* from task_lanes l where l.id = i.lane offset 0) l, clock c
     ${
       keyed
         ? `where ${keyIsFree('l.team_id')}
+    ${inOneOrder('l.team_id, i."idempotencyKey"')}
     on conflict do nothing`
         : ''
     }
@@ -104,7 +111,7 @@ const createText = (keyed: boolean): string => `
   from (
     -- counted so that they are written before the log's lock is taken
     select (select count(*) from queued) + (select count(*) from delayed) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${keyed ? allButMade : allBut}, min(ready_seq) as first,
-      ${moment} as now, array_agg(event) as events
+      ${moment} as now, array_agg(event${keyed ? ' order by ready_seq' : ''}) as events
     from told
   ) t, append_events_of(t.events, '{task.created}') a`;
 const createCarefully = createText(true);
@@ -173,6 +180,7 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
     where ${all ? allCanBegin : 'true'} ${
       of === 'fresh'
         ? `and ${keyIsFree('i.team_id')}
+    ${inOneOrder('i.team_id, i."idempotencyKey"')}
     on conflict do nothing`
         : ''
     }

@@ -1,4 +1,5 @@
 import type { HotSql } from './claim.ts';
+import { inOneOrder } from './create.ts';
 import type { Tx } from '#kernel';
 import type { TaskState } from '@muster/contracts';
 
@@ -69,11 +70,12 @@ export const createTermed = (tx: Sql, tasks: readonly NewTermedRow[]): Promise<M
     `with clock as materialized (select muster_now() as now),
      given as materialized (
        select i.*, l.team_id, l.project_id, l.capability, l.priority,
-         (select min(n.id) from jsonb_to_recordset(i.needs) as n(id text, met boolean) where not n.met) as blocker
+         b.blocker, case when b.blocker is null and coalesce(i."notBefore" <= c.now, true) then nextval('task_ready_seq') end as seq
        from jsonb_to_recordset($1::jsonb) as i(id text, lane integer, title text, input jsonb, "maxAttempts" integer, "notBefore" timestamptz, deadline timestamptz,
          "onDependencyFailure" text, needs jsonb, "parentId" text, depth integer, reopens text, "requestedBy" text, "idempotencyKey" text,
          "stickyTask" text, "stickyKey" text, "stickyTo" text, "stickySeconds" integer, blob text)
        join task_lanes l on l.id = i.lane
+       cross join lateral (select min(n.id) as blocker from jsonb_to_recordset(i.needs) as n(id text, met boolean) where not n.met) b cross join clock c
      ),
      made as (
        insert into tasks (id, team_id, project_id, capability, title, input, priority, state, wait_reason, wait_ref, wait_detail, lane, ready_seq, max_attempts,
@@ -81,9 +83,10 @@ export const createTermed = (tx: Sql, tasks: readonly NewTermedRow[]): Promise<M
        select i.id, i.team_id, i.project_id, i.capability, i.title, i.input, i.priority,
          case when i.blocker is null then 'open' else 'waiting' end, case when i.blocker is not null then 'dependency' end, i.blocker,
          case when i.blocker is not null then 'waits until ' || case when jsonb_array_length(i.needs) = 1 then 'that task has' else 'all ' || jsonb_array_length(i.needs) || ' tasks of dependsOn have' end || ' succeeded' end,
-         i.lane, case when i.blocker is null and coalesce(i."notBefore" <= c.now, true) then nextval('task_ready_seq') end, i."maxAttempts",
+         i.lane, i.seq, i."maxAttempts",
          i."parentId", i.depth, i.reopens, i."requestedBy", i."idempotencyKey", c.now, c.now
        from given i, clock c
+       ${inOneOrder('i.team_id, i."idempotencyKey"')}
        on conflict do nothing
        returning id, team_id, project_id, priority, lane, ready_seq, state, wait_ref
      ),
