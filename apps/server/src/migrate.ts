@@ -9,11 +9,13 @@ async function main(): Promise<void> {
   const config = loadProcessConfig();
   const report = (done: readonly string[]): void =>
     console.log(done.length === 0 ? 'The tables are up to date.' : `Migrated: ${done.join(', ')}`);
-  if (config.databaseUrl !== null) return report(await migrate({ url: config.databaseUrl, migrations }));
+  const bringUp = async (url: string): Promise<void> =>
+    report(await migrate({ url, migrations, tell: (words) => console.error(words) }));
+  if (config.databaseUrl !== null) return bringUp(config.databaseUrl);
   const giveBack = await takeDataFolder(config.dataDir);
   const postgres = await startPostgres({ folder: join(config.dataDir, 'postgres') });
   try {
-    report(await migrate({ url: postgres.url, migrations }));
+    await bringUp(postgres.url);
   } finally {
     await postgres.stop();
     await giveBack();

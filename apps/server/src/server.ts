@@ -92,7 +92,13 @@ async function listening(
   for (;;) {
     let app: NestFastifyApplication | null = null;
     try {
-      await migrate({ url: databaseUrl, migrations });
+      await migrate({
+        url: databaseUrl,
+        migrations,
+        tell: (words) => {
+          if (logger !== false) logger.warn(words, 'migrations');
+        },
+      });
       app = await NestFactory.create<NestFastifyApplication>(
         AppModule.forRoot(config, databaseUrl, rooms),
         httpAdapter(config),

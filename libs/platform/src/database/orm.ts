@@ -109,35 +109,44 @@ async function isUpToDate(guard: pg.Client, migrations: MigrationList): Promise<
 /** Any number that no other program locks in this database. */
 const migrationLock = 7_265_001;
 
-/** Behind a change of a table that waits for a lock, everybody waits who only wants to read it: rather later than for longer than this. */
+/** Behind a change of a table that waits for a lock, everybody waits who only wants to read it: rather later than for longer than this, for each lock. */
 const lockTimeoutMs = 2_000;
 const betweenTriesMs = 1_000;
-const lockNotAvailable = '55P03';
+const mostTries = 10;
+/** A lock was not to be had in time, or PostgreSQL found that two wait for each other. */
+const inTheWay = new Set(['55P03', '40P01']);
 
 /**
  * Brings the tables up to date, all or nothing. Many servers may start at once: one migrates, the others wait for it. Where somebody else uses a table
  * that is to change, it is left alone for a while and tried again.
- * @param patienceMs for how long
+ * @param tries how often; each waits for a lock for two seconds
+ * @param tell hears once that it has to wait
  * @throws DatabaseUnusable
  */
 export async function migrate(
-  options: Pick<DatabaseOptions, 'url' | 'migrations'> & { readonly patienceMs?: number },
+  options: Pick<DatabaseOptions, 'url' | 'migrations'> & {
+    readonly tries?: number;
+    readonly tell?: (words: string) => void;
+  },
 ): Promise<string[]> {
   const guard = await connected(options.url);
   try {
     if (await isUpToDate(guard, options.migrations)) return [];
     await guard.query('select pg_advisory_lock($1)', [migrationLock]);
-    const { patienceMs = 60_000 } = options;
-    const giveUpAt = performance.now() + patienceMs;
-    for (;;) {
+    const { tries = mostTries, tell } = options;
+    for (let tried = 1; ; tried++) {
       try {
         return await migrateOnce(options);
       } catch (error) {
-        if (sqlState(error) !== lockNotAvailable) throw error;
-        if (performance.now() > giveUpAt)
+        if (!inTheWay.has(sqlState(error) ?? '')) throw error;
+        if (tried >= tries)
           throw new DatabaseUnusable(
-            `The tables cannot be brought up to date: for ${patienceMs / 1_000} seconds somebody else has been using one of them in a transaction (a backup, a report). Nothing was changed. Wait until it is over, or end it (the oldest \`xact_start\` in \`pg_stat_activity\`), and start again.`,
+            `The tables cannot be brought up to date: each of ${tries} times somebody else was using one of them in a transaction (a backup, a report). Nothing was changed. Wait until it is over, or end it (the oldest \`xact_start\` in \`pg_stat_activity\`), and start again.`,
             { cause: error },
+          );
+        if (tried === 1)
+          tell?.(
+            'The tables are to be brought up to date, and somebody else uses one of them. It is tried again for half a minute.',
           );
         await setTimeout(betweenTriesMs);
       }
