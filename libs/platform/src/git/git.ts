@@ -87,8 +87,11 @@ export function killGroup(child: ChildProcess): void {
  * Packing takes folders of objects away as they become empty. Git makes one that is missing, once, and gives up where it was taken away again between that
  * and its file: before any ref moves, and objects may be written twice.
  */
-const lostItsFolder = (error: unknown): boolean =>
-  error instanceof GitFailed && /unable to create temporary file: No such file or directory/.test(error.stderr);
+export const lostItsFolder = (error: unknown): boolean =>
+  error instanceof GitFailed &&
+  // Not one that we ended.
+  error.exitCode > 0 &&
+  /unable to create temporary file: No such file or directory/.test(error.stderr);
 
 /** A process that is asked more than once, and who waits to ask it. */
 interface Standing {

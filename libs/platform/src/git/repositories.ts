@@ -21,7 +21,7 @@ import { archiveOf } from './archive.ts';
 import { limited, parseMergeTree, type ConflictedPath } from './conflicts.ts';
 import { edited, type FileChange } from './edits.ts';
 import { FileTooLarge, PatchDoesNotApply, PathRefused } from './git.errors.ts';
-import { DiskFull, Git, GitFailed } from './git.ts';
+import { DiskFull, Git, GitFailed, lostItsFolder } from './git.ts';
 import { conflictHunks, shareHunk } from './hunks.ts';
 import { entriesOf, infoOf, makeTree, NOTHING, object, objects } from './objects.ts';
 import { refFile } from './ref-files.ts';
@@ -556,7 +556,7 @@ export class Repositories {
         });
         return await this.git.text(dir, ['write-tree'], { env });
       } catch (error) {
-        if (!(error instanceof GitFailed) || error.exitCode < 0) throw error;
+        if (!(error instanceof GitFailed) || error.exitCode < 0 || lostItsFolder(error)) throw error;
         throw new PatchDoesNotApply(
           error.stderr
             .split('\n')
