@@ -22,6 +22,7 @@ class KeptConnection {
     this.#socket = connect({ port, host, noDelay: true });
     this.#socket.on('data', (chunk) => this.#take(chunk));
     this.#socket.on('error', (error) => this.#fail(error));
+    this.#socket.on('end', () => this.#fail(new Error('The server closed the connection.')));
     this.#socket.on('close', () => this.#fail(new Error('The server closed the connection.')));
   }
 
@@ -93,9 +94,10 @@ export class KeptConnections {
         `POST ${path} HTTP/1.1\r\nhost: ${this.#host}:${this.#port}\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );
     } finally {
+      if (connection.isClosed) this.#drop(connection);
       const next = this.#waiting.shift();
-      if (next === undefined) this.#free.push(connection);
-      else next(connection);
+      if (next !== undefined) next(connection.isClosed ? this.#opened() : connection);
+      else if (!connection.isClosed) this.#free.push(connection);
     }
   }
 
@@ -107,15 +109,24 @@ export class KeptConnections {
   #idle(): KeptConnection | undefined {
     for (let next = this.#free.pop(); next !== undefined; next = this.#free.pop()) {
       if (!next.isClosed) return next;
-      this.#all.delete(next);
+      this.#drop(next);
     }
     return undefined;
   }
 
   #another(): KeptConnection | Promise<KeptConnection> {
     if (this.#all.size >= this.#atMost) return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.#opened();
+  }
+
+  #opened(): KeptConnection {
     const connection = new KeptConnection(this.#port, this.#host);
     this.#all.add(connection);
     return connection;
+  }
+
+  #drop(connection: KeptConnection): void {
+    connection.end();
+    this.#all.delete(connection);
   }
 }
