@@ -106,6 +106,29 @@ describe('a new task', () => {
     expect(await room.broken()).toEqual([]);
   });
 
+  it('of several under one key in a batch is the first, and all others keep their order', async () => {
+    const lane = await emptyLane();
+    for (const isFree of [false, true]) {
+      const key = ids.next('task');
+      // As many as a sort would mix up.
+      const rows = Array.from({ length: 60 }, (_, n) => room.newRow(lane, n % 3 === 0 ? key : `${key} ${60 - n}`));
+      const places = rows.map((_, n) => (n < 5 ? 0 : -1));
+      const { made } = await create(database(), rows, isFree ? await room.startsAt(worker, lane, places) : null);
+      const expected = rows.filter((_, n) => n % 3 !== 0 || n === 0).map(({ id }) => id);
+      expect(made).toEqual(new Set(expected));
+      const told = await room.test.sql<{ subject: string }>(
+        `select subject from events where type = 'task.created' and subject = any ($1) order by position`,
+        [expected],
+      );
+      expect(told.map(({ subject }) => subject)).toEqual(expected);
+      const waiting = await room.test.sql<{ task_id: string }>(
+        `select task_id from task_ready where task_id = any ($1) order by seq`,
+        [expected],
+      );
+      expect(waiting.map((row) => row.task_id)).toEqual(isFree ? expected.slice(-waiting.length) : expected);
+    }
+  });
+
   it('under a key that began while the answer was lost goes back at once', async () => {
     const lane = await emptyLane();
     const made = { ...room.newRow(lane), idempotencyKey: `lost ${lane}` };
@@ -241,6 +264,8 @@ describe('a new task', () => {
           [room.team, room.person.id, `${name} 2`],
         ],
       ];
+      const waitsForKey = `select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid' and query like '%given as materialized%'`;
       for (const [n, rowOf] of [keyed, answered].entries()) {
         const [insert, values] = took[n] ?? ['', []];
         const [there, back] = [[1, 2, 3].map(rowOf), [3, 2, 1].map(rowOf)];
@@ -248,16 +273,17 @@ describe('a new task', () => {
         const creating: ReturnType<typeof create>[] = [];
         await database()
           .transaction(async (tx) => {
+            await tx.sql('set local idle_in_transaction_session_timeout = 0');
             await tx.sql(insert, values);
             for (const [before, rows] of [there, back].entries()) {
-              creating.push(create(database(), rows, starts));
-              const waiting = async (): Promise<number> =>
-                (
-                  await room.test.sql(
-                    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'transactionid'`,
-                  )
-                ).length;
-              while ((await waiting()) <= before);
+              const one = create(database(), rows, starts);
+              one.catch(() => {});
+              creating.push(one);
+              for (let waiting = 0, tries = 0; waiting <= before; tries += 1) {
+                if (tries > 400) throw new Error('It does not wait for the key.');
+                await new Promise((resolve) => setTimeout(resolve, 25));
+                waiting = (await room.test.sql(waitsForKey)).length;
+              }
             }
             throw new Error('and leaves it');
           })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Permission } from '@muster/contracts';
 import { Body, Controller, Get, Global, Module, Param, Post, Query } from '@nestjs/common';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
@@ -328,6 +328,44 @@ describe('the HTTP pipe', () => {
         expect(one).toMatchObject({ status: 409, body: { code: 'request.in_progress' } });
     }
     expect(new Set(firsts).size).toBe(20);
+  });
+
+  test('keeps answers while others ask for the same keys in another order, and PostgreSQL has to end neither', async () => {
+    const [database, kept] = [server.app.get(Database), server.app.get(IdempotencyKeys)];
+    const keys = [1, 2, 3].map((n) => ({ teamId: teamMine, actorId: 'all', route: 'r', key: `crossed ${n}` }));
+    expect(await Promise.all(keys.map((key) => kept.claim(key, 'h')))).toEqual([true, true, true]);
+    const hot = jest.spyOn(database, 'hot');
+    const working: Promise<unknown>[] = [];
+    try {
+      await database.transaction(async (tx) => {
+        await tx.sql('set local idle_in_transaction_session_timeout = 0');
+        await tx.sql(`select from idempotency_keys where key = 'crossed 2' for update`);
+        for (const [before, work] of [
+          () => keys.toReversed().map((key) => kept.keep(key, 201, {})),
+          () => keys.map((key) => kept.claim(key, 'h')),
+        ].entries()) {
+          const all = Promise.all<unknown>(work());
+          all.catch(() => {});
+          working.push(all);
+          for (let waiting = 0, tries = 0; waiting <= before; tries += 1) {
+            if (tries > 400) throw new Error('It does not wait for the key.');
+            await new Promise((resolve) => setTimeout(resolve, 25));
+            const rows = await database.sql(
+              `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%idempotency_keys%'`,
+            );
+            waiting = rows.length;
+          }
+        }
+      });
+      expect(await Promise.all(working)).toEqual([
+        [undefined, undefined, undefined],
+        [false, false, false],
+      ]);
+      // One that was ended would have been asked again.
+      expect(hot).toHaveBeenCalledTimes(2);
+    } finally {
+      hot.mockRestore();
+    }
   });
 
   test('forgets an Idempotency-Key after a week and not before', async () => {

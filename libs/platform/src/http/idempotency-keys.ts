@@ -33,10 +33,16 @@ const claimText = `
     returning team_id, actor_id, route, key
   )
   select g.no::int as no from given g join made m using (team_id, actor_id, route, key)`;
+/** Locked in the order in which claims lock them. */
 const answerText = `
+  with given as materialized (
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[]) as g(team_id, actor_id, route, key, status, body)
+  ), held as materialized (
+    select g.* from given g join idempotency_keys i on (i.team_id, i.actor_id, i.route, i.key) = (g.team_id, g.actor_id, g.route, g.key)
+    order by g.team_id, g.actor_id, g.route, g.key for update of i
+  )
   update idempotency_keys i set status = g.status, body = g.body::jsonb
-  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[]) as g(team_id, actor_id, route, key, status, body)
-  where (i.team_id, i.actor_id, i.route, i.key) = (g.team_id, g.actor_id, g.route, g.key)`;
+  from held g where (i.team_id, i.actor_id, i.route, i.key) = (g.team_id, g.actor_id, g.route, g.key)`;
 
 const columnsOf = (keys: readonly IdempotencyKey[]): string[][] => [
   keys.map(({ teamId }) => teamId),

@@ -44,9 +44,9 @@ const keyIsFree = (team: string): string => `(i."idempotencyKey" is null
         where (k.team_id, k.actor_id, k.route, k.key) = (${team}, i."requestedBy", i.keep ->> 'route', i.keep ->> 'key') offset 0))`;
 /**
  * Whoever takes the same keys at the same time takes them in the same order: one waits for the other, and not each for the other until PostgreSQL
- * ends one of them. @param keys the columns of the constraint that decides
+ * ends one of them. Of the same key twice the first has it: ids grow. @param keys the columns of the constraint that decides
  */
-export const inOneOrder = (keys: string): string => `order by ${keys}`;
+export const inOneOrder = (keys: string): string => `order by ${keys}, i.id`;
 /**
  * Answers are kept in the commit of what they tell. Where somebody else begins with the same key for something else at this very moment,
  * the constraint refuses the statement; the next time it finds that key taken.
@@ -111,7 +111,7 @@ const createText = (keyed: boolean): string => `
   from (
     -- counted so that they are written before the log's lock is taken
     select (select count(*) from queued) + (select count(*) from delayed) ${keyed ? '+ (select count(*) from answered)' : ''} as queued, ${keyed ? allButMade : allBut}, min(ready_seq) as first,
-      ${moment} as now, array_agg(event${keyed ? ' order by ready_seq' : ''}) as events
+      ${moment} as now, array_agg(event${keyed ? ' order by id' : ''}) as events
     from told
   ) t, append_events_of(t.events, '{task.created}') a`;
 const createCarefully = createText(true);
@@ -154,7 +154,9 @@ const elsewhere = (of: 'given' | 'fresh'): string => `
  * @param all a place was kept for each of them. Then they begin together or none is made, and the statement has nothing to do with queues:
  *   for a single task most of what it costs is to set up and take down every part of it
  */
-const startingText = (of: 'given' | 'fresh', all: boolean): string => `
+const startingText = (of: 'given' | 'fresh', all: boolean): string => {
+  const inTheirOrder = of === 'fresh' ? ' order by id' : '';
+  return `
   with clock as materialized (select muster_now() as now),
   free as materialized (
     select l.lane from unnest($2::int[], $3::bigint[]) as l(lane, after)
@@ -200,9 +202,10 @@ const startingText = (of: 'given' | 'fresh', all: boolean): string => `
       ${all ? allCanBegin : 'true'} as possible, min(seq) filter (where fence is null) as first,
       string_agg(${startedWords}, ',') filter (where fence is not null) as started,
       ${moment} as now, (select now from clock) + make_interval(secs => $7) as "leaseUntil",
-      array_agg(${createdEvent}) || coalesce(array_agg(${startedEvent}) filter (where fence is not null), '{}') as events, ${of === 'fresh' ? allButMade : allBut}
+      array_agg(${createdEvent}${inTheirOrder}) || coalesce(array_agg(${startedEvent}${inTheirOrder}) filter (where fence is not null), '{}') as events, ${of === 'fresh' ? allButMade : allBut}
     from ${of} ${all ? `where ${allCanBegin}` : ''}
   ) t, append_events_of(t.events, '{task.created,task.started}') a`;
+};
 /**
  * The same for a single task that has no key, as most are on a server that is not busy: without lists it takes PostgreSQL a quarter less. No row comes
  * back where it cannot begin, and nothing was made then.

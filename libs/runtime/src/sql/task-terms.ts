@@ -111,7 +111,7 @@ export const createTermed = (tx: Sql, tasks: readonly NewTermedRow[]): Promise<M
        insert into task_dependencies (task_id, needs_id, met)
        select m.id, n.id, n.met from made m join given i on i.id = m.id, jsonb_to_recordset(i.needs) as n(id text, met boolean)
      )
-     select * from made`,
+     select * from made order by id`,
     [JSON.stringify(tasks.map((task) => ({ ...task, input: JSON.parse(task.input) as unknown })))],
   );
 
