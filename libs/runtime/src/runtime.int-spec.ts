@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import {
   agentDefinition,
   permissions,
@@ -444,6 +444,42 @@ describe('a lease', () => {
       error: expect.stringContaining('timed out after 60 s'),
     });
     expect((await verb(holder, held, 'complete')).status).toBe(409);
+  });
+
+  it('is not looked at again and again by how long it takes, and yet ends when it has taken too long', async () => {
+    const holder = await connect({ agent: 'thrifty' });
+    const { id } = await start({ agent: 'thrifty' });
+    await takeOnly(holder, id);
+    await test.sql(
+      `update task_running set deadline_at = muster_now() + interval '3 seconds', lease_until = muster_now() + interval '1 hour' where task_id = $1`,
+      [id],
+    );
+    await sweep();
+    const asked = jest.spyOn(app.get(Database), 'sql');
+    const looks = () => asked.mock.calls.filter(([text]) => text.includes('r.deadline_at')).length;
+    try {
+      for (let n = 0; n < 20; n += 1) await app.get(LeaseSweep)['due']();
+      expect(looks()).toBe(0);
+      for (let tries = 0; (await show(id)).state === 'running'; tries += 1) {
+        if (tries > 400) throw new Error('It was not ended.');
+        await new Promise((resolve) => setTimeout(resolve, 25));
+        await app.get(LeaseSweep)['due']();
+      }
+      expect(await show(id)).toMatchObject({ error: expect.stringContaining('timed out after 60 s') });
+      // Whoever connects may have less time than anybody had when it was looked last.
+      await sweep();
+      const seen = looks();
+      await app.get(LeaseSweep)['due']();
+      expect(looks()).toBe(seen);
+      await test.sql(`update instances set limits = limits || '{"timeoutSeconds": 0.001}' where id = $1`, [holder.id]);
+      for (let tries = 0; looks() === seen; tries += 1) {
+        if (tries > 400) throw new Error('Nobody looks.');
+        await new Promise((resolve) => setTimeout(resolve, 25));
+        await app.get(LeaseSweep)['due']();
+      }
+    } finally {
+      asked.mockRestore();
+    }
   });
 });
 

@@ -10,6 +10,7 @@ import { applyFailure, wait } from '../sql/outcomes.ts';
 import {
   anythingDue,
   firstExpired,
+  firstOverdueInMs,
   isLongExpired,
   isUnwanted,
   markSilentOffline,
@@ -33,6 +34,8 @@ const togetherMs = 25;
 const everyMs = 1_000;
 /** A look over all open attempts takes at most this share of the time. */
 const patience = 20;
+/** After so long all of them are looked at again, whatever the last look has seen coming: clocks are set, and definitions change. */
+const longestBlindMs = 30_000;
 /** Where an earlier look has been is looked at again from this far back: leases are written with clocks that were read earlier. */
 const overlapMs = 1_000;
 const fromTheStartMs = 30_000;
@@ -45,8 +48,8 @@ const fromTheStartMs = 30_000;
 export class LeaseSweep implements OnApplicationBootstrap {
   private offeredUntil: Date | null = null;
   private offeredFromStartAt = Number.NEGATIVE_INFINITY;
-  private overdueAt = Number.NEGATIVE_INFINITY;
-  private overdueTookMs = 0;
+  /** The last look over all open attempts: when, how long it took, and when the first of them will have taken too long. */
+  private overdueLook = { at: Number.NEGATIVE_INFINITY, tookMs: 0, firstInMs: 0 };
   private comes: NodeJS.Timeout | undefined;
 
   constructor(
@@ -66,7 +69,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
   /** One pass over everything that is due. */
   async once(): Promise<void> {
     this.offeredUntil = null;
-    this.overdueAt = Number.NEGATIVE_INFINITY;
+    this.overdueLook.at = Number.NEGATIVE_INFINITY;
     await this.offerExpired();
     await this.due();
   }
@@ -122,7 +125,7 @@ export class LeaseSweep implements OnApplicationBootstrap {
       await this.endExhausted();
       await this.askAPersonAboutUnwanted();
     }
-    await this.endOverdue();
+    await this.endOverdue(due.shortestSeconds);
     if (due.instances) await this.markSilent();
   }
 
@@ -168,13 +171,18 @@ export class LeaseSweep implements OnApplicationBootstrap {
     });
   }
 
-  /** Attempts that take longer than their agent's definition allows, however alive they are. */
-  private async endOverdue(): Promise<void> {
-    const now = performance.now();
-    if (now - this.overdueAt < patience * this.overdueTookMs) return;
-    const late = await overdue(this.database);
-    this.overdueTookMs = performance.now() - now;
-    this.overdueAt = now;
+  /**
+   * Attempts that take longer than their agent's definition allows, however alive they are. What was open at the last look takes too long no earlier than that
+   * look has seen, and what has begun since has the time of an instance that is connected.
+   */
+  private async endOverdue(shortestSeconds: number | null): Promise<void> {
+    const at = performance.now();
+    const last = this.overdueLook;
+    const noneForMs = Math.min(last.firstInMs, (shortestSeconds ?? Infinity) * 1_000, longestBlindMs);
+    if (at - last.at < Math.max(noneForMs, patience * last.tookMs)) return;
+    const firstInMs = (await firstOverdueInMs(this.database, longestBlindMs)) ?? Infinity;
+    const late = firstInMs > 0 ? [] : await overdue(this.database);
+    this.overdueLook = { at, tookMs: performance.now() - at, firstInMs };
     for (const { task_id, fence, limits } of late) {
       const ended = await this.database.transaction(async (tx) => {
         const task = await lockTask(tx, task_id);

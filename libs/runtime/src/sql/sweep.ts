@@ -126,14 +126,19 @@ export async function firstExpired(
   return row;
 }
 
+export interface Due {
+  readonly tasks: boolean;
+  readonly instances: boolean;
+  /** The least time that a connected instance has for an attempt; null: none is connected. */
+  readonly shortestSeconds: number | null;
+}
+
 /** Whether there is anything to do at all, by one look. */
-export async function anythingDue(
-  db: Sql,
-  offlineAfterSeconds: number,
-): Promise<{ readonly tasks: boolean; readonly instances: boolean }> {
-  const [row] = await db.sql<{ tasks: boolean; instances: boolean }>(
+export async function anythingDue(db: Sql, offlineAfterSeconds: number): Promise<Due> {
+  const [row] = await db.sql<Due>(
     `select exists (select 1 from task_due where at <= muster_now()) as tasks,
-       exists (select 1 from instances where state <> 'offline' and last_seen_at < muster_now() - make_interval(secs => $1)) as instances`,
+       exists (select 1 from instances where state <> 'offline' and last_seen_at < muster_now() - make_interval(secs => $1)) as instances,
+       (select min((limits ->> 'timeoutSeconds')::float8) from instances where state <> 'offline') as "shortestSeconds"`,
     [offlineAfterSeconds],
   );
   if (row === undefined) throw new Error('The database did not answer.');
@@ -182,12 +187,20 @@ export async function isUnwanted(tx: Sql, taskId: string): Promise<boolean> {
   return rows.length > 0;
 }
 
+/** In how many milliseconds the first open attempt will have taken too long; null: not within so many. Reads all of them: no index is worth its cost to each task. */
+export async function firstOverdueInMs(db: Sql, withinMs: number): Promise<number | null> {
+  const [row] = await db.sql<{ inMs: number | null }>(
+    `select extract(epoch from min(r.deadline_at) - min(c.now))::float8 * 1000 as "inMs"
+     from (select muster_now() as now) c join task_running r on r.lease_until >= c.now and r.deadline_at < c.now + make_interval(secs => $1::float8 / 1000)`,
+    [withinMs],
+  );
+  return row?.inMs ?? null;
+}
+
 /** Attempts that take longer than their agent's definition allows, however alive they are. */
-export const overdue = (
-  db: Sql,
-): Promise<{ task_id: string; fence: number; lease_until: Date; limits: InstanceLimits | null }[]> =>
+export const overdue = (db: Sql): Promise<{ task_id: string; fence: number; limits: InstanceLimits | null }[]> =>
   db.sql(
-    `select r.task_id, r.fence, r.lease_until, (select i.limits from instances i where i.id = r.instance_id) as limits from task_running r
+    `select r.task_id, r.fence, (select i.limits from instances i where i.id = r.instance_id) as limits from task_running r
      where r.deadline_at < muster_now() and r.lease_until >= muster_now() order by r.deadline_at limit ${sweepLimit}`,
   );
 
