@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Permission } from '@muster/contracts';
-import { Clock, Ids } from '#kernel';
+import { Ids } from '#kernel';
 import { type Actor, Authenticator } from '#messages/auth';
+import { KeptAnswers } from '#platform/caching';
 import { holds } from '../domain/grants.ts';
 import { systemPermissions, systemTeamId } from '../domain/role-permissions.ts';
 import { credentialOfKey, hashOf, newSecret, parseKeyCredential } from '../domain/secrets.ts';
@@ -17,7 +18,7 @@ const rememberAtMost = 10_000;
 /** The one place where a credential becomes an actor. */
 @Injectable()
 export class RoomAuthenticator extends Authenticator {
-  private readonly remembered = new Map<string, { readonly actor: Promise<Actor | null>; readonly until: number }>();
+  private readonly remembered = new KeptAnswers<Actor | null>({ keptMs: rememberMs, atMost: rememberAtMost });
   private readonly system = new Map<string, Actor>();
 
   constructor(
@@ -25,7 +26,6 @@ export class RoomAuthenticator extends Authenticator {
     private readonly actors: Actors,
     private readonly revocations: Revocations,
     private readonly usage: KeyUsage,
-    private readonly clock: Clock,
     private readonly ids: Ids,
   ) {
     super();
@@ -37,18 +37,8 @@ export class RoomAuthenticator extends Authenticator {
     const hash = hashOf(credential);
     const system = this.system.get(hash);
     if (system !== undefined) return system;
-    const now = this.clock.now().getTime();
-    let known = this.remembered.get(hash);
-    if (known === undefined || known.until <= now) {
-      // Kept while it is being read, too: what is revoked meanwhile takes it out, and the next request reads again.
-      known = { actor: this.read(credential), until: now + rememberMs };
-      this.remembered.delete(hash);
-      this.remembered.set(hash, known);
-      known.actor.catch(() => this.remembered.delete(hash));
-      const oldest = this.remembered.size > rememberAtMost ? this.remembered.keys().next().value : undefined;
-      if (oldest !== undefined) this.remembered.delete(oldest);
-    }
-    const actor = await known.actor;
+    // What is revoked while it is being read takes it out, and the next request reads again.
+    const actor = await this.remembered.get(hash, () => this.read(credential));
     if (actor?.kind === 'key') this.usage.note(actor.id);
     return actor;
   }

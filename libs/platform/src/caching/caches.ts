@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '#platform/database';
 import { Signals } from '#platform/redis';
+import { KeptAnswers } from './kept-answers.ts';
 
 const topic = 'caches.forget';
 /** How long another replica may go on with what it knew when the hint was lost, and everyone with what was changed past us. */
@@ -17,7 +18,7 @@ export interface CacheOptions<V> {
   readonly atMost?: number;
 }
 
-/** Reads once what many ask for; those who ask while it is being read wait for the same answer. */
+/** What `KeptAnswers` keeps, by one way to read it. */
 export interface Cache<V> {
   get(key: string): Promise<V>;
 }
@@ -44,9 +45,10 @@ export class Caches {
   }
 
   make<V>(options: CacheOptions<V>): Cache<V> {
-    const cache = new KeptAnswers(options);
-    this.#caches.push(cache);
-    return cache;
+    const { forgetOn, read, keep, keptMs = ordinarilyKeptMs, atMost = 10_000 } = options;
+    const kept = new KeptAnswers<V>({ keptMs, atMost, keep });
+    this.#caches.push({ forgetOn, clear: () => kept.clear() });
+    return { get: (key) => kept.get(key, () => read(key)) };
   }
 
   /** @param type null: some change may have been missed */
@@ -54,47 +56,5 @@ export class Caches {
     const concerned = this.#caches.filter(({ forgetOn }) => type === null || forgetOn.includes(type));
     for (const cache of concerned) cache.clear();
     return concerned.length > 0;
-  }
-}
-
-interface Kept<V> {
-  readonly value: Promise<V>;
-  readonly until: number;
-}
-
-class KeptAnswers<V> implements Cache<V> {
-  readonly forgetOn: readonly string[];
-  readonly #kept = new Map<string, Kept<V>>();
-  readonly #atMost: number;
-  readonly #keptMs: number;
-
-  constructor(private readonly options: CacheOptions<V>) {
-    this.forgetOn = options.forgetOn;
-    this.#keptMs = options.keptMs ?? ordinarilyKeptMs;
-    this.#atMost = options.atMost ?? 10_000;
-  }
-
-  get(key: string): Promise<V> {
-    const known = this.#kept.get(key);
-    if (known !== undefined && known.until > performance.now()) return known.value;
-    // Kept while it is being read, too: a change meanwhile takes it out, and the next one who asks reads again.
-    const kept = { value: this.options.read(key), until: performance.now() + this.#keptMs };
-    this.#kept.delete(key);
-    this.#kept.set(key, kept);
-    const drop = (): void => {
-      if (this.#kept.get(key) === kept) this.#kept.delete(key);
-    };
-    kept.value.then((value) => {
-      if (!this.options.keep(value)) drop();
-    }, drop);
-    if (this.#kept.size > this.#atMost) {
-      const oldest = this.#kept.keys().next().value;
-      if (oldest !== undefined) this.#kept.delete(oldest);
-    }
-    return kept.value;
-  }
-
-  clear(): void {
-    this.#kept.clear();
   }
 }
