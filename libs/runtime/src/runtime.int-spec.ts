@@ -446,40 +446,59 @@ describe('a lease', () => {
     expect((await verb(holder, held, 'complete')).status).toBe(409);
   });
 
-  it('is not looked at again and again by how long it takes, and yet ends when it has taken too long', async () => {
-    const holder = await connect({ agent: 'thrifty' });
-    const { id } = await start({ agent: 'thrifty' });
-    await takeOnly(holder, id);
-    await test.sql(
-      `update task_running set deadline_at = muster_now() + interval '3 seconds', lease_until = muster_now() + interval '1 hour' where task_id = $1`,
-      [id],
-    );
-    await sweep();
-    const asked = jest.spyOn(app.get(Database), 'sql');
-    const looks = () => asked.mock.calls.filter(([text]) => text.includes('r.deadline_at')).length;
-    try {
-      for (let n = 0; n < 20; n += 1) await app.get(LeaseSweep)['due']();
-      expect(looks()).toBe(0);
-      for (let tries = 0; (await show(id)).state === 'running'; tries += 1) {
-        if (tries > 400) throw new Error('It was not ended.');
+  describe('that has a time limit', () => {
+    const times = (id: string, deadline: string, lease = '1 hour') =>
+      test.sql(
+        `update task_running set deadline_at = muster_now() + $2::interval, lease_until = muster_now() + $3::interval where task_id = $1`,
+        [id, deadline, lease],
+      );
+    const due = () => app.get(LeaseSweep)['due']();
+    const dueUntil = async (come: () => Promise<boolean>): Promise<void> => {
+      for (let tries = 0; !(await come()); tries += 1) {
+        if (tries > 800) throw new Error('It did not come true.');
         await new Promise((resolve) => setTimeout(resolve, 25));
-        await app.get(LeaseSweep)['due']();
+        await due();
       }
-      expect(await show(id)).toMatchObject({ error: expect.stringContaining('timed out after 60 s') });
-      // Whoever connects may have less time than anybody had when it was looked last.
+    };
+    const isOver = async (id: string): Promise<boolean> => (await show(id)).state !== 'running';
+
+    it('is not read each second for that, and ends when it has taken too long', async () => {
+      const holder = await connect({ agent: 'thrifty' });
+      const { id } = await start({ agent: 'thrifty' });
+      await takeOnly(holder, id);
+      await times(id, '1 hour');
       await sweep();
-      const seen = looks();
-      await app.get(LeaseSweep)['due']();
-      expect(looks()).toBe(seen);
-      await test.sql(`update instances set limits = limits || '{"timeoutSeconds": 0.001}' where id = $1`, [holder.id]);
-      for (let tries = 0; looks() === seen; tries += 1) {
-        if (tries > 400) throw new Error('Nobody looks.');
-        await new Promise((resolve) => setTimeout(resolve, 25));
-        await app.get(LeaseSweep)['due']();
+      const asked = jest.spyOn(app.get(Database), 'sql');
+      const looks = () => asked.mock.calls.filter(([text]) => text.includes('r.deadline_at')).length;
+      try {
+        for (let n = 0; n < 20; n += 1) await due();
+        expect(looks()).toBe(0);
+        // An instance that has less time for an attempt than anybody had when it was looked last.
+        await test.sql(`update instances set limits = limits || '{"timeoutSeconds": 0.001}' where id = $1`, [
+          holder.id,
+        ]);
+        await dueUntil(() => Promise.resolve(looks() > 0));
+      } finally {
+        asked.mockRestore();
+        await test.sql(`update instances set limits = limits || '{"timeoutSeconds": 60}' where id = $1`, [holder.id]);
       }
-    } finally {
-      asked.mockRestore();
-    }
+      await times(id, '2 seconds');
+      await sweep();
+      await dueUntil(() => isOver(id));
+      expect(await show(id)).toMatchObject({ error: expect.stringContaining('timed out after 60 s') });
+    });
+
+    it('ends also where its lease had run out when it was looked, and its holder came back', async () => {
+      const holder = await connect({ agent: 'thrifty' });
+      const { id } = await start({ agent: 'thrifty' });
+      await takeOnly(holder, id);
+      await times(id, '-1 second', '-1 second');
+      await sweep();
+      expect(await isOver(id)).toBe(false);
+      await times(id, '-1 second');
+      await dueUntil(() => isOver(id));
+      expect(await show(id)).toMatchObject({ error: expect.stringContaining('timed out after 60 s') });
+    });
   });
 });
 

@@ -11,12 +11,14 @@ export interface KeptAnswersOptions<V> {
 interface Kept<V> {
   readonly value: Promise<V>;
   readonly until: number;
+  /** It is there, and may be read anew: only once, where that fails. */
+  mayRenew: boolean;
   /** What will take its place, while that is being read. */
   next?: Kept<V> | undefined;
 }
 
 /** In this last share of an answer's time who asks for it has it read anew, and does not wait for that. */
-const renewedInLast = 0.4;
+const renewedInLast = 0.25;
 
 /**
  * Reads once what many ask for; those who ask while it is being read wait for the same answer. What is asked for all the time is read
@@ -34,8 +36,10 @@ export class KeptAnswers<V> {
     const now = this.#now();
     const known = this.#kept.get(key);
     if (known !== undefined && known.until > now) {
-      if (known.next === undefined && known.until - now < this.options.keptMs * renewedInLast)
+      if (known.mayRenew && known.until - now < this.options.keptMs * renewedInLast) {
+        known.mayRenew = false;
         known.next = this.#begin(key, read, now, known);
+      }
       return known.value;
     }
     const coming = known?.next;
@@ -50,7 +54,7 @@ export class KeptAnswers<V> {
 
   /** Kept while it is being read, too: a change meanwhile takes it out, and the next one who asks reads again. @param before what it is to take the place of */
   #begin(key: string, read: () => Promise<V>, now: number, before?: Kept<V>): Kept<V> {
-    const kept: Kept<V> = { value: read(), until: now + this.options.keptMs };
+    const kept: Kept<V> = { value: Promise.resolve().then(read), until: now + this.options.keptMs, mayRenew: false };
     const isStill = (): boolean => {
       const there = this.#kept.get(key);
       return there !== undefined && (there === kept || there === before);
@@ -58,6 +62,7 @@ export class KeptAnswers<V> {
     kept.value.then(
       (value) => {
         if (!isStill()) return;
+        kept.mayRenew = true;
         if (this.options.keep?.(value) === false) this.#kept.delete(key);
         else this.#put(key, kept);
       },

@@ -48,8 +48,11 @@ const fromTheStartMs = 30_000;
 export class LeaseSweep implements OnApplicationBootstrap {
   private offeredUntil: Date | null = null;
   private offeredFromStartAt = Number.NEGATIVE_INFINITY;
-  /** The last look over all open attempts: when, how long it took, and when the first of them will have taken too long. */
-  private overdueLook = { at: Number.NEGATIVE_INFINITY, tookMs: 0, firstInMs: 0 };
+  /**
+   * The last look over all open attempts: when, how long it took, when the first of them will have taken too long, and the least time that anybody connected has
+   * had for an attempt since.
+   */
+  private overdueLook = { at: Number.NEGATIVE_INFINITY, tookMs: 0, firstInMs: 0, shortestMs: Infinity };
   private comes: NodeJS.Timeout | undefined;
 
   constructor(
@@ -178,11 +181,14 @@ export class LeaseSweep implements OnApplicationBootstrap {
   private async endOverdue(shortestSeconds: number | null): Promise<void> {
     const at = performance.now();
     const last = this.overdueLook;
-    const noneForMs = Math.min(last.firstInMs, (shortestSeconds ?? Infinity) * 1_000, longestBlindMs);
+    const shortestMs = (shortestSeconds ?? Infinity) * 1_000;
+    last.shortestMs = Math.min(last.shortestMs, shortestMs);
+    const noneForMs = Math.min(last.firstInMs, last.shortestMs, longestBlindMs);
     if (at - last.at < Math.max(noneForMs, patience * last.tookMs)) return;
-    const firstInMs = (await firstOverdueInMs(this.database, longestBlindMs)) ?? Infinity;
+    const { leaseSeconds } = this.config;
+    const firstInMs = (await firstOverdueInMs(this.database, { withinMs: longestBlindMs, leaseSeconds })) ?? Infinity;
     const late = firstInMs > 0 ? [] : await overdue(this.database);
-    this.overdueLook = { at, tookMs: performance.now() - at, firstInMs };
+    this.overdueLook = { at, tookMs: performance.now() - at, firstInMs, shortestMs };
     for (const { task_id, fence, limits } of late) {
       const ended = await this.database.transaction(async (tx) => {
         const task = await lockTask(tx, task_id);

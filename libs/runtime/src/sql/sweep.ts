@@ -137,8 +137,9 @@ export interface Due {
 export async function anythingDue(db: Sql, offlineAfterSeconds: number): Promise<Due> {
   const [row] = await db.sql<Due>(
     `select exists (select 1 from task_due where at <= muster_now()) as tasks,
-       exists (select 1 from instances where state <> 'offline' and last_seen_at < muster_now() - make_interval(secs => $1)) as instances,
-       (select min((limits ->> 'timeoutSeconds')::float8) from instances where state <> 'offline') as "shortestSeconds"`,
+       coalesce(bool_or(i.last_seen_at < muster_now() - make_interval(secs => $1)), false) as instances,
+       min(case when jsonb_typeof(i.limits -> 'timeoutSeconds') = 'number' then (i.limits ->> 'timeoutSeconds')::float8 end) as "shortestSeconds"
+     from instances i where i.state <> 'offline'`,
     [offlineAfterSeconds],
   );
   if (row === undefined) throw new Error('The database did not answer.');
@@ -187,12 +188,18 @@ export async function isUnwanted(tx: Sql, taskId: string): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** In how many milliseconds the first open attempt will have taken too long; null: not within so many. Reads all of them: no index is worth its cost to each task. */
-export async function firstOverdueInMs(db: Sql, withinMs: number): Promise<number | null> {
+/**
+ * In how many milliseconds the first open attempt will have taken too long; null: not within so many. One whose lease has run out lately may be taken up again by
+ * its holder, and is looked at again in two seconds. Reads all of them: no index is worth its cost to each task.
+ */
+export async function firstOverdueInMs(db: Sql, q: { withinMs: number; leaseSeconds: number }): Promise<number | null> {
   const [row] = await db.sql<{ inMs: number | null }>(
-    `select extract(epoch from min(r.deadline_at) - min(c.now))::float8 * 1000 as "inMs"
-     from (select muster_now() as now) c join task_running r on r.lease_until >= c.now and r.deadline_at < c.now + make_interval(secs => $1::float8 / 1000)`,
-    [withinMs],
+    `select extract(epoch from
+         min(case when r.lease_until >= c.now then r.deadline_at else greatest(r.deadline_at, c.now + interval '2 seconds') end) - min(c.now)
+       )::float8 * 1000 as "inMs"
+     from (select muster_now() as now) c
+     join task_running r on r.lease_until >= c.now - make_interval(secs => 2 * $2::float8) and r.deadline_at < c.now + make_interval(secs => $1::float8 / 1000)`,
+    [q.withinMs, q.leaseSeconds],
   );
   return row?.inMs ?? null;
 }
