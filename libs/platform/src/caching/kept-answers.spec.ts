@@ -23,6 +23,14 @@ const get = (key = 'a') =>
       }),
   );
 
+/** An answer that is in its last quarter. */
+async function keptFor90Ms(): Promise<void> {
+  void get();
+  await turn();
+  await reads[0]?.answer('one');
+  now = 90;
+}
+
 test('what is asked for all the time is read anew before it is too old, and nobody waits for that', async () => {
   const first = get();
   await turn();
@@ -48,10 +56,7 @@ test('what is asked for all the time is read anew before it is too old, and nobo
 });
 
 test('who asks when it is too old waits for what is being read already', async () => {
-  void get();
-  await turn();
-  await reads[0]?.answer('one');
-  now = 90;
+  await keptFor90Ms();
   void get();
   now = 101;
   const late = [get(), get()];
@@ -64,10 +69,7 @@ test('who asks when it is too old waits for what is being read already', async (
 });
 
 test('what was cleared while it was read anew is not kept', async () => {
-  void get();
-  await turn();
-  await reads[0]?.answer('one');
-  now = 90;
+  await keptFor90Ms();
   void get();
   kept.clear();
   const after = get();
@@ -80,10 +82,7 @@ test('what was cleared while it was read anew is not kept', async () => {
 });
 
 test('what cannot be read anew fails nobody until it is too old, and is not tried again before', async () => {
-  void get();
-  await turn();
-  await reads[0]?.answer('one');
-  now = 90;
+  await keptFor90Ms();
   expect(await get()).toBe('one');
   await reads[1]?.fail();
   expect(await get()).toBe('one');
@@ -110,10 +109,7 @@ test('what takes long to be read the first time is not read twice for that', asy
 });
 
 test('what is no longer there is forgotten when it is read anew', async () => {
-  void get();
-  await turn();
-  await reads[0]?.answer('one');
-  now = 90;
+  await keptFor90Ms();
   void get();
   await turn();
   await reads[1]?.answer('none');
